@@ -1,0 +1,1 @@
+"""Numbers on a grid: formats, rounding, encoding, accumulation. Exact, and without state."""

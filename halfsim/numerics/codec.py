@@ -1,0 +1,101 @@
+"""Values to bit patterns and back: exact for every code of every format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from halfsim.numerics.formats import Format, as_format, float64
+from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.quantize import Array, round_to
+
+
+def _word(fmt: Format) -> np.dtype[Any]:
+    return np.dtype(next(f"u{size}" for size in (1, 2, 4, 8) if fmt.bits <= 8 * size))
+
+
+def encode(x: object, format: object = "float16") -> Array:
+    """The bit patterns of ``x`` in ``format``, rounded once to nearest even.
+
+    ``x`` is an array-like of any shape, of floats, integers of any size, str, Decimal or Fraction; the
+    result has its shape and the smallest unsigned dtype that holds the format (uint16 for float16). NaN
+    keeps its sign, its quiet bit and the leading bits of its payload, infinities and both zeros keep their sign,
+    overflow gives infinity, and values below ``smallest_normal`` become subnormal codes or zeros. ``ValueError``
+    for an unknown format or a string that is no number, ``TypeError`` for other kinds. The layout is
+    IEEE 754-2019 clause 3.4.
+
+    >>> [hex(code) for code in encode(["0.1", "-0.0", "65520", "1e-8"])]
+    ['0x2e66', '0x8000', '0x7c00', '0x0']
+    """
+    fmt = as_format(format)
+    exact = as_floats(x, fmt)
+    wide = _widen(exact.reshape(-1))
+    code = wide.view(np.uint64)  # the input's own encoding still knows a NaN's payload
+    with np.errstate(all="ignore"):
+        rounded = round_to(wide, fmt)
+        magnitude = np.abs(rounded)
+        drop = float64.nmant - fmt.nmant
+        if fmt.exponent_bits == float64.exponent_bits:
+            field = magnitude.view(np.uint64) >> np.uint64(drop)
+        else:
+            # A subnormal plus the smallest normal has the subnormal's multiple of the ulp as its last bits.
+            subnormal = magnitude < fmt.smallest_normal
+            lifted = np.where(subnormal, magnitude + fmt.smallest_normal, magnitude).view(np.uint64)
+            base = np.uint64((float64.emax + fmt.emin) << fmt.nmant)
+            field = (lifted >> np.uint64(drop)) - base + np.where(subnormal, 0, np.uint64(1 << fmt.nmant))
+    infinity = np.uint64(((1 << fmt.nexp) - 1) << fmt.nmant)
+    payload = (code >> np.uint64(drop)) & np.uint64((1 << fmt.nmant) - 1)
+    payload = np.where(payload == 0, np.uint64(1 << max(fmt.nmant - 1, 0)), payload)
+    field = np.where(np.isnan(wide), infinity | payload, np.where(np.isinf(rounded), infinity, field))
+    sign = (code >> np.uint64(63)) << np.uint64(fmt.bits - 1)
+    return (field | sign).astype(_word(fmt)).reshape(exact.shape)
+
+
+def _widen(x: Array) -> Array:
+    """float64 of the same value; unlike a cast it keeps a signaling NaN signaling."""
+    if x.dtype == np.float64:
+        return x
+    nan = np.isnan(x)
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+    if nan.any():
+        fraction, word = (10, np.uint16) if x.dtype == np.float16 else (23, np.uint32)
+        code = x.view(word).astype(np.uint64)
+        sign = (code >> np.uint64(8 * x.itemsize - 1)) << np.uint64(63)
+        payload = (code & np.uint64((1 << fraction) - 1)) << np.uint64(52 - fraction)
+        wide = np.where(nan, (sign | np.uint64(0x7FF << 52) | payload).view(np.float64), wide)
+    return wide
+
+
+def decode(bits: ArrayLike, format: object = "float16") -> Array:
+    """The exact values of bit patterns of ``format``, as a float64 array of the same shape.
+
+    ``bits`` is an array-like of non-negative integers below 2**format.bits. NaN keeps its sign, quiet bit
+    and payload; infinities, both zeros and subnormals come out as such. ``ValueError`` for a code
+    outside the format, ``TypeError`` for codes that are not integers. The layout is IEEE 754-2019 clause 3.4.
+
+    >>> decode([0x2E66, 0x0001, 0xFC00, 0x7BFF]).tolist()
+    [0.0999755859375, 5.960464477539063e-08, -inf, 65504.0]
+    """
+    fmt = as_format(format)
+    given = np.asarray(bits)
+    if given.size == 0:
+        return np.zeros(given.shape)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"bits: dtype {given.dtype} is not allowed; allowed: integers")
+    if int(given.min()) < 0 or int(given.max()) >> fmt.bits:
+        raise ValueError(f"bits: allowed are codes from 0 to {2**fmt.bits - 1:#x} for {fmt}")
+    code = given.astype(np.uint64)
+    sign = (code >> np.uint64(fmt.bits - 1)) << np.uint64(63)
+    drop = np.uint64(float64.nmant - fmt.nmant)
+    exponent = (code >> np.uint64(fmt.nmant)) & np.uint64((1 << fmt.nexp) - 1)
+    fraction = code & np.uint64((1 << fmt.nmant) - 1)
+    normal = ((exponent + np.uint64(float64.emax - fmt.emax)) << np.uint64(52)) | (fraction << drop)
+    special = np.uint64(0x7FF << 52) | (fraction << drop)
+    with np.errstate(all="ignore"):
+        subnormal = (fraction.astype(np.float64) * fmt.smallest_subnormal).view(np.uint64)
+    largest = np.uint64((1 << fmt.nexp) - 1)
+    value = np.where(exponent == 0, subnormal, np.where(exponent == largest, special, normal))
+    return np.asarray((value | sign).view(np.float64))

@@ -1,0 +1,166 @@
+"""A floating-point format is data; everything else about it is derived."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format laid out as IEEE 754-2019 clause 3.4 lays out its own.
+
+    ``precision`` counts the implicit bit, so binary16 is ``Format("float16", 5, 11)``. The derived
+    attributes carry the names of ``numpy.finfo`` (whose ``precision``, a number of decimal digits,
+    is the one name that differs). Infinities, NaN, both zeros and subnormals are all present.
+    ``ValueError`` when exponent_bits is outside 2..11 or precision outside 1..53.
+
+    >>> Format("e6m9", exponent_bits=6, precision=10).max
+    4290772992.0
+    """
+
+    name: str
+    exponent_bits: int
+    precision: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.exponent_bits <= 11:
+            raise ValueError(f"exponent_bits: {self.exponent_bits} is not allowed; allowed: 2 to 11")
+        if not 1 <= self.precision <= 53:
+            raise ValueError(f"precision: {self.precision} is not allowed; allowed: 1 to 53")
+
+    @cached_property
+    def bits(self) -> int:
+        """Width of the encoding: sign, exponent and trailing significand."""
+        return self.exponent_bits + self.precision
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # formats are looked up for every operation, and strings remember their hash
+
+    @cached_property
+    def emax(self) -> int:
+        """Exponent of the largest finite number, and the bias of the exponent field."""
+        return (1 << (self.exponent_bits - 1)) - 1
+
+    @cached_property
+    def emin(self) -> int:
+        """Exponent of the smallest normal number."""
+        return 1 - self.emax
+
+    @cached_property
+    def max(self) -> float:
+        """Largest finite number."""
+        return (2.0 - self.eps) * 2.0**self.emax
+
+    @property
+    def min(self) -> float:
+        """Most negative finite number."""
+        return -self.max
+
+    @property
+    def eps(self) -> float:
+        """Distance from 1 to the next larger number, ulp(1)."""
+        return 2.0 ** (1 - self.precision)
+
+    @property
+    def epsneg(self) -> float:
+        """Distance from 1 to the next smaller number."""
+        return 2.0**-self.precision
+
+    @cached_property
+    def smallest_normal(self) -> float:
+        """Smallest positive number with a full significand."""
+        return 2.0**self.emin
+
+    @cached_property
+    def smallest_subnormal(self) -> float:
+        """Smallest positive number; every number of the format is a multiple of it."""
+        return 2.0 ** (self.emin - self.precision + 1)
+
+    @property
+    def tiny(self) -> float:
+        """Alias of ``smallest_normal``, as in ``numpy.finfo``."""
+        return self.smallest_normal
+
+    @property
+    def nmant(self) -> int:
+        """Number of bits of the trailing significand."""
+        return self.precision - 1
+
+    @property
+    def nexp(self) -> int:
+        """Number of bits of the exponent field."""
+        return self.exponent_bits
+
+    @property
+    def maxexp(self) -> int:
+        """Smallest power of two that overflows."""
+        return self.emax + 1
+
+    @property
+    def minexp(self) -> int:
+        """Most negative power of two that is normal."""
+        return self.emin
+
+    def contains(self, other: Format) -> bool:
+        """Whether every number of ``other`` is a number of this format.
+
+        >>> float32.contains(float16), float16.contains(bfloat16)
+        (True, False)
+        """
+        return self is other or (
+            self.precision >= other.precision
+            and self.emax >= other.emax
+            and self.smallest_subnormal <= other.smallest_subnormal
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+float16 = Format("float16", exponent_bits=5, precision=11)
+bfloat16 = Format("bfloat16", exponent_bits=8, precision=8)
+tfloat32 = Format("tfloat32", exponent_bits=8, precision=11)
+float32 = Format("float32", exponent_bits=8, precision=24)
+float64 = Format("float64", exponent_bits=11, precision=53)
+
+_BY_NAME: dict[str, Format] = {
+    alias: fmt
+    for fmt, aliases in {
+        float16: ("float16", "fp16", "half", "binary16"),
+        bfloat16: ("bfloat16", "bf16"),
+        tfloat32: ("tfloat32", "tf32"),
+        float32: ("float32", "fp32", "single", "binary32"),
+        float64: ("float64", "fp64", "double", "binary64"),
+    }.items()
+    for alias in aliases
+}
+
+
+def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
+    """The one-line error for a word that is not in a list, with the nearest word if there is one."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(str(value), [*aliases, *allowed], n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(allowed)}")
+
+
+def as_format(spec: object, argument: str = "format") -> Format:
+    """The Format that ``spec`` names: a Format, a name such as "float16" or "fp16", or a NumPy dtype.
+
+    ``ValueError`` for an unknown name, ``TypeError`` for anything that carries no name.
+
+    >>> as_format("fp16") is float16
+    True
+    """
+    if isinstance(spec, Format):
+        return spec
+    name = spec if isinstance(spec, str) else getattr(spec, "name", getattr(spec, "__name__", None))
+    if not isinstance(name, str):
+        raise TypeError(f"{argument}: expected a Format or its name, got {type(spec).__name__}")
+    found = _BY_NAME.get(name.strip().lower())
+    if found is None:
+        raise unknown(argument, name, dict.fromkeys(f.name for f in _BY_NAME.values()), _BY_NAME)
+    return found
