@@ -1,0 +1,1 @@
+"""Tensors and gradients on the simulated unit."""

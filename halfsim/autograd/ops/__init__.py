@@ -1,0 +1,28 @@
+"""Every operation, by PyTorch's or NumPy's name."""
+
+from halfsim.autograd.ops.elementwise import (
+    add,
+    addcdiv,
+    addcmul,
+    div,
+    exp,
+    lerp,
+    log,
+    mul,
+    neg,
+    relu,
+    sigmoid,
+    sqrt,
+    sub,
+    tanh,
+)
+from halfsim.autograd.ops.linalg import linear, matmul
+from halfsim.autograd.ops.loss import cross_entropy, log_softmax, nll_loss, softmax
+from halfsim.autograd.ops.reduce import max, mean, sum
+from halfsim.autograd.ops.shape import getitem, reshape, transpose
+
+__all__ = [
+    *("add", "addcdiv", "addcmul", "cross_entropy", "div", "exp", "getitem", "lerp", "linear", "log"),
+    *("log_softmax", "matmul", "max", "mean", "mul", "neg", "nll_loss", "relu", "reshape", "sigmoid", "softmax"),
+    *("sqrt", "sub", "sum", "tanh", "transpose"),
+]

@@ -1,0 +1,44 @@
+"""Operations that move values and never round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.tape import op
+from halfsim.numerics.quantize import Array
+
+
+@op(exact=True)
+def reshape(fp: Arithmetic, x: Array, /, shape: tuple[int, ...]) -> Any:
+    """The values in C order in another shape."""
+    return x.reshape(shape), lambda fp, g: g.reshape(x.shape)
+
+
+@op(exact=True)
+def transpose(fp: Arithmetic, x: Array, /, axes: tuple[int, ...] | None = None) -> Any:
+    """The axes permuted; reversed without ``axes``."""
+    back = None if axes is None else tuple(np.argsort(axes))
+    return x.transpose(axes), lambda fp, g: g.transpose(back)
+
+
+@op()
+def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
+    """``x[index]``; where an index array picks an element twice its gradients are added, each sum rounded."""
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        out = np.zeros(x.shape, g.dtype)
+        seen = np.zeros(x.shape, np.int64)
+        np.add.at(seen, index, 1)
+        if seen.max(initial=0) <= 1:
+            out[index] = g
+            return out
+        where = np.broadcast_to(np.arange(x.size).reshape(x.shape)[index], g.shape).reshape(-1)
+        flat, values = out.reshape(-1), g.reshape(-1)
+        for i, k in enumerate(where):
+            flat[k] = fp.add(flat[k], values[i])
+        return out
+
+    return np.array(x[index]), pullback

@@ -1,0 +1,216 @@
+"""The `op` decorator, through which every operation passes, and the backward pass over what it leaves behind."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.policy import resolve, scope
+from halfsim.autograd.tensor import OPS, Tensor, format_of, plain, tensor
+from halfsim.autograd.trace import Event, active
+from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.formats import Format, float32
+from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.precision import Precision, native
+from halfsim.numerics.quantize import Array, container
+
+Pullback = Callable[[Arithmetic, Array], Array]
+
+
+class Op:
+    """A formula and what its decorator said of it."""
+
+    __slots__ = ("category", "exact", "formula", "name", "operands")
+
+    def __init__(self, formula: Callable[..., Any], category: str | None, exact: bool, operands: list[str]) -> None:
+        self.formula, self.category, self.exact, self.operands = formula, category, exact, operands
+        self.name = formula.__name__
+
+
+class Node:
+    """What backward needs of one operation: its precision, its operands, and a gradient formula for each."""
+
+    __slots__ = ("inputs", "op", "path", "precision", "pullbacks")
+
+    def __init__(
+        self, op: str, path: str, precision: Precision, inputs: Sequence[Any], pullbacks: Sequence[Pullback]
+    ) -> None:
+        self.op, self.path, self.precision = op, path, precision
+        self.inputs: Sequence[Any] | None = inputs
+        self.pullbacks = pullbacks
+
+
+SPECS: dict[str, Op] = {}
+
+
+def op(category: str | None = None, *, exact: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
+    """Make an operation on tensors of a formula: the one place where the precision in force becomes arithmetic.
+
+    The formula takes an `Arithmetic`, then positional-only operands (arrays), then options; it returns the
+    result and, for each operand, a gradient formula ``(fp, g) -> array``. ``category`` is its place in
+    PyTorch's CUDA autocast lists: "fp16", "fp32" or None. ``exact`` says that its results and gradients are
+    values of its operands (moved, masked, negated), which need no rounding.
+    """
+
+    def decorate(formula: Callable[..., Any]) -> Callable[..., Tensor]:
+        parameters = list(inspect.signature(formula).parameters.values())[1:]
+        spec = Op(formula, category, exact, [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY])
+        count = len(spec.operands)
+
+        @functools.wraps(formula)
+        def call(*args: Any, **kwargs: Any) -> Tensor:
+            operands = args[:count]
+            for name in spec.operands[len(operands) :]:
+                if name in kwargs:
+                    operands += (kwargs.pop(name),)
+            return apply(spec, operands, args[count:], kwargs)
+
+        shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
+        call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]
+        SPECS[spec.name], OPS[spec.name] = spec, call
+        return call
+
+    return decorate
+
+
+def apply(
+    spec: Op,
+    operands: Sequence[Any],
+    options: Sequence[Any] = (),
+    keywords: dict[str, Any] | None = None,
+    precision: Precision | None = None,
+    label: str = "",
+) -> Tensor:
+    """Run one operation: read its operands, compute, store, tell the trace, and leave a Node on the tape.
+
+    ``precision`` overrides the one in force; ``label`` names the result in the trace.
+    """
+    here, trace = scope(), active()
+    if precision is None:
+        precision = resolve(spec.category, _widest(operands))
+    counts = None if trace is None else FlagCounts()
+    fp = Arithmetic(precision, counts)
+    with np.errstate(all="ignore"):
+        arrays = [_read(fp, x) for x in operands]
+        y, pullbacks = spec.formula(fp, *arrays, *options, **(keywords or {}))
+        y = fp.store(np.asarray(y), arrays, spec.exact)
+        fp.inspect(y, arrays)
+    if trace is not None and counts is not None:
+        trace.record(Event(trace.step, here.phase, here.path, spec.name, label, y.shape, counts, fp.note))
+    out = Tensor(y, precision.storage)
+    if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
+        out.requires_grad = True
+        pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+        out.node = Node(spec.name, here.path, precision, operands, pullbacks)
+    return out
+
+
+def _widest(operands: Sequence[Any]) -> Format:
+    """The format of the widest tensor; arrays and numbers adopt it. Without tensors, the widest array's."""
+    formats = [x.format for x in operands if isinstance(x, Tensor)]
+    formats = formats or [format_of(x) for x in operands if isinstance(x, np.ndarray)] or [float32]
+    widest = formats[0]
+    for other in formats[1:]:
+        if not widest.contains(other):
+            widest = other if other.contains(widest) else float32  # as for float16 with bfloat16
+    return widest
+
+
+def _read(fp: Arithmetic, x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return fp.read(x.data, x.format)
+    if x is None:
+        return None
+    if isinstance(x, (bool, int, float)):
+        return fp.constant(x)
+    values = as_floats(x, fp.precision.storage)
+    fmt = format_of(values)
+    return fp.read(values.astype(container(fmt), copy=False), fmt)
+
+
+def cast(fp: Arithmetic, x: Array, /) -> Any:
+    """The operand in another format: the rounding is in the reading."""
+    return x, lambda fp, g: g
+
+
+op(exact=True)(cast)
+OPS["cast"] = lambda x, fmt: apply(SPECS["cast"], (x,), precision=native(fmt))
+
+
+def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+    """See `Tensor.backward`."""
+    if not root.requires_grad:
+        raise RuntimeError("backward: the tensor requires no gradient; allowed: results of requires_grad=True tensors")
+    if gradient is None and root.size != 1:
+        raise RuntimeError(f"backward: shape {root.shape} needs gradient=; allowed without it: one element")
+    start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format).data
+    if start.shape != root.shape:
+        raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
+    pending = {id(root): start}
+    with np.errstate(all="ignore"):
+        for out in _topological(root):
+            g, node = pending.pop(id(out)), out.node
+            if node is None:
+                out.grad = Tensor(g if out.grad is None else _accumulate(out.grad.data, g, out, "leaf"), out.format)
+                continue
+            if node.inputs is None:
+                raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
+            for x, pullback in zip(node.inputs, node.pullbacks, strict=False):
+                if isinstance(x, Tensor) and x.requires_grad:
+                    grad = _pull(node, pullback, g, out.format, x)
+                    before = pending.get(id(x))
+                    pending[id(x)] = grad if before is None else _accumulate(before, grad, x, node.path)
+            if not retain_graph:
+                node.inputs, node.pullbacks = None, ()
+
+
+def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> Array:
+    """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
+    trace = active()
+    counts = None if trace is None else FlagCounts()
+    fp = Arithmetic(node.precision, counts)
+    g = fp.read(g, fmt)
+    grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), SPECS[node.op].exact and g.shape == x.shape)
+    fp.inspect(grad, (g, x.data))
+    grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
+    if trace is not None and counts is not None:
+        trace.record(Event(trace.step, "backward", node.path, node.op, _last(x.name), grad.shape, counts))
+    return grad.astype(container(x.format), copy=False)
+
+
+def _accumulate(a: Array, b: Array, x: Tensor, path: str) -> Array:
+    """The sum of two gradients of ``x``, in the format of ``x``."""
+    trace = active()
+    counts = None if trace is None else FlagCounts()
+    fp = Arithmetic(native(x.format), counts)
+    total = fp.store(fp.add(a, b))
+    fp.inspect(total, (a, b))
+    if trace is not None and counts is not None:
+        trace.record(Event(trace.step, "backward", path, "accumulate", _last(x.name), total.shape, counts))
+    return total
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _topological(root: Tensor) -> list[Tensor]:
+    """Every tensor that ``root`` depends on and that takes a gradient, each before its operands."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[Tensor, bool]] = [(root, False)]
+    while stack:
+        out, done = stack.pop()
+        if done:
+            order.append(out)
+        elif id(out) not in seen:
+            seen.add(id(out))
+            stack.append((out, True))
+            if out.node is not None and out.node.inputs is not None:
+                stack.extend((x, False) for x in out.node.inputs if isinstance(x, Tensor) and x.requires_grad)
+    return order[::-1]
