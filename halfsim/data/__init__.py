@@ -1,0 +1,5 @@
+"""Small real data sets that travel with the package."""
+
+from halfsim.data.digits import Split, digits
+
+__all__ = ["Split", "digits"]
