@@ -1,0 +1,22 @@
+"""halfsim: what would this computation have done in half precision, and where would it have gone wrong?"""
+
+from halfsim import amp, data, nn, optim
+from halfsim.autograd import ops
+from halfsim.autograd.policy import AMP, Policy, no_grad, precision
+from halfsim.autograd.random import manual_seed
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.trace import Event, Trace, trace
+from halfsim.numerics.codec import decode, encode
+from halfsim.numerics.flags import Flag, FlagCounts
+from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64, tfloat32
+from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PURE_FP16, TF32, Precision
+from halfsim.numerics.quantize import round_to
+
+__version__ = "0.1.0"
+
+__all__ = [
+    *("AMP", "BF16", "FP16", "FP32", "FP64", "PURE_FP16", "TF32"),
+    *("Event", "Flag", "FlagCounts", "Format", "Policy", "Precision", "Tensor", "Trace"),
+    *("amp", "bfloat16", "data", "decode", "encode", "float16", "float32", "float64", "manual_seed", "nn"),
+    *("no_grad", "ops", "optim", "precision", "round_to", "tensor", "tfloat32", "trace"),
+]

@@ -1,0 +1,7 @@
+"""`python -m halfsim`."""
+
+import sys
+
+from halfsim.cli import main
+
+sys.exit(main())

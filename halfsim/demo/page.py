@@ -1,0 +1,165 @@
+"""The demo's story as one self-contained HTML page: no script, no network."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+from halfsim.demo.report import HEAD, cells, first_trouble, reference, title
+from halfsim.demo.train import Run, Settings
+
+_COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)")
+_DASHES = ("", "7 3", "2 3", "10 3 2 3")
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2330; --soft: #5b6476; --line: #d8dce4; --paper: #ffffff; --band: #f4f6f9;
+  --c0: #0b62a8; --c1: #c04a00; --c2: #8a2a86; --c3: #1c7a43; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #a2abbb; --line: #3a4150; --paper: #14181f;
+  --band: #1c222c; --c0: #6cb6ff; --c1: #ff9d5c; --c2: #e08ade; --c3: #6fd69a; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p { margin: .25rem 0 .75rem; } .soft { color: var(--soft); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { color: var(--soft); font-weight: 600; font-size: .85rem; }
+th.word, td.word { text-align: left; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0; }
+dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 36rem) { dl { grid-template-columns: 1fr; gap: .1rem; } dd { margin-bottom: .6rem; } }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1.25rem; }
+figure { margin: 0; } figcaption { font-size: .9rem; color: var(--soft); } svg { width: 100%; height: auto; display: block; }
+svg text { fill: var(--soft); font: 11px system-ui, sans-serif; } .key { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
+.key svg { width: 2.2rem; height: .8rem; display: inline-block; vertical-align: middle; }
+details { border-top: 1px solid var(--line); padding: .4rem 0; } summary { cursor: pointer; }
+"""
+
+_COLUMNS = (
+    "phase",
+    "module or parameter",
+    "operation",
+    "tensor",
+    "values",
+    "NaN",
+    "overflow",
+    "div by 0",
+    "flushed",
+    "swamped",
+)
+
+
+def page(runs: Sequence[Run], settings: Settings) -> str:
+    """The whole page: table, first troubles, advice, curves by epoch, and every place that lost something."""
+    base = reference(runs)
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>halfsim demo</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+            "<h1>One classifier, four kinds of arithmetic</h1>",
+            f'<p class="soft">{html.escape(title(settings, runs))}</p>',
+            _table(HEAD, [cells(run) for run in runs], words=1),
+            "<h2>First trouble</h2>",
+            _definitions([(run.recipe.name, first_trouble(run)) for run in runs]),
+            "<h2>Advice</h2>",
+            _definitions([(run.recipe.name, run.advice(base)) for run in runs]),
+            "<h2>By epoch</h2>",
+            _key(runs),
+            '<div class="charts">',
+            _chart(runs, [run.losses for run in runs], "Training loss (logarithmic)", log=True),
+            _chart(runs, [run.lost_by_epoch for run in runs], "Share of weight updates lost"),
+            _chart(runs, [run.flushed_by_epoch for run in runs], "Share of gradients flushed to zero"),
+            "</div>",
+            "<h2>Every place that lost something</h2>",
+            "\n".join(_places(run) for run in runs),
+            "<h2>What the words mean</h2>",
+            _definitions([(run.recipe.name, run.recipe.meaning) for run in runs] + _WORDS),
+            "</body>\n</html>\n",
+        )
+    )
+
+
+_WORDS = [
+    ("upd lost", "weights that a nonzero update left unchanged, of all weights with a nonzero update"),
+    ("grad flushed", "gradients that were not zero before rounding and are zero after it, of all nonzero gradients"),
+    ("overflows", "values that became infinite, by division by zero too"),
+    ("underflow", "as first trouble: more than 5 % of an operation's nonzero results, or a constant, became zero"),
+    ("swamping", "as first trouble: more than half of the nonzero addends changed nothing"),
+]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
+    def line(tag: str, row: Sequence[str]) -> str:
+        marks = (' class="word"' if i < words else "" for i in range(len(row)))
+        return (
+            "<tr>" + "".join(f"<{tag}{m}>{html.escape(c)}</{tag}>" for m, c in zip(marks, row, strict=True)) + "</tr>"
+        )
+
+    body = "\n".join(line("td", row) for row in rows)
+    return f'<div class="scroll"><table><thead>{line("th", head)}</thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _definitions(pairs: Sequence[tuple[str, str]]) -> str:
+    return "<dl>" + "\n".join(f"<dt>{html.escape(a)}</dt><dd>{html.escape(b)}</dd>" for a, b in pairs) + "</dl>"
+
+
+def _stroke(i: int) -> str:
+    dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if _DASHES[i % 4] else ""
+    return f'fill="none" stroke="{_COLOURS[i % 4]}" stroke-width="2"{dash}'
+
+
+def _key(runs: Sequence[Run]) -> str:
+    items = (
+        f'<span><svg viewBox="0 0 36 12" aria-hidden="true"><path d="M0 6H36" {_stroke(i)}/></svg> {run.recipe.name}</span>'
+        for i, run in enumerate(runs)
+    )
+    return f'<p class="key">{"".join(items)}</p>'
+
+
+def _chart(runs: Sequence[Run], series: Sequence[Sequence[float]], caption: str, log: bool = False) -> str:
+    """Lines over epochs, of shares or (logarithmically) of losses; values that are not finite are left out."""
+
+    def height(value: float) -> float:
+        return math.log10(value) if log else value
+
+    heights = [[height(v) if math.isfinite(v) and (v > 0 or not log) else math.nan for v in line] for line in series]
+    finite = [v for line in heights for v in line if math.isfinite(v)] or [0.0]
+    low, high = (min(finite), max(finite)) if log else (0.0, max(finite))
+    high = high if high > low else low + 1
+    count = max(len(line) for line in series)
+    left, right, top, bottom = 44, 312, 8, 150
+
+    def x(i: int) -> float:
+        return left + (right - left) * (i / (count - 1) if count > 1 else 0.5)
+
+    def y(v: float) -> float:
+        return bottom - (bottom - top) * (v - low) / (high - low)
+
+    parts = [f'<svg viewBox="0 0 320 178" role="img" aria-label="{html.escape(caption)} by epoch">']
+    for k in range(5):
+        v = low + (high - low) * k / 4
+        label = f"{10**v:.3g}" if log else f"{v:.{0 if high > 0.1 else 1 if high > 0.01 else 2}%}"
+        parts.append(f'<path d="M{left} {y(v):.1f}H{right}" stroke="var(--line)"/>')
+        parts.append(f'<text x="{left - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{label}</text>')
+    for i, line in enumerate(heights):
+        points = [f"{x(n):.1f} {y(v):.1f}" for n, v in enumerate(line) if math.isfinite(v)]
+        if points:
+            parts.append(f'<path d="M{"L".join(points)}" {_stroke(i)} stroke-linecap="round"/>')
+    parts.append(
+        f'<text x="{left}" y="170">epoch 1</text><text x="{right}" y="170" text-anchor="end">{count}</text></svg>'
+    )
+    gone = [run.recipe.name for run, line in zip(runs, series, strict=True) if not all(map(math.isfinite, line))]
+    note = f" Not a number: {', '.join(gone)}." if gone else ""
+    return f"<figure>{''.join(parts)}<figcaption>{html.escape(caption)}.{note}</figcaption></figure>"
+
+
+def _places(run: Run) -> str:
+    rows = []
+    for place, c in run.trace.totals.items():
+        counts = (c.invalid, c.overflow, c.divide_by_zero, c.flushed, c.swamped)
+        if any(counts):
+            rows.append((*(word or "-" for word in place), *(f"{n:,}" for n in (c.size, *counts))))
+    body = _table(_COLUMNS, rows, words=4) if rows else "<p>Nothing was lost.</p>"
+    return f"<details><summary>{run.recipe.name}: {len(rows)} places</summary>{body}</details>"

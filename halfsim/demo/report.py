@@ -1,0 +1,92 @@
+"""The demo's story as text and as JSON."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from halfsim.demo.train import MOMENTUM, Run, Settings, trouble
+from halfsim.text import columns, size
+
+WIDTH = 100
+HEAD = ("recipe", "test acc", "loss", "seconds", "weights", "optim", "activ", "upd lost", "grad flushed", "overflows")
+
+
+def reference(runs: Sequence[Run]) -> Run | None:
+    """The float32 run among ``runs``."""
+    return next((run for run in runs if run.recipe.name == "fp32"), None)
+
+
+def title(settings: Settings, runs: Sequence[Run]) -> str:
+    """What was trained, in one line."""
+    optimizer = f"sgd with momentum {MOMENTUM}" if settings.optimizer == "sgd" else "adam"
+    shape, (train, test) = runs[0].layers, runs[0].examples
+    return (
+        f"{'-'.join(map(str, shape))} MLP on {train:,} handwritten digits, tested on {test:,}; {optimizer}, "
+        f"lr {settings.rate:g}, {settings.epochs} epochs, seed {settings.seed}"
+    )
+
+
+def cells(run: Run) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        run.recipe.name,
+        f"{run.test_accuracy:.1%}",
+        f"{run.final_loss:.4f}" if math.isfinite(run.final_loss) else str(run.final_loss),
+        f"{run.seconds:.1f}",
+        size(run.parameter_bytes),
+        size(run.optimizer_bytes),
+        size(run.activation_bytes),
+        f"{run.updates_lost:.1%}",
+        f"{run.gradients_flushed:.2%}",
+        f"{run.overflows:,}",
+    )
+
+
+def first_trouble(run: Run) -> str:
+    """Where a run first went wrong, in one line."""
+    event = run.trace.first()
+    if event is None:
+        return "none"
+    facts = trouble(event)
+    return f"step {event.step}, {event.phase}, {event.place}: {facts['class']}, {facts['message']}"
+
+
+def text(runs: Sequence[Run], settings: Settings) -> str:
+    """The table, the first trouble of each recipe, and one sentence of advice for each; at most 100 columns wide."""
+    table = columns([HEAD, *(cells(run) for run in runs)])
+    base = reference(runs)
+    blocks = [
+        textwrap.fill(title(settings, runs), WIDTH),
+        table,
+        "First trouble\n" + _listing([(run, first_trouble(run)) for run in runs]),
+        "Advice\n" + _listing([(run, run.advice(base)) for run in runs]),
+    ]
+    return "\n\n".join(blocks)
+
+
+def _listing(lines: Sequence[tuple[Run, str]]) -> str:
+    indent = " " * 13
+    return "\n".join(
+        textwrap.fill(line, WIDTH, initial_indent=f"  {run.recipe.name:<11}", subsequent_indent=indent)
+        for run, line in lines
+    )
+
+
+def to_json(runs: Sequence[Run], settings: Settings) -> dict[str, Any]:
+    """The same facts, machine-readable."""
+    base = reference(runs)
+    return {
+        "schema": 1,
+        "settings": {
+            "optimizer": settings.optimizer,
+            "lr": settings.rate,
+            "epochs": settings.epochs,
+            "hidden": settings.hidden,
+            "seed": settings.seed,
+            "batch": settings.batch,
+        },
+        "runs": [run.to_json(base) for run in runs],
+    }
