@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
-from halfsim.numerics.quantize import BLOCK, Array, container, round_
+from halfsim.numerics.quantize import BLOCK, Array, computable, container, round_, rounded
 
 _ORDERS = ("blas", "sequential")
 
@@ -32,6 +33,7 @@ class Accumulator:
     def __post_init__(self) -> None:
         if self.order not in _ORDERS:
             raise unknown("accumulate", self.order, _ORDERS)
+        computable(self.format, "accumulate")
         if self.order == "blas" and self.format not in (float32, float64):
             raise ValueError(
                 f"accumulate: '{self.format}' needs an order, as '{self.format}:sequential'; "
@@ -42,6 +44,11 @@ class Accumulator:
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype in which the running sum is carried."""
         return container(self.format)
+
+    def operand(self, x: Array, counts: FlagCounts | None = None) -> Array:
+        """``x`` as a sequential accumulation takes it: rounded to ``format`` first, where it is not on that grid."""
+        x = x.astype(self.dtype if x.itemsize < self.dtype.itemsize else x.dtype, copy=False)
+        return rounded(x, self.format, counts).astype(self.dtype, copy=False)
 
     def __str__(self) -> str:
         return self.format.name if self.order == "blas" else f"{self.format}:{self.order}"
@@ -60,14 +67,14 @@ def accumulator(spec: object) -> Accumulator:
 def matmul(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None = None) -> Array:
     """The product of ``a`` (..., M, K) and ``b`` (..., K, N), accumulated as ``how`` says.
 
-    Operands are float arrays whose values are on the grid of ``how.format`` or, for ``blas``, of anything
-    its dtype holds; the result (..., M, N) has dtype ``how.dtype``. NaN, infinities and zeros follow
-    IEEE 754 at every step, a sum starting from +0. ``counts`` gains the swamped addends of a sequential
-    sum, and as ``flushed`` the sums all of whose nonzero products were flushed. ``ValueError`` where the shapes do not fit.
+    Operands are float32 or float64 arrays; ``sequential`` first rounds them to ``how.format``. The result
+    (..., M, N) has dtype ``how.dtype``. NaN, infinities and zeros follow IEEE 754 at every step, a sum starting
+    from +0. ``counts`` gains the swamped addends of a sequential sum, and as ``flushed`` the sums all of whose
+    nonzero products were flushed. ``ValueError`` where the shapes do not fit.
     """
-    a, b = a.astype(how.dtype, copy=False), b.astype(how.dtype, copy=False)
     if how.order == "blas":
-        return np.asarray(np.matmul(a, b))
+        return np.asarray(np.matmul(a.astype(how.dtype, copy=False), b.astype(how.dtype, copy=False)))
+    a, b = how.operand(a, counts), how.operand(b, counts)
     if a.ndim == 2 and b.ndim == 2:
         if a.shape[1] != b.shape[0]:
             raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit: {a.shape[1]} != {b.shape[0]}")
@@ -75,8 +82,8 @@ def matmul(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None = Non
             return np.ascontiguousarray(_sequential(b.T, a.T, how.format, counts).T)
         return _sequential(a, b, how.format, counts)
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    left = np.broadcast_to(a, lead + a.shape[-2:]).reshape(-1, *a.shape[-2:])
-    right = np.broadcast_to(b, lead + b.shape[-2:]).reshape(-1, *b.shape[-2:])
+    left = np.broadcast_to(a, lead + a.shape[-2:]).reshape(prod(lead), *a.shape[-2:])
+    right = np.broadcast_to(b, lead + b.shape[-2:]).reshape(prod(lead), *b.shape[-2:])
     products = [matmul(x, y, how, counts) for x, y in zip(left, right, strict=True)]
     return np.array(products, how.dtype).reshape(*lead, a.shape[-2], b.shape[-1])
 
@@ -88,7 +95,7 @@ def _sequential(a: Array, b: Array, fmt: Format, counts: FlagCounts | None) -> A
     rows = max(1, BLOCK // max(n, 1))
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     quick = fmt == float16 and depth > 0 and a.size > 0 and b.size > 0 and _bounded(a, b, depth)
-    step = _step_bounded_half if quick else _step
+    step: Any = _step_bounded_half if quick else _step
     for i in range(0, m, rows):
         block = a[i : i + rows]
         total = np.zeros((block.shape[0], n), a.dtype)
@@ -125,6 +132,8 @@ class _Watch:
         np.not_equal(product, 0, out=self.addends)
         np.logical_or(self.survived, self.addends, out=self.survived)
         np.logical_and(np.equal(total, self.previous, out=self.same), self.addends, out=self.same)
+        if self.same.any() and not np.isfinite(total).all():  # infinity swallows, but that is no swamping
+            self.same &= np.isfinite(total)
         self.counts.addends += int(np.count_nonzero(self.addends))
         self.counts.swamped += int(np.count_nonzero(self.same))
 
@@ -179,13 +188,13 @@ def sum_(
     ``how.format``, whatever the memory layout. The result is an array of dtype ``how.dtype``; an empty sum
     is +0.
     """
-    x = x.astype(how.dtype, copy=False)
     if how.order == "blas":
-        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims))
+        return np.asarray(np.sum(x.astype(how.dtype, copy=False), axis=axis, keepdims=keepdims))
+    x = how.operand(x, counts)
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
     axes = tuple(sorted(a % x.ndim if x.ndim else a for a in axes))
     kept = tuple(a for a in range(x.ndim) if a not in axes)
-    rows = x.transpose(axes + kept).reshape(-1, *(x.shape[a] for a in kept))
+    rows = x.transpose(axes + kept).reshape(prod(x.shape[a] for a in axes), *(x.shape[a] for a in kept))
     total = np.zeros(rows.shape[1:], how.dtype)
     if how.format == float16 and counts is None and total.size <= 64:
         # Few sums of many terms have nothing to vectorise; np.add.accumulate in float16 is this very loop.
@@ -199,5 +208,5 @@ def sum_(
             if counts is not None:
                 addends = row != 0
                 counts.addends += int(np.count_nonzero(addends))
-                counts.swamped += int(np.count_nonzero(addends & (total == previous)))
+                counts.swamped += int(np.count_nonzero(addends & (total == previous) & np.isfinite(previous)))
     return total.reshape([1 if a in axes else x.shape[a] for a in range(x.ndim)]) if keepdims else total

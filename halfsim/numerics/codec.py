@@ -83,6 +83,10 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
     given = np.asarray(bits)
     if given.size == 0:
         return np.zeros(given.shape)
+    if given.dtype == np.float64 and not isinstance(bits, np.ndarray):  # a list of integers on both sides of 2**63
+        whole = np.asarray(bits, object)
+        if all(isinstance(code, int) and 0 <= code < 2**64 for code in whole.flat):
+            given = whole.astype(np.uint64)
     if given.dtype.kind not in "iu":
         raise TypeError(f"bits: dtype {given.dtype} is not allowed; allowed: integers")
     if int(given.min()) < 0 or int(given.max()) >> fmt.bits:

@@ -26,7 +26,7 @@ def _fraction_to_float(value: Fraction, odd: bool) -> float:
     try:
         nearest = float(value)
     except OverflowError:
-        return math.copysign(_LARGEST if odd else math.inf, value)
+        return math.copysign(_LARGEST if odd else math.inf, 1 if value > 0 else -1)
     if not odd or np.float64(nearest).view(np.int64) & 1 or Fraction(nearest) == value:
         return nearest
     return math.nextafter(nearest, math.inf if value > nearest else -math.inf)
@@ -70,6 +70,11 @@ def _longdouble(x: NDArray[Any], odd: bool) -> NDArray[np.float64]:
         return np.where(lost, np.nextafter(y, np.where(x > y, np.inf, -np.inf)), y)
 
 
+def _mixed(array: NDArray[Any]) -> bool:
+    """Whether NumPy may have rounded integers, or written floats as strings, to make one array of a list."""
+    return array.dtype.kind == "U" or bool(array.dtype == np.float64 and (np.abs(array) >= 2.0**53).any())
+
+
 def as_floats(x: object, fmt: Format) -> NDArray[Any]:
     """``x`` as an array of float16, float32 or float64 whose rounding to ``fmt`` is the rounding of ``x``.
 
@@ -82,16 +87,18 @@ def as_floats(x: object, fmt: Format) -> NDArray[Any]:
     """
     odd = fmt.precision <= 51
     array = np.asarray(x)
+    if isinstance(x, (list, tuple)) and _mixed(array):
+        array = np.asarray(x, object)
     if array.dtype.kind == "f":
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return array if array.dtype.itemsize <= 8 else _longdouble(array, odd)
     if array.dtype.kind == "b":
         return array.astype(np.float64)
     if array.dtype.kind in "iu":
         exact = array.astype(np.float64)
-        if odd and array.size and (int(array.max()) > 2**53 or int(array.min()) < -(2**53)):
-            kept = np.asarray(array >> 11)
-            sticky = np.asarray(kept | (array & 0x7FF != 0)).astype(np.float64) * 2.0**11
-            return np.where(abs(exact) > 2.0**53, sticky, exact)
+        large = np.abs(exact) >= 2.0**53
+        if odd and large.any():
+            exact[large] = [_exact(value, odd) for value in array[large].tolist()]
         return exact
     if array.dtype.kind in "OU":
         values = [_exact(value, odd) for value in array.ravel().tolist()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from halfsim.numerics.accumulate import Accumulator, accumulator
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64, tfloat32, unknown
+from halfsim.numerics.quantize import computable
 
 _ROLES = ("storage", "compute", "accumulate", "operands")
 
@@ -54,7 +55,7 @@ class Precision:
         storage = as_format(given.get("storage", float32), "storage")
         wide = float64 if storage == float64 else float32
         object.__setattr__(self, "storage", storage)
-        object.__setattr__(self, "compute", as_format(given.get("compute", wide), "compute"))
+        object.__setattr__(self, "compute", computable(as_format(given.get("compute", wide), "compute"), "compute"))
         object.__setattr__(self, "accumulate", accumulator(given.get("accumulate", wide.name)))
         object.__setattr__(self, "operands", as_format(given.get("operands", storage), "operands"))
 

@@ -46,6 +46,13 @@ def container(fmt: Format) -> np.dtype[Any]:
     return np.dtype(np.float32 if narrow or fmt == float32 else np.float64)
 
 
+def computable(fmt: Format, argument: str) -> Format:
+    """``fmt``, or ``ValueError`` where no container rounds its arithmetic innocuously (53 >= 2p + 2 fails)."""
+    if fmt in (float32, float64) or (fmt.precision <= 25 and fmt.exponent_bits <= 10):
+        return fmt
+    raise ValueError(f"{argument}: {fmt} is too wide to compute in; allowed: precision <= 25 and exponent_bits <= 10")
+
+
 @dataclass(frozen=True)
 class _Grid:
     """The integer and float constants with which ``fmt`` is rounded inside one container dtype."""
@@ -61,6 +68,7 @@ class _Grid:
     ulp: Any  # field(e) - ulp is the field of 2**(e - p + 1)
     up: Any  # multiplying by `up` overflows exactly what exceeds the target's range ...
     down: Any  # ... and `down` undoes it
+    single: int  # mask of an exponent where the target has one digit of precision, else 0
     drop: int  # number of trailing significand bits the target lacks
     tiny: Any  # magnitudes below this are tiny after rounding
 
@@ -90,6 +98,7 @@ def _grid(fmt: Format, dtype: np.dtype[Any]) -> _Grid:
         ulp=whole(fmt.nmant << outer.nmant),
         up=dtype.type(2.0 ** (outer.emax - fmt.emax)),
         down=dtype.type(2.0 ** (fmt.emax - outer.emax)),
+        single=(1 << outer.nexp) - 1 if fmt.precision == 1 else 0,
         drop=outer.nmant - fmt.nmant,
         tiny=dtype.type(fmt.smallest_normal * (1.0 - 0.5 * fmt.epsneg)),
     )
@@ -131,6 +140,8 @@ def _round_encoding(x: Array, out: Array, grid: _Grid) -> None:
     code, odd = x.view(grid.integer), _scratch.ints(0, grid, x.size)
     nan = np.isnan(x, out=_scratch.bools[2][: x.size])
     np.right_shift(code, grid.drop, out=odd)
+    if grid.single:  # with one digit both neighbours are odd, and the larger is taken (clause 4.3.1)
+        np.minimum(np.bitwise_and(odd, grid.single, out=odd), 1, out=odd)
     np.bitwise_and(odd, 1, out=odd)
     np.add(odd, (1 << (grid.drop - 1)) - 1, out=odd)  # half an ulp, less one if the kept part is even
     np.add(odd, code, out=odd)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import halfsim as hs
+from halfsim.numerics.formats import as_format
+
+ATTRIBUTES = [
+    *("bits", "eps", "epsneg", "max", "min", "tiny", "smallest_normal", "smallest_subnormal"),
+    *("nmant", "nexp", "maxexp", "minexp"),
+]
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (hs.float16, np.finfo(np.float16)),
+        (hs.float32, np.finfo(np.float32)),
+        (hs.float64, np.finfo(np.float64)),
+        (hs.bfloat16, ml_dtypes.finfo(ml_dtypes.bfloat16)),
+    ],
+)
+def test_attributes_are_those_of_finfo(ours: hs.Format, theirs: object, attribute: str) -> None:
+    assert getattr(ours, attribute) == getattr(theirs, attribute)
+
+
+def test_precision_counts_the_implicit_bit() -> None:
+    assert (hs.float16.precision, hs.float32.precision, hs.float64.precision) == (11, 24, 53)
+
+
+@pytest.mark.parametrize("spec", ["float16", "fp16", "half", "FP16 ", np.float16, np.dtype("float16"), hs.float16])
+def test_formats_go_by_many_names(spec: object) -> None:
+    assert as_format(spec) is hs.float16
+
+
+def test_an_unknown_name_gets_one_line_with_the_nearest() -> None:
+    with pytest.raises(
+        ValueError, match=r"^format: 'flot16' is not allowed \(did you mean 'float16'\?\); allowed: .*$"
+    ):
+        as_format("flot16")
+    with pytest.raises(TypeError, match="^format: expected a Format or its name, got float$"):
+        as_format(1.5)
+
+
+@pytest.mark.parametrize(
+    ("bits", "precision", "word"), [(1, 4, "exponent_bits"), (12, 4, "exponent_bits"), (5, 54, "precision")]
+)
+def test_sizes_have_limits(bits: int, precision: int, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        hs.Format("bad", bits, precision)
+
+
+def test_contains_is_an_order_on_grids() -> None:
+    assert hs.float64.contains(hs.float32)
+    assert hs.float32.contains(hs.bfloat16)
+    assert not hs.bfloat16.contains(hs.float16)
+    assert not hs.float16.contains(hs.bfloat16)
