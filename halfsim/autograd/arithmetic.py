@@ -7,20 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.trace import LostConstant
 from halfsim.numerics import accumulate
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32, float64
+from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_, rounded
 
 Axis = int | tuple[int, ...] | None
-
-
-def lost_constant(name: str, value: float, fmt: Format) -> str:
-    """The sentence for a constant that ``fmt`` turns into zero or infinity."""
-    if abs(value) < 1:
-        return f"{name} {value:g} is zero in {fmt} (smallest subnormal {fmt.smallest_subnormal:.3g})"
-    return f"{name} {value:g} is infinite in {fmt} (largest number {fmt.max:g})"
 
 
 class Arithmetic:
@@ -32,47 +27,54 @@ class Arithmetic:
     zeros follow IEEE 754. Host exception state is never read.
     """
 
-    __slots__ = ("counts", "dtype", "native", "note", "precision")
+    __slots__ = ("counts", "dtype", "lost", "native", "precision")
 
     def __init__(self, precision: Precision, counts: FlagCounts | None = None) -> None:
         self.precision = precision
         self.counts = counts
-        self.note = ""  # a constant that the format cannot hold
+        self.lost: LostConstant | None = None
         self.dtype = container(precision.compute)
         self.native = precision.compute in (float32, float64)  # the container's own arithmetic rounds
 
     # Elementary operations, each rounded to `compute`.
 
     def add(self, a: Array, b: Array) -> Array:
-        return self._round(np.add(a, b))
+        return self._round(np.add(a, b, dtype=self._exact), a, b)
 
     def sub(self, a: Array, b: Array) -> Array:
-        return self._round(np.subtract(a, b))
+        return self._round(np.subtract(a, b, dtype=self._exact), a, b)
 
     def mul(self, a: Array, b: Array) -> Array:
-        return self._round(np.multiply(a, b), a, b)
+        return self._round(np.multiply(a, b), a, b, nonzero=True)
 
     def div(self, a: Array, b: Array) -> Array:
-        if self.counts is not None:
-            poles = np.equal(b, 0)
-            if poles.any():
-                self.counts.divide_by_zero += int(np.count_nonzero(poles & (a != 0) & np.isfinite(a)))
-        return self._round(np.divide(a, b), a, b)
+        y = np.divide(a, b)
+        if self.counts is None:
+            return self._round(y)
+        poles = np.equal(b, 0) & (a != 0) & np.isfinite(a)
+        self.counts.divide_by_zero += int(np.count_nonzero(poles))
+        return self._round(y, np.where(poles, np.inf, a), b, nonzero=True)  # a pole is no overflow
 
     def sqrt(self, a: Array) -> Array:
-        return self._round(np.sqrt(a))
+        return self._round(np.sqrt(a), a)
 
     def exp(self, a: Array) -> Array:
-        return self._wide(np.exp, a)
+        return self._round(np.exp(a.astype(np.float64)), a, nonzero=True)
 
     def log(self, a: Array) -> Array:
-        return self._wide(np.log, a)
+        y = np.log(a.astype(np.float64))
+        if self.counts is None:
+            return self._round(y)
+        poles = np.equal(a, 0)
+        self.counts.divide_by_zero += int(np.count_nonzero(poles))
+        return self._round(y, np.where(poles, np.inf, a))
 
     def tanh(self, a: Array) -> Array:
-        return self._wide(np.tanh, a)
+        return self._round(np.tanh(a.astype(np.float64)), a)
 
     def sigmoid(self, a: Array) -> Array:
-        return self._wide(lambda x: 1.0 / (1.0 + np.exp(-x)), a)
+        e = np.exp(-np.abs(a.astype(np.float64)))  # of the magnitude, which cannot overflow
+        return self._round(np.where(a < 0, e, 1) / (1 + e), a, nonzero=True)
 
     @staticmethod
     def keep(x: Array, mask: Array) -> Array:
@@ -86,10 +88,10 @@ class Arithmetic:
         operands, how = self.precision.operands, self.precision.accumulate
         if not operands.contains(self.precision.storage):
             a, b = rounded(a, operands, self.counts), rounded(b, operands, self.counts)
-        return self._accumulated(accumulate.matmul(a, b, how, self.counts))
+        return self._accumulated(accumulate.matmul(a, b, how, self.counts), a, b)
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-        return self._accumulated(accumulate.sum_(a, axis, keepdims, self.precision.accumulate, self.counts))
+        return self._accumulated(accumulate.sum_(a, axis, keepdims, self.precision.accumulate, self.counts), a)
 
     def sum_to(self, a: Array, shape: tuple[int, ...]) -> Array:
         """The sum of ``a`` over the axes that broadcasting added to ``shape``: the gradient of a broadcast."""
@@ -97,12 +99,15 @@ class Arithmetic:
             return a
         extra = a.ndim - len(shape)
         axes = tuple(i for i in range(a.ndim) if i < extra or (shape[i - extra] == 1 != a.shape[i]))
+        assert tuple(n for i, n in enumerate(a.shape[extra:]) if i + extra not in axes) == tuple(
+            n for i, n in enumerate(shape) if i + extra not in axes
+        ), f"a gradient of shape {a.shape} for an operand of shape {shape}"
         return self.sum(a, axes, keepdims=True).reshape(shape)
 
     # Between memory and the unit.
 
     def read(self, x: Array, fmt: Format) -> Array:
-        """``x``, whose values are on the grid ``fmt``, rounded to ``storage`` and to ``compute`` where these are narrower."""
+        """``x``, on the grid of ``fmt``, rounded to ``storage`` and to ``compute`` where these are narrower."""
         for grid in (self.precision.storage, self.precision.compute):
             if not grid.contains(fmt):
                 x, fmt = rounded(x, grid, self.counts), grid
@@ -110,9 +115,10 @@ class Arithmetic:
 
     def constant(self, value: float) -> Any:
         """A Python number as a kernel takes it: an argument in ``compute``, which never widens a result."""
-        kept = rounded(np.asarray(float(value)), self.precision.compute, self.counts).astype(self.dtype)[()]
-        if (kept == 0 and value != 0) or (np.isinf(kept) and np.isfinite(value)):
-            self.note = lost_constant("constant", value, self.precision.compute)
+        compute = self.precision.compute
+        kept = rounded(as_floats(value, compute).astype(np.float64), compute).astype(self.dtype)[()]
+        if (kept == 0 and value != 0) or (np.isinf(kept) and abs(value) != np.inf):
+            self.lost = LostConstant("constant", value, compute)
         return kept
 
     def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:
@@ -124,38 +130,47 @@ class Arithmetic:
         if self.counts is not None:
             self.counts.size += y.size
             self.counts.nonzero += int(np.count_nonzero(y != 0)) + self.counts.flushed
-        if not (exact or storage.contains(self.precision.compute) or any(y is x for x in operands)):
+        moved = (exact and self.precision.compute.contains(storage)) or any(y is x for x in operands)
+        if not moved and not storage.contains(self.precision.compute):
             y = round_(y, storage, self.counts)
         return y.astype(container(storage), copy=False)
 
-    def inspect(self, y: Array, operands: Sequence[Any]) -> None:
-        """Count the NaN and infinities of a result that its operands do not explain."""
-        if self.counts is None or np.isfinite(y).all():
-            return
-        floats = [x for x in operands if isinstance(x, (np.ndarray, np.floating)) and x.dtype.kind == "f"]
-        if not any(np.isnan(x).any() for x in floats):
-            self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
-            if not any(np.isinf(x).any() for x in floats):
-                made = int(np.count_nonzero(np.isinf(y))) - self.counts.divide_by_zero
-                self.counts.overflow = max(self.counts.overflow, made)
+    @property
+    def _exact(self) -> np.dtype[Any]:
+        """Where a sum of narrow numbers is formed: to count inexact ones takes more than the container."""
+        return self.dtype if self.counts is None or self.native else np.dtype(np.float64)
 
-    def _round(self, y: Any, *factors: Array) -> Array:
-        y = np.asarray(y)
-        if not self.native:
-            return round_(y, self.precision.compute, self.counts)
-        if self.counts is not None and factors and not y.all():  # an exact product or quotient is not zero
-            flushed = y == 0
-            for factor in factors:
-                flushed = flushed & (factor != 0) & np.isfinite(factor)
-            self.counts.flushed += int(np.count_nonzero(flushed))
-        return y
+    def _round(self, y: Any, *operands: Array, nonzero: bool = False) -> Array:
+        """``y`` on the grid of ``compute``; ``nonzero`` says that of finite nonzero operands it is not exactly zero."""
+        y, compute = np.asarray(y), self.precision.compute
+        if self.counts is not None:
+            self._count_made(y, operands, nonzero)
+        if self.native:
+            cast = y.dtype == self.dtype or self.counts is None
+            return (y if cast else round_(y, compute, self.counts)).astype(self.dtype, copy=False)
+        return round_(y, compute, self.counts).astype(self.dtype, copy=False)
 
-    def _wide(self, function: Any, a: Array) -> Array:
-        y = np.asarray(function(a.astype(np.float64)))
-        cast = self.precision.compute in (float32, float64) and self.counts is None  # the host's cast rounds as well
-        return (y if cast else round_(y, self.precision.compute, self.counts)).astype(self.dtype, copy=False)
+    def _count_made(self, y: Array, operands: Sequence[Array], nonzero: bool) -> None:
+        """Count NaN, infinities and zeros that the operands do not explain, element by element."""
+        assert self.counts is not None
+        if not np.isfinite(y).all():
+            known, finite = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
+            for x in operands:
+                known, finite = known | np.isnan(x), finite & np.isfinite(x)
+            self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
+            self.counts.overflow += int(np.count_nonzero(np.isinf(y) & finite))
+        if nonzero and not y.all():
+            vanished = y == 0
+            for x in operands:
+                vanished = vanished & (x != 0) & np.isfinite(x)
+            self.counts.flushed += int(np.count_nonzero(vanished))
 
-    def _accumulated(self, y: Array) -> Array:
+    def _accumulated(self, y: Array, *operands: Array) -> Array:
+        if self.counts is not None and not np.isfinite(y).all():
+            if not any(np.isnan(x).any() for x in operands):
+                self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
+            if all(np.isfinite(x).all() for x in operands):
+                self.counts.overflow += int(np.count_nonzero(np.isinf(y)))
         if not self.precision.compute.contains(self.precision.accumulate.format):
             y = round_(y, self.precision.compute, self.counts)
         return y.astype(self.dtype, copy=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from halfsim.numerics.formats import Format, float64, unknown
@@ -17,24 +16,24 @@ from halfsim.numerics.precision import FP16, FP32, PRESETS, Precision, native
 class Policy:
     """A precision for each category of operations; operations in no category keep their widest operand's.
 
-    ``categories`` maps the category an operation was declared with, as in ``@op("fp16")``, to a Precision.
+    ``categories`` pairs categories, as operations declare them by ``@op("fp16")``, with precisions.
     Operations on float64 keep float64, as under PyTorch's autocast.
     """
 
     name: str
-    categories: Mapping[str, Precision] = field(default_factory=lambda: MappingProxyType({}))
+    categories: tuple[tuple[str, Precision], ...] = ()
 
     def precision(self, category: str | None, widest: Format) -> Precision:
         """The precision of an operation of ``category`` whose widest operand has format ``widest``."""
-        chosen = None if category is None or widest == float64 else self.categories.get(category)
-        return chosen or native(widest)
+        chosen = {} if widest == float64 else dict(self.categories)
+        return chosen.get(category or "") or native(widest)
 
     def __str__(self) -> str:
         return self.name
 
 
 PROMOTE = Policy("promote")
-AMP = Policy("amp", MappingProxyType({"fp16": FP16, "fp32": FP32}))
+AMP = Policy("amp", (("fp16", FP16), ("fp32", FP32)))
 
 _POLICIES = {"amp": AMP, "promote": PROMOTE}
 
@@ -72,7 +71,7 @@ class Scope:
     gradients: bool = True
 
 
-_SCOPE: ContextVar[Scope] = ContextVar("halfsim_scope", default=Scope())
+_SCOPE: ContextVar[Scope] = ContextVar("halfsim_scope", default=Scope())  # noqa: B039  # a Scope is frozen
 
 
 def scope() -> Scope:

@@ -25,11 +25,14 @@ Pullback = Callable[[Arithmetic, Array], Array]
 class Op:
     """A formula and what its decorator said of it."""
 
-    __slots__ = ("category", "exact", "formula", "name", "operands")
+    __slots__ = ("category", "exact", "formula", "name", "operands", "required")
 
-    def __init__(self, formula: Callable[..., Any], category: str | None, exact: bool, operands: list[str]) -> None:
-        self.formula, self.category, self.exact, self.operands = formula, category, exact, operands
-        self.name = formula.__name__
+    def __init__(
+        self, formula: Callable[..., Any], category: str | None, exact: bool, operands: list[inspect.Parameter]
+    ) -> None:
+        self.formula, self.category, self.exact, self.name = formula, category, exact, formula.__name__
+        self.operands = [p.name for p in operands]
+        self.required = sum(p.default is p.empty for p in operands)
 
 
 class Node:
@@ -59,15 +62,14 @@ def op(category: str | None = None, *, exact: bool = False) -> Callable[[Callabl
 
     def decorate(formula: Callable[..., Any]) -> Callable[..., Tensor]:
         parameters = list(inspect.signature(formula).parameters.values())[1:]
-        spec = Op(formula, category, exact, [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY])
+        spec = Op(formula, category, exact, [p for p in parameters if p.kind is p.POSITIONAL_ONLY])
         count = len(spec.operands)
 
         @functools.wraps(formula)
         def call(*args: Any, **kwargs: Any) -> Tensor:
             operands = args[:count]
-            for name in spec.operands[len(operands) :]:
-                if name in kwargs:
-                    operands += (kwargs.pop(name),)
+            if len(operands) < count:
+                operands += tuple(kwargs.pop(name, None) for name in spec.operands[len(operands) :])
             return apply(spec, operands, args[count:], kwargs)
 
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
@@ -90,6 +92,9 @@ def apply(
 
     ``precision`` overrides the one in force; ``label`` names the result in the trace.
     """
+    for name, x in zip(spec.operands[: spec.required], operands, strict=False):
+        if x is None:
+            raise TypeError(f"{spec.name}: {name} is missing; allowed: a tensor, an array, a number")
     here, trace = scope(), active()
     if precision is None:
         precision = resolve(spec.category, _widest(operands))
@@ -97,17 +102,26 @@ def apply(
     fp = Arithmetic(precision, counts)
     with np.errstate(all="ignore"):
         arrays = [_read(fp, x) for x in operands]
-        y, pullbacks = spec.formula(fp, *arrays, *options, **(keywords or {}))
+        y, pullbacks = _compute(spec, fp, arrays, options, keywords or {})
         y = fp.store(np.asarray(y), arrays, spec.exact)
-        fp.inspect(y, arrays)
     if trace is not None and counts is not None:
-        trace.record(Event(trace.step, here.phase, here.path, spec.name, label, y.shape, counts, fp.note))
+        trace.record(Event(trace.step, here.phase, here.path, spec.name, label, y.shape, counts, fp.lost))
     out = Tensor(y, precision.storage)
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
         out.requires_grad = True
         pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
         out.node = Node(spec.name, here.path, precision, operands, pullbacks)
     return out
+
+
+def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    try:
+        return spec.formula(fp, *arrays, *options, **keywords)
+    except ValueError as error:
+        if "broadcast" not in str(error):
+            raise
+        shapes = " and ".join(str(np.shape(x)) for x in arrays if x is not None)
+        raise ValueError(f"{spec.name}: shapes {shapes} do not fit; allowed: shapes that broadcast") from None
 
 
 def _widest(operands: Sequence[Any]) -> Format:
@@ -130,7 +144,7 @@ def _read(fp: Arithmetic, x: Any) -> Any:
         return fp.constant(x)
     values = as_floats(x, fp.precision.storage)
     fmt = format_of(values)
-    return fp.read(values.astype(container(fmt), copy=False), fmt)
+    return fp.read(values.astype(container(fmt)), fmt)  # a copy: the caller's array may change
 
 
 def cast(fp: Arithmetic, x: Array, /) -> Any:
@@ -156,7 +170,9 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
         for out in _topological(root):
             g, node = pending.pop(id(out)), out.node
             if node is None:
-                out.grad = Tensor(g if out.grad is None else _accumulate(out.grad.data, g, out, "leaf"), out.format)
+                # A copy, since formulas may hand on one array to several operands, or a broadcast view.
+                total = g.copy() if out.grad is None else _accumulate(out.grad.data, g, out, "")
+                out.grad = Tensor(total, out.format)
                 continue
             if node.inputs is None:
                 raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
@@ -176,7 +192,6 @@ def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> A
     fp = Arithmetic(node.precision, counts)
     g = fp.read(g, fmt)
     grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), SPECS[node.op].exact and g.shape == x.shape)
-    fp.inspect(grad, (g, x.data))
     grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
     if trace is not None and counts is not None:
         trace.record(Event(trace.step, "backward", node.path, node.op, _last(x.name), grad.shape, counts))
@@ -189,7 +204,6 @@ def _accumulate(a: Array, b: Array, x: Tensor, path: str) -> Array:
     counts = None if trace is None else FlagCounts()
     fp = Arithmetic(native(x.format), counts)
     total = fp.store(fp.add(a, b))
-    fp.inspect(total, (a, b))
     if trace is not None and counts is not None:
         trace.record(Event(trace.step, "backward", path, "accumulate", _last(x.name), total.shape, counts))
     return total

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 OPS: dict[str, Callable[..., Tensor]] = {}  # every operation by name; `halfsim.autograd.tape.op` fills it
 
-_DTYPES = {float16: np.dtype(np.float16), float32: np.dtype(np.float32), float64: np.dtype(np.float64)}
+_DTYPES: dict[Format, np.dtype[Any]] = {
+    float16: np.dtype(np.float16),
+    float32: np.dtype(np.float32),
+    float64: np.dtype(np.float64),
+}
 
 
 class Tensor:
@@ -133,8 +137,8 @@ class Tensor:
     def reshape(self, *shape: Any) -> Tensor:
         return OPS["reshape"](self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
 
-    def transpose(self, *axes: int) -> Tensor:
-        return OPS["transpose"](self, axes or None)
+    def transpose(self, *axes: Any) -> Tensor:
+        return OPS["transpose"](self, (axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else axes) or None)
 
     @property
     def T(self) -> Tensor:
@@ -202,22 +206,43 @@ class Tensor:
         return id(self)
 
     def __eq__(self, other: object) -> Any:
-        return np.equal(self.data, plain(other))
+        return self._compare(np.equal, other)
 
     def __ne__(self, other: object) -> Any:
-        return np.not_equal(self.data, plain(other))
+        return self._compare(np.not_equal, other)
 
     def __lt__(self, other: object) -> Any:
-        return np.less(self.data, plain(other))
+        return self._compare(np.less, other)
 
     def __le__(self, other: object) -> Any:
-        return np.less_equal(self.data, plain(other))
+        return self._compare(np.less_equal, other)
 
     def __gt__(self, other: object) -> Any:
-        return np.greater(self.data, plain(other))
+        return self._compare(np.greater, other)
 
     def __ge__(self, other: object) -> Any:
-        return np.greater_equal(self.data, plain(other))
+        return self._compare(np.greater_equal, other)
+
+    def _compare(self, relation: Any, other: object) -> Any:
+        """A bool array; a Python number is rounded to ``format`` first, so that ``tensor(0.1, "fp16") == 0.1``."""
+        if isinstance(other, (bool, int, float)):
+            return relation(self.data, round_to(other, self.format))
+        known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple))
+        return relation(self.data, plain(other)) if known else NotImplemented
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles hold values and gradient, off the tape."""
+        state = (self.data, self.format, self.requires_grad, self.grad, self.name)
+        return _rebuilt, (type(self), *state)
+
+
+def _rebuilt(
+    kind: type[Tensor], data: Array, fmt: Format, requires_grad: bool, grad: Tensor | None, name: str
+) -> Tensor:
+    tensor = kind.__new__(kind)
+    Tensor.__init__(tensor, data, fmt, requires_grad, name)
+    tensor.grad = grad
+    return tensor
 
 
 def plain(x: Any) -> Any:
@@ -239,7 +264,7 @@ def tensor(data: object, format: object = None, requires_grad: bool = False) -> 
     ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
 
     >>> tensor([1, 0.1, 65520], "fp16")
-    tensor([1.    , 0.1   ,    inf], float16)
+    tensor([1. , 0.1, inf], float16)
     """
     rule = scope().rule
     if format is not None:
@@ -250,5 +275,7 @@ def tensor(data: object, format: object = None, requires_grad: bool = False) -> 
         fmt = rule.storage
     else:
         fmt = format_of(data) if isinstance(data, (np.ndarray, np.floating)) else float32
-    values = round_to(as_floats(plain(data), fmt), fmt)
-    return Tensor(np.array(values, container(fmt), order="C"), fmt, requires_grad)
+    given = as_floats(plain(data), fmt)
+    wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
+    with np.errstate(all="ignore"):
+        return Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)

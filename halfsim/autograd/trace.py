@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import unknown
+from halfsim.numerics.formats import Format, unknown
 from halfsim.text import columns
 
 CLASSES = ("NaN", "overflow", "underflow", "swamping")
@@ -16,6 +16,29 @@ CLASSES = ("NaN", "overflow", "underflow", "swamping")
 # Rounding always flushes and swamps a little; these shares of the values concerned make it a trouble.
 FLUSHED_SHARE = 0.05
 SWAMPED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class LostConstant:
+    """A number that ``format`` turns into zero or infinity; it reads as the sentence that says so."""
+
+    name: str
+    value: float
+    format: Format
+
+    @property
+    def klass(self) -> str:
+        """The class of trouble: underflow or overflow."""
+        return "underflow" if abs(self.value) < 1 else "overflow"
+
+    def __str__(self) -> str:
+        if self.klass == "underflow":
+            return f"{self.name} {self.value:g} is zero in {self.format} (smallest subnormal {self._limit:.3g})"
+        return f"{self.name} {self.value:.6g} is infinite in {self.format} (largest number {self._limit:g})"
+
+    @property
+    def _limit(self) -> float:
+        return self.format.smallest_subnormal if self.klass == "underflow" else self.format.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +56,7 @@ class Event:
     tensor: str
     shape: tuple[int, ...]
     counts: FlagCounts
-    note: str = ""
+    lost: LostConstant | None = None  # a constant that the format cannot hold
 
     @property
     def klass(self) -> str | None:
@@ -43,16 +66,19 @@ class Event:
     def shows(self, klass: str) -> bool:
         """Whether the event is trouble of ``klass``.
 
-        Any NaN made from numbers and any overflow or division by zero is; underflow where more than 5 % of
-        the nonzero values, or a constant (``note``), became zero; swamping where more than half of the nonzero addends changed nothing.
+        Any NaN made from numbers and any overflow or division by zero is; underflow where more than 5 % of the
+        nonzero values, or a constant, became zero; swamping where more than half of the nonzero
+        addends changed nothing.
         """
         c = self.counts
+        if self.lost is not None and klass == self.lost.klass:
+            return True
         if klass == "NaN":
             return c.invalid > 0
         if klass == "overflow":
             return c.overflow + c.divide_by_zero > 0
         if klass == "underflow":
-            return c.flushed > (0 if self.note else FLUSHED_SHARE * c.nonzero)
+            return c.flushed > FLUSHED_SHARE * c.nonzero
         return c.swamped > SWAMPED_SHARE * c.addends
 
     @property
@@ -72,7 +98,7 @@ class Trace:
     step: int = 1
     totals: dict[tuple[str, str, str, str], FlagCounts] = field(default_factory=dict)
     firsts: dict[str, Event] = field(default_factory=dict)
-    constant: Event | None = None  # the first whose ``note`` tells of a constant that the format cannot hold
+    constant: Event | None = None  # the first that lost a constant
 
     def record(self, event: Event) -> None:
         """Add one event."""
@@ -81,7 +107,7 @@ class Trace:
         if total is None:
             total = self.totals[key] = FlagCounts()
         total += event.counts
-        if event.note and self.constant is None:
+        if event.lost is not None and self.constant is None:
             self.constant = event
         for klass in CLASSES:
             if klass not in self.firsts and event.shows(klass):

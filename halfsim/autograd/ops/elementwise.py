@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.tape import op
 from halfsim.numerics.quantize import Array
@@ -113,6 +111,6 @@ def sigmoid(fp: Arithmetic, x: Array, /) -> Any:
 
 @op(exact=True)
 def relu(fp: Arithmetic, x: Array, /) -> Any:
-    """``max(x, 0)``; the gradient at 0 is 0, as in PyTorch; NaN stays NaN."""
-    positive = x > 0
-    return np.maximum(x, np.zeros_like(x)), lambda fp, g: fp.keep(g, positive)
+    """``max(x, 0)``, as in PyTorch: -0 stays, the gradient at 0 is 0, and NaN passes both ways."""
+    passes = ~(x <= 0)
+    return fp.keep(x, passes | (x == 0)), lambda fp, g: fp.keep(g, passes)

@@ -18,7 +18,7 @@ _REDUCTIONS = ("mean", "sum", "none")
 @op("fp32")
 def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``e / sum(e)`` with ``e = exp(x - max(x))``."""
-    e = fp.exp(fp.sub(x, x.max(axis, keepdims=True)))
+    e = fp.exp(fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf)))
     y = fp.div(e, fp.sum(e, axis, keepdims=True))
     return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), axis, keepdims=True)))
 
@@ -26,7 +26,7 @@ def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
 @op("fp32")
 def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``d - log(sum(exp(d)))`` with ``d = x - max(x)``."""
-    d = fp.sub(x, x.max(axis, keepdims=True))
+    d = fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf))
     y = fp.sub(d, fp.log(fp.sum(fp.exp(d), axis, keepdims=True)))
     return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, axis, keepdims=True)))
 
@@ -36,10 +36,10 @@ def nll_loss(fp: Arithmetic, log_p: Array, /, target: Any, reduction: str = "mea
     """``-log_p[i, target[i]]``: their sum divided by their number ("mean"), the sum, or each ("none")."""
     labels = _labels(log_p, target, reduction)
     picked = -np.take_along_axis(log_p, labels[:, None], 1)[:, 0]
-    n = fp.constant(len(labels))
+    n, shape = fp.constant(len(labels)), log_p.shape
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        out = np.zeros(log_p.shape, g.dtype)
+        out = np.zeros(shape, g.dtype)
         np.put_along_axis(out, labels[:, None], -(fp.div(g, n) if reduction == "mean" else g).reshape(-1, 1), 1)
         return out
 
@@ -64,7 +64,10 @@ def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor
 
 
 def _labels(log_p: Array, target: Any, reduction: str) -> Array:
-    labels = np.asarray(target)
+    try:
+        labels = np.asarray(target)
+    except ValueError:
+        raise ValueError("target: rows of unequal length are not allowed; allowed: (N,) integer classes") from None
     if reduction not in _REDUCTIONS:
         raise unknown("reduction", reduction, _REDUCTIONS)
     if labels.dtype.kind not in "iu":

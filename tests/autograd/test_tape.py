@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import halfsim as hs
+
+
+def leaf(*values: float, fmt: str = "fp64") -> hs.Tensor:
+    return hs.tensor(list(values), fmt, requires_grad=True)
+
+
+def test_a_node_used_twice_gets_both_gradients() -> None:
+    x = leaf(3.0)
+    y = x * x
+    (y + y * x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.item() == 2 * 3 + 3 * 9
+
+
+def test_gradients_accumulate_in_the_leafs_format() -> None:
+    x = leaf(1.0, fmt="fp16")
+    for _ in range(3):
+        (x * 2048.0).sum().backward()
+    assert x.grad is not None
+    assert x.grad.item() == 6144
+    (x * 1.0).sum().backward()
+    assert x.grad.item() == 6144, "6144 + 1 is swamped in half precision"
+
+
+def test_gradients_meet_the_format_of_their_tensor_last() -> None:
+    """float32 master weights receive half-precision gradients: what underflowed is gone."""
+    w = hs.tensor([[1.0]], "fp32", requires_grad=True)
+    with hs.precision("amp"):
+        out = hs.ops.linear(hs.tensor([[2.0**-13]]), w)
+        out.backward(np.array([[2.0**-13]]))
+    assert w.grad is not None
+    assert w.grad.format is hs.float32
+    assert w.grad.item() == 0
+
+
+def test_backward_runs_in_the_precision_of_its_forward() -> None:
+    x = leaf(1.0, fmt="fp32")
+    with hs.precision("fp16"):
+        y = x * (1 / 3)
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.item() == np.float16(1 / 3)
+
+
+def test_misuse_gets_one_clear_line() -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="needs gradient="):
+        (x * 2).backward()
+    with pytest.raises(RuntimeError, match="gradient has shape"):
+        (x * 2).backward(np.ones(3))
+    with pytest.raises(RuntimeError, match="requires no gradient"):
+        hs.tensor([1.0]).backward()
+    y = (x * 2).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="freed"):
+        y.backward()
+    z = (x * 2).sum()
+    z.backward(retain_graph=True)
+    z.backward()
+    assert x.grad is not None
+    assert x.grad.numpy().tolist() == [6, 6]
+
+
+def test_no_grad_leaves_no_tape() -> None:
+    x = leaf(1.0)
+    with hs.no_grad():
+        y = x * 2
+    assert not y.requires_grad
+    assert y.is_leaf
+    assert x.detach().requires_grad is False
+
+
+def test_ten_thousand_operations_deep() -> None:
+    x = leaf(1.0)
+    y = x
+    for _ in range(10_000):
+        y = y + 0.0
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.item() == 1
+    del y
+
+
+def test_gradients_that_nobody_wants_are_not_computed() -> None:
+    calls = []
+
+    @hs.autograd.tape.op()
+    def watched(fp, a, b, /):  # type: ignore[no-untyped-def]
+        """A product that tells who asks."""
+        return fp.mul(a, b), (
+            lambda fp, g: calls.append("a") or fp.mul(g, b),
+            lambda fp, g: calls.append("b") or fp.mul(g, a),
+        )
+
+    watched(leaf(2.0), hs.tensor([3.0], "fp64")).sum().backward()
+    assert calls == ["a"]
+    del hs.autograd.tape.SPECS["watched"], hs.autograd.tensor.OPS["watched"]
+
+
+def test_operands_may_be_named() -> None:
+    x, w, b = hs.tensor([[1.0, 2.0]]), hs.tensor([[3.0, 4.0]]), hs.tensor([5.0])
+    assert hs.ops.linear(x, weight=w, bias=b).item() == 16
+    assert hs.ops.linear(x, w).item() == 11
+    with pytest.raises(TypeError, match="weight"):
+        hs.ops.linear(x)
+
+
+def test_the_shown_signature_is_the_users() -> None:
+    import inspect
+
+    assert list(inspect.signature(hs.ops.linear).parameters) == ["x", "weight", "bias"]
+    assert hs.ops.linear.__doc__
+
+
+def test_every_leaf_owns_its_gradient() -> None:
+    a, b, c = leaf(1.0), leaf(2.0), leaf(3.0, 4.0)
+    ((a + b).sum() + c.sum()).backward()
+    assert a.grad is not None
+    assert b.grad is not None
+    assert c.grad is not None
+    a.grad.data *= 5
+    c.grad.data *= 5
+    assert b.grad.item() == 1
+
+
+def test_a_missing_operand_is_named() -> None:
+    with pytest.raises(TypeError, match="linear: weight is missing"):
+        hs.ops.linear(hs.tensor([[1.0]]), bias=hs.tensor([1.0]))
+    with pytest.raises(TypeError, match="linear: x is missing"):
+        hs.nn.Linear(2, 2)(None)

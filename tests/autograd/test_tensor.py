@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import halfsim as hs
+
+
+def test_values_are_carried_on_the_grid() -> None:
+    t = hs.tensor([1, 0.1, 65520, 1e-9, -0.0], "fp16")
+    assert t.data.dtype == np.float32
+    assert t.numpy().dtype == np.float16
+    assert [hex(b) for b in t.bits()] == ["0x3c00", "0x2e66", "0x7c00", "0x0", "0x8000"]
+    assert t.nbytes == 10
+
+
+def test_formats_come_from_argument_scope_and_dtype() -> None:
+    assert hs.tensor(np.ones(2, np.float16)).format is hs.float16
+    assert hs.tensor(np.ones(2)).format is hs.float64
+    assert hs.tensor([1, 2]).format is hs.float32
+    assert hs.tensor(np.arange(3)).format is hs.float32
+    with hs.precision("fp16"):
+        assert hs.tensor(np.ones(2)).format is hs.float16
+        assert hs.tensor(np.ones(2), "fp64").format is hs.float64
+
+
+def test_exact_numbers_round_once() -> None:
+    assert hs.tensor(Fraction(1, 3), "fp16").bits() == 0x3555
+    assert hs.tensor("0.1", "fp16").bits() == 0x2E66
+
+
+def test_python_numbers_do_not_widen_and_reach_the_kernel_whole() -> None:
+    """As in a framework's kernel, 1e-5 * 1e10 is computed wide and stored narrow."""
+    t = hs.tensor([2.0**-14], "fp16")
+    assert (t * 1e8).format is hs.float16
+    assert (t * 1e8).item() == np.float16(2.0**-14 * 1e8)
+    with hs.precision("pure_fp16"):
+        assert (t * 1e8).item() == np.inf
+    assert (1 - t).item() == 1
+    assert (2 / hs.tensor([4.0], "fp16")).item() == 0.5
+
+
+def test_arrays_adopt_the_tensors_format_on_either_side() -> None:
+    t = hs.tensor([1.0, 2.0], "fp16")
+    for result in (t + np.array([1.0, 1.0]), np.array([1.0, 1.0]) + t, np.float64(1) + t, np.array([1, 1]) + t):
+        assert isinstance(result, hs.Tensor)
+        assert result.format is hs.float16
+        assert result.numpy().tolist() == [2, 3]
+    assert (np.eye(2) @ t.reshape(2, 1)).numpy().tolist() == [[1], [2]]
+
+
+def test_it_behaves_as_a_sequence_a_number_and_an_array() -> None:
+    t = hs.tensor([[1.0, 2.0], [3.0, 4.0]], "fp16")
+    assert (len(t), t.shape, t.ndim, t.size) == (2, (2, 2), 2, 4)
+    assert [row.numpy().tolist() for row in t] == [[1, 2], [3, 4]]
+    assert t[0, 1].item() == 2
+    assert float(t[1, 1]) == 4
+    assert bool(t[0, 0])
+    assert np.asarray(t).dtype == np.float16
+    assert np.asarray(t, np.float64).dtype == np.float64
+    assert (t > 2).tolist() == [[False, False], [True, True]]
+    assert (t == t).all()
+    assert len({t, t}) == 1
+    with pytest.raises(TypeError, match="0-d"):
+        len(t[0, 0])
+    with pytest.raises(ValueError, match="item: a tensor of 4 values"):
+        t.item()
+
+
+def test_repr_shows_format_and_gradient() -> None:
+    assert repr(hs.tensor([0.1], "fp16", requires_grad=True)) == "tensor([0.1], float16, requires_grad=True)"
+
+
+def test_operations_never_write_into_operands() -> None:
+    values = np.array([1.0, 2.0], np.float32)
+    t = hs.tensor(values)
+    values[:] = 9
+    assert t.numpy().tolist() == [1, 2]
+    t.data.flags.writeable = False
+    ((t + 1) * t - t / 2).sum()
+
+
+def test_conversion_rounds_and_is_on_the_tape() -> None:
+    t = hs.tensor([0.1, 1e-9], "fp32", requires_grad=True)
+    half = t.half()
+    assert half.format is hs.float16
+    assert t.to("fp32") is t
+    (half.float() * hs.tensor([3.0, 1e-10])).sum().backward()
+    assert t.grad is not None
+    assert t.grad.format is hs.float32
+    assert t.grad.numpy().tolist() == [3, 0], "1e-10 does not survive the way back through half"
+
+
+def test_copies_and_pickles_keep_bits() -> None:
+    t = hs.tensor([0.1, np.inf, -0.0], "fp16", requires_grad=True)
+    for other in (copy.deepcopy(t), pickle.loads(pickle.dumps(t))):
+        np.testing.assert_array_equal(other.bits(), t.bits())
+        assert other.requires_grad
+        assert other.format == hs.float16
+
+
+def test_python_numbers_are_compared_in_the_tensors_format() -> None:
+    t = hs.tensor([0.1, 65520.0, 2049.0], "fp16")
+    assert (t == 0.1).tolist() == [True, False, False]
+    assert (t == 65520).tolist() == [False, True, False]
+    assert not (t < 0.1).any()
+    assert (t == None) is False  # noqa: E711
+    assert (t == "a") is False
+    with np.errstate(all="raise"):
+        assert not (t == 1e300)[0]
+
+
+def test_copies_of_results_are_off_the_tape() -> None:
+    x = hs.tensor([1.0], requires_grad=True)
+    y = x
+    for _ in range(3000):
+        y = y + 1.0
+    for other in (copy.deepcopy(y), pickle.loads(pickle.dumps(y))):
+        assert other.is_leaf
+        assert other.item() == 3001
+
+
+def test_the_callers_arrays_may_change_later() -> None:
+    buffer = np.ones(4, np.float32)
+    moved = hs.ops.reshape(buffer, (2, 2))
+    buffer[:] = 7
+    assert moved.numpy().max() == 1
+
+
+def test_huge_integers_are_numbers_too() -> None:
+    assert (hs.tensor([3.0], "fp16") + 2**2000).item() == np.inf

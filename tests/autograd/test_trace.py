@@ -1,0 +1,183 @@
+"""The counts of the trace against counts made by hand from the bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import halfsim as hs
+from halfsim.autograd.trace import Event
+
+
+def test_overflow_underflow_and_flushing_are_counted_where_they_happen() -> None:
+    with hs.trace() as t:
+        a = hs.tensor([300.0, 2.0**-14, 2.0**-13, 1.0, 0.0], "fp16")
+        (a * hs.tensor([300.0, 2.0**-12, 2.0**-10, 1.0, 5.0], "fp16"))
+    counts = t.totals["forward", "", "mul", ""]
+    assert (counts.size, counts.nonzero, counts.overflow, counts.flushed, counts.underflow) == (5, 4, 1, 1, 1)
+    assert counts.inexact == 2
+    assert t.count().overflow == 1
+
+
+@pytest.mark.parametrize("rule", ["fp16", "pure_fp16", "fp32"])
+def test_nan_and_division_by_zero_are_told_from_what_they_cause(rule: str) -> None:
+    with hs.precision(rule), hs.trace() as t:
+        x = hs.tensor([1.0, 0.0, 4.0]) / hs.tensor([0.0, 0.0, 2.0])  # inf, NaN, 2
+        x * 2
+        x - x
+    assert t.totals["forward", "", "div", ""].divide_by_zero == 1
+    assert t.totals["forward", "", "div", ""].invalid == 1
+    assert t.totals["forward", "", "div", ""].overflow == 0
+    assert t.totals["forward", "", "mul", ""].invalid == 0
+    assert t.totals["forward", "", "sub", ""].invalid == 1, "inf - inf makes a NaN, NaN - NaN does not"
+    first = t.first()
+    assert first is not None
+    assert (first.klass, first.op, first.step, first.phase) == ("NaN", "div", 1, "forward")
+
+
+def test_infinity_minus_infinity_makes_nan() -> None:
+    with hs.trace() as t:
+        x = hs.tensor([np.inf], "fp16")
+        x - x
+    assert t.totals["forward", "", "sub", ""].invalid == 1
+
+
+def test_an_overflow_in_float32_is_seen_too() -> None:
+    with hs.trace() as t:
+        hs.tensor([1e30]) * hs.tensor([1e30])
+        hs.tensor([1e-30]) * hs.tensor([1e-30])
+    counts = t.totals["forward", "", "mul", ""]
+    assert (counts.overflow, counts.flushed) == (1, 1)
+
+
+def test_a_constant_that_is_zero_is_told_by_name() -> None:
+    with hs.precision("pure_fp16"), hs.trace() as t:
+        hs.tensor([1.0]) + 1e-8
+    assert t.constant is not None
+    assert str(t.constant.lost) == "constant 1e-08 is zero in float16 (smallest subnormal 5.96e-08)"
+    assert t.constant.klass == "underflow"
+
+
+def test_operands_that_do_not_fit_storage_are_counted() -> None:
+    with hs.precision("fp16"), hs.trace() as t:
+        hs.tensor([1e5, 1e-9], "fp32") * 1
+    assert (t.count().overflow, t.count().flushed) == (1, 1)
+
+
+def test_gradients_are_counted_in_their_phase_with_their_tensor() -> None:
+    model = hs.nn.Sequential(hs.nn.Linear(2, 2), hs.nn.ReLU(), hs.nn.Linear(2, 1)).to("fp16")
+    with hs.trace() as t:
+        out = model(hs.tensor([[2.0**-14, 2.0**-14]], "fp16"))
+        out.backward(np.array([[2.0**-14]]))
+    weight = t.totals["backward", "0", "linear", "weight"]
+    assert weight.flushed == weight.nonzero > 0, "products of about 2**-28 all vanish"
+    assert ("forward", "2", "linear", "") in t.totals
+    first = t.first("underflow")
+    assert first is not None
+    assert (first.phase, first.path, first.tensor) == ("backward", "0", "weight")
+
+
+def test_steps_are_counted_by_optimizers() -> None:
+    w = hs.tensor([1.0], "fp16", requires_grad=True)
+    optimizer = hs.optim.SGD([w], lr=1.0)
+    with hs.trace() as t:
+        for scale in (1e-4, 1e-4, 1e-3):
+            optimizer.zero_grad()
+            (w * scale).sum().backward()
+            optimizer.step()
+    updates = t.totals["optimizer", "", "update", ""]
+    assert (updates.addends, updates.swamped) == (3, 2)
+    assert w.item() == np.float16(1 - 1e-3)
+    assert t.step == 4
+    first = t.first("swamping")
+    assert first is not None
+    assert first.step == 1
+
+
+def test_swamping_inside_a_sum_is_seen() -> None:
+    with hs.precision("pure_fp16"), hs.trace() as t:
+        hs.tensor(np.ones(5000)).sum()
+    first = t.first()
+    assert first is not None
+    assert first.klass == "swamping"
+    assert first.counts.swamped == 5000 - 2048
+
+
+def test_healthy_computation_is_no_trouble(rng: np.random.Generator) -> None:
+    with hs.precision("fp16"), hs.trace() as t:
+        x = hs.tensor(rng.standard_normal((50, 20)))
+        hs.nn.cross_entropy(x, np.zeros(50, int))
+    assert t.first() is None
+    assert t.table().count("\n") == 0, "a head and no line"
+
+
+def test_the_trace_does_not_grow_with_steps() -> None:
+    with hs.trace() as t:
+        for _ in range(50):
+            hs.tensor([1.0], "fp16") * 70000
+    assert len(t.totals) == 1
+    assert t.totals["forward", "", "mul", ""].overflow == 50
+    assert "overflow" in t.table()
+
+
+def test_nothing_is_recorded_outside_and_the_inner_trace_wins() -> None:
+    with hs.trace() as outer:
+        with hs.trace() as inner:
+            hs.tensor([1.0]) + 1
+        hs.tensor([1.0]) * 1
+    hs.tensor([1.0]) - 1
+    assert [key[2] for key in inner.totals] == ["add"]
+    assert [key[2] for key in outer.totals] == ["mul"]
+
+
+def test_unknown_classes_are_refused() -> None:
+    with hs.trace() as t, pytest.raises(ValueError, match="klass: 'overflw' is not allowed"):
+        t.first("overflw")
+
+
+def test_places_read_as_words() -> None:
+    event = Event(1, "optimizer", "0.weight", "addcmul", "exp_avg_sq", (3,), hs.FlagCounts())
+    assert event.place == "addcmul in 0.weight (exp_avg_sq)"
+    assert event.klass is None
+
+
+def test_new_exceptions_are_seen_beside_old_ones() -> None:
+    """Element by element: a NaN or an infinity among the operands hides nothing."""
+    with hs.precision("pure_fp16"), hs.trace() as t:
+        hs.tensor([0.0, np.nan]) / hs.tensor([0.0, 1.0])
+        hs.tensor([np.inf, np.nan]) * hs.tensor([0.0, 1.0])
+    assert t.totals["forward", "", "div", ""].invalid == 1
+    assert t.totals["forward", "", "mul", ""].invalid == 1
+    with hs.trace() as t:
+        hs.tensor([3e38, np.inf]) * hs.tensor([10.0, 1.0])
+    assert t.totals["forward", "", "mul", ""].overflow == 1
+
+
+@pytest.mark.parametrize("rule", ["pure_fp16", "fp16", "fp32"])
+def test_a_logarithm_of_zero_is_a_division_by_zero(rule: str) -> None:
+    with hs.precision(rule), hs.trace() as t:
+        hs.ops.log(hs.tensor([0.0, 1.0, -0.0, -1.0]))
+    counts = t.count()
+    assert (counts.divide_by_zero, counts.overflow, counts.invalid) == (2, 0, 1)
+
+
+def test_inexact_sums_of_far_exponents_are_counted() -> None:
+    with hs.precision("pure_fp16"), hs.trace() as t:
+        hs.tensor([65504.0]) + hs.tensor([2.0**-24])
+    assert t.count().inexact == 1
+
+
+def test_counting_changes_no_bit(rng: np.random.Generator) -> None:
+    a, b = (hs.tensor(hs.decode(rng.integers(0, 65536, 4000, dtype=np.uint16)), "fp16") for _ in range(2))
+    for rule in ("pure_fp16", "fp16"):
+        with hs.precision(rule):
+            for op in (hs.ops.add, hs.ops.sub, hs.ops.mul, hs.ops.div):
+                plain = op(a, b).bits()
+                with hs.trace():
+                    np.testing.assert_array_equal(op(a, b).bits(), plain)
+
+
+def test_there_are_never_more_nonzero_results_than_results() -> None:
+    with hs.precision("pure_fp16"), hs.trace() as t:
+        hs.tensor([1.0]) + 1e-9
+    assert t.count().nonzero <= t.count().size
