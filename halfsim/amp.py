@@ -23,11 +23,17 @@ from halfsim.optim.optimizer import kernel
 __all__ = ["AMP", "GradScaler"]
 
 
+def _single(value: Any) -> np.float32:
+    with np.errstate(over="ignore", under="ignore"):
+        return np.float32(value)
+
+
 @dataclass
 class _OptimizerState:
     """What the scaler knows of one optimizer since the last update."""
 
     stage: str = "ready"  # then "unscaled", then "stepped"
+    checked: bool = False  # whether there was a gradient to look at
     found_inf: bool = False
 
 
@@ -56,7 +62,7 @@ class GradScaler:
         assert not enabled or growth_factor > 1.0, "growth_factor: allowed is a number > 1"
         assert not enabled or backoff_factor < 1.0, "backoff_factor: allowed is a number < 1"
         self._enabled = enabled
-        self._scale = np.float32(init_scale)
+        self._scale = _single(init_scale)
         self._started = False
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
         self._growth_interval, self._growth_tracker = growth_interval, 0
@@ -70,8 +76,8 @@ class GradScaler:
         """
         if not self._enabled:
             return outputs
-        self._started = True
         if isinstance(outputs, Tensor):
+            self._started = True
             wide = FP32 if outputs.ndim == 0 and FP32.storage.contains(outputs.format) else native(outputs.format)
             return apply(SPECS["mul"], (outputs, tensor(self._scale, "float32")), precision=wide)
         if isinstance(outputs, (list, tuple)):
@@ -91,11 +97,13 @@ class GradScaler:
             raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
         if state.stage == "stepped":
             raise RuntimeError("unscale_() is being called after step().")
-        inverse = float(np.float32(1.0 / np.float64(self._scale))) if self._scale else np.inf
+        with np.errstate(divide="ignore"):
+            inverse = float(_single(1.0 / np.float64(self._scale)))
         leaves = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if any(p.grad.format == float16 for p in leaves):
             raise ValueError("Attempting to unscale FP16 gradients.")
         for p in leaves:
+            state.checked = True
             state.found_inf |= not np.isfinite(p.grad.data).all()
             if inverse != 1.0:
                 with scoped(phase="optimizer", path=p.name, gradients=False):
@@ -115,9 +123,7 @@ class GradScaler:
             raise RuntimeError("step() has already been called since the last update().")
         if state.stage == "ready":
             self.unscale_(optimizer)
-        assert any(p.grad is not None for group in optimizer.param_groups for p in group["params"]), (
-            "No inf checks were recorded for this optimizer."
-        )
+        assert state.checked, "No inf checks were recorded for this optimizer."
         state.stage = "stepped"
         if not state.found_inf:
             return optimizer.step()
@@ -126,24 +132,28 @@ class GradScaler:
             trace.advance()
         return None
 
-    def update(self, new_scale: float | None = None) -> None:
+    def update(self, new_scale: float | Tensor | None = None) -> None:
         """Adjust the scale after the steps of all optimizers, or set it to ``new_scale``."""
         if not self._enabled:
             return
         self._check_started("update")
         if new_scale is not None:
-            self._scale = np.float32(new_scale)
+            value = new_scale.item() if isinstance(new_scale, Tensor) else new_scale
+            if not isinstance(value, (float, np.floating)):
+                raise TypeError(
+                    f"new_scale: {type(value).__name__} is not allowed; allowed: float, a tensor of one value"
+                )
+            self._scale = _single(value)
         else:
-            states = self._states.values()
-            assert states, "No inf checks were recorded prior to update."
-            if any(state.found_inf for state in states):
-                self._scale = np.float32(self._scale * np.float32(self._backoff_factor))
+            checked = [state for state in self._states.values() if state.checked]
+            assert checked, "No inf checks were recorded prior to update."
+            if any(state.found_inf for state in checked):
+                self._scale = _single(self._scale * np.float64(self._backoff_factor))
                 self._growth_tracker = 0
             else:
                 self._growth_tracker += 1
                 if self._growth_tracker == self._growth_interval:
-                    with np.errstate(over="ignore"):
-                        grown = np.float32(self._scale * np.float32(self._growth_factor))
+                    grown = _single(self._scale * np.float64(self._growth_factor))
                     self._scale = grown if np.isfinite(grown) else self._scale
                     self._growth_tracker = 0
         self._states.clear()
@@ -173,7 +183,7 @@ class GradScaler:
             return
         if not state:
             raise RuntimeError("state: an empty dict is not allowed; it may come from a disabled GradScaler")
-        self._scale = np.float32(state["scale"])
+        self._scale = _single(state["scale"])
         self._growth_factor, self._backoff_factor = state["growth_factor"], state["backoff_factor"]
         self._growth_interval, self._growth_tracker = state["growth_interval"], state["_growth_tracker"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from halfsim.autograd import ops
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, tensor
@@ -28,8 +30,8 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if size < 1:
-                raise ValueError(f"{name}: {size} is not allowed; allowed: integers from 1")
+            if not isinstance(size, (int, np.integer)) or size < 1:
+                raise ValueError(f"{name}: {size!r} is not allowed; allowed: integers from 1")
         self.in_features, self.out_features = in_features, out_features
         bound = in_features**-0.5
         self.weight = _uniform((out_features, in_features), bound)
@@ -82,7 +84,7 @@ class Sequential(Module):
         return len(self._modules)
 
     def __getitem__(self, index: int) -> Module:
-        return list(self._modules.values())[index]
+        return list(self.children())[index]
 
 
 class CrossEntropyLoss(Module):

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from halfsim.autograd.policy import Rule, as_rule, scoped
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.numerics.formats import as_format, float16, float32, float64, unknown
+
+_Named = TypeVar("_Named")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _once(pairs: Iterable[tuple[str, _Named]]) -> Iterator[tuple[str, _Named]]:
+    """The pairs whose second part is met for the first time."""
+    seen: set[int] = set()
+    for name, part in pairs:
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield name, part
 
 
 class Parameter(Tensor):
@@ -17,8 +30,9 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Tensor) -> None:
-        super().__init__(data.data, data.format, requires_grad=True)
+    def __init__(self, data: Any) -> None:
+        values = data if isinstance(data, Tensor) else tensor(data)
+        super().__init__(values.data, values.format, requires_grad=True)
 
 
 class Module:
@@ -28,8 +42,10 @@ class Module:
     a scope with ``override`` is in force.
     """
 
-    _parameters: dict[str, Parameter]
-    _modules: dict[str, Module]
+    _parameters: dict[str, Parameter | None]
+    _modules: dict[str, Module | None]
+    _precision: Rule | None
+    _path: str
     training: bool
 
     def __init__(self) -> None:
@@ -48,38 +64,53 @@ class Module:
             return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (Parameter, Module)):
-            if "_modules" not in self.__dict__:
-                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name}")
-            self.__dict__.pop(name, None)
-            self._parameters.pop(name, None)
-            self._modules.pop(name, None)
-            (self._parameters if isinstance(value, Parameter) else self._modules)[name] = value  # type: ignore[index]
-            self._name_parts(self._path)
-        elif name in self.__dict__.get("_parameters", {}) and value is None:
-            del self._parameters[name]
-            object.__setattr__(self, name, None)
-        else:
-            object.__setattr__(self, name, value)
+        tables: dict[str, dict[str, Any]] = {kind: self.__dict__.get(kind, {}) for kind in ("_parameters", "_modules")}
+        kind = "_parameters" if isinstance(value, Parameter) else "_modules" if isinstance(value, Module) else None
+        if kind is None:
+            held = next((table for table in tables.values() if name in table), None)
+            if held is None:
+                object.__setattr__(self, name, value)
+            elif value is None:
+                held[name] = None
+            else:
+                allowed = "Parameter, None" if held is tables["_parameters"] else "Module, None"
+                raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: {allowed}")
+            return
+        if kind not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name}")
+        self.__dict__.pop(name, None)
+        tables["_modules" if kind == "_parameters" else "_parameters"].pop(name, None)
+        tables[kind][name] = value
+        self._name_parts(self._path)
 
     def __getattr__(self, name: str) -> Any:
-        for table in ("_parameters", "_modules"):
-            found = self.__dict__.get(table, {}).get(name)
-            if found is not None:
-                return found
+        for kind in ("_parameters", "_modules"):
+            if name in self.__dict__.get(kind, {}):
+                return self.__dict__[kind][name]
+        if name in ("_parameters", "_modules", "_precision", "_path", "training"):
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for kind in ("_parameters", "_modules"):
+            if name in self.__dict__.get(kind, {}):
+                del self.__dict__[kind][name]
+                return
+        object.__delattr__(self, name)
 
     def _name_parts(self, path: str) -> None:
         """Tell every part its path from here down; the outermost module to hold a part tells it last."""
         object.__setattr__(self, "_path", path)
         for name, parameter in self._parameters.items():
-            parameter.name = f"{path}.{name}" if path else name
+            if parameter is not None:
+                parameter.name = _join(path, name)
         for name, module in self._modules.items():
-            module._name_parts(f"{path}.{name}" if path else name)
+            if module is not None:
+                module._name_parts(_join(path, name))
 
     @property
     def precision(self) -> Rule | None:
-        return self._precision  # type: ignore[no-any-return]
+        return self._precision
 
     @precision.setter
     def precision(self, spec: object) -> None:
@@ -95,47 +126,63 @@ class Module:
             modules[path].precision = spec
         return self
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all inside it, each with its path."""
-        yield prefix, self
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Every module from this one down, each once, with its path."""
+        return _once(self._walk(""))
+
+    def _walk(self, path: str) -> Iterator[tuple[str, Module]]:
+        """Every module from this one down as often as it is held."""
+        yield path, self
         for name, module in self._modules.items():
-            yield from module.named_modules(f"{prefix}.{name}" if prefix else name)
+            if module is not None:
+                yield from module._walk(_join(path, name))
+
+    def _held(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter as often as it is held."""
+        for path, module in self._walk(""):
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    yield _join(path, name), parameter
 
     def children(self) -> Iterator[Module]:
-        yield from self._modules.values()
+        return (module for module in self._modules.values() if module is not None)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with its path, in the order of definition."""
-        seen: set[int] = set()
-        for path, module in self.named_modules():
-            for name, parameter in module._parameters.items():
-                if id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    yield f"{path}.{name}" if path else name, parameter
+        return _once(self._held())
 
     def parameters(self) -> Iterator[Parameter]:
         """Every parameter once, in the order of definition."""
         return (parameter for _, parameter in self.named_parameters())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The values of all parameters by path. Operations never write into arrays, so this is a snapshot."""
-        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+        """The values of all parameters by path, a shared one under each of its paths.
+
+        Operations never write into arrays, so this is a snapshot.
+        """
+        return {name: parameter.detach() for name, parameter in self._held()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set all parameters from tensors or arrays by path, rounded to each parameter's format.
 
-        ``ValueError`` that lists every missing, unexpected and misshapen key; then nothing is changed.
+        ``ValueError`` that lists every missing, unexpected and unfit key; then nothing is changed. ``TypeError`` for
+        what is no mapping.
         """
-        own = dict(self.named_parameters())
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state: {type(state).__name__} is not allowed; allowed: a mapping from names to arrays")
+        own, loaded = dict(self._held()), {}
         wrong = [f"missing {key}" for key in own if key not in state]
         wrong += [f"unexpected {key}" for key in state if key not in own]
         for key in own.keys() & state.keys():
-            shape = np.shape(plain(state[key]))
-            if shape != own[key].shape:
-                wrong.append(f"{key} has shape {shape}, not {own[key].shape}")
+            try:
+                loaded[key] = tensor(state[key], own[key].format).data
+            except (TypeError, ValueError, RuntimeError) as error:
+                wrong.append(f"{key}: {error}")
+                continue
+            if loaded[key].shape != own[key].shape:
+                wrong.append(f"{key} has shape {loaded[key].shape}, not {own[key].shape}")
         if wrong:
             raise ValueError(f"state: {'; '.join(sorted(wrong))}")
-        loaded = {key: tensor(state[key], parameter.format).data for key, parameter in own.items()}
         for key, parameter in own.items():
             parameter.data = loaded[key]
 
@@ -160,7 +207,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         for _, module in self.named_modules():
-            object.__setattr__(module, "training", mode)
+            module.training = mode
         return self
 
     def eval(self) -> Module:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.arithmetic import lost_constant
 from halfsim.autograd.policy import resolve_for, scope, scoped
 from halfsim.autograd.tape import SPECS, apply
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import Event, active
+from halfsim.autograd.trace import Event, LostConstant, active
 from halfsim.numerics.flags import FlagCounts
 
 
@@ -40,17 +40,22 @@ class Optimizer:
         given = [params] if isinstance(params, Tensor) else list(params)
         if not given:
             raise ValueError("params: an empty list is not allowed; allowed: tensors or groups of them")
-        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+        groups: list[Any] = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
             self.add_param_group(group)
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add a dict with key "params" and options that replace the defaults."""
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError("params: a group is a dict with key 'params'")
         tensors = group["params"]
         tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
         known = {id(p) for old in self.param_groups for p in old["params"]}
         for p in tensors:
             if not isinstance(p, Tensor):
                 raise TypeError(f"params: {type(p).__name__} is not allowed; allowed: Tensor")
+            if not p.is_leaf:
+                raise ValueError("params: the result of an operation is not allowed; allowed: leaf tensors")
             if id(p) in known:
                 raise ValueError(f"params: {p.name or 'a tensor'} is given twice; allowed: once")
             known.add(id(p))
@@ -67,6 +72,8 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    if p.grad.shape != p.shape:
+                        raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
                     with scoped(phase="optimizer", path=p.name, gradients=False):
                         new, direction = self.update(p, p.grad, self.state.setdefault(p, {}), group)
                         _count_lost(p, new, direction)
@@ -97,12 +104,12 @@ def watch_constant(p: Tensor, op: str, name: str, value: float) -> None:
     trace = active()
     if trace is not None and 0 < value <= p.format.smallest_subnormal / 2:
         here, counts = scope(), FlagCounts(size=1, nonzero=1, inexact=1, underflow=1, flushed=1)
-        note = lost_constant(f"{name} =", value, p.format)
-        trace.record(Event(trace.step, here.phase, here.path, op, name, (), counts, note))
+        lost = LostConstant(f"{name} =", value, p.format)
+        trace.record(Event(trace.step, here.phase, here.path, op, name, (), counts, lost))
 
 
 def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:
     """``ValueError`` for a hyper-parameter that is not a number with low <= number < high."""
     for name, value in values.items():
-        if not isinstance(value, (int, float)) or not low <= value < high:
+        if not (isinstance(value, Real) and low <= float(value) < high):
             raise ValueError(f"{name}: {value!r} is not allowed; allowed: numbers from {low:g} to below {high:g}")

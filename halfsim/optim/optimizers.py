@@ -45,7 +45,7 @@ class SGD(Optimizer):
         if group["weight_decay"]:
             grad = kernel("add", grad, p, alpha=group["weight_decay"], label="grad")
         if momentum and "momentum_buffer" not in state:
-            state["momentum_buffer"] = grad
+            state["momentum_buffer"] = Tensor(grad.data.copy(), grad.format)
         elif momentum:
             buf = kernel("mul", state["momentum_buffer"], momentum, label="momentum_buffer")
             alpha = 1 - group["dampening"]
