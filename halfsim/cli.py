@@ -18,25 +18,38 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code: 0, or 2 for a wrong argument or an unwritable file."""
-    arguments = _parser().parse_args(argv)
+    """Run the command line; the exit code: 0, 2 for a wrong argument or an unwritable file, 130 when interrupted."""
+    name = "halfsim"
     try:
-        return int(arguments.run(arguments))
+        arguments = _parser().parse_args(argv)
+        name = f"halfsim {arguments.command}"
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read us has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
-        print(f"halfsim {arguments.command}: {error}", file=sys.stderr)
-        return 2
+        return _fail(f"{name}: {error}")
+    except MemoryError as error:
+        return _fail(f"{name}: not enough memory: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        print(f"halfsim {arguments.command}: interrupted", file=sys.stderr)
-        return 130
+        return _fail(f"{name}: interrupted", 130)
+
+
+def _fail(line: str, code: int = 2) -> int:
+    with contextlib.suppress(OSError, AttributeError):  # standard error may be closed
+        sys.stderr.write(f"{line}\n")
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     from halfsim import __version__
-    from halfsim.demo.train import OPTIMIZERS, RECIPES, Settings
+    from halfsim.demo.training import OPTIMIZERS, RECIPES, Settings
 
     parser = _Parser(prog="halfsim", description="What would this computation have done in half precision?")
     parser.add_argument("--version", action="version", version=f"halfsim {__version__}")
@@ -50,10 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in OPTIMIZERS.items())
     demo.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default="sgd", help="default: sgd")
     demo.add_argument("--lr", type=_positive, metavar="RATE", help=f"learning rate; default: {rates}")
-    for name in ("epochs", "hidden"):
+    for name, low, high in (("epochs", 1, 10**6), ("hidden", 1, 10**6), ("seed", 0, 2**63)):
         default = getattr(Settings, name)
-        demo.add_argument(f"--{name}", type=_integer(1), default=default, metavar="N", help=f"default: {default}")
-    demo.add_argument("--seed", type=_integer(0), default=Settings.seed, metavar="N", help="default: 0")
+        kind = _integer(low, high)
+        demo.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"default: {default}")
     demo.add_argument(
         "--recipe", action="append", choices=tuple(RECIPES), help="only this one; may be repeated; default: all four"
     )
@@ -71,12 +84,12 @@ def _positive(word: str) -> float:
     raise argparse.ArgumentTypeError(f"{word!r} is not allowed; allowed: positive finite numbers")
 
 
-def _integer(low: int) -> Callable[[str], int]:
+def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(word: str) -> int:
         with contextlib.suppress(ValueError):
-            if int(word) >= low:
+            if low <= int(word) <= high:
                 return int(word)
-        raise argparse.ArgumentTypeError(f"{word!r} is not allowed; allowed: integers from {low}")
+        raise argparse.ArgumentTypeError(f"{word!r} is not allowed; allowed: integers from {low} to {high}")
 
     return parse
 
@@ -85,67 +98,68 @@ def _demo(arguments: argparse.Namespace) -> int:
     from halfsim.data import digits
     from halfsim.demo import report
     from halfsim.demo.page import page
-    from halfsim.demo.train import RECIPES, Settings, train
+    from halfsim.demo.training import RECIPES, Settings, train
 
     settings = Settings(arguments.optimizer, arguments.lr, arguments.epochs, arguments.hidden, arguments.seed)
     data = digits()
     names = list(dict.fromkeys(arguments.recipe or RECIPES))
     steps = settings.epochs * -(-len(data.x_train) // settings.batch)
-    with _replacing(arguments.html) as write:
-        runs = []
-        for i, name in enumerate(names):
-            with _bar(f"{name} ({i + 1} of {len(names)})", steps) as progress:
-                runs.append(train(RECIPES[name], settings, data, progress))
-        if write is not None:
-            write(page(runs, settings))
+    write = None if arguments.html is None else _writer(arguments.html)
+    runs = []
+    for i, name in enumerate(names):
+        with _bar(f"{name} ({i + 1} of {len(names)})", steps) as progress:
+            runs.append(train(RECIPES[name], settings, data, progress))
+    if write is not None:
+        write(page(runs, settings))
     if arguments.json:
         print(json.dumps(report.to_json(runs, settings), indent=2, allow_nan=False))
     else:
         print(report.text(runs, settings))
-        if arguments.html:
+        if write is not None:
             print(f"\nPage written to {arguments.html}")
     return 0
 
 
-@contextlib.contextmanager
-def _replacing(path: str | None) -> Iterator[Callable[[str], None] | None]:
-    """A function that writes ``path`` all at once; ``ValueError`` right away where it cannot be written."""
-    if path is None:
-        yield None
-        return
-    target = Path(path)
-    if not path or target.is_dir():
-        raise ValueError(f"--html: {path!r} is a directory; allowed: the path of a file that can be written")
-    try:
+def _writer(path: str) -> Callable[[str], None]:
+    """A function that writes the file all at once; ``ValueError`` right away where it cannot be written."""
+    target = Path(os.path.realpath(path))
+
+    def replacement() -> str:
         descriptor, name = tempfile.mkstemp(prefix=".halfsim-", dir=target.parent)
-        if target.exists() and not os.access(target, os.W_OK):
-            os.close(descriptor)
-            os.unlink(name)
-            raise PermissionError(None, "permission denied")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ValueError(f"--html: {path!r}: {reason}; allowed: the path of a file that can be written") from None
+        os.close(descriptor)
+        return name
 
     def write(content: str) -> None:
-        Path(name).write_text(content, encoding="utf-8")
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-
-    os.close(descriptor)
-    try:
-        yield write
-    finally:
-        with contextlib.suppress(FileNotFoundError):
+        name = replacement()
+        try:
+            Path(name).write_text(content, encoding="utf-8")
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~mask)
+            os.replace(name, target)
+        except BaseException:
             os.unlink(name)
+            raise
+
+    try:
+        wrong = "" if path and not path.endswith(os.sep) else "is not the path of a file"
+        if target.exists() and not wrong:
+            wrong = "" if target.is_file() else "is a directory" if target.is_dir() else "is not a regular file"
+            wrong = wrong or ("" if os.access(target, os.W_OK) else "permission denied")
+        if not wrong:
+            os.unlink(replacement())  # the directory takes new files
+    except OSError as error:
+        wrong = (error.strerror or str(error)).lower()
+    if wrong:
+        raise ValueError(f"--html: {path!r}: {wrong}; allowed: the path of a file that can be written")
+    return write
 
 
 @contextlib.contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error if that is a terminal; it leaves nothing behind."""
     stream: Any = sys.stderr
-    if not stream.isatty():
+    if stream is None or not stream.isatty():
         yield lambda done: None
         return
     shown = -1

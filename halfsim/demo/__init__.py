@@ -1,5 +1,5 @@
 """The main job: train a real classifier in four kinds of arithmetic and say what went wrong where."""
 
-from halfsim.demo.train import RECIPES, Recipe, Run, Settings, train
+from halfsim.demo.training import RECIPES, Recipe, Run, Settings, train
 
 __all__ = ["RECIPES", "Recipe", "Run", "Settings", "train"]

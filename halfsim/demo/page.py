@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from halfsim.demo.report import HEAD, cells, first_trouble, reference, title
-from halfsim.demo.train import Run, Settings
+from halfsim.demo.training import Run, Settings
 
 _COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)")
 _DASHES = ("", "7 3", "2 3", "10 3 2 3")
@@ -30,8 +30,10 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; mar
 dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 36rem) { dl { grid-template-columns: 1fr; gap: .1rem; } dd { margin-bottom: .6rem; } }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1.25rem; }
-figure { margin: 0; } figcaption { font-size: .9rem; color: var(--soft); } svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; } .key { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
+figure { margin: 0; } figcaption { font-size: .9rem; color: var(--soft); }
+svg { width: 100%; height: auto; display: block; }
+svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
+.key { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
 .key svg { width: 2.2rem; height: .8rem; display: inline-block; vertical-align: middle; }
 details { border-top: 1px solid var(--line); padding: .4rem 0; } summary { cursor: pointer; }
 """
@@ -112,7 +114,8 @@ def _stroke(i: int) -> str:
 
 def _key(runs: Sequence[Run]) -> str:
     items = (
-        f'<span><svg viewBox="0 0 36 12" aria-hidden="true"><path d="M0 6H36" {_stroke(i)}/></svg> {run.recipe.name}</span>'
+        f'<span><svg viewBox="0 0 36 12" aria-hidden="true"><path d="M0 6H36" {_stroke(i)}/></svg>'
+        f" {run.recipe.name}</span>"
         for i, run in enumerate(runs)
     )
     return f'<p class="key">{"".join(items)}</p>'

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from halfsim.demo.train import MOMENTUM, Run, Settings, trouble
+from halfsim.demo.training import MOMENTUM, Run, Settings, trouble
 from halfsim.text import columns, size
 
 WIDTH = 100
@@ -21,11 +21,11 @@ def reference(runs: Sequence[Run]) -> Run | None:
 
 def title(settings: Settings, runs: Sequence[Run]) -> str:
     """What was trained, in one line."""
-    optimizer = f"sgd with momentum {MOMENTUM}" if settings.optimizer == "sgd" else "adam"
+    optimizer = f"sgd (momentum {MOMENTUM})" if settings.optimizer == "sgd" else "adam"
     shape, (train, test) = runs[0].layers, runs[0].examples
     return (
-        f"{'-'.join(map(str, shape))} MLP on {train:,} handwritten digits, tested on {test:,}; {optimizer}, "
-        f"lr {settings.rate:g}, {settings.epochs} epochs, seed {settings.seed}"
+        f"{'-'.join(map(str, shape))} MLP, {train:,} digits to learn, {test:,} to test; {optimizer}, "
+        f"lr {settings.rate:g}, {settings.epochs} epoch{'s' * (settings.epochs > 1)}, seed {settings.seed}"
     )
 
 

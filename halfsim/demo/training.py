@@ -50,7 +50,7 @@ MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class Settings:
-    """What the recipes have in common; ``lr`` None is 0.1 for sgd, 0.001 for adam. ``ValueError`` outside the ranges."""
+    """What the recipes have in common; ``lr`` None is 0.1 for sgd, 0.001 for adam. ``ValueError`` out of range."""
 
     optimizer: str = "sgd"
     lr: float | None = None

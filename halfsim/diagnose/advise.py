@@ -20,8 +20,8 @@ def describe(event: Event) -> str:
     """
     c = event.counts
     klass = event.klass
-    if klass == "underflow" and event.note:
-        return event.note
+    if event.lost is not None and klass == event.lost.klass:
+        return str(event.lost)
     if klass == "underflow":
         values = "gradients" if event.phase == "backward" else "values"
         return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero"
@@ -57,12 +57,14 @@ def advise(
     guessing, ``skipped`` counts the steps a GradScaler skipped, ``master_weights`` says that weights are in float32,
     ``accuracy`` and ``reference`` are those of this run and, if there was one, of the same in float32.
     """
-    if broken and constant is not None:
+    if broken and constant is not None and constant.tensor == "eps":
         return (
-            f"{constant.note}, and squared gradients underflow beside it, so {constant.op} divides by zero in "
+            f"{constant.lost}, and squared gradients underflow beside it, so {constant.op} divides by zero in "
             f"{constant.path} at step {constant.step} and the weights are gone; keep weights and optimizer state in "
             "float32 (recipe amp), or take eps of 1e-4 or more."
         )
+    if broken and constant is not None:
+        return f"The weights ended infinite or NaN, after {constant.lost} in {constant.place}; change that constant."
     if broken:
         where = f", after trouble first seen in {first.place} at step {first.step}" if first is not None else ""
         return f"The weights ended infinite or NaN{where}; lower the learning rate, or keep that operation in float32."
