@@ -7,7 +7,7 @@ doi:10.24432/C50P49, licensed CC BY 4.0. The file holds the test part of that da
 
 from __future__ import annotations
 
-from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ def digits() -> Split:
     >>> split.x_train.shape, split.x_test.shape, split.y_train[:5].tolist()
     ((1438, 64), (359, 64), [0, 1, 2, 3, 5])
     """
-    with resources.files("halfsim.data").joinpath("digits.npz").open("rb") as file, np.load(file) as archive:
+    with np.load(Path(__file__).with_name("digits.npz")) as archive:
         images: NDArray[Any] = archive["images"].astype(np.float32) / np.float32(16)
         labels: NDArray[Any] = archive["labels"].astype(np.int64)
     test = np.arange(len(labels)) % 5 == 4
