@@ -8,9 +8,20 @@ from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.flags import Flag, FlagCounts
-from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64, tfloat32
+from halfsim.numerics.formats import (
+    Format,
+    bfloat16,
+    float8_e4m3fn,
+    float8_e5m2,
+    float16,
+    float16_ahp,
+    float32,
+    float64,
+    tfloat32,
+)
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
+from halfsim.numerics.rounding import Rounding, Stochastic
 
 __version__ = "0.1.0"
 
@@ -28,6 +39,8 @@ __all__ = [
     "Format",
     "Policy",
     "Precision",
+    "Rounding",
+    "Stochastic",
     "Tensor",
     "Trace",
     "amp",
@@ -35,7 +48,10 @@ __all__ = [
     "data",
     "decode",
     "encode",
+    "float8_e4m3fn",
+    "float8_e5m2",
     "float16",
+    "float16_ahp",
     "float32",
     "float64",
     "manual_seed",

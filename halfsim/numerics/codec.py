@@ -16,15 +16,22 @@ def _word(fmt: Format) -> np.dtype[Any]:
     return np.dtype(next(f"u{size}" for size in (1, 2, 4, 8) if fmt.bits <= 8 * size))
 
 
-def encode(x: object, format: object = "float16") -> Array:
-    """The bit patterns of ``x`` in ``format``, rounded once to nearest even.
+def encode(
+    x: object,
+    format: object = "float16",
+    rounding: object = "nearest_even",
+    *,
+    overflow: str = "infinity",
+    subnormals: str = "keep",
+) -> Array:
+    """The bit patterns of ``x`` in ``format``, rounded once.
 
     ``x`` is an array-like of any shape, of floats, integers of any size, str, Decimal or Fraction; the
-    result has its shape and the smallest unsigned dtype that holds the format (uint16 for float16). NaN
-    keeps its sign, its quiet bit and the leading bits of its payload, infinities and both zeros keep their sign,
-    overflow gives infinity, and values below ``smallest_normal`` become subnormal codes or zeros. ``ValueError``
-    for an unknown format or a string that is no number, ``TypeError`` for other kinds. The layout is
-    IEEE 754-2019 clause 3.4.
+    result has its shape and the smallest unsigned dtype that holds the format (uint16 for float16). ``rounding``,
+    ``overflow`` and ``subnormals`` are those of `round_to`. NaN keeps its sign, its quiet bit and the leading bits of
+    its payload, infinities and both zeros keep their sign, and values below ``smallest_normal`` become subnormal codes
+    or zeros. ``ValueError`` for unknown words or a string that is no number, ``TypeError`` for other kinds. The
+    layout is IEEE 754-2019 clause 3.4.
 
     >>> [hex(code) for code in encode(["0.1", "-0.0", "65520", "1e-8"])]
     ['0x2e66', '0x8000', '0x7c00', '0x0']
@@ -34,7 +41,7 @@ def encode(x: object, format: object = "float16") -> Array:
     wide = _widen(exact.reshape(-1))
     code = wide.view(np.uint64)  # the input's own encoding still knows a NaN's payload
     with np.errstate(all="ignore"):
-        rounded = round_to(wide, fmt)
+        rounded = round_to(wide, fmt, rounding, overflow=overflow, subnormals=subnormals)
         magnitude = np.abs(rounded)
         drop = float64.nmant - fmt.nmant
         if fmt.exponent_bits == float64.exponent_bits:
@@ -43,14 +50,22 @@ def encode(x: object, format: object = "float16") -> Array:
             # A subnormal plus the smallest normal has the subnormal's multiple of the ulp as its last bits.
             subnormal = magnitude < fmt.smallest_normal
             lifted = np.where(subnormal, magnitude + fmt.smallest_normal, magnitude).view(np.uint64)
-            base = np.uint64((float64.emax + fmt.emin) << fmt.nmant)
+            base = np.uint64((float64.bias + fmt.emin) << fmt.nmant)
             field = (lifted >> np.uint64(drop)) - base + np.where(subnormal, 0, np.uint64(1 << fmt.nmant))
-    infinity = np.uint64(((1 << fmt.nexp) - 1) << fmt.nmant)
-    payload = (code >> np.uint64(drop)) & np.uint64((1 << fmt.nmant) - 1)
-    payload = np.where(payload == 0, np.uint64(1 << max(fmt.nmant - 1, 0)), payload)
-    field = np.where(np.isnan(wide), infinity | payload, np.where(np.isinf(rounded), infinity, field))
+    field = np.where(np.isfinite(rounded), field, _special_field(code, np.isnan(wide), np.isinf(rounded), fmt))
     sign = (code >> np.uint64(63)) << np.uint64(fmt.bits - 1)
     return (field | sign).astype(_word(fmt)).reshape(exact.shape)
+
+
+def _special_field(code: Array, nan: Array, infinite: Array, fmt: Format) -> Array:
+    """The exponent and significand fields of an infinity or a NaN, whose payload float64 code ``code`` gives."""
+    largest = np.uint64((1 << (fmt.bits - 1)) - 1)
+    if fmt.specials != "ieee":
+        return np.full(code.shape, largest)
+    infinity = np.uint64(((1 << fmt.nexp) - 1) << fmt.nmant)
+    payload = (code >> np.uint64(float64.nmant - fmt.nmant)) & np.uint64((1 << fmt.nmant) - 1)
+    payload = np.where(nan & (payload != 0), payload, np.uint64(1 << max(fmt.nmant - 1, 0)))
+    return np.where(infinite, infinity, infinity | payload)
 
 
 def _widen(x: Array) -> Array:
@@ -96,10 +111,13 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
     drop = np.uint64(float64.nmant - fmt.nmant)
     exponent = (code >> np.uint64(fmt.nmant)) & np.uint64((1 << fmt.nexp) - 1)
     fraction = code & np.uint64((1 << fmt.nmant) - 1)
-    normal = ((exponent + np.uint64(float64.emax - fmt.emax)) << np.uint64(52)) | (fraction << drop)
+    normal = ((exponent + np.uint64(float64.bias - fmt.bias)) << np.uint64(52)) | (fraction << drop)
     special = np.uint64(0x7FF << 52) | (fraction << drop)
     with np.errstate(all="ignore"):
         subnormal = (fraction.astype(np.float64) * fmt.smallest_subnormal).view(np.uint64)
-    largest = np.uint64((1 << fmt.nexp) - 1)
-    value = np.where(exponent == 0, subnormal, np.where(exponent == largest, special, normal))
+    largest = exponent == np.uint64((1 << fmt.nexp) - 1)
+    if fmt.specials == "nan":
+        largest &= fraction == np.uint64((1 << fmt.nmant) - 1)
+    value = np.where(largest, special, normal) if fmt.specials != "none" else normal
+    value = np.where(exponent == 0, subnormal, value)
     return np.asarray((value | sign).view(np.float64))

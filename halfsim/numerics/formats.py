@@ -7,6 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+_SPECIALS = ("ieee", "nan", "none")
+
+
+def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
+    """The one-line error for a word that is not in a list, with the nearest word if there is one."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(str(value), [*aliases, *allowed], n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(allowed)}")
+
 
 @dataclass(frozen=True)
 class Format:
@@ -14,8 +24,10 @@ class Format:
 
     ``precision`` counts the implicit bit, so binary16 is ``Format("float16", 5, 11)``. The derived
     attributes carry the names of ``numpy.finfo`` (whose ``precision``, a number of decimal digits,
-    is the one name that differs). Infinities, NaN, both zeros and subnormals are all present.
-    ``ValueError`` when exponent_bits is outside 2..11 or precision outside 1..53.
+    is the one name that differs). Both zeros and subnormals are always present; ``specials`` says what the largest
+    exponent field encodes: "ieee", infinities and NaN; "nan", numbers, but for one NaN of each sign (OCP's
+    float8_e4m3fn); "none", numbers only (Arm's alternative half precision). ``ValueError`` when exponent_bits is
+    outside 2..11, precision outside 1..53, or specials is another word.
 
     >>> Format("e6m9", exponent_bits=6, precision=10).max
     4290772992.0
@@ -24,8 +36,11 @@ class Format:
     name: str
     exponent_bits: int
     precision: int
+    specials: str = "ieee"
 
     def __post_init__(self) -> None:
+        if self.specials not in _SPECIALS:
+            raise unknown("specials", self.specials, _SPECIALS)
         if not 2 <= self.exponent_bits <= 11:
             raise ValueError(f"exponent_bits: {self.exponent_bits} is not allowed; allowed: 2 to 11")
         if not 1 <= self.precision <= 53:
@@ -40,19 +55,24 @@ class Format:
         return hash(self.name)  # formats are looked up for every operation, and strings remember their hash
 
     @cached_property
-    def emax(self) -> int:
-        """Exponent of the largest finite number, and the bias of the exponent field."""
+    def bias(self) -> int:
+        """What the exponent field exceeds the exponent of a normal number by."""
         return (1 << (self.exponent_bits - 1)) - 1
+
+    @cached_property
+    def emax(self) -> int:
+        """Exponent of the largest finite number."""
+        return self.bias + (self.specials != "ieee")
 
     @cached_property
     def emin(self) -> int:
         """Exponent of the smallest normal number."""
-        return 1 - self.emax
+        return 1 - self.bias
 
     @cached_property
     def max(self) -> float:
         """Largest finite number."""
-        return (2.0 - self.eps) * 2.0**self.emax
+        return (2.0 - self.eps * (2 if self.specials == "nan" else 1)) * 2.0**self.emax
 
     @property
     def min(self) -> float:
@@ -96,7 +116,7 @@ class Format:
 
     @property
     def maxexp(self) -> int:
-        """Smallest power of two that overflows."""
+        """Exponent of the smallest power of two that is too large."""
         return self.emax + 1
 
     @property
@@ -105,14 +125,15 @@ class Format:
         return self.emin
 
     def contains(self, other: Format) -> bool:
-        """Whether every number of ``other`` is a number of this format.
+        """Whether every number of ``other``, infinities and NaN included, is one of this format.
 
         >>> float32.contains(float16), float16.contains(bfloat16)
         (True, False)
         """
         return self is other or (
             self.precision >= other.precision
-            and self.emax >= other.emax
+            and self.max >= other.max
+            and (self.specials == "ieee" or self.specials == other.specials)
             and self.smallest_subnormal <= other.smallest_subnormal
         )
 
@@ -125,6 +146,9 @@ bfloat16 = Format("bfloat16", exponent_bits=8, precision=8)
 tfloat32 = Format("tfloat32", exponent_bits=8, precision=11)
 float32 = Format("float32", exponent_bits=8, precision=24)
 float64 = Format("float64", exponent_bits=11, precision=53)
+float8_e4m3fn = Format("float8_e4m3fn", exponent_bits=4, precision=4, specials="nan")
+float8_e5m2 = Format("float8_e5m2", exponent_bits=5, precision=3)
+float16_ahp = Format("float16_ahp", exponent_bits=5, precision=11, specials="none")
 
 _BY_NAME: dict[str, Format] = {
     alias: fmt
@@ -134,17 +158,12 @@ _BY_NAME: dict[str, Format] = {
         tfloat32: ("tfloat32", "tf32"),
         float32: ("float32", "fp32", "single", "binary32"),
         float64: ("float64", "fp64", "double", "binary64"),
+        float8_e4m3fn: ("float8_e4m3fn", "fp8_e4m3", "e4m3"),
+        float8_e5m2: ("float8_e5m2", "fp8_e5m2", "e5m2"),
+        float16_ahp: ("float16_ahp", "ahp"),
     }.items()
     for alias in aliases
 }
-
-
-def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
-    """The one-line error for a word that is not in a list, with the nearest word if there is one."""
-    allowed = list(allowed)
-    near = difflib.get_close_matches(str(value), [*aliases, *allowed], n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(allowed)}")
 
 
 def as_format(spec: object, argument: str = "format") -> Format:

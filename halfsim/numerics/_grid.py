@@ -1,0 +1,140 @@
+"""What rounding needs to know of a target before it sees a number: words, masks and thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsim.numerics.formats import Format, float32, float64, unknown
+from halfsim.numerics.rounding import Rounding
+
+Array = NDArray[Any]
+
+BLOCK = 32768  # elements: 128 KiB of float32, where the passes of rounding stay in the second-level cache
+
+CONTAINERS = {np.dtype(np.float32): float32, np.dtype(np.float64): float64}
+_OVERFLOW = ("infinity", "saturate")
+_SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
+
+
+@lru_cache(maxsize=256)
+def container(fmt: Format) -> np.dtype[Any]:
+    """The dtype that carries values of ``fmt`` so that + - * / sqrt may be rounded twice without harm.
+
+    float32 carries formats of precision p <= 11, since 24 >= 2p + 2 (Figueroa 1995) and, with at most 7
+    exponent bits, no product leaves its normal range where that would matter; float64 carries the rest.
+
+    >>> from halfsim.numerics.formats import bfloat16, float16
+    >>> container(float16), container(bfloat16)
+    (dtype('float32'), dtype('float64'))
+    """
+    narrow = fmt.precision <= 11 and fmt.exponent_bits <= 7
+    return np.dtype(np.float32 if narrow or fmt == float32 else np.float64)
+
+
+def computable(fmt: Format, argument: str) -> Format:
+    """``fmt``, or ``ValueError`` where no container rounds its arithmetic innocuously (53 >= 2p + 2 fails)."""
+    if fmt in (float32, float64) or (fmt.precision <= 25 and fmt.exponent_bits <= 10):
+        return fmt
+    raise ValueError(f"{argument}: {fmt} is too wide to compute in; allowed: precision <= 25 and exponent_bits <= 10")
+
+
+@dataclass(frozen=True, eq=False)  # one object a combination, so that looking it up is cheap
+class Target:
+    """A grid and how to reach it: format, rounding, whether overflow saturates, which subnormals are flushed."""
+
+    format: Format
+    rounding: Rounding
+    saturate: bool
+    flush_inputs: bool
+    flush_outputs: bool
+
+
+@lru_cache(maxsize=256)
+def target(
+    fmt: Format, rounding: Rounding = Rounding.NEAREST_EVEN, overflow: str = "infinity", subnormals: str = "keep"
+) -> Target:
+    """The Target of these words; ``ValueError`` for words other than those of `round_to`."""
+    if overflow not in _OVERFLOW:
+        raise unknown("overflow", overflow, _OVERFLOW)
+    if subnormals not in _SUBNORMALS:
+        raise unknown("subnormals", subnormals, _SUBNORMALS)
+    flush = subnormals.removeprefix("flush")
+    inputs, outputs = flush in ("", "_inputs"), flush in ("", "_outputs")
+    return Target(fmt, rounding, overflow == "saturate", inputs, outputs)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integer and float constants with which ``target`` is reached inside one container dtype."""
+
+    target: Target
+    dtype: np.dtype[Any]
+    integer: np.dtype[Any]
+    same_range: bool  # the target's exponent range is the container's
+    exponent: Any  # mask of the exponent field
+    lowest: Array  # BLOCK copies of the exponent field of emin: a scalar operand is 5 times slower here
+    top: Any  # exponent field of the largest binade, from which rounding may carry out of the range
+    beyond: Any  # exponent field of 2**(emax + 1); larger ones are clamped to it
+    pivot: Any  # pivot - field(e) is the field of 2**(p - 1 - e)
+    ulp: Any  # field(e) - ulp is the field of 2**(e - p + 1)
+    single: int  # mask of an exponent where the target has one digit of precision, else 0
+    drop: int  # number of trailing significand bits the target lacks
+    max: Any  # largest finite number of the target
+    normal: Any  # smallest normal number of the target
+    tiny: tuple[Any, Any]  # positive and negative magnitudes below these are tiny after rounding
+
+
+@lru_cache(maxsize=256)
+def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
+    fmt, outer = target.format, CONTAINERS[dtype]
+    integer = np.dtype(np.int32 if dtype == np.float32 else np.int64)
+    unsigned = np.dtype(f"u{integer.itemsize}")
+    wrap = (1 << outer.bits) - 1
+
+    def whole(value: int) -> Any:
+        return np.array(value & wrap, unsigned).view(integer)[()]
+
+    def field(exponent: int) -> int:
+        return (exponent + outer.bias) << outer.nmant
+
+    return Grid(
+        target=target,
+        dtype=dtype,
+        integer=integer,
+        same_range=fmt.exponent_bits == outer.exponent_bits,
+        exponent=whole(((1 << outer.nexp) - 1) << outer.nmant),
+        lowest=np.full(BLOCK, whole(field(fmt.emin)), integer),
+        top=whole(field(min(fmt.emax, outer.emax))),
+        beyond=whole(field(min(fmt.emax, outer.emax) + 1)),
+        pivot=whole((2 * outer.bias + fmt.nmant) << outer.nmant),
+        ulp=whole(fmt.nmant << outer.nmant),
+        single=(1 << outer.nexp) - 1 if fmt.precision == 1 else 0,
+        drop=outer.nmant - fmt.nmant,
+        max=dtype.type(min(fmt.max, outer.max)),
+        normal=dtype.type(fmt.smallest_normal),
+        tiny=_tininess(target, dtype),
+    )
+
+
+def _tininess(target: Target, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """The magnitudes below which a positive and a negative number, rounded with unbounded exponent, stay tiny.
+
+    That is the smallest normal number if the mode rounds such numbers toward zero, half an ulp (of the binade
+    below) less if to nearest, and the next number after a whole ulp less if away from zero. Stochastic rounding is
+    judged before it.
+    """
+    fmt = target.format
+    smallest = dtype.type(fmt.smallest_normal)
+    nearest = dtype.type(fmt.smallest_normal * (1.0 - 0.5 * fmt.epsneg))
+    away = np.nextafter(dtype.type(fmt.smallest_normal * (1.0 - fmt.epsneg)), smallest)
+    return {
+        Rounding.NEAREST_EVEN: (nearest, nearest),
+        Rounding.NEAREST_AWAY: (nearest, nearest),
+        Rounding.UPWARD: (away, smallest),
+        Rounding.DOWNWARD: (smallest, away),
+    }.get(target.rounding, (smallest, smallest))

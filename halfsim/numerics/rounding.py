@@ -1,0 +1,81 @@
+"""Seven ways to choose between the two neighbours of a number."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsim.numerics.formats import unknown
+
+
+class Rounding(enum.Enum):
+    """The rounding-direction attributes of IEEE 754-2019 clause 4.3, rounding to odd, and stochastic rounding.
+
+    >>> Rounding("upward")
+    <Rounding.UPWARD: 'upward'>
+    """
+
+    NEAREST_EVEN = "nearest_even"
+    NEAREST_AWAY = "nearest_away"
+    TOWARD_ZERO = "toward_zero"
+    UPWARD = "upward"
+    DOWNWARD = "downward"
+    TO_ODD = "to_odd"
+    STOCHASTIC = "stochastic"
+
+
+class Stochastic:
+    """Stochastic rounding with a stream of random numbers of its own.
+
+    A number between two neighbours goes up with a probability proportional to its distance from the lower
+    one, truncated to a multiple of 2**-bits; subnormals and numbers below the smallest subnormal included.
+    Elements draw independently, numbers on the grid stay. Each use goes on in the stream, so a fresh
+    ``Stochastic`` of the same seed gives the same bits. ``ValueError`` unless seed >= 0 and 1 <= bits <= 32.
+
+    >>> Stochastic(seed=1, bits=16)
+    Stochastic(seed=1, bits=16)
+    """
+
+    def __init__(self, seed: int = 0, bits: int = 32) -> None:
+        if seed < 0:
+            raise ValueError(f"seed: {seed} is not allowed; allowed: integers from 0")
+        if not 1 <= bits <= 32:
+            raise ValueError(f"bits: {bits} is not allowed; allowed: integers from 1 to 32")
+        self.seed, self.bits = seed, bits
+        self._source = np.random.SFC64(seed)
+
+    def draw(self, n: int) -> NDArray[np.uint32]:
+        """The next ``n`` random integers below 2**bits."""
+        words: NDArray[np.uint32] = self._source.random_raw(-(-n // 2)).view(np.uint32)[:n]
+        return words if self.bits == 32 else words >> np.uint32(32 - self.bits)
+
+    def __repr__(self) -> str:
+        return f"Stochastic(seed={self.seed}, bits={self.bits})"
+
+
+def as_rounding(spec: object, argument: str = "rounding") -> Rounding:
+    """The Rounding that ``spec`` names: a member, its name, or a Stochastic; ``ValueError`` for other words.
+
+    >>> as_rounding("to_odd") is Rounding.TO_ODD
+    True
+    """
+    if isinstance(spec, Rounding):
+        return spec
+    if isinstance(spec, Stochastic):
+        return Rounding.STOCHASTIC
+    if not isinstance(spec, str):
+        raise TypeError(f"{argument}: expected a string, a Rounding or a Stochastic, got {type(spec).__name__}")
+    names = {mode.value: mode for mode in Rounding}
+    found = names.get(spec.strip().lower())
+    if found is None:
+        raise unknown(argument, spec, names)
+    return found
+
+
+def source_of(spec: object) -> Stochastic | None:
+    """Where stochastic rounding draws from: ``spec`` itself, or a fresh default; None for other roundings."""
+    if isinstance(spec, Stochastic):
+        return spec
+    return Stochastic() if as_rounding(spec) is Rounding.STOCHASTIC else None
