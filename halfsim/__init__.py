@@ -19,6 +19,7 @@ from halfsim.numerics.formats import (
     float64,
     tfloat32,
 )
+from halfsim.numerics.neighbours import next_down, next_up, spacing, ulp
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
@@ -55,13 +56,17 @@ __all__ = [
     "float32",
     "float64",
     "manual_seed",
+    "next_down",
+    "next_up",
     "nn",
     "no_grad",
     "ops",
     "optim",
     "precision",
     "round_to",
+    "spacing",
     "tensor",
     "tfloat32",
     "trace",
+    "ulp",
 ]

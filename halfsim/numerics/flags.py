@@ -25,8 +25,10 @@ class FlagCounts:
     """How often the roundings of an operation raised each exception.
 
     Beside the five flags: ``size`` counts the operation's results and ``nonzero`` those not zero before they were
-    rounded; ``flushed`` counts zeros made from nonzeros, ``swamped`` the nonzero addends that left a sum (or a
-    weight) unchanged, out of ``addends`` nonzero ones.
+    rounded; ``flushed`` counts results that are zero though they were not before, ``swamped`` the nonzero addends that
+    left a sum (or a weight) unchanged, out of ``addends`` nonzero ones, and ``stalled`` the sums that are off by
+    more than 1 % of the magnitude of their terms. Of weights, ``addends`` and ``swamped`` are those with a gradient;
+    ``updates`` and ``lost`` count all with a nonzero update, momentum that is dying out included.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)
@@ -44,6 +46,9 @@ class FlagCounts:
     flushed: int = 0
     swamped: int = 0
     addends: int = 0
+    stalled: int = 0
+    updates: int = 0
+    lost: int = 0
 
     def __iadd__(self, other: FlagCounts) -> FlagCounts:
         for name in _COUNTS:

@@ -86,7 +86,10 @@ def as_floats(x: object, fmt: Format) -> NDArray[Any]:
     array([1., 2.])
     """
     odd = fmt.precision <= 51
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
     if isinstance(x, (list, tuple)) and _mixed(array):
         array = np.asarray(x, object)
     if array.dtype.kind == "f":

@@ -102,7 +102,8 @@ def test_decode_refuses_what_is_no_code(bits: list[float], error: type[Exception
 
 
 @pytest.mark.parametrize(
-    ("value", "error"), [("abc", ValueError), ([1j], TypeError), ([object()], TypeError), (None, TypeError)]
+    ("value", "error"),
+    [("abc", ValueError), ([[1], [2, 3]], ValueError), ([1j], TypeError), ([object()], TypeError), (None, TypeError)],
 )
 def test_encode_refuses_what_is_no_number(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="^x: ") as caught:
