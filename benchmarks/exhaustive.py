@@ -3,7 +3,8 @@
     python benchmarks/exhaustive.py [--blocks N]
 
 Compares numbers, signs of zero and infinities bit for bit with NumPy; a NaN, which NumPy narrows to the payload of a
-half, must keep its own sign and payload, quieted. Takes some minutes on one core; the last result stands in docs/numerics.md.
+half, must keep its own sign and payload, quieted. Takes some minutes on one core; the last result stands in
+docs/numerics.md.
 """
 
 from __future__ import annotations

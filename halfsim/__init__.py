@@ -7,7 +7,7 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
 from halfsim.numerics.codec import decode, encode
-from halfsim.numerics.flags import Flag, FlagCounts
+from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
 from halfsim.numerics.formats import (
     Format,
     bfloat16,
@@ -37,6 +37,7 @@ __all__ = [
     "Event",
     "Flag",
     "FlagCounts",
+    "FlagWarning",
     "Format",
     "Policy",
     "Precision",
@@ -49,6 +50,8 @@ __all__ = [
     "data",
     "decode",
     "encode",
+    "errstate",
+    "flags",
     "float8_e4m3fn",
     "float8_e5m2",
     "float16",

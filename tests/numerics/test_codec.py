@@ -148,3 +148,16 @@ def test_foreign_byte_orders_are_read(dtype: str) -> None:
     assert hs.decode(hs.encode(values)).tolist() == expected.tolist()
     assert hs.round_to(values).tolist() == expected.tolist()
     assert hs.tensor(values).numpy().tolist() == expected.tolist()
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_hexadecimal_strings_are_pythons(value: float) -> None:
+    assert hs.encode(value.hex(), "float64") == np.float64(value).view(np.uint64)
+    assert hs.encode(value.hex()) == hs.encode(value)
+
+
+def test_long_hexadecimal_strings_round_once() -> None:
+    assert hs.encode("0x1.00200000000000000000000000000001p0") == 0x3C01
+    assert hs.encode("0x1.002p0") == 0x3C00
+    assert hs.encode("-0X1P-999999999999") == 0x8000
+    assert hs.encode("0x2e66") == hs.encode(0x2E66)
