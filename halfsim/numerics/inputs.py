@@ -45,7 +45,8 @@ def _decimal_to_float(value: Decimal, odd: bool) -> float:
     return _fraction_to_float(Fraction(value), odd)
 
 
-def _hex_to_float(sign: str, whole: str, fraction: str, exponent: str, odd: bool) -> float:
+def _hex_to_float(match: re.Match[str], odd: bool) -> float:
+    sign, whole, fraction, exponent = match.groups(default="")
     power = max(-2000, min(2000, int(exponent or 0))) - 4 * len(fraction)
     value = Fraction(int(whole + fraction or "0", 16)) * Fraction(2) ** power
     magnitude = _fraction_to_float(value, odd)
@@ -62,7 +63,7 @@ def _exact(value: Any, odd: bool) -> float:
     if isinstance(value, str):
         hexadecimal = _HEX.fullmatch(value.strip())
         if hexadecimal:
-            return _hex_to_float(*hexadecimal.groups(default=""), odd=odd)
+            return _hex_to_float(hexadecimal, odd)
         try:
             value = Decimal(value.strip().replace("_", ""))
         except InvalidOperation:
