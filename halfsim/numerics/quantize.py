@@ -87,7 +87,7 @@ def _settle(x: Array, y: Array, grid: Grid) -> Array:
     """
     target, fmt = grid.target, grid.target.format
     special = ~np.isfinite(x)
-    over = (np.abs(y) > grid.max) & ~special
+    over = ~(np.abs(y) <= grid.max) & ~special  # a NaN here is a number that scaling took out of the container
     if over.any():
         y[over] = np.copysign(_beyond(target, x[over], grid), x[over])
     if special.any():
