@@ -117,7 +117,7 @@ def div(to: Unit, a: Number, b: Number) -> Pair:
         rest -= wrong * y
     result = pack(to, sign, a.exponent - b.exponent - extra, quotient | (rest != 0))
     invalid = (a.infinite & b.infinite) | (a.zero & b.zero)
-    result = _settle(to, result, sign, a.infinite, invalid, b.zero & ~a.infinite & ~a.zero & ~a.nan)
+    result = _settle(to, result, sign, a.infinite, invalid, b.zero & ~a.infinite & ~a.nan)
     return _zero(to, result, sign, b.infinite & ~a.infinite)
 
 

@@ -102,7 +102,7 @@ def mul(
 def div(
     a: object, b: object, *, format: object = "float16", rounding: object = "nearest_even", tininess: str = "after"
 ) -> Pair:
-    """``a / b``, rounded once; 0/0 and inf/inf are invalid, another finite number over zero raises divide-by-zero (5.4.1).
+    """``a / b``, rounded once; 0/0 and inf/inf are invalid, other finite numbers over 0 raise divide-by-zero (5.4.1).
 
     >>> div([0x3C00, 0x0000], 0x8000)[1].tolist()
     [8, 16]

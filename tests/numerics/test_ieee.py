@@ -143,6 +143,19 @@ def test_wider_formats_equal_softfloat(name: str, fmt: Format, rng: np.random.Ge
         check(function(*arrays, format=fmt, rounding=mode, tininess=tininess), expected, arrays, fmt.name)
 
 
+@pytest.mark.parametrize("fmt", [float16, float32, float64], ids=str)
+def test_sums_a_trace_away_from_the_borders(fmt: Format) -> None:
+    """Sixty ones in a row: the sticky bit alone tells the sum from a power of two, or from the overflow threshold."""
+    one, infinity, minus = 1 << fmt.nmant, (2**fmt.nexp - 1) << fmt.nmant, 1 << (fmt.bits - 1)
+    centres = [one, one + 1, 2 * one, fmt.emax << fmt.nmant, infinity - 1]
+    triples = [(s, t | m, c) for s in (1, one) for t in (1, one - 1, one, fmt.emax << fmt.nmant) for m in (0, minus)
+               for c in [*centres, *(c | minus for c in centres)]]  # fmt: skip
+    arrays = [np.array(column, f"u{fmt.bits // 8}") for column in zip(*triples, strict=True)]
+    for mode, tininess in itertools.product(MODES, TININESS):
+        expected = softfloat(f"{SHORT[fmt.name]}_mul_add", fmt.name, arrays, mode, tininess)
+        check(ieee.fma(*arrays, format=fmt, rounding=mode, tininess=tininess), expected, arrays, fmt.name)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_integral_values_of_every_half(mode: str) -> None:
     for exact in (True, False):
@@ -205,7 +218,16 @@ def test_numbers_of_integers_equal_softfloat(dtype: str, rng: np.random.Generato
     n = rng.integers(info.min, info.max, 3000, dtype=dtype, endpoint=True) >> rng.integers(0, info.bits, 3000).astype(
         dtype
     )
-    n = np.concatenate([n, np.array([0, 1, info.min, info.max, info.max - 1, 2047, 2049, 65519, 65520], dtype)])
+    edges = [
+        0,
+        info.min,
+        info.max,
+        info.max - 1,
+        65519,
+        65520,
+        *(2**k + d for k in range(info.bits - 1) for d in (-1, 1)),
+    ]
+    n = np.concatenate([n, np.array(edges, dtype)])
     for fmt, mode in itertools.product(("float16", "float32", "float64"), MODES):
         name = f"{SHORT[dtype]}_to_{SHORT[fmt]}"
         check(ieee.from_int(n, fmt, rounding=mode), softfloat(name, dtype, [n], mode), [n], fmt)
@@ -447,6 +469,7 @@ NANS = [
     ("sub", [0x7C00, 0x7C00], 0x7E00, 16), ("mul", [0x8000, 0x7C00], 0x7E00, 16), ("div", [0x7E01, 0x0000], 0x7E01, 0),
     ("rem", [0x3C00, 0x8000], 0x7E00, 16), ("sqrt", [0xFE07], 0xFE07, 0), ("fma", [0, 0x7C00, 0x7E09], 0x7E09, 16),
     ("fma", [0x3C00, 0x7E01, 0xFC02], 0x7E01, 16), ("fma", [0x7C00, 0x3C00, 0xFC00], 0x7E00, 16),
+    ("fma", [0x7C00, 0x7E01, 0xFC00], 0x7E01, 0), ("fma", [0xFE01, 0x7C00, 0x7C00], 0xFE01, 0),
 ]  # fmt: skip
 
 
