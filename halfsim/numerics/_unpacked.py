@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsim.numerics.flags import Flag
+from halfsim.numerics.flags import Flag, report_mask, watching
 from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.rounding import Rounding, as_rounding
 
@@ -237,8 +237,11 @@ def codes(bits: object, lay: Layout, argument: str) -> Array:
     return given
 
 
-def blocked(kernel: Kernel, arrays: Sequence[Array], dtype: object, names: str) -> Pair:
-    """``kernel`` on blocks of the broadcast ``arrays``: results of ``dtype`` and flags, both of the broadcast shape."""
+def blocked(where: str, kernel: Kernel, arrays: Sequence[Array], dtype: object, names: str) -> Pair:
+    """``kernel`` on blocks of the broadcast ``arrays``: results of ``dtype`` and flags, both of the broadcast shape.
+
+    ``names`` are those of the arguments, ``where`` is that of the operation.
+    """
     try:
         shape = np.broadcast_shapes(*(array.shape for array in arrays))
     except ValueError:
@@ -253,4 +256,6 @@ def blocked(kernel: Kernel, arrays: Sequence[Array], dtype: object, names: str) 
             result, raised = kernel(*(run[i : i + BLOCK] for run in runs))
             flat[i : i + BLOCK] = result  # int64 to a narrower word: the low bits
             mask[i : i + BLOCK] = raised
+    if watching():
+        report_mask(flags, where)
     return out, flags

@@ -10,8 +10,8 @@ signaling NaN raises invalid; an invalid operation on numbers gives the default 
 (0x7e00 in float16). Infinities are exact, subnormals are numbers like all others, and zeros keep the signs that clause
 6.3 gives them. A format without infinities overflows to its NaN, or without NaN to its largest number, and then raises
 invalid; with one digit of precision infinity stands for NaN. ``ValueError`` for codes outside the format, unknown words
-and shapes that do not broadcast, ``TypeError`` for codes that are not integers. Clause numbers below are those of
-IEEE 754-2019.
+and shapes that do not broadcast, ``TypeError`` for codes that are not integers. What is raised here is counted by
+`flags` and ruled by `errstate`. Clause numbers below are those of IEEE 754-2019.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ CLASSES = np.array(
 )
 
 
-def _operate(kernel: Kernel, to: Unit, *bits: object) -> Pair:
+def _operate(where: str, kernel: Kernel, to: Unit, *bits: object) -> Pair:
     """An operation whose operands and result share a format."""
     given = [codes(x, to.layout, name) for x, name in zip(bits, _NAMES, strict=False)]
 
     def block(*parts: Array) -> Pair:
         return arithmetic(kernel, to, [unpack(part, to.layout) for part in parts])
 
-    return blocked(block, given, to.layout.word, ", ".join(_NAMES[: len(bits)]))
+    return blocked(where, block, given, to.layout.word, ", ".join(_NAMES[: len(bits)]))
 
 
 def add(
@@ -74,7 +74,7 @@ def add(
     >>> [hex(x) for x in add(0x3C00, [0x1000, 0x1001, 0xBC00])[0]], add(0x3C00, [0x1000, 0x1001, 0xBC00])[1].tolist()
     (['0x3c00', '0x3c01', '0x0'], [1, 1, 0])
     """
-    return _operate(kernels.add, unit(format, rounding, tininess), a, b)
+    return _operate("add", kernels.add, unit(format, rounding, tininess), a, b)
 
 
 def sub(
@@ -85,7 +85,7 @@ def sub(
     >>> hex(sub(0x3C00, 0x3C00, rounding="downward")[0])
     '0x8000'
     """
-    return _operate(kernels.sub, unit(format, rounding, tininess), a, b)
+    return _operate("sub", kernels.sub, unit(format, rounding, tininess), a, b)
 
 
 def mul(
@@ -96,7 +96,7 @@ def mul(
     >>> [int(x) for x in mul(0x7BFF, 0x4000)]  # 65504 * 2: infinity; overflow and inexact
     [31744, 5]
     """
-    return _operate(kernels.mul, unit(format, rounding, tininess), a, b)
+    return _operate("mul", kernels.mul, unit(format, rounding, tininess), a, b)
 
 
 def div(
@@ -107,7 +107,7 @@ def div(
     >>> div([0x3C00, 0x0000], 0x8000)[1].tolist()
     [8, 16]
     """
-    return _operate(kernels.div, unit(format, rounding, tininess), a, b)
+    return _operate("div", kernels.div, unit(format, rounding, tininess), a, b)
 
 
 def rem(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -118,7 +118,7 @@ def rem(a: object, b: object, *, format: object = "float16") -> Pair:
     >>> hex(rem(0x4500, 0x4000)[0])  # 5 rem 2 = 1
     '0x3c00'
     """
-    return _operate(kernels.rem, unit(format), a, b)
+    return _operate("rem", kernels.rem, unit(format), a, b)
 
 
 def sqrt(a: object, *, format: object = "float16", rounding: object = "nearest_even", tininess: str = "after") -> Pair:
@@ -127,7 +127,7 @@ def sqrt(a: object, *, format: object = "float16", rounding: object = "nearest_e
     >>> [hex(x) for x in sqrt([0x4000, 0x8000, 0xBC00])[0]]
     ['0x3da8', '0x8000', '0x7e00']
     """
-    return _operate(kernels.sqrt, unit(format, rounding, tininess), a)
+    return _operate("sqrt", kernels.sqrt, unit(format, rounding, tininess), a)
 
 
 def fma(
@@ -146,7 +146,7 @@ def fma(
     >>> hex(fma(0x3C01, 0x3C01, 0xBC02)[0])  # (1 + 2**-10)**2 - (1 + 2**-9) = 2**-20
     '0x10'
     """
-    return _operate(kernels.fma, unit(format, rounding, tininess), a, b, c)
+    return _operate("fma", kernels.fma, unit(format, rounding, tininess), a, b, c)
 
 
 def round_to_integral(
@@ -163,7 +163,7 @@ def round_to_integral(
     def kernel(to: Unit, x: Number) -> Pair:
         return kernels.round_to_integral(to, x, exact)
 
-    return _operate(kernel, unit(format, rounding), a)
+    return _operate("round_to_integral", kernel, unit(format, rounding), a)
 
 
 def convert(
@@ -179,7 +179,7 @@ def convert(
     """
     given, to = layout(as_format(source, "source")), unit(as_format(target, "target"), rounding, tininess)
     return blocked(
-        lambda x: kernels.convert(to, unpack(x, given)), [codes(bits, given, "bits")], to.layout.word, "bits"
+        "convert", lambda x: kernels.convert(to, unpack(x, given)), [codes(bits, given, "bits")], to.layout.word, "bits"
     )
 
 
@@ -207,7 +207,7 @@ def to_int(
     def kernel(x: Array) -> Pair:
         return kernels.to_int(to, unpack(x, to.layout), low, high, exact)
 
-    return blocked(kernel, [codes(bits, to.layout, "bits")], integer, "bits")
+    return blocked("to_int", kernel, [codes(bits, to.layout, "bits")], integer, "bits")
 
 
 def _integer(dtype: object) -> np.dtype[Any]:
@@ -237,7 +237,7 @@ def from_int(
     [[26624, 64512], [1, 5]]
     """
     to = unit(format, rounding, tininess)
-    return blocked(lambda x: kernels.from_int(to, x), [_integers(n, "n")], to.layout.word, "n")
+    return blocked("from_int", lambda x: kernels.from_int(to, x), [_integers(n, "n")], to.layout.word, "n")
 
 
 def scaleb(
@@ -253,7 +253,7 @@ def scaleb(
     def block(x: Array, by: Array) -> Pair:
         return arithmetic(lambda to, number: kernels.scaleb(to, number, by), to, [unpack(x, to.layout)])
 
-    return blocked(block, [codes(a, to.layout, "a"), _integers(n, "n")], to.layout.word, "a, n")
+    return blocked("scaleb", block, [codes(a, to.layout, "a"), _integers(n, "n")], to.layout.word, "a, n")
 
 
 def logb(a: object, *, format: object = "float16", rounding: object = "nearest_even") -> Pair:
@@ -264,11 +264,17 @@ def logb(a: object, *, format: object = "float16", rounding: object = "nearest_e
     >>> [hex(x) for x in logb([0x4500, 0x0001, 0x0000])[0]]  # 5, 2**-24, 0
     ['0x4000', '0xce00', '0xfc00']
     """
-    return _operate(kernels.logb, unit(format, rounding), a)
+    return _operate("logb", kernels.logb, unit(format, rounding), a)
 
 
 def _compare(
-    test: Callable[[Array, Array], Array], signaling: bool, a: object, b: object, format: object, total: bool = False
+    where: str,
+    test: Callable[[Array, Array], Array],
+    signaling: bool,
+    a: object,
+    b: object,
+    format: object,
+    total: bool = False,
 ) -> Pair:
     """Numbers compare as the integers that their magnitudes are, with their signs; NaN compares only in ``total``."""
     lay = layout(as_format(format))
@@ -282,7 +288,7 @@ def _compare(
         holds = test(x.magnitude * (1 - 2 * x.sign), y.magnitude * (1 - 2 * y.sign))
         return holds & ~unordered, invalid * _INVALID
 
-    return blocked(kernel, [codes(a, lay, "a"), codes(b, lay, "b")], np.bool_, "a, b")
+    return blocked(where, kernel, [codes(a, lay, "a"), codes(b, lay, "b")], np.bool_, "a, b")
 
 
 def eq(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -291,32 +297,32 @@ def eq(a: object, b: object, *, format: object = "float16") -> Pair:
     >>> [x.tolist() for x in eq([0x0000, 0x7E00], [0x8000, 0x7E00])]
     [[True, False], [0, 0]]
     """
-    return _compare(np.equal, False, a, b, format)
+    return _compare("eq", np.equal, False, a, b, format)
 
 
 def eq_signaling(a: object, b: object, *, format: object = "float16") -> Pair:
     """``a == b`` as bools; any NaN raises invalid (5.11)."""
-    return _compare(np.equal, True, a, b, format)
+    return _compare("eq_signaling", np.equal, True, a, b, format)
 
 
 def lt(a: object, b: object, *, format: object = "float16") -> Pair:
     """``a < b`` as bools; with NaN it is false, and any NaN raises invalid (5.11)."""
-    return _compare(np.less, True, a, b, format)
+    return _compare("lt", np.less, True, a, b, format)
 
 
 def lt_quiet(a: object, b: object, *, format: object = "float16") -> Pair:
     """``a < b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11)."""
-    return _compare(np.less, False, a, b, format)
+    return _compare("lt_quiet", np.less, False, a, b, format)
 
 
 def le(a: object, b: object, *, format: object = "float16") -> Pair:
     """``a <= b`` as bools; with NaN it is false, and any NaN raises invalid (5.11)."""
-    return _compare(np.less_equal, True, a, b, format)
+    return _compare("le", np.less_equal, True, a, b, format)
 
 
 def le_quiet(a: object, b: object, *, format: object = "float16") -> Pair:
     """``a <= b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11)."""
-    return _compare(np.less_equal, False, a, b, format)
+    return _compare("le_quiet", np.less_equal, False, a, b, format)
 
 
 def total_order(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -327,10 +333,10 @@ def total_order(a: object, b: object, *, format: object = "float16") -> Pair:
     >>> total_order([0x8000, 0x0000, 0xFE00], [0x0000, 0x8000, 0xFC00])[0].tolist()
     [True, False, True]
     """
-    return _compare(np.less_equal, False, a, b, format, total=True)
+    return _compare("total_order", np.less_equal, False, a, b, format, total=True)
 
 
-def _extremum(largest: bool, number: bool, a: object, b: object, format: object) -> Pair:
+def _extremum(where: str, largest: bool, number: bool, a: object, b: object, format: object) -> Pair:
     def kernel(to: Unit, x: Number, y: Number) -> Pair:
         u, v = x.magnitude ^ -x.sign, y.magnitude ^ -y.sign  # -0 below +0
         first = (u >= v) if largest else (u <= v)
@@ -344,10 +350,10 @@ def _extremum(largest: bool, number: bool, a: object, b: object, format: object)
 
     to = unit(format)
     if not number:
-        return _operate(kernel, to, a, b)
+        return _operate(where, kernel, to, a, b)
     lay = to.layout
     given = [codes(a, lay, "a"), codes(b, lay, "b")]
-    return blocked(lambda x, y: ignoring(to, unpack(x, lay), unpack(y, lay)), given, lay.word, "a, b")
+    return blocked(where, lambda x, y: ignoring(to, unpack(x, lay), unpack(y, lay)), given, lay.word, "a, b")
 
 
 def minimum(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -356,12 +362,12 @@ def minimum(a: object, b: object, *, format: object = "float16") -> Pair:
     >>> hex(minimum(0x0000, 0x8000)[0]), hex(minimum(0x3C00, 0x7E00)[0])
     ('0x8000', '0x7e00')
     """
-    return _extremum(False, False, a, b, format)
+    return _extremum("minimum", False, False, a, b, format)
 
 
 def maximum(a: object, b: object, *, format: object = "float16") -> Pair:
     """The larger of a and b, +0 above -0; NaN where an operand is NaN (9.6)."""
-    return _extremum(True, False, a, b, format)
+    return _extremum("maximum", True, False, a, b, format)
 
 
 def minimum_number(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -370,15 +376,15 @@ def minimum_number(a: object, b: object, *, format: object = "float16") -> Pair:
     >>> [int(x) for x in minimum_number(0x3C00, 0x7D00)]
     [15360, 16]
     """
-    return _extremum(False, True, a, b, format)
+    return _extremum("minimum_number", False, True, a, b, format)
 
 
 def maximum_number(a: object, b: object, *, format: object = "float16") -> Pair:
     """The larger of a and b; a NaN beside a number is ignored, though a signaling one raises invalid (9.6)."""
-    return _extremum(True, True, a, b, format)
+    return _extremum("maximum_number", True, True, a, b, format)
 
 
-def _neighbour(a: object, format: object, down: int) -> Pair:
+def _neighbour(where: str, a: object, format: object, down: int) -> Pair:
     def kernel(to: Unit, x: Number) -> Pair:
         lay = to.layout
         away = x.sign == down
@@ -389,7 +395,7 @@ def _neighbour(a: object, format: object, down: int) -> Pair:
         magnitude = np.where(x.zero, 1, magnitude)
         return magnitude | (sign << (to.format.bits - 1)), np.zeros(sign.shape, np.uint8)
 
-    return _operate(kernel, unit(format), a)
+    return _operate(where, kernel, unit(format), a)
 
 
 def next_up(a: object, *, format: object = "float16") -> Pair:
@@ -398,12 +404,12 @@ def next_up(a: object, *, format: object = "float16") -> Pair:
     >>> [hex(x) for x in next_up([0x3C00, 0x8000, 0x8001, 0x7BFF, 0xFC00])[0]]
     ['0x3c01', '0x1', '0x8000', '0x7c00', '0xfbff']
     """
-    return _neighbour(a, format, 0)
+    return _neighbour("next_up", a, format, 0)
 
 
 def next_down(a: object, *, format: object = "float16") -> Pair:
     """The greatest number below a, -next_up(-a) (5.3.1)."""
-    return _neighbour(a, format, 1)
+    return _neighbour("next_down", a, format, 1)
 
 
 def classify(a: object, *, format: object = "float16") -> Pair:
@@ -420,7 +426,7 @@ def classify(a: object, *, format: object = "float16") -> Pair:
         index = np.where(x.nan, ~x.signaling, np.where(x.sign == 1, 5 - rank, 6 + rank))
         return index, np.zeros(index.shape, np.uint8)
 
-    index, flags = blocked(kernel, [codes(a, lay, "a")], np.intp, "a")
+    index, flags = blocked("classify", kernel, [codes(a, lay, "a")], np.intp, "a")
     return np.asarray(CLASSES[index]), flags
 
 
@@ -436,4 +442,4 @@ def copy_sign(a: object, b: object, *, format: object = "float16") -> Pair:
         x, y = (unpack(part, lay) for part in parts)
         return x.magnitude | (y.sign << (lay.format.bits - 1)), np.zeros(x.code.shape, np.uint8)
 
-    return blocked(kernel, [codes(a, lay, "a"), codes(b, lay, "b")], lay.word, "a, b")
+    return blocked("copy_sign", kernel, [codes(a, lay, "a"), codes(b, lay, "b")], lay.word, "a, b")

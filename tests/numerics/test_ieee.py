@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import softfloatpy as sf
 
-from halfsim.numerics import ieee
+from halfsim.numerics import flags, ieee
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
 from tests.oracles import CODES
 
@@ -529,6 +529,18 @@ def test_shapes_broadcast_and_inputs_stay(rng: np.random.Generator) -> None:
     assert ieee.sqrt([])[0].shape == ieee.add(np.zeros((0, 3), int), 1)[0].shape[:1] == (0,)
     large = np.resize(CODES, 200_001)
     np.testing.assert_array_equal(ieee.sqrt(large)[0][-65536:], np.resize(ieee.sqrt(CODES)[0], 200_001)[-65536:])
+
+
+def test_flags_reach_those_who_watch() -> None:
+    with flags.flags() as counts:
+        ieee.mul([0x7BFF, 0x0001, 0x3C00], [0x7BFF, 0x3801, 0x3C00])
+        ieee.lt(0x7E00, 0)
+    assert (counts.overflow, counts.underflow, counts.inexact, counts.invalid, counts.size) == (1, 1, 2, 1, 4)
+    with (
+        flags.errstate(divide_by_zero="raise"),
+        pytest.raises(FloatingPointError, match="div: divide by zero in 1 of 2"),
+    ):
+        ieee.div([0x3C00, 0x0000], 0x0000)
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
