@@ -6,6 +6,7 @@ from halfsim.autograd.policy import AMP, Policy, no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
+from halfsim.numerics import ieee
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
 from halfsim.numerics.formats import (
@@ -58,6 +59,7 @@ __all__ = [
     "float16_ahp",
     "float32",
     "float64",
+    "ieee",
     "manual_seed",
     "next_down",
     "next_up",

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics import _kernels as kernels
-from halfsim.numerics._unpacked import (
+from halfsim.numerics import _ieee_kernels as kernels
+from halfsim.numerics._ieee_unpacked import (
     Array,
     Kernel,
     Number,
@@ -301,27 +301,47 @@ def eq(a: object, b: object, *, format: object = "float16") -> Pair:
 
 
 def eq_signaling(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a == b`` as bools; any NaN raises invalid (5.11)."""
+    """``a == b`` as bools; any NaN raises invalid (5.11).
+
+    >>> eq_signaling([0x8000, 0x7E00], [0x0000, 0x7E00])[1].tolist()
+    [0, 16]
+    """
     return _compare("eq_signaling", np.equal, True, a, b, format)
 
 
 def lt(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a < b`` as bools; with NaN it is false, and any NaN raises invalid (5.11)."""
+    """``a < b`` as bools; with NaN it is false, and any NaN raises invalid (5.11).
+
+    >>> [x.tolist() for x in lt([0x3C00, 0x7E00], 0x4000)]
+    [[True, False], [0, 16]]
+    """
     return _compare("lt", np.less, True, a, b, format)
 
 
 def lt_quiet(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a < b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11)."""
+    """``a < b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11).
+
+    >>> [x.tolist() for x in lt_quiet([0x3C00, 0x7E00], 0x4000)]
+    [[True, False], [0, 0]]
+    """
     return _compare("lt_quiet", np.less, False, a, b, format)
 
 
 def le(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a <= b`` as bools; with NaN it is false, and any NaN raises invalid (5.11)."""
+    """``a <= b`` as bools; with NaN it is false, and any NaN raises invalid (5.11).
+
+    >>> [x.tolist() for x in le([0x4000, 0x7E00], 0x4000)]
+    [[True, False], [0, 16]]
+    """
     return _compare("le", np.less_equal, True, a, b, format)
 
 
 def le_quiet(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a <= b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11)."""
+    """``a <= b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11).
+
+    >>> [x.tolist() for x in le_quiet([0x4000, 0x7E00], 0x4000)]
+    [[True, False], [0, 0]]
+    """
     return _compare("le_quiet", np.less_equal, False, a, b, format)
 
 
@@ -366,7 +386,11 @@ def minimum(a: object, b: object, *, format: object = "float16") -> Pair:
 
 
 def maximum(a: object, b: object, *, format: object = "float16") -> Pair:
-    """The larger of a and b, +0 above -0; NaN where an operand is NaN (9.6)."""
+    """The larger of a and b, +0 above -0; NaN where an operand is NaN (9.6).
+
+    >>> [hex(x) for x in maximum([0x8000, 0x3C00], [0x0000, 0x7E01])[0]]
+    ['0x0', '0x7e01']
+    """
     return _extremum("maximum", True, False, a, b, format)
 
 
@@ -380,7 +404,11 @@ def minimum_number(a: object, b: object, *, format: object = "float16") -> Pair:
 
 
 def maximum_number(a: object, b: object, *, format: object = "float16") -> Pair:
-    """The larger of a and b; a NaN beside a number is ignored, though a signaling one raises invalid (9.6)."""
+    """The larger of a and b; a NaN beside a number is ignored, though a signaling one raises invalid (9.6).
+
+    >>> [int(x) for x in maximum_number(0x3C00, 0x7E00)]
+    [15360, 0]
+    """
     return _extremum("maximum_number", True, True, a, b, format)
 
 
@@ -408,7 +436,11 @@ def next_up(a: object, *, format: object = "float16") -> Pair:
 
 
 def next_down(a: object, *, format: object = "float16") -> Pair:
-    """The greatest number below a, -next_up(-a) (5.3.1)."""
+    """The greatest number below a, -next_up(-a) (5.3.1).
+
+    >>> [hex(x) for x in next_down([0x0000, 0x3C00, 0xFBFF])[0]]
+    ['0x8001', '0x3bff', '0xfc00']
+    """
     return _neighbour("next_down", a, format, 1)
 
 
