@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0, 2 for a wrong argument or an unwritable file, 130 when interrupted."""
     name = "halfsim"
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser().parse_args(_shielded(sys.argv[1:] if argv is None else argv))
         name = f"halfsim {arguments.command}"
         code = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -73,7 +74,51 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print the facts as JSON instead of the table")
     demo.add_argument("--html", metavar="PATH", help="write the story as one self-contained page too")
     demo.set_defaults(run=_demo)
+    _add_bits(commands)
     return parser
+
+
+def _add_bits(commands: Any) -> None:
+    from halfsim.numerics.explain import MODES
+
+    bits = commands.add_parser(
+        "bits",
+        help="a number or an operation worked by hand: its bits, neighbours, rounding and error",
+        description="Work a number or one operation by hand: fields, alignment, guard, round and sticky bits, the "
+        "neighbours, the decision, the error, the flags. As in: halfsim bits 0.1; halfsim bits '1 + 0.0004'; "
+        "halfsim bits 'fma(0.1, 3, -0.3)' --format bfloat16; halfsim bits 0x2e66.",
+    )
+    bits.add_argument("value", metavar="VALUE", help="a number, a bit pattern such as 0x2e66, or one operation")
+    bits.add_argument("--format", default="float16", metavar="F", help="default: float16")
+    modes = [mode.value for mode in MODES]
+    bits.add_argument("--rounding", choices=modes, default=modes[0], help=f"default: {modes[0]}")
+    bits.add_argument("--json", action="store_true", help="print the facts as JSON instead of the text")
+    bits.add_argument("--svg", metavar="PATH", help="write the bits and the number line as a picture too")
+    bits.add_argument("--html", metavar="PATH", help="write the explanation as one self-contained page too")
+    bits.set_defaults(run=_bits)
+
+
+def _bits(arguments: argparse.Namespace) -> int:
+    from halfsim.numerics.explain import explain
+
+    told = explain(arguments.value, arguments.format, rounding=arguments.rounding)
+    makers = {"svg": told.svg, "html": told.page}
+    paths = {name: getattr(arguments, name) for name in makers if getattr(arguments, name) is not None}
+    writers = {name: _writer(path, f"--{name}") for name, path in paths.items()}
+    for name, write in writers.items():
+        write(makers[name]())
+    print(json.dumps(told.as_dict(), indent=2, allow_nan=False) if arguments.json else told)
+    if not arguments.json:
+        for name, path in paths.items():
+            print(f"\n{'Picture' if name == 'svg' else 'Page'} written to {path}")
+    return 0
+
+
+def _shielded(argv: Sequence[str]) -> list[str]:
+    """Arguments of ``bits`` with a space before what is a negative number, such as -1e-5 or -inf, and no option."""
+    if not argv or argv[0] != "bits":
+        return list(argv)
+    return [f" {word}" if re.match(r"-(?:[0-9.]|inf|nan)", word, re.IGNORECASE) else word for word in argv]
 
 
 def _positive(word: str) -> float:
@@ -120,7 +165,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _writer(path: str) -> Callable[[str], None]:
+def _writer(path: str, option: str = "--html") -> Callable[[str], None]:
     """A function that writes the file all at once; ``ValueError`` right away where it cannot be written."""
     target = Path(os.path.realpath(path))
 
@@ -151,7 +196,7 @@ def _writer(path: str) -> Callable[[str], None]:
     except OSError as error:
         wrong = (error.strerror or str(error)).lower()
     if wrong:
-        raise ValueError(f"--html: {path!r}: {wrong}; allowed: the path of a file that can be written")
+        raise ValueError(f"{option}: {path!r}: {wrong}; allowed: the path of a file that can be written")
     return write
 
 
