@@ -74,15 +74,14 @@ def _written(value: decimal.Decimal, limit: int, endless: bool = False) -> str:
     room = limit - len(scale) - 1
     if endless:
         text += "..."
-    elif len(text) > room:
-        text = _elided(text, room)
-    return f"{'-' if sign else ''}{text.rstrip('.') if text.endswith('.') and not endless else text}{scale}"
+    else:
+        text = text.removesuffix(".")
+        text = _elided(text, room) if len(text) > room else text
+    return f"{'-' if sign else ''}{text}{scale}"
 
 
 def _elided(text: str, room: int) -> str:
     """Digits left out of the middle and counted, or out of the end where there is no room for that."""
-    if text.endswith("."):
-        return text
     if room < 48:
         return f"{text[: room - 3]}..."
     keep = (room - 26) * 2 // 3
@@ -364,7 +363,8 @@ def operand_lines(operands: Sequence[Operand]) -> list[str]:
         )
         if o.changed:
             raised = f" ({flags(o)})" if o.flags & ~Flag.INEXACT else ""
-            lines.append(f"{indent}{o.text} is first rounded to {value(x, 50)}{raised}")
+            note = f"{o.text} is first rounded to {value(x, 50)}{raised}"
+            lines += textwrap.wrap(note, WIDTH, initial_indent=indent, subsequent_indent=indent)
     return lines
 
 

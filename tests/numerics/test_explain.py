@@ -374,7 +374,7 @@ def test_golden_text(text: str) -> None:
 
 SHOWN = [
     *("0.1", "1 + 0.0004", "2048 + 1", "0.1 * 3", "fma(0.1, 3, -0.3)", "exp(11.1)", "1 / 3", "sqrt(2)", "-1e-7", "nan"),
-    *("-inf", "1 - 1", "1e30 + 1", "1e-30 * 1e-30", "1e4999", "-1e-4999", "0x1.8p-14000", "exp(-1e30)", "0", "-0.0"),
+    *("-inf", "1 - 1", "1e30 + 1", "1e-30 * 1e-30", "1e4999", "-1e-4999", "0x1.8p-14000", "0", "-0.0"),
     *("fma(1e30, 1e-30, 1e-40)", "1 / 1e-38", "0." + "1234567890" * 40, "1" * 300, "tanh(1e-40)", "inf - inf"),
     *(
         "sigmoid(-40)",
@@ -394,14 +394,24 @@ SHOWN = [
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_whatever_is_asked_fits_100_columns_and_is_well_formed(fmt: str) -> None:
     for text in SHOWN:
-        for mode in ("nearest_even", "upward"):
+        for mode in ("nearest_even", "upward")[: 1 + (fmt == "float16")]:
             e = explain(text, fmt, rounding=mode)
-            assert max(map(len, str(e).splitlines())) <= 100, text
-            assert str(e).isascii()
+            shown = str(e)
+            assert max(map(len, shown.splitlines())) <= 100, text
+            assert shown.isascii()
             json.dumps(e.as_dict(), allow_nan=False)
             ET.fromstring(e.svg())
             ET.fromstring(f"<div>{e._repr_html_()}</div>")
             HTMLParser().feed(e.page())
+
+
+def test_digits_left_out_are_seen() -> None:
+    assert re.search(r"= 0\.1000000000000000055511151231\d*\.\.\., normal", explain(0.1, "float64").svg())
+    wide = explain("1e-30", "float64")
+    assert "more digits)..." in str(wide)
+    assert wide.result.value == Fraction(1e-30)
+    assert "0.333333333333333333333..." in str(explain("1 / 3"))
+    assert "less than 10^-43000" in str(explain("exp(-1e30)", "bfloat16"))
 
 
 @pytest.mark.parametrize(("precision", "exponent_bits"), [(1, 3), (2, 2), (53, 11), (1, 11)])
