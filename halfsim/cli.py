@@ -86,9 +86,10 @@ def _add_bits(commands: Any) -> None:
         help="a number or an operation worked by hand: its bits, neighbours, rounding and error",
         description="Work a number or one operation by hand: fields, alignment, guard, round and sticky bits, the "
         "neighbours, the decision, the error, the flags. As in: halfsim bits 0.1; halfsim bits '1 + 0.0004'; "
-        "halfsim bits 'fma(0.1, 3, -0.3)' --format bfloat16; halfsim bits 0x2e66.",
+        "halfsim bits 'fma(0.1, 3, -0.3)' --format bfloat16; halfsim bits --bits 0x2e66.",
     )
-    bits.add_argument("value", metavar="VALUE", help="a number, a bit pattern such as 0x2e66, or one operation")
+    bits.add_argument("value", metavar="VALUE", help="a number, or one operation")
+    bits.add_argument("--bits", action="store_true", help="read 0x2e66 as a bit pattern, not as a number")
     bits.add_argument("--format", default="float16", metavar="F", help="default: float16")
     modes = [mode.value for mode in MODES]
     bits.add_argument("--rounding", choices=modes, default=modes[0], help=f"default: {modes[0]}")
@@ -101,7 +102,7 @@ def _add_bits(commands: Any) -> None:
 def _bits(arguments: argparse.Namespace) -> int:
     from halfsim.numerics.explain import explain
 
-    told = explain(arguments.value, arguments.format, rounding=arguments.rounding)
+    told = explain(arguments.value, arguments.format, rounding=arguments.rounding, bits=arguments.bits)
     makers = {"svg": told.svg, "html": told.page}
     paths = {name: getattr(arguments, name) for name in makers if getattr(arguments, name) is not None}
     writers = {name: _writer(path, f"--{name}") for name, path in paths.items()}

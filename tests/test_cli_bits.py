@@ -30,6 +30,11 @@ def test_bits_prints_the_explanation(arguments: list[str], text: str, capsys: py
     assert err == ""
 
 
+def test_patterns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bits", "--bits", "0x2e66"]) == 0
+    assert capsys.readouterr().out == f"{explain(0x2E66, bits=True)}\n"
+
+
 def test_format_and_rounding(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bits", "--format", "bf16", "-0.1", "--rounding", "upward"]) == 0
     assert capsys.readouterr().out == f"{explain('-0.1', 'bfloat16', rounding='upward')}\n"

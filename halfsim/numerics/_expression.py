@@ -13,8 +13,9 @@ import numpy as np
 from halfsim.numerics._exact import OPERATIONS, power
 
 ALLOWED = (
-    "a number (0.1, 1e-8, 0x1.8p3, inf, nan), a bit pattern (0x2e66, 0b0011), one operation of two of these (+ - * /), "
-    "fma(a, b, c), " + ", ".join(f"{name}(x)" for name, (arity, _) in OPERATIONS.items() if arity == 1)
+    "a number (0.1, 1e-8, 0x1.8p3, inf, nan; with bits=True patterns, 0x2e66 or 0b0011), "
+    "one operation of two of these (+ - * /), fma(a, b, c), "
+    + ", ".join(f"{name}(x)" for name, (arity, _) in OPERATIONS.items() if arity == 1)
 )
 INFIX = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 SYMBOLS = {name: symbol for symbol, name in INFIX.items()}
@@ -87,8 +88,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Reader:
     """Takes tokens from the left."""
 
-    def __init__(self, text: str) -> None:
-        self.text, self.tokens = text, [*_tokens(text), ("end", "")]
+    def __init__(self, text: str, bits: bool) -> None:
+        self.text, self.bits, self.tokens = text, bits, [*_tokens(text), ("end", "")]
 
     def take(self, *words: str) -> str:
         kind, word = self.tokens[0]
@@ -107,10 +108,10 @@ class _Reader:
         if kind == "number":
             value = _decimal(word, self.text)
             return Literal(shown, negative, -value if negative else value)
-        if kind == "hex" and ("p" in word.lower() or "." in word):
+        if kind == "hex" and (not self.bits or "p" in word.lower() or "." in word):
             value = _hexadecimal(word, self.text)
             return Literal(shown, negative, -value if negative else value)
-        if kind in ("hex", "bin") and not sign and len(word) <= 66:
+        if kind in ("hex", "bin") and self.bits and not sign and len(word) <= 66:
             return Literal(word, False, code=int(word, 0))
         if kind == "name" and word.lower() in ("inf", "infinity", "nan"):
             return Literal(shown, negative, special="nan" if word.lower() == "nan" else "inf")
@@ -136,12 +137,19 @@ class _Reader:
         return Expression(INFIX[sign], (first, second))
 
 
-def parse(x: object) -> Expression:
-    """What a str says, or any real number; ``ValueError`` for other text, ``TypeError`` for other objects."""
+def parse(x: object, bits: bool = False) -> Expression:
+    """What a str says, or any real number; ``ValueError`` for other text, ``TypeError`` for other objects.
+
+    With ``bits`` a plain 0x... or 0b... is a bit pattern, and so is an int.
+    """
     if isinstance(x, str):
         if len(x) > 4 * _LIMIT:
             raise _wrong(x)
-        return _Reader(x).expression()
+        return _Reader(x, bits).expression()
+    if bits and isinstance(x, (int, np.integer)) and not isinstance(x, bool):
+        if not 0 <= x < 1 << 64:
+            raise ValueError(f"x: the bit pattern {hex(x)[:40]} is not allowed; allowed: integers from 0, below 2**64")
+        return Expression("", (Literal(hex(x), False, code=int(x)),))
     return Expression("", (_number(x),))
 
 

@@ -122,12 +122,14 @@ class Explanation:
         return _picture.page(self)
 
 
-def explain(x: object, format: object = "float16", *, rounding: object = "nearest_even") -> Explanation:
+def explain(
+    x: object, format: object = "float16", *, rounding: object = "nearest_even", bits: bool = False
+) -> Explanation:
     """A value, or one operation in ``format``, worked by hand.
 
-    ``x`` is a real number or a str: a number ("0.1", "0x1.8p3", "inf", "nan"), a bit pattern ("0x2e66": hexadecimal
-    without point and exponent, or "0b..."), or one operation of such: ``a + b``, ``a - b``, ``a * b``, ``a / b``,
-    ``fma(a, b, c)``, and sqrt, exp, log, tanh or sigmoid of one. Operands are rounded to ``format`` first. The result
+    ``x`` is a real number or a str: a number ("0.1", "0x1.8p3", "inf", "nan"), or one operation of such: ``a + b``,
+    ``a - b``, ``a * b``, ``a / b``, ``fma(a, b, c)``, and sqrt, exp, log, tanh or sigmoid of one. With ``bits`` a
+    plain "0x2e66" or "0b..." is a bit pattern, and so is an int. Operands are rounded to ``format`` first. The result
     is an `Explanation`; all of its arithmetic is exact. Infinities, NaN, both zeros, subnormals and the flags follow
     IEEE 754-2019 clauses 4.3, 6 and 7, tininess after rounding; the first NaN operand wins, quieted, and
     an invalid operation gives the default NaN. ``rounding`` is any mode but stochastic. ``ValueError`` for other text,
@@ -143,7 +145,7 @@ def explain(x: object, format: object = "float16", *, rounding: object = "neares
     mode = as_rounding(rounding)
     if mode not in MODES:
         raise unknown("rounding", rounding, [m.value for m in MODES])
-    parsed = parse(x)
+    parsed = parse(x, bits)
     operands, outcomes, steps = [], [], []
     for literal in parsed.operands:
         outcome = _read(literal, fmt)

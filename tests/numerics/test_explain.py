@@ -82,7 +82,7 @@ def test_the_fields_of_every_half_are_numpys() -> None:
 
 def test_every_37th_code_read_as_a_pattern_gives_itself() -> None:
     for bits in range(0, 65536, 37):
-        e = explain(f"0x{bits:04x}")
+        e = explain(bits, bits=True)
         assert code(e) == bits
         assert e.flags == 0
         if e.exact is not None:
@@ -153,7 +153,7 @@ def test_operations_on_halves_are_softfloats(name: str, rounding: str) -> None:
     step = {1: 20, 2: 1, 3: 41}[arity]
     for triple in [*hard[::step], *operands("float16", 300, 2)]:
         codes = triple[:arity]
-        e = explain(TEXTS[name].format(*map(hex, codes)), rounding=rounding)
+        e = explain(TEXTS[name].format(*map(hex, codes)), rounding=rounding, bits=True)
         assert agree(e, soft(name, "float16", rounding, *codes)), [hex(c) for c in codes]
 
 
@@ -163,7 +163,7 @@ def test_operations_on_wide_formats_are_softfloats(name: str, fmt: str) -> None:
     arity = TEXTS[name].count("{}")
     for i, triple in enumerate(operands(fmt, 150, 3)):
         rounding = list(DIRECTIONS)[i % 5]
-        e = explain(TEXTS[name].format(*map(hex, triple[:arity])), fmt, rounding=rounding)
+        e = explain(TEXTS[name].format(*map(hex, triple[:arity])), fmt, rounding=rounding, bits=True)
         assert agree(e, soft(name, fmt, rounding, *triple[:arity])), [hex(c) for c in triple]
 
 
@@ -384,7 +384,6 @@ SHOWN = [
         "0 * 1",
         "0 + 0",
         "-0.0 - 0",
-        "0b11",
         "480",
         "fma(0, 1, 3)",
     ),
@@ -433,14 +432,16 @@ def test_kinds_of_numbers() -> None:
     assert explain(np.float16("nan")).result.kind == explain(Decimal("nan")).result.kind == "NaN"
     assert explain(-0.0).result.hex == explain(Decimal("-0")).result.hex == "0x8000"
     assert explain("0x1.8p3").exact == 12
-    assert explain("0b0011110000000000").exact == explain("0x3c00").exact == 1
+    assert explain("0b0011110000000000", bits=True).exact == explain("0x3c00", bits=True).exact == 1
+    assert explain("0x2e66").exact == 0x2E66  # a number, as encode reads it
+    assert code(explain("0x2e66")) == int(hs.encode("0x2e66"))
     assert explain(" 1e-3-2 ").exact == explain("1e-3 - 2").exact
     assert explain("1 \N{MULTIPLICATION SIGN} \N{MINUS SIGN}2").exact == -2
     assert explain("2 - -3").exact == 5
 
 
 BAD = ["", " ", "abc", "1+2+3", "(1)", "1 + (2)", "exp", "exp()", "exp(1", "exp(1))", "fma(1,2)", "sqrt(1,2)", "1..2"]
-BAD += ["--1", "-exp(1)", "1 2", "2**3", "1,5", "0x", "0xg", "0x12345", "-0x3c00", "1e", "__import__('os')", "add(1,2)"]
+BAD += ["--1", "-exp(1)", "1 2", "2**3", "1,5", "0x", "0xg", "0b11", "1e", "__import__('os')", "add(1,2)"]
 BAD += [
     "1e5001",
     "1e99999999999999999999",
@@ -468,6 +469,12 @@ def test_careless_text_gets_one_line(text: str) -> None:
 def test_what_is_no_number_is_a_type_error(x: object) -> None:
     with pytest.raises(TypeError, match="^x: .*allowed: str, int, float, Fraction, Decimal"):
         explain(x)
+
+
+def test_patterns_outside_the_format() -> None:
+    for text in ("0x12345", "-0x3c00", 65536, -1, 1 << 70):
+        with pytest.raises(ValueError, match="^x: .*allowed"):
+            explain(text, bits=True)
 
 
 def test_unknown_words() -> None:
