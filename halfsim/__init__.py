@@ -8,6 +8,7 @@ from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
 from halfsim.numerics import ieee
 from halfsim.numerics.codec import decode, encode
+from halfsim.numerics.explain import explain
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
 from halfsim.numerics.formats import (
     Format,
@@ -52,6 +53,7 @@ __all__ = [
     "decode",
     "encode",
     "errstate",
+    "explain",
     "flags",
     "float8_e4m3fn",
     "float8_e5m2",

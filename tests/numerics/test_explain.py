@@ -15,8 +15,8 @@ import pytest
 import softfloatpy as sf
 
 import halfsim as hs
-from halfsim.numerics._exact import Number
 from halfsim.numerics.explain import MODES, Explanation, explain
+from halfsim.numerics.explain.exact import Number
 from tests.oracles import CODES, HALVES, boundaries, mpfr, nearest_half
 
 DIRECTIONS = {

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfsim.numerics._ieee_unpacked import WINDOW, Array, Number, Pair, Unit, bit_length, choose, jam, pack
 from halfsim.numerics.flags import Flag
+from halfsim.numerics.ieee.unpacked import WINDOW, Array, Number, Pair, Unit, bit_length, choose, jam, pack
 from halfsim.numerics.rounding import Rounding
 
 Triple = tuple[Array, Array, Array]  # sign, exponent, significand

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from halfsim.numerics import _drawing
-from halfsim.numerics._exact import Number
+from halfsim.numerics.explain import drawing
+from halfsim.numerics.explain.exact import Number
 
 if TYPE_CHECKING:
     from halfsim.numerics.explain import Explanation
@@ -58,11 +58,11 @@ def _unusual(x: Number) -> str:
 def _significand(x: Number) -> str:
     if x.value is None:
         return "signaling NaN" if x.signaling else "quiet NaN" if x.kind == "NaN" else "empty: infinity"
-    return _drawing.digits(x)
+    return drawing.digits(x)
 
 
 def _value_text(x: Number) -> str:
-    return _drawing.value(x, 36).replace("inf", "∞")
+    return drawing.value(x, 36).replace("inf", "∞")
 
 
 def _dot(x: float, y: float, chosen: bool) -> str:
@@ -94,15 +94,15 @@ def _number_line(e: Explanation, y: float) -> Iterator[str]:
         for number, x in places:
             if number is not None:
                 yield _dot(x, y, number is e.result) + _label(x, y, number, number is e.result)
-        words = "exact: nothing is rounded" if e.midpoint is None else f"exact {_drawing.exact(e, 36)}, off the line"
-        yield _text((_LEFT + _RIGHT) / 2, y - 18, words if e.exact is not None else _drawing.value(e.result))
+        words = "exact: nothing is rounded" if e.midpoint is None else f"exact {drawing.exact(e, 36)}, off the line"
+        yield _text((_LEFT + _RIGHT) / 2, y - 18, words if e.exact is not None else drawing.value(e.result))
         return
     middle = (_LEFT + _RIGHT) / 2
     at = min(max(_LEFT + share * (_RIGHT - _LEFT), 45.0), _WIDTH - 45.0)
     chosen = _LEFT if e.below is not None and e.below.code == e.result.code else _RIGHT
     yield f'<path d="M{middle} {y - 13}V{y + 13}" stroke="currentColor" stroke-width="1.5" stroke-dasharray="4 3"/>'
     assert e.midpoint is not None
-    midpoint = f"midpoint {_drawing.number(e.midpoint, 36)}"
+    midpoint = f"midpoint {drawing.number(e.midpoint, 36)}"
     yield _text(middle, y + 70, midpoint, size=12, extra=' opacity="0.75"')
     yield f'<path d="M{middle} {y + 16}V{y + 57}" stroke="currentColor" opacity="0.3"/>'
     if abs(chosen - at) > 14:
@@ -117,7 +117,7 @@ def _number_line(e: Explanation, y: float) -> Iterator[str]:
         f'<path d="M{at:.1f} {y - 8}L{at + 7:.1f} {y}L{at:.1f} {y + 8}L{at - 7:.1f} {y}Z" '
         f'fill="{_EXACT}" stroke="{_PAPER}" stroke-width="1"/>'
     )
-    words = f"exact {_drawing.exact(e, 36)}" + (", off the line" if not 0 <= share <= 1 else "")
+    words = f"exact {drawing.exact(e, 36)}" + (", off the line" if not 0 <= share <= 1 else "")
     half = 4.3 * len(words)
     yield _text(min(max(at, half + 8), _WIDTH - half - 8), y - 44, words, size=13.5, extra=' font-weight="600"')
 
@@ -126,12 +126,12 @@ def _drawn(e: Explanation, card: bool) -> str:
     colour = f"color:{_INK};" if card else ""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} 330" width="{_WIDTH}" role="img" '
-        f'aria-label="{_html.escape(_drawing.title(e))}" '
+        f'aria-label="{_html.escape(drawing.title(e))}" '
         f'style="{colour}max-width:100%;height:auto;font-family:system-ui,sans-serif">'
         '<defs><marker id="halfsim-tip" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="7" markerHeight="7" '
         f'orient="auto"><path d="M0 0L10 5L0 10z" fill="{_CHOSEN}"/></marker></defs>',
         f'<rect width="{_WIDTH}" height="330" rx="8" fill="{_PAPER}"/>' if card else "",
-        _text(_WIDTH / 2, 28, _drawing.title(e), size=16, extra=' font-weight="600"'),
+        _text(_WIDTH / 2, 28, drawing.title(e), size=16, extra=' font-weight="600"'),
         *_boxes(e.result, 46),
         _text(
             _WIDTH / 2,
@@ -153,7 +153,7 @@ def svg(e: Explanation) -> str:
 
 def _lines(e: Explanation) -> str:
     """The aligned significands; the bits dropped in the colour of the exact value."""
-    _, lines = _drawing.alignment(e)
+    _, lines = drawing.alignment(e)
     inner = "\n".join(_html.escape(line) for line in lines)
     return (
         f'<pre style="font:13px/1.45 {_MONO};overflow-x:auto;margin:.3em 0;padding:.6em .8em;border-radius:6px;'
@@ -181,21 +181,21 @@ def html(e: Explanation) -> str:
     if e.operation:
         rows: list[tuple[str, ...]] = []
         for o in e.operands:
-            note = f"first rounded to {_drawing.value(o.number)}" if o.changed else ""
-            rows.append((o.text, o.number.hex, o.number.binary, _drawing.equation(o.number), note))
+            note = f"first rounded to {drawing.value(o.number)}" if o.changed else ""
+            rows.append((o.text, o.number.hex, o.number.binary, drawing.equation(o.number), note))
         parts.append(_table(rows, ("operand", "code", "bits", "value", "")))
-    heading, lines = _drawing.alignment(e)
+    heading, lines = drawing.alignment(e)
     if lines:
         parts.append(f'<div style="margin-top:.6em;opacity:.8">{_html.escape(heading)}</div>{_lines(e)}')
     facts: list[tuple[str, ...]] = [("decision", e.decision)]
     if e.step is not None:
         facts.append(("bits", f"guard {e.guard} (last kept), round {e.round} (first dropped), sticky {e.sticky}"))
     if e.exact is not None:
-        facts.append(("exact", _drawing.exact(e)))
+        facts.append(("exact", drawing.exact(e)))
     facts += [
-        ("result", f"{_drawing.value(e.result)} ({e.result.hex}, {e.result.kind})"),
-        ("error", _drawing.errors(e)),
-        ("flags", _drawing.flags(e)),
+        ("result", f"{drawing.value(e.result)} ({e.result.hex}, {e.result.kind})"),
+        ("error", drawing.errors(e)),
+        ("flags", drawing.flags(e)),
     ]
     return "".join([*parts, _table(facts), "</div>"])
 
@@ -205,7 +205,7 @@ def page(e: Explanation) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_html.escape(_drawing.title(e))}</title>\n"
+        f"<title>{_html.escape(drawing.title(e))}</title>\n"
         "<style>:root { color-scheme: light dark } body { margin: 1.5rem auto; max-width: 56rem; padding: 0 1rem }"
         f"</style>\n</head>\n<body>\n{html(e)}\n</body>\n</html>\n"
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from halfsim.numerics import _drawing, _picture
-from halfsim.numerics._exact import (
+from halfsim.numerics.explain import drawing, picture
+from halfsim.numerics.explain.exact import (
     HALF,
     MODES,
     Exact,
@@ -23,7 +23,7 @@ from halfsim.numerics._exact import (
     round_exact,
     value_of,
 )
-from halfsim.numerics._expression import Literal, parse
+from halfsim.numerics.explain.expression import Literal, parse
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.rounding import Rounding, as_rounding
@@ -103,23 +103,23 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """The facts as strings and numbers that JSON can hold."""
-        return _drawing.facts(self)
+        return drawing.facts(self)
 
     def __str__(self) -> str:
-        return _drawing.text(self)
+        return drawing.text(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return _picture.html(self)
+        return picture.html(self)
 
     def svg(self) -> str:
         """The bit fields as coloured boxes, and the number line: exact value, neighbours, midpoint, choice."""
-        return _picture.svg(self)
+        return picture.svg(self)
 
     def page(self) -> str:
         """What a notebook shows, as an HTML page of its own: no script, no network."""
-        return _picture.page(self)
+        return picture.page(self)
 
 
 def explain(
@@ -152,7 +152,7 @@ def explain(
         step = round_exact(outcome, fmt, mode) if isinstance(outcome, Exact) else None
         number = step.number if step else outcome.number  # type: ignore[union-attr]
         exact = outcome.value if isinstance(outcome, Exact) else None
-        operands.append(Operand(_drawing.short(literal.text), exact, number, step.flags if step else Flag(0)))
+        operands.append(Operand(drawing.short(literal.text), exact, number, step.flags if step else Flag(0)))
         outcomes.append(outcome)
         steps.append(step)
     name = parsed.operation
@@ -176,7 +176,7 @@ def _read(literal: Literal, fmt: Format) -> Exact | Special:
     if number.value is not None and not lost:
         return Exact(number.value, bool(number.sign))
     if lost:
-        return Special(number, lost, f"{fmt} has no {literal.special}: invalid, and {_drawing.value(number)} instead.")
+        return Special(number, lost, f"{fmt} has no {literal.special}: invalid, and {drawing.value(number)} instead.")
     return Special(number, lost, f"{'NaN' if number.kind == 'NaN' else 'Infinity'}: nothing is rounded.")
 
 
@@ -192,7 +192,7 @@ def _explained(
         below, above, midpoint = _around(exact, fmt, step)
     flags = outcome.flags if isinstance(outcome, Special) else step.flags if step else Flag(0)
     decision = outcome.why if isinstance(outcome, Special) else _decision(outcome, step, mode, fmt) if step else ""
-    expression = _drawing.expression(name, [o.text for o in operands])
+    expression = drawing.expression(name, [o.text for o in operands])
     return Explanation(
         expression, name, fmt, mode, operands, exact, irrational, result, below, above, midpoint, step, flags, decision
     )
@@ -226,7 +226,7 @@ def _decision(exact: Exact, step: Step, mode: Rounding, fmt: Format) -> str:
     if beyond:
         end = step.number.kind if step.number.value is None else "the largest finite number"
         name = "overflow" if step.flags & Flag.OVERFLOW else "invalid, for want of infinity"
-        sentence += f" The magnitude is then beyond {_drawing.number(Fraction(fmt.max))}: {name}, giving {end}."
+        sentence += f" The magnitude is then beyond {drawing.number(Fraction(fmt.max))}: {name}, giving {end}."
     elif step.rest and abs(exact.value) < power(fmt.emin):
         sentence += f" The exponent stops at {fmt.emin}, so fewer than {fmt.precision} significant bits are kept."
     if exact.irrational and step.rest and not beyond:
@@ -234,7 +234,7 @@ def _decision(exact: Exact, step: Step, mode: Rounding, fmt: Format) -> str:
         distance = min(abs(step.rest - p) for p in points)
         name = "nearest number" if mode in _REASONS else "midpoint"
         near = "far enough to be sure" if distance > Fraction(1, 10**12) else "a hard case, decided by 60 digits"
-        sentence += f" The {name} is {_drawing.brief(distance)} ulp away: {near}."
+        sentence += f" The {name} is {drawing.brief(distance)} ulp away: {near}."
     return sentence
 
 

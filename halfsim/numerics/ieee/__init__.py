@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics import _ieee_kernels as kernels
-from halfsim.numerics._ieee_unpacked import (
+from halfsim.numerics.flags import Flag
+from halfsim.numerics.formats import as_format, unknown
+from halfsim.numerics.ieee import kernels
+from halfsim.numerics.ieee.unpacked import (
     Array,
     Kernel,
     Number,
@@ -35,8 +37,6 @@ from halfsim.numerics._ieee_unpacked import (
     unit,
     unpack,
 )
-from halfsim.numerics.flags import Flag
-from halfsim.numerics.formats import as_format, unknown
 
 _INVALID = np.uint8(Flag.INVALID)
 _NAMES = ("a", "b", "c")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from halfsim.numerics._exact import Number, log2_floor, power
-from halfsim.numerics._expression import SYMBOLS
+from halfsim.numerics.explain.exact import Number, log2_floor, power
+from halfsim.numerics.explain.expression import SYMBOLS
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.rounding import Rounding
 
