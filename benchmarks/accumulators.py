@@ -3,7 +3,8 @@
     python benchmarks/accumulators.py [--json PATH]
 
 Prints a table and, with --json, writes the same numbers. Every row is also given as a multiple of the time of NumPy's
-float32 product of the same matrices, timed in turns with it, since times on a shared machine drift.
+float32 product of the same matrices, timed in turns with it, since times on a shared machine drift. They are times of
+the processor, which leave out what other processes take.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,9 +47,9 @@ def medians(works: dict[str, Work], repeats: int) -> dict[str, float]:
         work()
     for _ in range(repeats):
         for name, work in works.items():
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -69,7 +71,7 @@ def products(n: int, specs: tuple[str, ...], repeats: int, wide: bool = False) -
     if not wide:
         works["fp32, stored in float16"] = lambda: round_(matmul(x, y, accumulator("fp32")), hs.float16)
     for spec in specs:
-        works[spec] = lambda how=accumulator(spec): matmul(x, y, how)  # type: ignore[misc]
+        works[spec] = partial(matmul, x, y, accumulator(spec))
     return rows_of(f"{n}x{n} product{', full range' if wide else ''}", works, repeats, n**3)
 
 
@@ -78,7 +80,7 @@ def sums(size: int) -> list[Row]:
     x = np.random.default_rng(0).standard_normal(size).astype(np.float16).astype(np.float32)
     works: dict[str, Work] = {"limit: np.sum": lambda: x.sum()}
     for spec in ("fp16:sequential", "fp16:pairwise", "exact"):
-        works[spec] = lambda how=accumulator(spec): sum_(x, None, False, how)  # type: ignore[misc]
+        works[spec] = partial(sum_, x, None, False, accumulator(spec))
     return rows_of(f"sum of {size:,}", works, 9, size)
 
 

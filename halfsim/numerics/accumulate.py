@@ -14,7 +14,7 @@ from halfsim.numerics._kernels import matmul_ordered
 from halfsim.numerics.exact import matmul_exact
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
-from halfsim.numerics.quantize import Array, computable, container, round_, rounded
+from halfsim.numerics.quantize import BLOCK, Array, computable, container, round_, rounded
 
 _ORDERS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked", "kahan", "neumaier", "exact")
 _WORDS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked(k)", "kahan", "neumaier")
@@ -80,12 +80,23 @@ class Accumulator:
         x = x.astype(self.dtype if x.itemsize < self.dtype.itemsize else x.dtype, copy=False)
         if x.dtype == self.dtype and self.format in (float32, float64):
             return x
+        if _on_grid(x, self.format):
+            return x.astype(self.dtype, copy=False)
         return rounded(x, self.format, counts).astype(self.dtype, copy=False)
 
     def __str__(self) -> str:
         if self.order in ("blas", "exact"):
             return self.format.name if self.order == "blas" else "exact"
         return f"{self.format}:{self.order}" + (f"({self.size})" if self.order == "blocked" else "")
+
+
+def _on_grid(x: Array, fmt: Format) -> bool:
+    """Whether rounding would change nothing, so that no copy is needed; False where finding out would take one."""
+    if not (x.flags.c_contiguous or x.flags.f_contiguous):
+        return False
+    flat = x.ravel(order="K")
+    blocks = (flat[i : i + BLOCK] for i in range(0, flat.size, BLOCK))
+    return all(np.array_equal(block, rounded(block, fmt)) for block in blocks)
 
 
 def accumulator(spec: object) -> Accumulator:

@@ -218,34 +218,34 @@ def _finite(a: Array, b: Array, nearest: bool) -> Array:
     columns = min(n, max(1, room // deep))
     rows = min(m, max(1, room // max(deep, columns)))
     out = np.empty((m, n))
+    left, right = np.empty((plan.left, rows, deep)), np.empty((plan.right, deep, columns))
+    work = np.empty((plan.levels + 1) * rows * columns)
     for j in range(0, n, columns):
-        right = np.empty((plan.right, deep, min(columns, n - j)))
         for i in range(0, m, rows):
-            left = np.empty((plan.left, min(rows, m - i), deep))
-            levels = np.zeros((plan.levels, left.shape[1], right.shape[2]))
+            shape = (plan.levels + 1, min(rows, m - i), min(columns, n - j))
+            levels = work[: math.prod(shape)].reshape(shape)
             for k in range(0, depth, deep):
                 some = min(deep, depth - k)
+                x, y = left[:, : shape[1], :some], right[:, :some, : shape[2]]
                 if i == 0 or deep < depth:
                     part = b[k : k + some, j : j + columns]
-                    _slice(part, 1 / b_scale[j : j + columns], plan.right, plan.b_bits, right[:, :some])
-                part = a[i : i + rows, k : k + some]
-                _slice(part, 1 / a_scale[i : i + rows], plan.left, plan.a_bits, left[:, :, :some])
-                _multiply(left[:, :, :some], right[:, :some], levels, first=k == 0)
-            tile = _rounded_sum(levels, plan, nearest)
+                    _slice(part, 1 / b_scale[j : j + columns], plan.right, plan.b_bits, y)
+                _slice(a[i : i + rows, k : k + some], 1 / a_scale[i : i + rows], plan.left, plan.a_bits, x)
+                _multiply(x, y, levels, first=k == 0)
+            tile = _rounded_sum(levels[:-1], plan, nearest)
             tile *= a_scale[i : i + rows]
             np.multiply(tile, b_scale[j : j + columns], out=out[i : i + rows, j : j + columns])
     return out
 
 
 def _multiply(left: Array, right: Array, levels: Array, first: bool) -> None:
-    """Add every product of slices to its level; integers below 2**53, so without error in any order."""
-    product = np.empty(levels.shape[1:])
+    """Add every product of slices to its level, the last being scratch: integers below 2**53, so without error."""
     fresh = [first] * len(levels)
     for s, x in enumerate(left):
         for t, y in enumerate(right):
-            np.matmul(x, y, out=levels[s + t] if fresh[s + t] else product)
+            np.matmul(x, y, out=levels[s + t] if fresh[s + t] else levels[-1])
             if not fresh[s + t]:
-                levels[s + t] += product
+                levels[s + t] += levels[-1]
             fresh[s + t] = False
 
 

@@ -521,8 +521,8 @@ def test_pairwise_of_a_long_sum() -> None:
     assert sum_(np.ones(5000, np.float32), None, False, accumulator("fp16:kahan")) == 5000
 
 
-NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise", "float32:blocked(16)",
-         "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact")  # fmt: skip
+NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise", 
+         "float32:blocked(16)", "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
