@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.numerics._kernels import _bounded
+from halfsim.numerics._bounded import bounded
 from halfsim.numerics.accumulate import Accumulator, accumulator, cumsum, dot, matmul, sum_
 from halfsim.numerics.exact import _plan, matmul_exact
 from halfsim.numerics.flags import FlagCounts
@@ -55,8 +55,8 @@ def test_sequential_half_is_the_loop_bit_for_bit(
 
 def test_the_quick_step_and_the_general_one_both_ran(rng: np.random.Generator) -> None:
     small, large = np.ones((4, 4), np.float32), np.full((4, 4), 200, np.float32)
-    assert _bounded(small, small, hs.float16)
-    assert not _bounded(large, large, hs.float16)
+    assert bounded(small, small, hs.float16)
+    assert not bounded(large, large, hs.float16)
 
 
 def test_infinities_and_nan_take_their_course(rng: np.random.Generator) -> None:
@@ -521,7 +521,7 @@ def test_pairwise_of_a_long_sum() -> None:
     assert sum_(np.ones(5000, np.float32), None, False, accumulator("fp16:kahan")) == 5000
 
 
-NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise", 
+NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise",
          "float32:blocked(16)", "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact")  # fmt: skip
 
 
