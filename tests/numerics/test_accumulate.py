@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.numerics._blocked import _running_total
 from halfsim.numerics._bounded import bounded
 from halfsim.numerics.accumulate import Accumulator, accumulator, cumsum, dot, matmul, sum_
-from halfsim.numerics.exact import _plan, matmul_exact
+from halfsim.numerics.exact import _joined, _plan, _rounded_sum, matmul_exact, to_odd
 from halfsim.numerics.flags import FlagCounts
 from tests.oracles import nearest_half, same
 
@@ -569,3 +570,50 @@ def test_fma_counts_what_the_loop_swamps_and_flushes() -> None:
     counts, tiny = FlagCounts(), np.full((1, 5), 2.0**-13, np.float32)
     assert matmul(tiny, tiny.T, how, counts)[0, 0] == 0
     assert counts.flushed == 1
+
+
+def test_a_block_sum_that_float64_cannot_hold_is_exact() -> None:
+    """2**30 + 2**6 is a tie of float32, which a product of 2**-48 breaks, 79 bits further down."""
+    a, b = np.float16([[2.0**15, 8, 2.0**-24]]), np.float16([[2.0**15], [8], [2.0**-24]])
+    assert product(a, b, "fp32:blocked(3)")[0, 0] == 2.0**30 + 2.0**7
+    assert product(a[:, :2], b[:2], "fp32:blocked(3)")[0, 0] == 2.0**30
+
+
+def test_zeros_of_either_sign_from_a_blas_end_as_plus_zero() -> None:
+    for quick in (True, False):
+        parts = iter([np.full((1, 1), -(2.0**-30), np.float32), np.full((1, 1), -0.0, np.float32)])
+        total = _running_total(parts, 1, np.zeros((1, 1), np.float32), hs.float16, quick)
+        assert same(total, [[0.0]]).all()
+    assert same(_rounded_sum(np.full((1, 1, 1), -0.0), _plan(1, 1, 1), True), [[0.0]]).all()
+
+
+@pytest.mark.parametrize("bits", [1, 7, 20])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_levels_join_as_python_integers_do(bits: int, count: int, rng: np.random.Generator) -> None:
+    """Sums one unit from a tie, split into levels that overlap by up to 50 bits."""
+    columns, sums = [], []
+    for _ in range(300):
+        levels = [int(v) for v in rng.integers(-(2**50), 2**50, count)]
+        rest = sum(level << (bits * (count - 1 - i)) for i, level in enumerate(levels))
+        above = max(rest.bit_length() - 53, 1)
+        wanted = ((rest >> above) << above) + (1 << (above - 1)) + int(rng.integers(-1, 2))
+        levels[0] += (wanted - rest) >> (bits * (count - 1))
+        for i in range(1, count):
+            levels[i] += ((wanted - rest) >> (bits * (count - 1 - i))) % 2**bits
+        assert sum(level << (bits * (count - 1 - i)) for i, level in enumerate(levels)) == wanted
+        columns.append(levels)
+        sums.append(wanted)
+    head, tail = _joined(list(np.array(columns, np.float64).T), bits)
+    np.testing.assert_array_equal(head, [float(v) for v in sums])
+    odd = to_odd(head.copy(), tail)
+    for value, got in zip(sums, odd.tolist(), strict=True):
+        assert int(got) == value or (np.float64(got).view(np.int64) & 1 and abs(int(got) - value) < math.ulp(got))
+
+
+def test_target_says_what_the_next_rounding_is() -> None:
+    a, b = np.float64([[1, 2.0**-11, 2.0**-90]]), np.ones((3, 1))
+    how = accumulator("exact")
+    assert matmul(a, b, how, target=hs.float64)[0, 0] == 1 + 2.0**-11
+    assert np.float16(matmul(a, b, how, target=hs.bfloat16)[0, 0]) == 1 + 2.0**-10
+    assert np.float16(sum_(a, None, False, how, target=hs.float16)) == 1 + 2.0**-10
+    assert np.float16(matmul(a.astype(np.float32), b.astype(np.float32), how)[0, 0]) == 1 + 2.0**-10
