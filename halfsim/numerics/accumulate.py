@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics._kernels import matmul_ordered
+from halfsim.numerics._orders import matmul_ordered
 from halfsim.numerics.exact import matmul_exact
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
