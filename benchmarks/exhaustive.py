@@ -2,8 +2,9 @@
 
     python benchmarks/exhaustive.py [--blocks N]
 
-Compares values, signs of zero and infinities bit for bit; NaN must stay NaN with its sign and the payload that
-half precision can hold. Takes some minutes on one core; the last result stands in docs/numerics.md.
+Compares numbers, signs of zero and infinities bit for bit with NumPy; a NaN, which NumPy narrows to the payload of a
+half, must keep its own sign and payload, quieted. Takes some minutes on one core; the last result stands in
+docs/numerics.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
 from halfsim.numerics.codec import decode, encode
-from halfsim.numerics.flags import Flag, FlagCounts
+from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
 from halfsim.numerics.formats import (
     Format,
     bfloat16,
@@ -19,6 +19,7 @@ from halfsim.numerics.formats import (
     float64,
     tfloat32,
 )
+from halfsim.numerics.neighbours import next_down, next_up, spacing, ulp
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
@@ -36,6 +37,7 @@ __all__ = [
     "Event",
     "Flag",
     "FlagCounts",
+    "FlagWarning",
     "Format",
     "Policy",
     "Precision",
@@ -48,6 +50,8 @@ __all__ = [
     "data",
     "decode",
     "encode",
+    "errstate",
+    "flags",
     "float8_e4m3fn",
     "float8_e5m2",
     "float16",
@@ -55,13 +59,17 @@ __all__ = [
     "float32",
     "float64",
     "manual_seed",
+    "next_down",
+    "next_up",
     "nn",
     "no_grad",
     "ops",
     "optim",
     "precision",
     "round_to",
+    "spacing",
     "tensor",
     "tfloat32",
     "trace",
+    "ulp",
 ]

@@ -142,7 +142,7 @@ def _writer(path: str) -> Callable[[str], None]:
             raise
 
     try:
-        wrong = "" if path and not path.endswith(os.sep) else "is not the path of a file"
+        wrong = "is not the path of a file" if path in ("", "-") or path.endswith(os.sep) else ""
         if target.exists() and not wrong:
             wrong = "" if target.is_file() else "is a directory" if target.is_dir() else "is not a regular file"
             wrong = wrong or ("" if os.access(target, os.W_OK) else "permission denied")

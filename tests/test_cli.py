@@ -49,6 +49,7 @@ BAD = [
     (["dmeo"], "demo"),
     ([], "COMMAND"),
     ([*FAST, "--html", ""], "--html: '': is not the path of a file"),
+    ([*FAST, "--html", "-"], "--html: '-': is not the path of a file"),
     ([*FAST, "--html", "/nowhere/at/all.html"], "no such file or directory"),
     ([*FAST, "--html", "."], "is a directory"),
 ]

@@ -27,12 +27,14 @@ class Arithmetic:
     zeros follow IEEE 754. Host exception state is never read.
     """
 
-    __slots__ = ("counts", "dtype", "lost", "native", "precision")
+    __slots__ = ("_last", "_zeros", "counts", "dtype", "lost", "native", "precision")
 
     def __init__(self, precision: Precision, counts: FlagCounts | None = None) -> None:
         self.precision = precision
         self.counts = counts
         self.lost: LostConstant | None = None
+        self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
+        self._zeros: Array | None = None  # where elementwise steps have flushed something
         self.dtype = container(precision.compute)
         self.native = precision.compute in (float32, float64)  # the container's own arithmetic rounds
 
@@ -85,13 +87,24 @@ class Arithmetic:
     # Accumulations, formed as `accumulate` says and then rounded to `compute`.
 
     def matmul(self, a: Array, b: Array) -> Array:
-        operands, how = self.precision.operands, self.precision.accumulate
+        operands, how, counts = self.precision.operands, self.precision.accumulate, self.counts
         if not operands.contains(self.precision.storage):
-            a, b = rounded(a, operands, self.counts), rounded(b, operands, self.counts)
-        return self._accumulated(accumulate.matmul(a, b, how, self.counts), a, b)
+            a, b = rounded(a, operands, counts), rounded(b, operands, counts)
+        before, swamped = (0, 0) if counts is None else (counts.flushed, counts.swamped)
+        y = accumulate.matmul(a, b, how, counts)
+        if counts is not None and counts.swamped > swamped:
+            wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+            self._count_stalled(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b))
+        return self._accumulated(y, before, a, b)
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-        return self._accumulated(accumulate.sum_(a, axis, keepdims, self.precision.accumulate, self.counts), a)
+        counts = self.counts
+        before, swamped = (0, 0) if counts is None else (counts.flushed, counts.swamped)
+        y = accumulate.sum_(a, axis, keepdims, self.precision.accumulate, counts)
+        if counts is not None and counts.swamped > swamped:
+            wide = a.astype(np.float64)
+            self._count_stalled(y, wide.sum(axis, keepdims=keepdims), np.abs(wide).sum(axis, keepdims=keepdims))
+        return self._accumulated(y, before, a)
 
     def sum_to(self, a: Array, shape: tuple[int, ...]) -> Array:
         """The sum of ``a`` over the axes that broadcasting added to ``shape``: the gradient of a broadcast."""
@@ -128,6 +141,7 @@ class Arithmetic:
         """
         storage = self.precision.storage
         if self.counts is not None:
+            self.counts.flushed += self._inner_zeros(y)
             self.counts.size += y.size
             self.counts.nonzero += int(np.count_nonzero(y != 0)) + self.counts.flushed
         moved = (exact and self.precision.compute.contains(storage)) or any(y is x for x in operands)
@@ -142,16 +156,21 @@ class Arithmetic:
 
     def _round(self, y: Any, *operands: Array, nonzero: bool = False) -> Array:
         """``y`` on the grid of ``compute``; ``nonzero`` says that of finite nonzero operands it is not exactly zero."""
-        y, compute = np.asarray(y), self.precision.compute
-        if self.counts is not None:
-            self._count_made(y, operands, nonzero)
-        if self.native:
-            cast = y.dtype == self.dtype or self.counts is None
-            return (y if cast else round_(y, compute, self.counts)).astype(self.dtype, copy=False)
-        return round_(y, compute, self.counts).astype(self.dtype, copy=False)
+        y, compute, counts = np.asarray(y), self.precision.compute, self.counts
+        if counts is None:
+            return (y if self.native else round_(y, compute)).astype(self.dtype, copy=False)
+        before, zeros = counts.flushed, self._count_made(y, operands, nonzero)
+        z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts)
+        if counts.flushed > before:
+            zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
+            counts.flushed = before  # what is flushed on the way to another result is no zero of that result
+        if zeros is not None:
+            same = self._zeros is not None and self._zeros.shape == zeros.shape
+            self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
+        return z.astype(self.dtype, copy=False)
 
-    def _count_made(self, y: Array, operands: Sequence[Array], nonzero: bool) -> None:
-        """Count NaN, infinities and zeros that the operands do not explain, element by element."""
+    def _count_made(self, y: Array, operands: Sequence[Array], nonzero: bool) -> Array | None:
+        """Count NaN and infinities that the operands do not explain; returns where zeros are that they do not."""
         assert self.counts is not None
         if not np.isfinite(y).all():
             known, finite = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
@@ -159,13 +178,21 @@ class Arithmetic:
                 known, finite = known | np.isnan(x), finite & np.isfinite(x)
             self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
             self.counts.overflow += int(np.count_nonzero(np.isinf(y) & finite))
-        if nonzero and not y.all():
-            vanished = y == 0
-            for x in operands:
-                vanished = vanished & (x != 0) & np.isfinite(x)
-            self.counts.flushed += int(np.count_nonzero(vanished))
+        if not nonzero or y.all():
+            return None
+        vanished = y == 0
+        for x in operands:
+            vanished = vanished & (x != 0) & np.isfinite(x)
+        return vanished if vanished.any() else None
 
-    def _accumulated(self, y: Array, *operands: Array) -> Array:
+    def _inner_zeros(self, y: Array) -> int:
+        """How many elements of the result ``y`` are zero because a step on the way flushed them."""
+        count = self._last[1] if y is self._last[0] or (y.base is not None and y.base is self._last[0]) else 0
+        if self._zeros is not None and self._zeros.size == y.size:
+            count += int(np.count_nonzero(self._zeros.reshape(y.shape) & (y == 0)))
+        return count
+
+    def _accumulated(self, y: Array, before: int, *operands: Array) -> Array:
         if self.counts is not None and not np.isfinite(y).all():
             if not any(np.isnan(x).any() for x in operands):
                 self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
@@ -173,4 +200,13 @@ class Arithmetic:
                 self.counts.overflow += int(np.count_nonzero(np.isinf(y)))
         if not self.precision.compute.contains(self.precision.accumulate.format):
             y = round_(y, self.precision.compute, self.counts)
-        return y.astype(self.dtype, copy=False)
+        y = y.astype(self.dtype, copy=False)
+        if self.counts is not None:
+            self._last = (y, self.counts.flushed - before)
+            self.counts.flushed = before
+        return y
+
+    def _count_stalled(self, y: Array, exact: Array, magnitude: Array) -> None:
+        """Count the sums off by more than 1 % of ``magnitude``: the harm that swamped addends may have done."""
+        assert self.counts is not None
+        self.counts.stalled += int(np.count_nonzero(np.abs(y - exact) > 0.01 * magnitude))

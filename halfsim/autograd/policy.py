@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from halfsim.numerics.formats import Format, float64, unknown
-from halfsim.numerics.precision import FP16, FP32, PRESETS, Precision, native
+from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, Precision, native
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,16 @@ AMP = Policy("amp", (("fp16", FP16), ("fp32", FP32)))
 
 _POLICIES = {"amp": AMP, "promote": PROMOTE}
 
+_BY_FORMAT = {preset.storage.name: preset for preset in (FP64, FP32, BF16, FP16)}
+
 Rule: TypeAlias = Precision | Policy
 
 
 def as_rule(spec: object) -> Rule:
     """The Precision or Policy that ``spec`` names.
 
-    ``spec`` is one of these, a preset ("fp16"), "amp", or ``role=value`` pairs. ``ValueError`` for an unknown
-    word, ``TypeError`` for something that is none of these.
+    ``spec`` is one of these, a preset ("fp16", or its format "float16"), "amp", or ``role=value`` pairs.
+    ``ValueError`` for an unknown word, ``TypeError`` for something that is none of these.
 
     >>> str(as_rule("amp"))
     'amp'
@@ -53,11 +55,13 @@ def as_rule(spec: object) -> Rule:
         return spec
     if isinstance(spec, str) and "=" not in spec:
         name = spec.strip().lower()
-        found = PRESETS.get(name) or _POLICIES.get(name)
+        found = PRESETS.get(name) or _POLICIES.get(name) or _BY_FORMAT.get(name)
         if found is None:
             raise unknown("precision", spec, [*PRESETS, *_POLICIES, "role=value pairs"])
         return found
-    return Precision(spec)  # type: ignore[arg-type]  # which raises TypeError for what is not a string
+    if not isinstance(spec, str):
+        raise TypeError(f"precision: {type(spec).__name__} is not allowed; allowed: a Precision, a Policy, a string")
+    return Precision(spec)
 
 
 @dataclass(frozen=True, slots=True)

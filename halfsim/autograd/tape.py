@@ -12,8 +12,8 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.policy import resolve, scope
 from halfsim.autograd.tensor import OPS, Tensor, format_of, plain, tensor
-from halfsim.autograd.trace import Event, active
-from halfsim.numerics.flags import FlagCounts
+from halfsim.autograd.trace import Event, LostConstant, active
+from halfsim.numerics.flags import FlagCounts, report, watching
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
@@ -95,23 +95,43 @@ def apply(
     for name, x in zip(spec.operands[: spec.required], operands, strict=False):
         if x is None:
             raise TypeError(f"{spec.name}: {name} is missing; allowed: a tensor, an array, a number")
-    here, trace = scope(), active()
+    here = scope()
     if precision is None:
         precision = resolve(spec.category, _widest(operands))
-    counts = None if trace is None else FlagCounts()
+    counts = _tally()
     fp = Arithmetic(precision, counts)
     with np.errstate(all="ignore"):
         arrays = [_read(fp, x) for x in operands]
         y, pullbacks = _compute(spec, fp, arrays, options, keywords or {})
         y = fp.store(np.asarray(y), arrays, spec.exact)
-    if trace is not None and counts is not None:
-        trace.record(Event(trace.step, here.phase, here.path, spec.name, label, y.shape, counts, fp.lost))
+    _tell(counts, here.phase, here.path, spec.name, label, y.shape, fp.lost)
     out = Tensor(y, precision.storage)
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
         out.requires_grad = True
         pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
         out.node = Node(spec.name, here.path, precision, operands, pullbacks)
     return out
+
+
+def _tally() -> FlagCounts | None:
+    """Where an operation counts what it does, if a trace or somebody else wants to know."""
+    return FlagCounts() if active() is not None or watching() else None
+
+
+def _tell(
+    counts: FlagCounts | None,
+    phase: str,
+    path: str,
+    op: str,
+    tensor: str,
+    shape: tuple[int, ...],
+    lost: LostConstant | None = None,
+) -> None:
+    trace = active()
+    if counts is not None and trace is not None:
+        trace.record(Event(trace.step, phase, path, op, tensor, shape, counts, lost))
+    if counts is not None and watching():
+        report(counts, op)
 
 
 def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Any:
@@ -187,25 +207,21 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
 
 def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> Array:
     """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
-    trace = active()
-    counts = None if trace is None else FlagCounts()
+    counts = _tally()
     fp = Arithmetic(node.precision, counts)
     g = fp.read(g, fmt)
     grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), SPECS[node.op].exact and g.shape == x.shape)
     grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
-    if trace is not None and counts is not None:
-        trace.record(Event(trace.step, "backward", node.path, node.op, _last(x.name), grad.shape, counts))
+    _tell(counts, "backward", node.path, node.op, _last(x.name), grad.shape)
     return grad.astype(container(x.format), copy=False)
 
 
 def _accumulate(a: Array, b: Array, x: Tensor, path: str) -> Array:
     """The sum of two gradients of ``x``, in the format of ``x``."""
-    trace = active()
-    counts = None if trace is None else FlagCounts()
+    counts = _tally()
     fp = Arithmetic(native(x.format), counts)
     total = fp.store(fp.add(a, b))
-    if trace is not None and counts is not None:
-        trace.record(Event(trace.step, "backward", path, "accumulate", _last(x.name), total.shape, counts))
+    _tell(counts, "backward", path, "accumulate", _last(x.name), total.shape)
     return total
 
 

@@ -169,7 +169,7 @@ class Tensor:
         return OPS["div"](self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return OPS["div"](other, self)
+        return OPS["mul"](OPS["reciprocal"](self), other)  # as in PyTorch, where autocast runs it in float32
 
     def __matmul__(self, other: Any) -> Tensor:
         return OPS["matmul"](self, other)

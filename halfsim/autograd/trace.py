@@ -67,8 +67,8 @@ class Event:
         """Whether the event is trouble of ``klass``.
 
         Any NaN made from numbers and any overflow or division by zero is; underflow where more than 5 % of the
-        nonzero values, or a constant, became zero; swamping where more than half of the nonzero
-        addends changed nothing.
+        nonzero results, or a constant, became zero; swamping where more than half of the nonzero addends changed
+        nothing and a sum is off by more than 1 % of the magnitude of its terms (or a weight did not move).
         """
         c = self.counts
         if self.lost is not None and klass == self.lost.klass:
@@ -79,7 +79,7 @@ class Event:
             return c.overflow + c.divide_by_zero > 0
         if klass == "underflow":
             return c.flushed > FLUSHED_SHARE * c.nonzero
-        return c.swamped > SWAMPED_SHARE * c.addends
+        return c.stalled > 0 and c.swamped > SWAMPED_SHARE * c.addends
 
     @property
     def place(self) -> str:
@@ -99,9 +99,12 @@ class Trace:
     totals: dict[tuple[str, str, str, str], FlagCounts] = field(default_factory=dict)
     firsts: dict[str, Event] = field(default_factory=dict)
     constant: Event | None = None  # the first that lost a constant
+    outer: Trace | None = None  # the trace around this one, which sees the same events
 
     def record(self, event: Event) -> None:
-        """Add one event."""
+        """Add one event, here and to the traces around."""
+        if self.outer is not None:
+            self.outer.record(event)
         key = (event.phase, event.path, event.op, event.tensor)
         total = self.totals.get(key)
         if total is None:
@@ -114,7 +117,9 @@ class Trace:
                 self.firsts[klass] = event
 
     def advance(self) -> None:
-        """Begin the next step; optimizers and the GradScaler do this."""
+        """Begin the next step, here and in the traces around; optimizers and the GradScaler do this."""
+        if self.outer is not None:
+            self.outer.advance()
         self.step += 1
 
     def first(self, klass: str | None = None) -> Event | None:
@@ -165,7 +170,7 @@ def trace() -> Iterator[Trace]:
     >>> t.first().klass, t.first().op
     ('overflow', 'mul')
     """
-    fresh = Trace()
+    fresh = Trace(outer=_TRACE.get())
     token = _TRACE.set(fresh)
     try:
         yield fresh

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from halfsim.demo.report import HEAD, cells, first_trouble, reference, title
 from halfsim.demo.training import Run, Settings
+from halfsim.text import size
 
 _COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)")
 _DASHES = ("", "7 3", "2 3", "10 3 2 3")
@@ -67,6 +68,8 @@ def page(runs: Sequence[Run], settings: Settings) -> str:
             _definitions([(run.recipe.name, first_trouble(run)) for run in runs]),
             "<h2>Advice</h2>",
             _definitions([(run.recipe.name, run.advice(base)) for run in runs]),
+            "<h2>Memory, in the simulated formats</h2>",
+            _table(_BYTES, [_bytes(run) for run in runs], words=1),
             "<h2>By epoch</h2>",
             _key(runs),
             '<div class="charts">',
@@ -84,12 +87,21 @@ def page(runs: Sequence[Run], settings: Settings) -> str:
 
 
 _WORDS = [
-    ("upd lost", "weights that a nonzero update left unchanged, of all weights with a nonzero update"),
-    ("grad flushed", "gradients that were not zero before rounding and are zero after it, of all nonzero gradients"),
+    ("upd lost", "of all weights with a nonzero update, those it left unchanged"),
+    ("live lost", "the same among weights whose gradient is not zero, without momentum that is dying out"),
+    ("grad flushed", "of all gradients, activations' too, that were not zero before rounding, those that were after"),
     ("overflows", "values that became infinite, by division by zero too"),
+    ("NaN", "values made NaN from numbers"),
+    ("memory", "weights, optimizer state, and what one batch leaves on the tape for its backward pass"),
     ("underflow", "as first trouble: more than 5 % of an operation's nonzero results, or a constant, became zero"),
-    ("swamping", "as first trouble: more than half of the nonzero addends changed nothing"),
+    ("swamping", "as first trouble: most nonzero addends changed nothing, and a sum or a weight stood still"),
 ]
+_BYTES = ("recipe", "weights", "optimizer state", "activations", "together")
+
+
+def _bytes(run: Run) -> tuple[str, ...]:
+    parts = (run.parameter_bytes, run.optimizer_bytes, run.activation_bytes, run.bytes)
+    return (run.recipe.name, *map(size, parts))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
@@ -129,8 +141,8 @@ def _chart(runs: Sequence[Run], series: Sequence[Sequence[float]], caption: str,
 
     heights = [[height(v) if math.isfinite(v) and (v > 0 or not log) else math.nan for v in line] for line in series]
     finite = [v for line in heights for v in line if math.isfinite(v)] or [0.0]
-    low, high = (min(finite), max(finite)) if log else (0.0, max(finite))
-    high = high if high > low else low + 1
+    ticks = _ticks(min(finite), max(finite)) if log else _ticks(0.0, max(finite) or 0.01)
+    low, high = ticks[0], ticks[-1]
     count = max(len(line) for line in series)
     left, right, top, bottom = 44, 312, 8, 150
 
@@ -141,9 +153,8 @@ def _chart(runs: Sequence[Run], series: Sequence[Sequence[float]], caption: str,
         return bottom - (bottom - top) * (v - low) / (high - low)
 
     parts = [f'<svg viewBox="0 0 320 178" role="img" aria-label="{html.escape(caption)} by epoch">']
-    for k in range(5):
-        v = low + (high - low) * k / 4
-        label = f"{10**v:.3g}" if log else f"{v:.{0 if high > 0.1 else 1 if high > 0.01 else 2}%}"
+    for v in ticks:
+        label = f"{10**v:.2g}" if log else f"{v:.{0 if high > 0.04 else 1 if high > 0.004 else 2}%}"
         parts.append(f'<path d="M{left} {y(v):.1f}H{right}" stroke="var(--line)"/>')
         parts.append(f'<text x="{left - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{label}</text>')
     for i, line in enumerate(heights):
@@ -156,6 +167,15 @@ def _chart(runs: Sequence[Run], series: Sequence[Sequence[float]], caption: str,
     gone = [run.recipe.name for run, line in zip(runs, series, strict=True) if not all(map(math.isfinite, line))]
     note = f" Not a number: {', '.join(gone)}." if gone else ""
     return f"<figure>{''.join(parts)}<figcaption>{html.escape(caption)}.{note}</figcaption></figure>"
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers from below ``low`` to above ``high``, four to eight of them."""
+    span = max(high - low, 1e-6)
+    unit = 10.0 ** math.floor(math.log10(span))
+    step = next(unit * k for k in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if span / (unit * k) <= 5)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [step * k for k in range(first, max(last, first + 1) + 1)]
 
 
 def _places(run: Run) -> str:

@@ -11,7 +11,10 @@ from halfsim.demo.training import MOMENTUM, Run, Settings, trouble
 from halfsim.text import columns, size
 
 WIDTH = 100
-HEAD = ("recipe", "test acc", "loss", "seconds", "weights", "optim", "activ", "upd lost", "grad flushed", "overflows")
+HEAD = (
+    *("recipe", "test acc", "loss", "upd lost", "live lost", "grad flushed", "overflows", "NaN"),
+    *("memory", "sec"),
+)
 
 
 def reference(runs: Sequence[Run]) -> Run | None:
@@ -35,13 +38,13 @@ def cells(run: Run) -> tuple[str, ...]:
         run.recipe.name,
         f"{run.test_accuracy:.1%}",
         f"{run.final_loss:.4f}" if math.isfinite(run.final_loss) else str(run.final_loss),
-        f"{run.seconds:.1f}",
-        size(run.parameter_bytes),
-        size(run.optimizer_bytes),
-        size(run.activation_bytes),
         f"{run.updates_lost:.1%}",
+        f"{run.live_updates_lost:.1%}",
         f"{run.gradients_flushed:.2%}",
         f"{run.overflows:,}",
+        f"{run.nans:,}",
+        size(run.bytes),
+        f"{run.seconds:.1f}",
     )
 
 

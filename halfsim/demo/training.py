@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
 from halfsim.data import Split, digits
-from halfsim.diagnose.advise import advise, describe, share
+from halfsim.diagnose.advise import Facts, advise, describe, share
 from halfsim.diagnose.memory import held_bytes
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import unknown
@@ -103,12 +103,29 @@ class Run:
 
     @property
     def updates_lost(self) -> float:
+        """The share of nonzero weight updates that left their weight unchanged."""
+        counts = updates(self.trace)
+        return share(counts.lost, counts.updates)
+
+    @property
+    def live_updates_lost(self) -> float:
+        """The same among weights whose gradient is not zero: without momentum that is dying out."""
         counts = updates(self.trace)
         return share(counts.swamped, counts.addends)
 
     @property
     def gradients_flushed(self) -> float:
+        """The share of nonzero gradients, of activations too, that became zero."""
         counts = self.trace.count("backward")
+        return share(counts.flushed, counts.nonzero)
+
+    @property
+    def weight_gradients_flushed(self) -> float:
+        """The same of the gradients of weights alone."""
+        counts = FlagCounts()
+        for (phase, _, _, weight), of_place in self.trace.totals.items():
+            if phase == "backward" and weight:
+                counts += of_place
         return share(counts.flushed, counts.nonzero)
 
     @property
@@ -117,21 +134,34 @@ class Run:
         counts = self.trace.count()
         return counts.overflow + counts.divide_by_zero
 
+    @property
+    def nans(self) -> int:
+        """NaN made from numbers."""
+        return self.trace.count().invalid
+
+    @property
+    def bytes(self) -> int:
+        """Parameters, optimizer state and activations of one batch together."""
+        return self.parameter_bytes + self.optimizer_bytes + self.activation_bytes
+
     def advice(self, reference: Run | None = None) -> str:
         """One sentence on what to do; ``reference`` is the float32 run, if there was one."""
-        return advise(
-            overflows=self.overflows,
-            flushed=self.gradients_flushed,
-            lost=self.updates_lost,
-            first=self.trace.first(),
-            constant=self.trace.constant,
-            broken=self.broken,
-            learned=self.final_loss < self.guessing,
-            skipped=self.skipped,
-            master_weights=self.recipe.weights == "fp32",
+        facts = Facts(
             accuracy=self.test_accuracy,
             reference=None if reference is None or reference is self else reference.test_accuracy,
+            learned=self.final_loss < self.guessing,
+            finite=math.isfinite(self.final_loss),
+            broken=self.broken,
+            flushed=self.gradients_flushed,
+            lost=self.live_updates_lost,
+            overflows=self.overflows,
+            skipped=self.skipped,
+            scaled=self.recipe.scaled,
+            master_weights=self.recipe.weights == "fp32",
+            first=self.trace.first(),
+            constant=self.trace.constant,
         )
+        return advise(facts)
 
     def to_json(self, reference: Run | None = None) -> dict[str, Any]:
         """The facts of the table; numbers that are not finite are null."""
@@ -147,10 +177,23 @@ class Run:
             "steps": self.steps,
             "skipped_steps": self.skipped,
             "updates_lost": self.updates_lost,
+            "live_updates_lost": self.live_updates_lost,
             "gradients_flushed": self.gradients_flushed,
+            "weight_gradients_flushed": self.weight_gradients_flushed,
             "overflows": self.overflows,
+            "nans": self.nans,
             "first_trouble": None if first is None else trouble(first),
             "advice": self.advice(reference),
+            "by_epoch": {
+                "loss": [loss if math.isfinite(loss) else None for loss in self.losses],
+                "updates_lost": self.lost_by_epoch,
+                "gradients_flushed": self.flushed_by_epoch,
+                "scale": self.scales,
+            },
+            "places": [
+                {"phase": phase, "path": path, "op": op, "tensor": tensor, **asdict(counts)}
+                for (phase, path, op, tensor), counts in self.trace.totals.items()
+            ],
         }
 
 
@@ -168,7 +211,7 @@ def trouble(event: Event) -> dict[str, Any]:
 
 
 def updates(events: Trace) -> FlagCounts:
-    """The counts of weight updates: nonzero ones as ``addends``, those that changed nothing as ``swamped``."""
+    """The counts of weight updates, `FlagCounts.updates` and its neighbours."""
     total = FlagCounts()
     for (_, _, op, _), counts in events.totals.items():
         if op == "update":
@@ -233,7 +276,7 @@ def train(
                 progress(steps)
             losses.append(total / len(shuffled))
             after = updates(events), events.count("backward")
-            lost.append(share(after[0].swamped - before[0].swamped, after[0].addends - before[0].addends))
+            lost.append(share(after[0].lost - before[0].lost, after[0].updates - before[0].updates))
             flushed.append(share(after[1].flushed - before[1].flushed, after[1].nonzero - before[1].nonzero))
             scales.append(scaler.get_scale())
     seconds = time.perf_counter() - start

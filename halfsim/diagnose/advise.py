@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from halfsim.autograd.trace import Event
 
 
@@ -26,6 +28,8 @@ def describe(event: Event) -> str:
         values = "gradients" if event.phase == "backward" else "values"
         return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero"
     if klass == "swamping":
+        if event.op == "update":
+            return f"{c.swamped:,} of {c.addends:,} weights with a gradient did not move"
         return f"{c.swamped:,} of {c.addends:,} nonzero addends changed nothing"
     parts = [f"{c.invalid:,} of {c.size:,} values became NaN"] if c.invalid else []
     if c.overflow:
@@ -35,61 +39,76 @@ def describe(event: Event) -> str:
     return " and ".join(parts)
 
 
-def advise(
-    *,
-    overflows: int,
-    flushed: float,
-    lost: float,
-    first: Event | None,
-    constant: Event | None,
-    broken: bool,
-    learned: bool,
-    skipped: int,
-    master_weights: bool,
-    accuracy: float,
-    reference: float | None,
-) -> str:
-    """One sentence on what to do about a training run.
+@dataclass(frozen=True)
+class Facts:
+    """What advice on a training run is made from.
 
-    ``overflows`` counts values that became infinite, ``flushed`` and ``lost`` are the shares of gradients and of
-    weight updates that vanished, ``first`` is the first trouble, ``constant`` the event of a hyper-parameter that
-    became zero, ``broken`` says that weights ended infinite or NaN, ``learned`` that the loss is below that of
-    guessing, ``skipped`` counts the steps a GradScaler skipped, ``master_weights`` says that weights are in float32,
-    ``accuracy`` and ``reference`` are those of this run and, if there was one, of the same in float32.
+    ``accuracy`` and ``reference`` are those of this run and, if there was one, of the same in float32. ``learned`` says
+    that the loss is below that of guessing, ``finite`` that it is a number, ``broken`` that weights ended infinite or
+    NaN. ``flushed`` is the share of gradients that became zero, ``lost`` that of weights with a gradient that did
+    not move, ``overflows`` counts values that became infinite, ``skipped`` the steps a GradScaler skipped.
+    ``scaled`` says that the loss was scaled, ``master_weights`` that weights are in float32. ``first`` is the first
+    trouble, ``constant`` the event of a constant that its format could not hold.
     """
-    if broken and constant is not None and constant.tensor == "eps":
+
+    accuracy: float
+    reference: float | None
+    learned: bool
+    finite: bool
+    broken: bool
+    flushed: float
+    lost: float
+    overflows: int
+    skipped: int
+    scaled: bool
+    master_weights: bool
+    first: Event | None
+    constant: Event | None
+
+    @property
+    def harmless(self) -> bool:
+        """Whether accuracy is within three points of float32's: less is noise, on a few hundred images and one seed."""
+        return self.reference is not None and self.accuracy > self.reference - 0.03
+
+
+def advise(facts: Facts) -> str:
+    """One sentence on what to do about a training run."""
+    first, constant = facts.first, facts.constant
+    if facts.broken and constant is not None and constant.tensor == "eps":
         return (
             f"{constant.lost}, and squared gradients underflow beside it, so {constant.op} divides by zero in "
             f"{constant.path} at step {constant.step} and the weights are gone; keep weights and optimizer state in "
             "float32 (recipe amp), or take eps of 1e-4 or more."
         )
-    if broken and constant is not None:
-        return f"The weights ended infinite or NaN, after {constant.lost} in {constant.place}; change that constant."
-    if broken:
-        where = f", after trouble first seen in {first.place} at step {first.step}" if first is not None else ""
-        return f"The weights ended infinite or NaN{where}; lower the learning rate, or keep that operation in float32."
-    if not master_weights and lost > 0.05:
-        return (
-            f"{lost:.0%} of the weight updates were below half an ulp of their weight and vanished; "
-            f"{_effect(accuracy, reference)}; float32 master weights (recipe amp) keep them."
-        )
-    if not learned:
+    if facts.broken or not facts.finite:
+        what = "The weights" if facts.broken else "The loss"
+        cause = "" if first is None else f", after trouble first seen in {first.place} at step {first.step}"
+        cause = cause if constant is None else f", after {constant.lost} in {constant.path or constant.op}"
+        return f"{what} ended infinite or NaN{cause}; lower the learning rate, or keep that operation in float32."
+    if not facts.learned and (facts.reference is None or facts.harmless):
         return "The loss is no better than guessing: change the learning rate before you blame the precision."
-    if skipped:
-        steps = "1 step" if skipped == 1 else f"{skipped} steps"
+    if not facts.master_weights and facts.lost > 0.05:
+        return (
+            f"{facts.lost:.0%} of the weights with a gradient did not move, their update being below half an ulp; "
+            f"{_effect(facts)}; float32 master weights (recipe amp) hold far smaller updates."
+        )
+    if facts.skipped:
+        steps = "1 step" if facts.skipped == 1 else f"{facts.skipped} steps"
         return f"The scaler skipped {steps} while it looked for its scale, as it should; nothing else to do."
-    if flushed > 0.01:
-        return f"{flushed:.1%} of the gradients became zero on the way back; scale the loss (recipe amp)."
-    if overflows and not master_weights:
+    if facts.flushed > 0.01:
+        share_ = f"{facts.flushed:.1%} of the gradients became zero on the way back"
+        if facts.scaled:
+            return f"{share_} although the loss is scaled; {_effect(facts)}; no step overflowed, so the scale has room."
+        return f"{share_}; {_effect(facts)}; scale the loss (recipe amp)."
+    if facts.overflows and not facts.master_weights:
         return "Some values passed the largest half, 65504; scale inputs or keep that operation in float32."
-    if first is not None and reference is not None and accuracy > reference - 0.01:
-        return f"Nothing to mend: what was lost did no harm here ({accuracy:.1%} against {reference:.1%} in fp32)."
+    if first is not None and facts.harmless:
+        return f"Nothing to mend: {_effect(facts)}."
     return "Nothing to mend."
 
 
-def _effect(accuracy: float, reference: float | None) -> str:
-    if reference is None:
+def _effect(facts: Facts) -> str:
+    if facts.reference is None:
         return "compare with recipe fp32 to see what that costs"
-    if accuracy > reference - 0.01:
-        return f"accuracy has not suffered here ({accuracy:.1%} against {reference:.1%} in fp32)"
-    return f"accuracy fell to {accuracy:.1%} against {reference:.1%} in fp32"
+    against = f"{facts.accuracy:.1%} against {facts.reference:.1%} in fp32"
+    return f"accuracy has not suffered here ({against})" if facts.harmless else f"accuracy fell to {against}"

@@ -1,9 +1,18 @@
-"""The IEEE 754 exceptions as a bit mask per element and as counts per array."""
+"""The IEEE 754 exceptions: a bit mask per element, counts per array, and what a program wants done about them."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from halfsim.numerics.formats import unknown
 
 
 class Flag(enum.IntFlag):
@@ -25,8 +34,10 @@ class FlagCounts:
     """How often the roundings of an operation raised each exception.
 
     Beside the five flags: ``size`` counts the operation's results and ``nonzero`` those not zero before they were
-    rounded; ``flushed`` counts zeros made from nonzeros, ``swamped`` the nonzero addends that left a sum (or a
-    weight) unchanged, out of ``addends`` nonzero ones.
+    rounded; ``flushed`` counts results that are zero though they were not before, ``swamped`` the nonzero addends that
+    left a sum (or a weight) unchanged, out of ``addends`` nonzero ones, and ``stalled`` the sums that are off by
+    more than 1 % of the magnitude of their terms. Of weights, ``addends`` and ``swamped`` are those with a gradient;
+    ``updates`` and ``lost`` count all with a nonzero update, momentum that is dying out included.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)
@@ -44,6 +55,9 @@ class FlagCounts:
     flushed: int = 0
     swamped: int = 0
     addends: int = 0
+    stalled: int = 0
+    updates: int = 0
+    lost: int = 0
 
     def __iadd__(self, other: FlagCounts) -> FlagCounts:
         for name in _COUNTS:
@@ -52,3 +66,102 @@ class FlagCounts:
 
 
 _COUNTS = tuple(field.name for field in fields(FlagCounts))
+
+_NAMES = {
+    "inexact": Flag.INEXACT,
+    "underflow": Flag.UNDERFLOW,
+    "overflow": Flag.OVERFLOW,
+    "divide_by_zero": Flag.DIVIDE_BY_ZERO,
+    "invalid": Flag.INVALID,
+}
+_ACTIONS = ("ignore", "warn", "raise")
+
+
+class FlagWarning(RuntimeWarning):
+    """What `errstate` warns with."""
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Who collects counts, and what is done about each flag."""
+
+    collectors: tuple[FlagCounts, ...] = ()
+    actions: tuple[tuple[str, str], ...] = ()
+
+
+_WATCH: ContextVar[_Watch] = ContextVar("halfsim_flags", default=_Watch())  # noqa: B039  # a _Watch is frozen
+
+
+@contextmanager
+def flags() -> Iterator[FlagCounts]:
+    """A context that adds up the flags of everything rounded inside it, in all blocks that are open.
+
+    >>> from halfsim import round_to
+    >>> with flags() as f:
+    ...     half = round_to([0.1, 1e9], "float16")
+    >>> f.inexact, f.overflow
+    (2, 1)
+    """
+    counts, watch = FlagCounts(), _WATCH.get()
+    token = _WATCH.set(replace(watch, collectors=(*watch.collectors, counts)))
+    try:
+        yield counts
+    finally:
+        _WATCH.reset(token)
+
+
+@contextmanager
+def errstate(all: str | None = None, **actions: str) -> Iterator[None]:
+    """A context that says what flags do: "ignore" (the default), "warn" with `FlagWarning`, "raise" FloatingPointError.
+
+    The keywords are inexact, underflow, overflow, divide_by_zero and invalid, as ``numpy.errstate`` has its own;
+    ``all`` stands for those not named. It rules halfsim's flags, never the host's. In float32 and float64
+    arithmetic the host rounds, and inexact and underflow are not seen. ``ValueError`` for other words.
+
+    >>> from halfsim import round_to
+    >>> with errstate(overflow="raise"):
+    ...     round_to(1e9, "float16")
+    Traceback (most recent call last):
+    FloatingPointError: round_to: overflow in 1 of 1 values
+    """
+    for name in actions:
+        if name not in _NAMES:
+            raise unknown("errstate", name, ["all", *_NAMES])
+    for action in (*actions.values(), *([all] if all is not None else [])):
+        if action not in _ACTIONS:
+            raise unknown("errstate", action, _ACTIONS)
+    watch = _WATCH.get()
+    merged = {**dict(watch.actions), **(dict.fromkeys(_NAMES, all) if all is not None else {}), **actions}
+    token = _WATCH.set(replace(watch, actions=tuple(merged.items())))
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+def watching() -> bool:
+    """Whether anybody wants to know of flags."""
+    watch = _WATCH.get()
+    return bool(watch.collectors) or any(action != "ignore" for _, action in watch.actions)
+
+
+def report(counts: FlagCounts, where: str) -> None:
+    """Add ``counts`` to the open `flags` blocks and do what `errstate` says about them."""
+    watch = _WATCH.get()
+    for collector in watch.collectors:
+        collector += counts
+    for name, action in watch.actions:
+        raised = getattr(counts, name)
+        if raised and action != "ignore":
+            message = f"{where}: {name.replace('_', ' ')} in {raised:,} of {counts.size:,} values"
+            if action == "raise":
+                raise FloatingPointError(message)
+            warnings.warn(message, FlagWarning, stacklevel=3)
+
+
+def report_mask(mask: Any, where: str) -> None:
+    """The same for an array of `Flag` masks."""
+    counts = FlagCounts(size=int(np.size(mask)))
+    for name, flag in _NAMES.items():
+        setattr(counts, name, int(np.count_nonzero(np.asarray(mask) & flag)))
+    report(counts, where)

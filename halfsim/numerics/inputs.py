@@ -8,6 +8,7 @@ Rounding that to a precision of at most 51 bits gives what rounding the value it
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -19,6 +20,7 @@ from halfsim.numerics.formats import Format
 
 _LARGEST = math.ldexp(1.0 - 2.0**-53, 1024)
 _SMALLEST = math.ldexp(1.0, -1074)
+_HEX = re.compile(r"([+-]?)0x([0-9a-f]+)\.?([0-9a-f]*)(?:p([+-]?\d+))?", re.IGNORECASE)
 _KINDS = "floats, integers, booleans, str, Decimal, Fraction"
 
 
@@ -43,6 +45,14 @@ def _decimal_to_float(value: Decimal, odd: bool) -> float:
     return _fraction_to_float(Fraction(value), odd)
 
 
+def _hex_to_float(match: re.Match[str], odd: bool) -> float:
+    sign, whole, fraction, exponent = match.groups(default="")
+    power = max(-2000, min(2000, int(exponent or 0))) - 4 * len(fraction)
+    value = Fraction(int(whole + fraction or "0", 16)) * Fraction(2) ** power
+    magnitude = _fraction_to_float(value, odd)
+    return -magnitude if sign == "-" else magnitude
+
+
 def _exact(value: Any, odd: bool) -> float:
     if isinstance(value, (float, np.floating)) and np.dtype(type(value)).itemsize <= 8:
         return float(value)
@@ -51,10 +61,14 @@ def _exact(value: Any, odd: bool) -> float:
     if isinstance(value, (int, Fraction, np.integer)):
         return _fraction_to_float(Fraction(int(value) if isinstance(value, np.integer) else value), odd)
     if isinstance(value, str):
+        hexadecimal = _HEX.fullmatch(value.strip())
+        if hexadecimal:
+            return _hex_to_float(hexadecimal, odd)
         try:
             value = Decimal(value.strip().replace("_", ""))
         except InvalidOperation:
-            raise ValueError(f"x: {value!r} is not a number; allowed: decimal strings, 'inf', 'nan'") from None
+            allowed = "decimal strings, hexadecimal ones as '0x1.8p-3', 'inf', 'nan'"
+            raise ValueError(f"x: {value!r} is not a number; allowed: {allowed}") from None
     if isinstance(value, Decimal):
         return _decimal_to_float(value, odd)
     raise TypeError(f"x: {type(value).__name__} is not allowed; allowed: {_KINDS}")
@@ -86,7 +100,10 @@ def as_floats(x: object, fmt: Format) -> NDArray[Any]:
     array([1., 2.])
     """
     odd = fmt.precision <= 51
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
     if isinstance(x, (list, tuple)) and _mixed(array):
         array = np.asarray(x, object)
     if array.dtype.kind == "f":

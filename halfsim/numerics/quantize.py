@@ -20,7 +20,7 @@ import numpy as np
 
 from halfsim.numerics._grid import BLOCK, CONTAINERS, Array, Grid, Target, computable, container, grid_of, target
 from halfsim.numerics._modes import INCREMENT, SCALED
-from halfsim.numerics.flags import Flag, FlagCounts
+from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, as_format
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding, source_of
@@ -87,7 +87,7 @@ def _settle(x: Array, y: Array, grid: Grid) -> Array:
     """
     target, fmt = grid.target, grid.target.format
     special = ~np.isfinite(x)
-    over = (np.abs(y) > grid.max) & ~special
+    over = ~(np.abs(y) <= grid.max) & ~special  # a NaN here is a number that scaling took out of the container
     if over.any():
         y[over] = np.copysign(_beyond(target, x[over], grid), x[over])
     if special.any():
@@ -274,12 +274,14 @@ def round_to(
         end = out if direct and out is not None else np.empty_like(source)
         run = _flat(end)
         assert run is not None  # laid out as `source`, whose memory is one run
-        flags = np.zeros(flat.size, np.uint8) if return_flags else None
+        flags = np.zeros(flat.size, np.uint8) if return_flags or watching() else None
         _round_flat(flat, run, goal, None, flags, source_of(rounding))
         result = end.astype(dtype, copy=False)
         if out is not None and result is not out:
             out[...] = result
             result = out
-    if flags is None:
+    if flags is not None and watching():
+        report_mask(flags, "round_to")
+    if flags is None or not return_flags:
         return result
     return result, (flags.reshape(shape) if source.flags.c_contiguous else flags.reshape(shape[::-1]).T)

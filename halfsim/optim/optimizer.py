@@ -19,6 +19,7 @@ from halfsim.autograd.tape import SPECS, apply
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace import Event, LostConstant, active
 from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.formats import Format
 
 
 def kernel(name: str, *operands: Any, label: str = "", **options: Any) -> Tensor:
@@ -75,6 +76,7 @@ class Optimizer:
                     if p.grad.shape != p.shape:
                         raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
                     with scoped(phase="optimizer", path=p.name, gradients=False):
+                        watch_constant(p, type(self).__name__, "lr", group["lr"], resolve_for(p.format).compute)
                         new, direction = self.update(p, p.grad, self.state.setdefault(p, {}), group)
                         _count_lost(p, new, direction)
                     p.data = new.data
@@ -88,23 +90,29 @@ class Optimizer:
 
 
 def _count_lost(p: Tensor, new: Tensor, direction: Tensor) -> None:
-    """Tell the trace how many finite weights a nonzero direction left as they were."""
+    """Tell the trace how many finite weights a nonzero direction left as they were, with a gradient and in all."""
     trace = active()
-    if trace is None:
+    if trace is None or p.grad is None:
         return
     meant = (direction.data != 0) & np.isfinite(p.data)
-    counts = FlagCounts(size=p.size, addends=int(np.count_nonzero(meant)))
-    counts.swamped = int(np.count_nonzero(meant & (new.data == p.data)))
+    same, live = meant & (new.data == p.data), meant & (p.grad.data != 0)
+    counts = FlagCounts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
+    counts.addends, counts.swamped = int(np.count_nonzero(live)), int(np.count_nonzero(same & live))
+    counts.stalled = counts.swamped
     here = scope()
     trace.record(Event(trace.step, here.phase, here.path, "update", "", p.shape, counts))
 
 
-def watch_constant(p: Tensor, op: str, name: str, value: float) -> None:
-    """Tell the trace if a hyper-parameter that is added to tensors in the format of ``p`` is zero there."""
+def watch_constant(p: Tensor, op: str, name: str, value: float, fmt: Format | None = None) -> None:
+    """Tell the trace if ``fmt`` (the format of ``p``) makes zero or infinity of a hyper-parameter."""
     trace = active()
-    if trace is not None and 0 < value <= p.format.smallest_subnormal / 2:
-        here, counts = scope(), FlagCounts(size=1, nonzero=1, inexact=1, underflow=1, flushed=1)
-        lost = LostConstant(f"{name} =", value, p.format)
+    fmt = fmt or p.format
+    small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.max * (1 + fmt.epsneg / 2) <= value
+    if trace is not None and (small or large):
+        here, counts = scope(), FlagCounts(size=1, nonzero=1, inexact=1)
+        counts.underflow = counts.flushed = int(small)
+        counts.overflow = int(large)
+        lost = LostConstant(f"{name} =", float(value), fmt)
         trace.record(Event(trace.step, here.phase, here.path, op, name, (), counts, lost))
 
 

@@ -23,6 +23,7 @@ CASES: list[tuple[str, Function, list[tuple[int, ...]]]] = [
     ("mul", lambda a, b: a * b, [(3, 4), (1, 4)]),
     ("div", lambda a, b: a / b, [(3, 4), (3, 4)]),
     ("scalars", lambda a: 2 - (3 * a + 1) / 4 + 5 / a, [(3,)]),
+    ("reciprocal", lambda a: hs.ops.reciprocal(a), [(3,)]),
     ("neg", lambda a: -a, [(3,)]),
     ("addcmul", lambda a, b, c: hs.ops.addcmul(a, b, c, value=0.7), [(3,), (3,), (3,)]),
     ("addcdiv", lambda a, b, c: hs.ops.addcdiv(a, b, c, value=0.7), [(3,), (3,), (3,)]),

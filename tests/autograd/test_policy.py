@@ -40,6 +40,7 @@ def test_amp_follows_pytorchs_lists() -> None:
         assert hs.ops.exp(half).format is hs.float32
         assert hs.ops.relu(half).format is hs.float16
         assert (half + single).format is hs.float32
+        assert (1 / half).format is hs.float32, "a reciprocal is in PyTorch's float32 list"
         assert hs.nn.cross_entropy(half, [0]).format is hs.float32
         assert (single.double() @ single.double().T).format is hs.float64
 
@@ -59,6 +60,13 @@ def test_unknown_precisions_fail_when_named(spec: str) -> None:
     with pytest.raises(ValueError, match="allowed") as caught:
         hs.precision(spec)
     assert "\n" not in str(caught.value)
+
+
+def test_format_names_are_precisions_too() -> None:
+    with hs.precision("float16"):
+        assert format_of_sum() == "float16"
+    with pytest.raises(TypeError, match="allowed: a Precision, a Policy, a string"):
+        hs.precision(hs.float16)
 
 
 def test_role_strings_work_as_scopes() -> None:

@@ -74,7 +74,9 @@ def test_lost_updates_are_those_of_the_bits() -> None:
     for key, counts in t.totals.items():
         if key[2] == "update":
             total += counts
-    assert (total.addends, total.swamped) == (meant, lost)
+    assert (total.updates, total.lost) == (total.addends, total.swamped) == (meant, lost), (
+        "no momentum, so all are live"
+    )
     assert lost > meant / 2
 
 
@@ -95,6 +97,7 @@ def test_adam_in_half_fails_at_the_first_step_and_says_why(failing: list[Run]) -
         assert "eps = 1e-08 is zero in float16" in trouble["message"]
         assert "divides by zero in 0.weight at step 1" in run.advice()
         assert facts["overflows"] > 0
+        assert facts["nans"] > 0
 
 
 def test_text_fits_a_hundred_columns_and_json_is_strict(runs: list[Run], failing: list[Run]) -> None:
@@ -166,3 +169,31 @@ def test_overflow_at_a_huge_scale_is_skipped_and_told() -> None:
     assert run.overflows > 0
     assert run.trace.first("overflow") is not None
     assert not run.broken
+
+
+def test_momentum_that_dies_out_is_told_apart(runs: list[Run]) -> None:
+    """A buffer of 4 subnormal steps times 0.9 rounds back to 4: it never dies, and never moves a weight."""
+    w = hs.tensor([1.0], "fp16", requires_grad=True)
+    optimizer = hs.optim.SGD([w], lr=0.1, momentum=0.9)
+    with hs.trace() as t:
+        for gradient in [1e-3] + [0.0] * 200:
+            w.grad = hs.tensor([gradient], "fp16")
+            optimizer.step()
+    assert optimizer.state[w]["momentum_buffer"].bits().tolist() == [4]
+    counts = t.totals["optimizer", "", "update", ""]
+    assert counts.updates == 201
+    assert counts.addends == 1
+    assert counts.lost > 150
+    for run in runs:
+        assert run.live_updates_lost <= run.updates_lost
+
+
+def test_internal_underflow_of_a_right_result_is_no_trouble() -> None:
+    """exp(-200) is zero inside log_softmax, and the result is right."""
+    x = np.zeros((64, 10))
+    x[:, 0] = 200
+    for rule in ("fp32", "fp16", "pure_fp16", "amp"):
+        with hs.precision(rule), hs.trace() as t:
+            hs.ops.log_softmax(hs.tensor(x))
+        assert t.first() is None, rule
+        assert t.count().nonzero <= t.count().size

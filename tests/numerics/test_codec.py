@@ -102,7 +102,8 @@ def test_decode_refuses_what_is_no_code(bits: list[float], error: type[Exception
 
 
 @pytest.mark.parametrize(
-    ("value", "error"), [("abc", ValueError), ([1j], TypeError), ([object()], TypeError), (None, TypeError)]
+    ("value", "error"),
+    [("abc", ValueError), ([[1], [2, 3]], ValueError), ([1j], TypeError), ([object()], TypeError), (None, TypeError)],
 )
 def test_encode_refuses_what_is_no_number(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="^x: ") as caught:
@@ -147,3 +148,16 @@ def test_foreign_byte_orders_are_read(dtype: str) -> None:
     assert hs.decode(hs.encode(values)).tolist() == expected.tolist()
     assert hs.round_to(values).tolist() == expected.tolist()
     assert hs.tensor(values).numpy().tolist() == expected.tolist()
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_hexadecimal_strings_are_pythons(value: float) -> None:
+    assert hs.encode(value.hex(), "float64") == np.float64(value).view(np.uint64)
+    assert hs.encode(value.hex()) == hs.encode(value)
+
+
+def test_long_hexadecimal_strings_round_once() -> None:
+    assert hs.encode("0x1.00200000000000000000000000000001p0") == 0x3C01
+    assert hs.encode("0x1.002p0") == 0x3C00
+    assert hs.encode("-0X1P-999999999999") == 0x8000
+    assert hs.encode("0x2e66") == hs.encode(0x2E66)

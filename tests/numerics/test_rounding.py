@@ -232,3 +232,11 @@ def test_unknown_words_get_one_line(words: dict[str, Any], text: str) -> None:
             hs.Stochastic(**wrong)
     with pytest.raises(ValueError, match="specials: 'ocp'"):
         hs.Format("x", 4, 4, "ocp")
+
+
+@pytest.mark.parametrize("mode", DETERMINISTIC)
+def test_numbers_that_scaling_takes_out_of_the_container(mode: str) -> None:
+    fmt = hs.Format("e2m9", 2, 10)
+    values, flags = hs.round_to([1.6e308, -1.6e308], fmt, mode, return_flags=True)
+    assert same(values, by_search(np.array([1.6e308, -1.6e308]), grid_of(fmt), mode, fmt.max)).all()
+    assert flags.tolist() == [5, 5]

@@ -37,6 +37,13 @@ def div(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     return y, (lambda fp, g: fp.div(g, b), lambda fp, g: -fp.mul(fp.div(g, b), y))
 
 
+@op("fp32")
+def reciprocal(fp: Arithmetic, x: Array, /) -> Any:
+    """``1 / x``."""
+    y = fp.div(fp.constant(1), x)
+    return y, lambda fp, g: -fp.mul(g, fp.mul(y, y))
+
+
 @op(exact=True)
 def neg(fp: Arithmetic, x: Array, /) -> Any:
     """``-x``."""

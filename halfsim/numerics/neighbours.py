@@ -1,0 +1,91 @@
+"""The numbers next to a number, and how far apart they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfsim.numerics.codec import decode, encode
+from halfsim.numerics.formats import Format, as_format, float64
+from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.quantize import Array, round_to
+
+
+def ulp(x: object, format: object = "float16") -> Array:
+    """The unit in the last place of ``x`` in ``format``: the weight of the last significand bit at its exponent.
+
+    ``x`` is an array-like of any shape, on the grid or off it; the result is a float64 array of that shape,
+    2**(max(floor(log2 |x|), emin) - precision + 1). Both zeros and subnormals have the smallest subnormal, infinities
+    infinity, NaN NaN. ``ValueError`` for an unknown format. The definition is Goldberg's, as in ``math.ulp``.
+
+    >>> ulp([1.0, 2047.0, 2048.0, 0.0]).tolist()
+    [0.0009765625, 1.0, 2.0, 5.960464477539063e-08]
+    """
+    fmt = as_format(format)
+    values = _values(x, fmt)
+    with np.errstate(all="ignore"):
+        exponent = np.frexp(np.where(values == 0, fmt.smallest_subnormal, values))[1] - 1
+        unit = np.ldexp(1.0, np.maximum(exponent, fmt.emin) - fmt.precision + 1)
+        return np.asarray(np.where(np.isfinite(values), unit, np.abs(values)))
+
+
+def next_up(x: object, format: object = "float16") -> Array:
+    """The least number of ``format`` that is greater than ``x``.
+
+    ``x`` is an array-like of any shape, on the grid or off it; the result is a float64 array of that shape. Both
+    zeros go to the smallest subnormal, its negative to -0, the largest number to infinity (NaN in a format without
+    infinities, itself in one without NaN), infinity and NaN to themselves. ``ValueError`` for an unknown format. IEEE
+    754-2019 clause 5.3.1, nextUp.
+
+    >>> next_up([1.0, 0.0, 65504.0, 0.1]).tolist()
+    [1.0009765625, 5.960464477539063e-08, inf, 0.10003662109375]
+    """
+    fmt = as_format(format)
+    values = _values(x, fmt)
+    above = round_to(values, fmt, "upward")
+    return np.asarray(np.where(above > values, above, _successor(values, fmt)))
+
+
+def next_down(x: object, format: object = "float16") -> Array:
+    """The greatest number of ``format`` that is less than ``x``: ``-next_up(-x)``.
+
+    >>> next_down([1.0, 0.0]).tolist()
+    [0.99951171875, -5.960464477539063e-08]
+    """
+    return -next_up(-_values(x, as_format(format)), format)
+
+
+def spacing(x: object, format: object = "float16") -> Array:
+    """The distance from ``x``, rounded to ``format``, to the next number away from zero, with the sign of ``x``.
+
+    ``x`` is an array-like of any shape, the result a float64 array of that shape. Both zeros give the smallest
+    subnormal, the largest number the ulp of its binade, infinities and NaN give NaN: ``numpy.spacing`` of float32
+    (of negative float16 NumPy gives it without the sign).
+
+    >>> spacing([1.0, -1.0, 0.0]).tolist()
+    [0.0009765625, -0.0009765625, 5.960464477539063e-08]
+    """
+    fmt = as_format(format)
+    values = np.asarray(round_to(_values(x, fmt), fmt))
+    with np.errstate(all="ignore"):
+        unit = np.where(values == 0, fmt.smallest_subnormal, np.copysign(ulp(values, fmt), values))
+    return np.asarray(np.where(np.isfinite(values), unit, np.nan))
+
+
+def _values(x: object, fmt: Format) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(as_floats(x, fmt).astype(np.float64))
+
+
+def _successor(values: Array, fmt: Format) -> Array:
+    """The number after one on the grid, by its code: magnitudes of one sign are ordered as their codes are."""
+    if fmt == float64:
+        return np.asarray(np.nextafter(values, np.inf))
+    code = encode(values, fmt).astype(np.int64)
+    sign = 1 << (fmt.bits - 1)
+    magnitude = code & (sign - 1)
+    last = sign - 1 if fmt.specials != "ieee" else ((1 << fmt.nexp) - 1) << fmt.nmant  # of which nothing is greater
+    up = np.where(code < sign, np.minimum(magnitude + 1, last), np.where(magnitude == 0, 1, code - 1))
+    after: Any = decode(up, fmt)
+    return np.asarray(np.where(np.isnan(values) | (values == np.inf), values, after))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import halfsim as hs
+
+
+def test_bits_are_softfloats() -> None:
+    assert [int(flag) for flag in hs.Flag] == [1, 2, 4, 8, 16]
+
+
+def test_flags_add_up_over_rounding_and_operations() -> None:
+    with hs.flags() as outer:
+        hs.round_to([0.1, 1e9, 1e-9], "float16")
+        with hs.flags() as inner, hs.precision("pure_fp16"):
+            x = hs.tensor([1.0, 0.0], requires_grad=True) / hs.tensor([0.0, 0.0])
+            x.backward(np.ones(2))
+    assert (outer.inexact, outer.underflow) == (3, 1)
+    assert outer.overflow == 1
+    assert inner.divide_by_zero == outer.divide_by_zero > 0
+    assert inner.invalid >= 1
+    with hs.flags() as nothing:
+        pass
+    hs.round_to(0.1)
+    assert nothing.inexact == 0
+
+
+def test_counts_and_masks_agree() -> None:
+    x = np.float32([0.1, 1e9, 1e-9, 1.0, np.inf, np.nan])
+    with hs.flags() as f:
+        _, mask = hs.round_to(x, return_flags=True)
+    assert f.inexact == np.count_nonzero(mask & hs.Flag.INEXACT) == 3
+    assert f.size == 6
+
+
+def test_errstate_raises_warns_and_ignores() -> None:
+    with hs.errstate(overflow="raise"):
+        hs.round_to([0.1], "float16")
+        with pytest.raises(FloatingPointError, match="round_to: overflow in 1 of 2 values"):
+            hs.round_to([1e9, 1.0], "float16")
+        with hs.errstate(overflow="ignore"):
+            hs.round_to([1e9], "float16")
+        with pytest.raises(FloatingPointError, match="mul: overflow"):
+            hs.tensor([60000.0], "fp16") * 2
+    with hs.errstate(all="raise", inexact="warn"), pytest.warns(hs.FlagWarning, match="inexact in 1 of 1 values"):
+        hs.round_to(0.1, "float16")
+    with hs.errstate(divide_by_zero="raise"), pytest.raises(FloatingPointError, match="div: divide by zero"):
+        hs.tensor([1.0]) / hs.tensor([0.0])
+    hs.round_to(1e9, "float16")
+
+
+def test_the_host_has_no_say() -> None:
+    with np.errstate(all="raise"), hs.errstate(all="ignore"):
+        hs.round_to([1e9, 1e-9], "float16")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [({"overflw": "raise"}, "did you mean 'overflow'"), ({"all": "stop"}, "allowed: ignore")]
+)
+def test_other_words_are_refused(words: dict[str, str], text: str) -> None:
+    with pytest.raises(ValueError, match=text), hs.errstate(**words):
+        pass
