@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
+import ml_dtypes
 import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.numerics.accumulate import Accumulator, _bounded, accumulator, matmul, sum_
+from halfsim.numerics._blocked import _running_total
+from halfsim.numerics._bounded import bounded
+from halfsim.numerics.accumulate import Accumulator, accumulator, cumsum, dot, matmul, sum_
+from halfsim.numerics.exact import _joined, _plan, _rounded_sum, matmul_exact, to_odd
 from halfsim.numerics.flags import FlagCounts
-from tests.oracles import same
+from tests.oracles import nearest_half, same
 
 SEQUENTIAL = accumulator("fp16:sequential")
 
@@ -49,8 +56,8 @@ def test_sequential_half_is_the_loop_bit_for_bit(
 
 def test_the_quick_step_and_the_general_one_both_ran(rng: np.random.Generator) -> None:
     small, large = np.ones((4, 4), np.float32), np.full((4, 4), 200, np.float32)
-    assert _bounded(small, small, 4)
-    assert not _bounded(large, large, 4)
+    assert bounded(small, small, hs.float16)
+    assert not bounded(large, large, hs.float16)
 
 
 def test_infinities_and_nan_take_their_course(rng: np.random.Generator) -> None:
@@ -180,3 +187,433 @@ def test_infinity_swallows_but_does_not_swamp() -> None:
     counts = FlagCounts()
     sum_(np.float32([np.inf, 1, 1]), None, False, SEQUENTIAL, counts)
     assert counts.swamped == 0
+
+
+# The other orders, against loops written out in NumPy float16, ml_dtypes and fractions.
+
+ORDERS = ("fp16:sequential+fma", "fp16:pairwise", "fp16:blocked(4)", "fp16:kahan", "fp16:neumaier", "exact")
+KINDS = ("ordinary", "wide", "tiny", "large", "ties", "cancelling")
+
+
+def operands(rng: np.random.Generator, kind: str, m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Halves of which dot products are hard, finite, and in ``large`` overflow."""
+
+    def draw(shape: tuple[int, int]) -> np.ndarray:
+        sign = rng.choice([-1.0, 1.0], shape)
+        if kind == "wide":
+            return sign * np.exp2(rng.uniform(-24, 8, shape))
+        if kind == "ties":
+            return sign * rng.choice([2.0**-11, 2.0**-10, 1.0, 3.0, 1024.0, 1 + 2.0**-10], shape)
+        return sign * rng.random(shape) * {"tiny": 2.0**-11, "large": 300.0}.get(kind, 1.0)
+
+    a, b = draw((m, k)).astype(np.float16), draw((k, n)).astype(np.float16)
+    if kind == "cancelling":
+        a[:, k // 2 : k // 2 * 2], b[k // 2 : k // 2 * 2] = a[:, : k // 2], -b[: k // 2]
+    return a, b
+
+
+def product(a: np.ndarray, b: np.ndarray, spec: str) -> np.ndarray:
+    return matmul(a.astype(np.float32), b.astype(np.float32), accumulator(spec))
+
+
+def exactly(a: np.ndarray, b: np.ndarray) -> list[list[list[Fraction]]]:
+    """The exact products of each output."""
+    left = [[Fraction(float(v)) for v in row] for row in a]
+    right = [[Fraction(float(v)) for v in column] for column in b.T]
+    return [[[x * y for x, y in zip(row, column, strict=True)] for column in right] for row in left]
+
+
+def nearest_single(x: Fraction) -> np.float32:
+    """The float32 nearest to an exact number, ties to even, by exact comparison with three candidates."""
+    guess = np.float32(float(x))
+    near = [np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf))]
+    return min(near, key=lambda v: (abs(Fraction(float(v)) - x), int(v.view(np.uint32)) & 1))
+
+
+def half_fma_loop(terms: list[Fraction]) -> float:
+    total = 0.0
+    for term in terms:
+        if math.isfinite(total):
+            exact = term + Fraction(total)
+            total = nearest_half(exact) if exact else total + float(term)
+            total = math.copysign(total, exact) if exact else total
+    return total
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 17, 4), (5, 40, 2)])
+def test_fma_rounds_once_for_each_k(kind: str, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
+    a, b = operands(rng, kind, *shape)
+    expected = [[half_fma_loop(terms) for terms in row] for row in exactly(a, b)]
+    assert same(product(a, b, "fp16:sequential+fma"), expected).all()
+
+
+def test_fma_keeps_the_sign_of_a_flushed_product_and_rounds_once_where_float32_does_not() -> None:
+    tiny = product(np.float16([[-(2.0**-15)]]), np.float16([[2.0**-15]]), "fp16:sequential+fma")
+    assert tiny == 0
+    assert np.signbit(tiny).all()
+    # 1 + (1 + 2**-10) 2**-11 (1 - 2**-11 + ...): float32 rounds the sum to a midpoint of two halves first
+    a, b = np.float16([[1.0, 2.0**-11 * (1 + 2.0**-10)]]), np.float16([[1.0], [1 - 2.0**-10]])
+    exact = sum((Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a[0], b[:, 0], strict=True)), Fraction(0))
+    assert exact == 1 + Fraction(1, 2**11) - Fraction(1, 2**31)
+    assert product(a, b, "fp16:sequential+fma")[0, 0] == 1
+    assert np.float16(np.float32(exact)) == 1  # even here; the next one up is where it shows
+    a[0, 0] = 1 + 2.0**-10
+    assert product(a, b, "fp16:sequential+fma")[0, 0] == 1 + 2.0**-10
+    assert np.float16(np.float32(exact + Fraction(1, 2**10))) == 1 + 2.0**-9
+
+
+@pytest.mark.parametrize("spread", [2, 40])
+def test_float32_fma_goes_through_odd_sums(spread: int, rng: np.random.Generator) -> None:
+    a, b = (
+        (rng.standard_normal(s) * 2.0 ** rng.integers(-spread, spread, s)).astype(np.float32)
+        for s in ((4, 30), (30, 5))
+    )
+    a[0, :3], b[:3, 0] = [1 + 2.0**-23, 2.0**-24, 2.0**-70], [1, 1, 1]  # a tie that 2**-70 breaks upwards
+    for i, row in enumerate(exactly(a, b)):
+        for j, terms in enumerate(row):
+            total = np.float32(0)
+            for term in terms:
+                total = nearest_single(Fraction(float(total)) + term)
+            assert matmul(a, b, accumulator("fp32:sequential+fma"))[i, j] == total
+
+
+def test_a_product_on_a_midpoint_is_moved_by_any_smaller_total() -> None:
+    """bfloat16: (1 + 2**-7)(1 + 2**-1) style midpoints beside a total 2**-100, which float64 alone would lose."""
+    a = np.float32([[2.0**-50, 1 + 2.0**-4]])
+    b = np.float32([[2.0**-50], [1 + 2.0**-4]])  # 1 + 2**-3 + 2**-8: halfway between two bfloat16 numbers
+    assert matmul(a, b, accumulator("bf16:sequential+fma"))[0, 0] == 1 + 2.0**-3 + 2.0**-7
+    assert matmul(-a, b, accumulator("bf16:sequential+fma"))[0, 0] == -(1 + 2.0**-3 + 2.0**-7)
+    a[0, 0] *= -1
+    assert matmul(a, b, accumulator("bf16:sequential+fma"))[0, 0] == 1 + 2.0**-3
+
+
+def tree(terms: np.ndarray) -> np.ndarray:
+    """Adjacent pairs, level by level, in NumPy float16."""
+    while len(terms) > 1:
+        pairs = len(terms) // 2 * 2
+        terms = np.concatenate([terms[0:pairs:2] + terms[1:pairs:2], terms[pairs:]])
+    return terms[0] + np.float16(0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 4), (5, 37, 2), (2, 1000, 3), (200, 13, 180), (1, 5000, 1)])
+def test_pairwise_is_the_tree(kind: str, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
+    a, b = operands(rng, kind, *shape)
+    with np.errstate(all="ignore"):
+        expected = tree(a.T[:, :, None] * b[:, None, :])
+    assert same(product(a, b, "fp16:pairwise"), expected).all()
+
+
+def kahan(products: np.ndarray) -> np.ndarray:
+    total, lost = np.zeros_like(products[0]), np.zeros_like(products[0])
+    for x in products:
+        y = x - lost
+        new = total + y
+        lost = (new - total) - y
+        total = new
+    return total
+
+
+def neumaier(products: np.ndarray) -> np.ndarray:
+    total, aside = np.zeros_like(products[0]), np.zeros_like(products[0])
+    for x in products:
+        new = total + x
+        aside = aside + np.where(abs(total) >= abs(x), (total - new) + x, (x - new) + total)
+        total = new
+    return total + aside
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 37, 4), (190, 9, 180)])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_compensated_loops(kind: str, shape: tuple[int, int, int], dtype: type, rng: np.random.Generator) -> None:
+    a, b = (x.astype(dtype) for x in operands(rng, kind, *shape))
+    for loop_ in (kahan, neumaier):
+        with np.errstate(all="ignore"):
+            expected = loop_(a.T[:, :, None] * b[:, None, :])
+        got = product(a, b, f"{np.dtype(dtype).name}:{loop_.__name__}")
+        assert same(got, expected.astype(np.float32)).all()
+
+
+def blocked_loop(terms: list[Fraction], size: int, dtype: type) -> float:
+    total = np.float32(0)
+    for k in range(0, len(terms), size):
+        part = nearest_single(sum(terms[k : k + size], Fraction(0)))
+        with np.errstate(all="ignore"):
+            total = (total + part).astype(dtype).astype(np.float32)
+    return float(total)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1, 3, 4, 16, 100])
+def test_blocked_adds_exact_sums(kind: str, size: int, rng: np.random.Generator) -> None:
+    a, b = operands(rng, kind, 3, 50, 4)
+    terms = exactly(a, b)
+    for name, dtype in (("fp16", np.float16), ("fp32", np.float32)):
+        expected = [[blocked_loop(t, size, dtype) for t in row] for row in terms]
+        np.testing.assert_array_equal(product(a, b, f"{name}:blocked({size})"), expected)
+
+
+def test_blocked_wide_operands(rng: np.random.Generator) -> None:
+    a, b = (np.exp2(rng.uniform(-30, 30, s)).astype(np.float32) * rng.choice([-1, 1], s) for s in ((3, 20), (20, 4)))
+    a, b = a.astype(np.float32), b.astype(np.float32)
+    expected = [[blocked_loop(t, 7, np.float32) for t in row] for row in exactly(a, b)]
+    np.testing.assert_array_equal(matmul(a, b, accumulator("fp32:blocked(7)")), expected)
+    x, y = rng.standard_normal((3, 20)), rng.standard_normal((20, 4))
+    for i, row in enumerate(exactly(x, y)):
+        for j, t in enumerate(row):
+            total = 0.0
+            for k in range(0, 20, 7):
+                total += float(sum(t[k : k + 7], Fraction(0)))
+            assert matmul(x, y, accumulator("fp64:blocked(7)"))[i, j] == total
+
+
+def draw(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.ndarray:
+    sign = rng.choice([-1.0, 1.0], shape)
+    return {
+        "half": lambda: (sign * np.exp2(rng.uniform(-24, 15.9, shape))).astype(np.float16).astype(np.float32),
+        "single": lambda: rng.standard_normal(shape).astype(np.float32),
+        "single, every exponent": lambda: (sign * np.exp2(rng.uniform(-149, 127, shape))).astype(np.float32),
+        "double": lambda: rng.standard_normal(shape) * 2.0 ** rng.integers(-40, 40, shape),
+        "double, extreme": lambda: rng.standard_normal(shape) * 2.0 ** rng.integers(-500, 500, shape),
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", ["half", "single", "single, every exponent", "double", "double, extreme"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (4, 30, 5), (1, 200, 2)])
+def test_exact_rounds_the_exact_sum_once(kind: str, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
+    m, k, n = shape
+    a, b = draw(rng, kind, (m, k)), draw(rng, kind, (k, n))
+    half = k // 2
+    a[:, half : 2 * half], b[half : 2 * half] = a[:, :half], -b[:half]
+    if k > 10:
+        b[half + 3] += b[half + 3] * 2.0**-9  # not quite cancelling
+    nearest, odd = matmul_exact(a, b, True), matmul_exact(a, b, False)
+    for i, row in enumerate(exactly(a, b)):
+        for j, terms in enumerate(row):
+            exact = sum(terms, Fraction(0))
+            assert nearest[i, j] == float(exact), "Python rounds a Fraction to nearest even"
+            assert (odd[i, j] == exact) if Fraction(float(exact)) == exact else (odd.view(np.int64)[i, j] & 1)
+            assert abs(Fraction(float(odd[i, j])) - exact) <= Fraction(math.ulp(float(odd[i, j])))
+            with np.errstate(all="ignore"):
+                assert np.float16(odd[i, j]) == nearest_half(exact)
+
+
+def test_exact_hard_cases() -> None:
+    how = accumulator("exact")
+    big = np.float32([[65504, 2.0**-24, -65504]])
+    assert matmul(big, np.float32([[65504], [2.0**-24], [65504]]), how)[0, 0] == 2.0**-48
+    assert not np.signbit(matmul(np.float32([[-0.0]]), np.float32([[1]]), how)).any()
+    assert not np.signbit(matmul(np.float32([[-1, 1]]), np.float32([[1], [1]]), how)).any()
+    tie = np.float32([[1, 2.0**-11, 2.0**-24]])  # 1 + 2**-11 is a tie of halves that 2**-48 breaks
+    column = np.float32([[1], [1], [2.0**-24]])
+    assert np.float16(matmul(tie, column, how)[0, 0]) == 1 + 2.0**-10
+    assert np.float16(matmul(tie.astype(np.float64), column, how, target=hs.float16)[0, 0]) == 1 + 2.0**-10
+    many = np.float64([[1, 2.0**-53, 2.0**-120]])  # the same for float64
+    assert matmul(many, np.ones((3, 1)), how)[0, 0] == 1 + 2.0**-52
+    top = np.full((1, 2), np.finfo(np.float64).max)
+    assert matmul(top, np.ones((2, 1)), how)[0, 0] == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_long_sums_equal_fsum(dtype: type, rng: np.random.Generator) -> None:
+    x = (rng.standard_normal(100_000) * 2.0 ** rng.integers(-30, 30, 100_000)).astype(dtype)
+    x[50_000:] = -x[:50_000]
+    x[77] *= 3
+    assert sum_(x, None, False, accumulator("exact"), target=hs.float64) == math.fsum(x.tolist())
+    rows = x.reshape(50, 2000)
+    for axis in (0, 1):
+        expected = [math.fsum(row) for row in (rows if axis else rows.T).tolist()]
+        got = sum_(rows, axis, False, accumulator("exact"), target=hs.float64)
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_exact_in_many_tiles_and_thousands_of_terms(rng: np.random.Generator) -> None:
+    """Integers below 2**53, where float64 is exact by itself: more than one tile in each direction."""
+    a = rng.integers(-1000, 1000, (300, 1500)).astype(np.float32)
+    b = rng.integers(-1000, 1000, (1500, 520)).astype(np.float32)
+    expected = a.astype(np.int64) @ b.astype(np.int64)
+    np.testing.assert_array_equal(matmul_exact(a, b, False), expected)
+    a[:, ::3] *= np.float32(2.0**-40)  # two slices each, and the sum splits in two that float64 adds exactly
+    high, low = expected.copy(), a[:, ::3].astype(np.float64) * 2.0**40
+    low_sum = low.astype(np.int64) @ b[::3].astype(np.int64)
+    high -= low_sum
+    np.testing.assert_array_equal(matmul_exact(a, b, True), high + low_sum * 2.0**-40)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 1000, 2**20])
+@pytest.mark.parametrize("widths", [(1, 1), (24, 24), (40, 40), (40, 3), (277, 277), (53, 200)])
+def test_slices_fit_float64(depth: int, widths: tuple[int, int]) -> None:
+    """The bound of every level, from the largest digit of each slice."""
+    plan = _plan(*widths, depth)
+    assert plan.left * plan.a_bits >= widths[0]
+    assert plan.right * plan.b_bits >= widths[1]
+    if plan.left > 1 and plan.right > 1:
+        assert plan.a_bits == plan.b_bits, "levels of one weight"
+    for level in range(plan.levels):
+        largest = sum(
+            2 ** (plan.a_bits - (s > 0)) * 2 ** (plan.b_bits - (level - s > 0))
+            for s in range(plan.left)
+            if 0 <= level - s < plan.right
+        )
+        assert largest * depth <= 2**52
+
+
+@pytest.mark.parametrize("spec", ORDERS)
+def test_every_order_meets_infinities_nan_and_empty_shapes(spec: str, rng: np.random.Generator) -> None:
+    a, b = operands(rng, "ordinary", 12, 20, 9)
+    a[0, 3], a[1, 4], a[2, 5], a[3, 1], a[3, 2], b[7, 7] = np.inf, -np.inf, np.nan, np.inf, -np.inf, np.inf
+    a[4, 7] = b[3, 2] = 0
+    if "kahan" not in spec and "neumaier" not in spec:  # whose compensation is NaN after an infinity, by the loop
+        with np.errstate(all="ignore"):
+            plain = a.astype(np.float64) @ b.astype(np.float64)
+        got = product(a, b, spec)
+        special = ~np.isfinite(plain)
+        assert same(got[special], plain[special]).all()
+        assert np.isfinite(got[~special]).all()
+    for shapes in (((0, 3), (3, 4)), ((2, 0), (0, 4)), ((2, 3), (3, 0)), ((2, 0, 3), (2, 3, 4)), ((2, 3, 0), (0, 4))):
+        x, y = (np.ones(shape, np.float16) for shape in shapes)
+        got = product(x, y, spec)
+        assert got.shape == (x @ y).shape
+        assert not got.any()
+        assert not np.signbit(got).any()
+    assert same(product(np.float16([[-0.0]]), np.float16([[1.0]]), spec), [[0.0]]).all()
+
+
+@pytest.mark.parametrize("spec", ["fp16:sequential", *ORDERS])
+def test_every_order_ignores_layout_batches_and_tiles(spec: str, rng: np.random.Generator) -> None:
+    a, b = operands(rng, "wide", 210, 21, 190)
+    expected = product(a, b, spec)
+    for x, y in (
+        (np.asfortranarray(a), np.asfortranarray(b)),
+        (np.repeat(a, 2, 1)[:, ::2], b[::-1][::-1]),
+    ):
+        assert same(product(x, y, spec), expected).all()
+    assert same(product(a[:3], b[:, :2], spec), expected[:3, :2]).all()
+    assert same(product(b.T, a.T, spec), expected.T).all()
+    batch = product(np.stack([a[:5], a[5:10]])[:, None], b[:, :7], spec)
+    assert same(batch[:, 0], expected[:10, :7].reshape(2, 5, 7)).all()
+
+
+@pytest.mark.parametrize("spec", ["fp16:sequential", *ORDERS])
+def test_sums_on_any_axis_are_dot_products_with_ones(spec: str, rng: np.random.Generator) -> None:
+    x = operands(rng, "wide", 30, 40, 1)[0].reshape(5, 6, 40).astype(np.float32)
+    how = accumulator(spec)
+    for axis in (None, 0, -1, (0, 2), (2, 0), (1, 2)):
+        axes = (0, 1, 2) if axis is None else tuple(sorted(i % 3 for i in np.atleast_1d(axis)))
+        kept = tuple(i for i in range(3) if i not in axes)
+        rows = x.transpose(axes + kept).reshape(-1, math.prod(x.shape[i] for i in kept))
+        expected = matmul(np.ones((1, len(rows)), np.float32), rows, how).reshape([x.shape[i] for i in kept])
+        kept_dims = sum_(np.asfortranarray(x), axis, True, how)  # type: ignore[arg-type]
+        assert same(sum_(x, axis, False, how), expected).all()  # type: ignore[arg-type]
+        assert same(kept_dims.reshape(expected.shape), expected).all()
+    vector, other = x[0, 0], x[1, 1]
+    assert same(dot(vector, other, how), matmul(vector[None], other[:, None], how)[0, 0]).all()
+    for axis in (0, 1, -1):
+        running = cumsum(x[:, :5, :7], axis, how)
+        for i in range(x[:, :5, :7].shape[axis]):
+            expected = sum_(np.take(x[:, :5, :7], range(i + 1), axis), axis, False, how)
+            assert same(np.take(running, i, axis), expected).all()
+
+
+def test_pairwise_of_a_long_sum() -> None:
+    assert sum_(np.full(100_000, 0.5, np.float32), None, False, accumulator("fp16:pairwise")) == 50_000 // 32 * 32
+    assert sum_(np.ones(5000, np.float32), None, False, accumulator("fp16:kahan")) == 5000
+
+
+NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise",
+         "float32:blocked(16)", "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_round_trip(name: str) -> None:
+    assert str(accumulator(name)) == name
+    assert accumulator(str(accumulator(name))) == accumulator(name)
+    assert hs.Precision(accumulate=name).accumulate == accumulator(name)
+    assert accumulator(name).dtype in (np.float32, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("fp16:kahn", "did you mean 'kahan'"), ("fp16:neumayer", "did you mean 'neumaier'"),
+        ("exat", "did you mean 'exact'"), ("fp16:blocked", "as 'blocked"), ("fp16:blocked(0)", "positive block length"),
+        ("fp16:blocked(-1)", "block length"), ("fp16:exact", "allowed: 'exact'"), ("fp64:sequential+fma", "too wide"),
+        ("", "not allowed"), ("fp16:", "needs an order"), ("exact:sequential", "not allowed"),
+        ("fp16:blocked(2)(3)", "block length"),
+    ],
+)  # fmt: skip
+def test_bad_names_say_what_is_allowed_in_one_line(spec: str, text: str) -> None:
+    with pytest.raises(ValueError, match="^accumulate: ") as caught:
+        accumulator(spec)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_values_and_shapes() -> None:
+    for make in (lambda: Accumulator(hs.float16, "blocked"), lambda: Accumulator(hs.float16, "kahan", 4)):
+        with pytest.raises(ValueError, match="^accumulate: .*allowed"):
+            make()
+    x = np.ones((2, 3), np.float32)
+    for call in (lambda: matmul(x, x, SEQUENTIAL), lambda: dot(x[0], x[:, 0], SEQUENTIAL)):
+        with pytest.raises(ValueError, match="do not fit; allowed: ") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_fma_counts_what_the_loop_swamps_and_flushes() -> None:
+    row, how = np.ones((1, 3000), np.float32), accumulator("fp16:sequential+fma")
+    counts = FlagCounts()
+    assert matmul(row, row.T, how, counts)[0, 0] == 2048
+    assert (counts.addends, counts.swamped) == (3000, 3000 - 2048)
+    counts, tiny = FlagCounts(), np.full((1, 5), 2.0**-13, np.float32)
+    assert matmul(tiny, tiny.T, how, counts)[0, 0] == 0
+    assert counts.flushed == 1
+
+
+def test_a_block_sum_that_float64_cannot_hold_is_exact() -> None:
+    """2**30 + 2**6 is a tie of float32, which a product of 2**-48 breaks, 79 bits further down."""
+    a, b = np.float16([[2.0**15, 8, 2.0**-24]]), np.float16([[2.0**15], [8], [2.0**-24]])
+    assert product(a, b, "fp32:blocked(3)")[0, 0] == 2.0**30 + 2.0**7
+    assert product(a[:, :2], b[:2], "fp32:blocked(3)")[0, 0] == 2.0**30
+
+
+def test_zeros_of_either_sign_from_a_blas_end_as_plus_zero() -> None:
+    for quick in (True, False):
+        parts = iter([np.full((1, 1), -(2.0**-30), np.float32), np.full((1, 1), -0.0, np.float32)])
+        total = _running_total(parts, 1, np.zeros((1, 1), np.float32), hs.float16, quick)
+        assert same(total, [[0.0]]).all()
+    assert same(_rounded_sum(np.full((1, 1, 1), -0.0), _plan(1, 1, 1), True), [[0.0]]).all()
+
+
+@pytest.mark.parametrize("bits", [1, 7, 20])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_levels_join_as_python_integers_do(bits: int, count: int, rng: np.random.Generator) -> None:
+    """Sums one unit from a tie, split into levels that overlap by up to 50 bits."""
+    columns, sums = [], []
+    for _ in range(300):
+        levels = [int(v) for v in rng.integers(-(2**50), 2**50, count)]
+        rest = sum(level << (bits * (count - 1 - i)) for i, level in enumerate(levels))
+        above = max(rest.bit_length() - 53, 1)
+        wanted = ((rest >> above) << above) + (1 << (above - 1)) + int(rng.integers(-1, 2))
+        levels[0] += (wanted - rest) >> (bits * (count - 1))
+        for i in range(1, count):
+            levels[i] += ((wanted - rest) >> (bits * (count - 1 - i))) % 2**bits
+        assert sum(level << (bits * (count - 1 - i)) for i, level in enumerate(levels)) == wanted
+        columns.append(levels)
+        sums.append(wanted)
+    head, tail = _joined(list(np.array(columns, np.float64).T), bits)
+    np.testing.assert_array_equal(head, [float(v) for v in sums])
+    odd = to_odd(head.copy(), tail)
+    for value, got in zip(sums, odd.tolist(), strict=True):
+        assert int(got) == value or (np.float64(got).view(np.int64) & 1 and abs(int(got) - value) < math.ulp(got))
+
+
+def test_target_says_what_the_next_rounding_is() -> None:
+    a, b = np.float64([[1, 2.0**-11, 2.0**-90]]), np.ones((3, 1))
+    how = accumulator("exact")
+    assert matmul(a, b, how, target=hs.float64)[0, 0] == 1 + 2.0**-11
+    assert np.float16(matmul(a, b, how, target=hs.bfloat16)[0, 0]) == 1 + 2.0**-10
+    assert np.float16(sum_(a, None, False, how, target=hs.float16)) == 1 + 2.0**-10
+    assert np.float16(matmul(a.astype(np.float32), b.astype(np.float32), how)[0, 0]) == 1 + 2.0**-10
