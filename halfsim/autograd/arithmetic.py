@@ -91,7 +91,7 @@ class Arithmetic:
         if not operands.contains(self.precision.storage):
             a, b = rounded(a, operands, counts), rounded(b, operands, counts)
         before, swamped = (0, 0) if counts is None else (counts.flushed, counts.swamped)
-        y = accumulate.matmul(a, b, how, counts)
+        y = accumulate.matmul(a, b, how, counts, target=self.precision.compute)
         if counts is not None and counts.swamped > swamped:
             wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
             self._count_stalled(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b))
@@ -100,7 +100,7 @@ class Arithmetic:
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         counts = self.counts
         before, swamped = (0, 0) if counts is None else (counts.flushed, counts.swamped)
-        y = accumulate.sum_(a, axis, keepdims, self.precision.accumulate, counts)
+        y = accumulate.sum_(a, axis, keepdims, self.precision.accumulate, counts, target=self.precision.compute)
         if counts is not None and counts.swamped > swamped:
             wide = a.astype(np.float64)
             self._count_stalled(y, wide.sum(axis, keepdims=keepdims), np.abs(wide).sum(axis, keepdims=keepdims))
