@@ -106,6 +106,10 @@ class Arithmetic:
             self._count_stalled(y, wide.sum(axis, keepdims=keepdims), np.abs(wide).sum(axis, keepdims=keepdims))
         return self._accumulated(y, before, a)
 
+    def cumsum(self, a: Array, axis: int) -> Array:
+        before = 0 if self.counts is None else self.counts.flushed
+        return self._accumulated(accumulate.cumsum(a, axis, self.precision.accumulate), before, a)
+
     def sum_to(self, a: Array, shape: tuple[int, ...]) -> Array:
         """The sum of ``a`` over the axes that broadcasting added to ``shape``: the gradient of a broadcast."""
         if a.shape == shape:

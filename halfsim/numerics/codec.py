@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from halfsim.numerics._grid import BLOCK
+from halfsim.numerics._pack import pack, packing
 from halfsim.numerics.formats import Format, as_format, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
@@ -38,10 +41,26 @@ def encode(
     """
     fmt = as_format(format)
     exact = as_floats(x, fmt)
-    wide = _widen(exact.reshape(-1))
-    code = wide.view(np.uint64)  # the input's own encoding still knows a NaN's payload
+    values = np.ascontiguousarray(exact).reshape(-1)
+    if values.dtype == np.float16:
+        values = _widen(values)
+    rounded = round_to(values, fmt, rounding, overflow=overflow, subnormals=subnormals)
+    how = packing(fmt)
+    if how is None:
+        return _codes(_widen(values), _widen(rounded), fmt).reshape(exact.shape)
+    codes = np.empty(values.size, _word(fmt))
     with np.errstate(all="ignore"):
-        rounded = round_to(wide, fmt, rounding, overflow=overflow, subnormals=subnormals)
+        for i in range(0, values.size, BLOCK):
+            block = rounded[i : i + BLOCK].astype(np.float32, copy=False)
+            if not pack(block, codes[i : i + BLOCK], how):
+                codes[i : i + BLOCK] = _codes(_widen(values[i : i + BLOCK]), _widen(rounded[i : i + BLOCK]), fmt)
+    return codes.reshape(exact.shape)
+
+
+def _codes(given: Array, rounded: Array, fmt: Format) -> Array:
+    """The codes of float64 numbers on the grid; ``given``, what they were rounded from, still has a NaN's payload."""
+    code = given.view(np.uint64)
+    with np.errstate(all="ignore"):
         magnitude = np.abs(rounded)
         drop = float64.nmant - fmt.nmant
         if fmt.exponent_bits == float64.exponent_bits:
@@ -52,9 +71,9 @@ def encode(
             lifted = np.where(subnormal, magnitude + fmt.smallest_normal, magnitude).view(np.uint64)
             base = np.uint64((float64.bias + fmt.emin) << fmt.nmant)
             field = (lifted >> np.uint64(drop)) - base + np.where(subnormal, 0, np.uint64(1 << fmt.nmant))
-    field = np.where(np.isfinite(rounded), field, _special_field(code, np.isnan(wide), np.isinf(rounded), fmt))
+        field = np.where(np.isfinite(rounded), field, _special_field(code, np.isnan(given), np.isinf(rounded), fmt))
     sign = (code >> np.uint64(63)) << np.uint64(fmt.bits - 1)
-    return (field | sign).astype(_word(fmt)).reshape(exact.shape)
+    return (field | sign).astype(_word(fmt))
 
 
 def _special_field(code: Array, nan: Array, infinite: Array, fmt: Format) -> Array:
@@ -106,7 +125,18 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
         raise TypeError(f"bits: dtype {given.dtype} is not allowed; allowed: integers")
     if int(given.min()) < 0 or int(given.max()) >> fmt.bits:
         raise ValueError(f"bits: allowed are codes from 0 to {2**fmt.bits - 1:#x} for {fmt}")
-    code = given.astype(np.uint64)
+    if fmt.bits <= 16 and given.size > 4096:
+        return np.asarray(_decoded(fmt).take(given, mode="clip"))
+    return _decode(given.astype(np.uint64), fmt)
+
+
+@lru_cache(maxsize=8)
+def _decoded(fmt: Format) -> Array:
+    """The values of all codes of a narrow format: a look-up costs a fifth of the arithmetic."""
+    return _decode(np.arange(1 << fmt.bits, dtype=np.uint64), fmt)
+
+
+def _decode(code: Array, fmt: Format) -> Array:
     sign = (code >> np.uint64(fmt.bits - 1)) << np.uint64(63)
     drop = np.uint64(float64.nmant - fmt.nmant)
     exponent = (code >> np.uint64(fmt.nmant)) & np.uint64((1 << fmt.nexp) - 1)

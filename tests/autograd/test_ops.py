@@ -39,6 +39,11 @@ CASES: list[tuple[str, Function, list[tuple[int, ...]]]] = [
     ("sum axis", lambda a: a.sum(axis=1, keepdims=True) * a, [(3, 4)]),
     ("sum axes", lambda a: a.sum(axis=(0, -1)), [(2, 3, 4)]),
     ("mean", lambda a: a.mean(axis=0), [(3, 4)]),
+    ("var", lambda a: hs.ops.var(a), [(3, 4)]),
+    ("var axis", lambda a: hs.ops.var(a, axis=1, keepdims=True, correction=0), [(3, 4)]),
+    ("norm", lambda a: hs.ops.norm(a), [(3, 4)]),
+    ("norm axis", lambda a: hs.ops.norm(a, axis=0), [(3, 4)]),
+    ("cumsum", lambda a: hs.ops.cumsum(a, axis=1), [(3, 4)]),
     ("max", lambda a: a.max(axis=1), [(3, 4)]),
     ("max axes", lambda a: a.max(axis=(0, 2), keepdims=True), [(2, 3, 4)]),
     ("max all", lambda a: a.max(), [(3, 4)]),
@@ -234,3 +239,44 @@ def test_axes_may_be_numpy_integers() -> None:
 
 def test_a_sigmoid_far_to_the_left_is_gradual() -> None:
     assert hs.ops.sigmoid(hs.tensor([-720.0], "fp64")).item() == pytest.approx(np.exp(-720.0), rel=1e-12)
+
+
+def test_moments_and_norms_overflow_where_a_library_in_half_does() -> None:
+    """np.var([40000] * 3) and np.linalg.norm([300] * 10) are infinite in half; with float32 inside they are right."""
+    x, y = hs.tensor([40000.0, 40000.0, 39968.0], "fp16"), hs.tensor([300.0] * 10, "fp16")
+    assert hs.ops.var(x).item() == np.float16(np.var([40000, 40000, 39968], ddof=1))
+    assert hs.ops.norm(y).item() == np.float16(np.sqrt(10) * 300)
+    with hs.precision("pure_fp16"):
+        assert hs.ops.var(x).item() == np.inf
+        assert hs.ops.norm(y).item() == np.inf
+    zero = hs.tensor([0.0, 0.0], requires_grad=True)
+    hs.ops.norm(zero).backward()
+    assert zero.grad is not None
+    assert zero.grad.numpy().tolist() == [0, 0]
+
+
+def test_a_running_sum_in_half_stops_at_2048() -> None:
+    ones = hs.tensor(np.ones(3000), "fp16")
+    with hs.precision("pure_fp16"):
+        assert hs.ops.cumsum(ones)[-1].item() == 2048
+        np.testing.assert_array_equal(
+            hs.ops.cumsum(ones).numpy(), np.cumsum(np.ones(3000, np.float16), dtype=np.float16)
+        )
+    assert hs.ops.cumsum(ones)[-1].item() == 3000
+
+
+@pytest.mark.parametrize(
+    "how", ["fp16:pairwise", "fp16:blocked(4)", "fp16:kahan", "fp16:sequential+fma", "exact", "fp32:neumaier"]
+)
+def test_every_accumulator_serves_the_engine(how: str, rng: np.random.Generator) -> None:
+    with hs.precision(f"storage=fp16, accumulate={how}"):
+        x = hs.tensor(rng.standard_normal((4, 6)), requires_grad=True)
+        w = hs.tensor(rng.standard_normal((3, 6)), requires_grad=True)
+        loss = hs.nn.cross_entropy(hs.ops.linear(x, w), [0, 1, 2, 0])
+        loss.backward()
+    assert x.grad is not None
+    with hs.precision("fp64"):
+        y = hs.tensor(x.numpy(), "fp64", requires_grad=True)
+        hs.nn.cross_entropy(hs.ops.linear(y, w.detach()), [0, 1, 2, 0]).backward()
+    assert y.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), atol=2e-2)

@@ -19,7 +19,7 @@ from halfsim.autograd.ops.elementwise import (
 )
 from halfsim.autograd.ops.linalg import linear, matmul
 from halfsim.autograd.ops.loss import cross_entropy, log_softmax, nll_loss, softmax
-from halfsim.autograd.ops.reduce import max, mean, sum
+from halfsim.autograd.ops.reduce import cumsum, max, mean, norm, sum, var
 from halfsim.autograd.ops.shape import getitem, reshape, transpose
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "addcdiv",
     "addcmul",
     "cross_entropy",
+    "cumsum",
     "div",
     "exp",
     "getitem",
@@ -40,6 +41,7 @@ __all__ = [
     "mul",
     "neg",
     "nll_loss",
+    "norm",
     "reciprocal",
     "relu",
     "reshape",
@@ -50,4 +52,5 @@ __all__ = [
     "sum",
     "tanh",
     "transpose",
+    "var",
 ]

@@ -41,6 +41,38 @@ def mean(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     return fp.div(fp.sum(x, axes, keepdims), n), lambda fp, g: _spread(fp.div(g, n), shape, axes)
 
 
+@op()
+def var(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, correction: float = 1) -> Any:
+    """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division."""
+    axes, shape = _axes(axis, x.ndim), x.shape
+    count = prod(shape[a] for a in axes)
+    n, free = fp.constant(count), fp.constant(count - correction)
+    d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
+    y = fp.div(fp.sum(fp.mul(d, d), axes, keepdims), free)
+    two = fp.constant(2)
+    return y, lambda fp, g: fp.mul(fp.mul(d, two), _spread(fp.div(g, free), shape, axes))
+
+
+@op("fp32")
+def norm(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The Euclidean norm ``sqrt(sum(x * x))``; at zero its gradient is 0, as in PyTorch."""
+    axes, shape = _axes(axis, x.ndim), x.shape
+    y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        whole = _spread(y, shape, axes)
+        return fp.keep(fp.div(fp.mul(x, _spread(g, shape, axes)), whole), whole != 0)
+
+    return y, pullback
+
+
+@op("fp32")
+def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
+    """The running sums along ``axis``, each formed as ``accumulate`` says."""
+    (along,) = _axes(axis, x.ndim)
+    return fp.cumsum(x, along), lambda fp, g: np.flip(fp.cumsum(np.flip(g, along), along), along)
+
+
 @op(exact=True)
 def max(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest value over ``axis``; the gradient goes to the first of equal ones."""

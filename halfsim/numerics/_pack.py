@@ -1,0 +1,62 @@
+"""The fast way from rounded float32 values to the codes of a narrow format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from halfsim.numerics._grid import BLOCK, Array
+from halfsim.numerics.formats import Format, float32
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The constants with which finite float32 numbers on the grid of a format become its codes."""
+
+    shift: int  # trailing bits of the float32 significand that the format lacks
+    base: Any  # what the encoding of a normal number, so shifted, exceeds its code by
+    unit: Any  # one over the smallest subnormal number
+    least: Array  # BLOCK copies of the code of the smallest normal number, as float32
+    sign_shift: Any
+    sign: Any
+
+
+@lru_cache(maxsize=64)
+def packing(fmt: Format) -> Packing | None:
+    """The Packing of ``fmt``; None for formats of more than 16 bits or of float32's exponent range."""
+    if fmt.bits > 16 or fmt.exponent_bits >= float32.exponent_bits:
+        return None
+    return Packing(
+        shift=float32.nmant - fmt.nmant,
+        base=np.int32((float32.bias - fmt.bias) << fmt.nmant),
+        unit=np.float32(1 / fmt.smallest_subnormal),
+        least=np.full(BLOCK, 1 << fmt.nmant, np.float32),
+        sign_shift=np.uint32(32 - fmt.bits),
+        sign=np.uint32(1 << (fmt.bits - 1)),
+    )
+
+
+def pack(y: Array, out: Array, how: Packing) -> bool:
+    """Write the codes of a block of float32 numbers on the grid to ``out``; False, and nothing, if one is not finite.
+
+    A subnormal number is its multiple of the smallest one, which is its code; a normal number's code is its shifted
+    encoding less a constant. The former is too large from the second normal binade on, the latter too small below the
+    first, so the code is the larger of the latter and of the former cut off at the smallest normal number.
+    """
+    magnitude = np.bitwise_and(y.view(np.int32), np.int32(0x7FFFFFFF))
+    if magnitude.max(initial=0) >= 0x7F800000:
+        return False
+    multiple = np.multiply(magnitude.view(np.float32), how.unit)
+    np.minimum(multiple, how.least[: y.size], out=multiple)
+    code = multiple.astype(np.int32)
+    np.right_shift(magnitude, how.shift, out=magnitude)
+    np.subtract(magnitude, how.base, out=magnitude)
+    np.maximum(code, magnitude, out=code)
+    sign = np.right_shift(y.view(np.uint32), how.sign_shift, out=magnitude.view(np.uint32))
+    np.bitwise_and(sign, how.sign, out=sign)
+    np.bitwise_or(code, magnitude, out=code)
+    np.copyto(out, code, casting="unsafe")
+    return True
