@@ -141,9 +141,12 @@ def _look_up(x: Array, out: Array, lookup: Lookup) -> None:
     _take(results, word, out)
     if not _codes(lookup.format)[1].size or not np.isnan(out.max()):
         return
-    np.isnan(out, out=again)
-    np.less(np.abs(x, out=word.view(np.float32)), np.float32(lookup.format.smallest_normal), out=small)
-    where = np.flatnonzero(np.logical_and(again, small, out=again))
+    normal = np.float32(lookup.format.smallest_normal)
+    if np.count_nonzero(np.isnan(out, out=again)) > x.size // 64:  # of a logarithm, say, whose NaN are here to stay
+        np.less(np.abs(x, out=word.view(np.float32)), normal, out=small)
+        np.logical_and(again, small, out=again)
+    where = np.flatnonzero(again)
+    where = where[np.abs(x[where]) < normal]
     if where.size:
         ulp = np.float32(lookup.format.smallest_subnormal)
         once = np.rint(x[where] / ulp) * ulp
