@@ -52,21 +52,9 @@ def _by_code(lookup: Lookup) -> Array:
     return y
 
 
-@lru_cache(maxsize=64)
-def _by_half(lookup: Lookup, dtype: np.dtype[Any]) -> Array:
-    """The results at all numbers of float16, by their codes."""
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    with np.errstate(all="ignore"):
-        return _by_code(lookup).astype(dtype).take(encode(halves, lookup.format))
-
-
 # The fast way in. A float32 rounded to the precision of the format is an index as it stands: its leading bits. Below
 # the format's normal range that precision is too high and a second rounding follows, in the table; it goes wrong only
 # where the first made a midpoint, whose entries are left NaN and looked up again with the argument rounded once.
-
-
-def _leads(fmt: Format) -> bool:
-    return float32.contains(fmt) and 2 <= fmt.precision <= 11
 
 
 @lru_cache(maxsize=16)
@@ -80,13 +68,24 @@ def _codes(fmt: Format) -> tuple[Array, Array]:
         return encode(round_to(x, fmt), fmt), np.flatnonzero(midpoint)
 
 
-@lru_cache(maxsize=64)
-def _by_lead(lookup: Lookup, dtype: np.dtype[Any]) -> Array:
-    """The results by the leading bits of a float32, NaN at midpoints."""
-    codes, midpoints = _codes(lookup.format)
-    results = _by_code(lookup).astype(dtype).take(codes)
-    results[midpoints] = np.nan
-    return results
+@dataclass(frozen=True, eq=False)
+class _Leads:
+    """The results by the leading bits of a float32, NaN at midpoints, and what it takes to look one up."""
+
+    results: Array
+    drop: int  # number of trailing bits that are no part of the index
+    midpoints: bool  # whether there are any
+    normal: Any  # the format's smallest normal number, in float32
+    ulp: Any  # the distance of its subnormal numbers
+
+    @classmethod
+    def of(cls, lookup: Lookup, dtype: np.dtype[Any]) -> _Leads:
+        fmt = lookup.format
+        codes, midpoints = _codes(fmt)
+        results = _by_code(lookup).astype(dtype).take(codes)
+        results[midpoints] = np.nan
+        normal, ulp = np.float32(fmt.smallest_normal), np.float32(fmt.smallest_subnormal)
+        return cls(results, float32.precision - fmt.precision, midpoints.size > 0, normal, ulp)
 
 
 class _Scratch(threading.local):
@@ -102,21 +101,30 @@ _scratch = _Scratch()
 
 def apply(lookup: Lookup, x: Array) -> Array:
     """Look up every element of ``x`` (float16, float32 or float64), in blocks, in C order."""
-    fmt = lookup.format
-    out = np.empty(x.shape, dtype_of_results(x.dtype, fmt))
+    out = np.empty(x.shape, dtype_of_results(x.dtype, lookup.format))
     source, run = x.reshape(-1) if x.flags.c_contiguous else x.flat, out.reshape(-1)
     with np.errstate(all="ignore"):
+        look_up = _way(lookup, x.dtype, out.dtype)
         for i in range(0, x.size, BLOCK):
-            block, end = source[i : i + BLOCK], run[i : i + BLOCK]
-            if block.dtype == np.float16:
-                _take(_by_half(lookup, end.dtype), block.view(np.uint16), end)
-            elif not _leads(fmt):
-                _take(_by_code(lookup).astype(end.dtype, copy=False), encode(block, fmt), end)
-            elif block.dtype == np.float64:  # rounded first, since its numbers of the format are float32 too
-                _look_up(rounded(block, fmt).astype(np.float32), end, lookup)
-            else:
-                _look_up(block, end, lookup)
+            look_up(source[i : i + BLOCK], run[i : i + BLOCK])
     return out
+
+
+@lru_cache(maxsize=128)
+def _way(lookup: Lookup, given: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[[Array, Array], None]:
+    """What looks a block of dtype ``given`` up, into one of ``dtype``; it holds the table."""
+    fmt = lookup.format
+    if given == np.float16:
+        halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+        by_half = _by_code(lookup).astype(dtype).take(encode(halves, fmt))
+        return lambda x, out: _take(by_half, x.view(np.uint16), out)
+    if not (float32.contains(fmt) and 2 <= fmt.precision <= 11):
+        by_code = _by_code(lookup).astype(dtype, copy=False)
+        return lambda x, out: _take(by_code, encode(x, fmt), out)
+    leads = _Leads.of(lookup, dtype)
+    if given == np.float64:  # rounded first, since its numbers of the format are float32 too
+        return lambda x, out: _look_up(rounded(x, fmt).astype(np.float32), out, leads, fmt)
+    return lambda x, out: _look_up(x, out, leads, fmt)
 
 
 def _take(results: Array, word: Array, out: Array) -> None:
@@ -125,29 +133,30 @@ def _take(results: Array, word: Array, out: Array) -> None:
     results.take(index, mode="clip", out=out)
 
 
-def _look_up(x: Array, out: Array, lookup: Lookup) -> None:
+def _look_up(x: Array, out: Array, leads: _Leads, fmt: Format) -> None:
     """Look up a block of float32, rounding it to nearest even on the way."""
-    results, drop = _by_lead(lookup, out.dtype), float32.precision - lookup.format.precision
-    code, word, (again, small) = x.view(np.uint32), _scratch.word[: x.size], _scratch.bools[:, : x.size]
+    code, word, drop = x.view(np.uint32), _scratch.word[: x.size], leads.drop
     if np.isnan(x.max()):  # a NaN's payload might carry into the sign: round on values, which quiets it, then look up
-        np.right_shift(rounded(x, lookup.format).view(np.uint32), drop, out=word)
-        _take(results, word, out)
+        _take(leads.results, np.right_shift(rounded(x, fmt).view(np.uint32), drop, out=word), out)
         return
     np.right_shift(code, drop, out=word)
     np.bitwise_and(word, 1, out=word)
     np.add(word, (1 << (drop - 1)) - 1, out=word)  # half an ulp, less one if the kept part is even
     np.add(word, code, out=word)
     np.right_shift(word, drop, out=word)
-    _take(results, word, out)
-    if not _codes(lookup.format)[1].size or not np.isnan(out.max()):
-        return
-    normal = np.float32(lookup.format.smallest_normal)
+    _take(leads.results, word, out)
+    if leads.midpoints and np.isnan(out.max()):
+        _look_up_midpoints(x, out, leads)
+
+
+def _look_up_midpoints(x: Array, out: Array, leads: _Leads) -> None:
+    """Replace the results that are NaN only because a subnormal number was first rounded to a midpoint."""
+    again, small = _scratch.bools[:, : x.size]
     if np.count_nonzero(np.isnan(out, out=again)) > x.size // 64:  # of a logarithm, say, whose NaN are here to stay
-        np.less(np.abs(x, out=word.view(np.float32)), normal, out=small)
-        np.logical_and(again, small, out=again)
+        magnitude = np.abs(x, out=_scratch.word[: x.size].view(np.float32))
+        np.logical_and(again, np.less(magnitude, leads.normal, out=small), out=again)
     where = np.flatnonzero(again)
-    where = where[np.abs(x[where]) < normal]
-    if where.size:
-        ulp = np.float32(lookup.format.smallest_subnormal)
-        once = np.rint(x[where] / ulp) * ulp
-        out[where] = results.take(once.view(np.uint32) >> np.uint32(drop))
+    value = x[where]
+    once = np.rint(value / leads.ulp) * leads.ulp
+    results = leads.results.take(once.view(np.uint32) >> np.uint32(leads.drop))
+    out[where] = np.where(np.abs(value) < leads.normal, results, out.dtype.type(np.nan))
