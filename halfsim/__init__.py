@@ -6,7 +6,7 @@ from halfsim.autograd.policy import AMP, Policy, no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
-from halfsim.numerics import ieee
+from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.explain import explain
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
@@ -51,6 +51,7 @@ __all__ = [
     "bfloat16",
     "data",
     "decode",
+    "elementary",
     "encode",
     "errstate",
     "explain",
