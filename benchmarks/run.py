@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 import halfsim as hs
+from halfsim.numerics._pack import pack, packing
 from halfsim.numerics.accumulate import accumulator, matmul
-from halfsim.numerics.quantize import round_
+from halfsim.numerics.quantize import BLOCK, round_
 from halfsim.text import columns
 
 try:
@@ -85,6 +86,32 @@ def rounding(size: int) -> list[Row]:
             for name, s in measured.items()
         ]
     return rows
+
+
+def modes(size: int) -> list[Row]:
+    """ns per element of every rounding mode, of the codec and of elementary functions, float32 to float32."""
+    x = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    out, halves = np.empty_like(x), hs.round_to(x, "float16")
+    codes = np.empty(size, np.uint16)
+    how = packing(hs.float16)
+    assert how is not None
+
+    def codes_of_rounded() -> None:
+        for i in range(0, size, BLOCK):
+            pack(halves[i : i + BLOCK], codes[i : i + BLOCK], how)
+
+    works: dict[str, Work] = {"NumPy astype(float16).astype(float32)": lambda: x.astype(np.float16).astype(np.float32)}
+    for mode in hs.Rounding:
+        works[f"round_to {mode.value}"] = lambda mode=mode: hs.round_to(x, "float16", mode, out=out)  # type: ignore[misc]
+    works["codes of rounded values"] = codes_of_rounded
+    works["encode"] = lambda: hs.encode(x)
+    works["decode"] = lambda: hs.decode(codes)
+    works["elementary.exp"] = lambda: hs.elementary.exp(x)
+    works["elementary.tanh, toward_zero"] = lambda: hs.elementary.tanh(x, rounding="toward_zero")
+    measured = medians(works, 21)
+    base = measured["NumPy astype(float16).astype(float32)"]
+    group = f"{size:,} float32, every mode"
+    return [{"group": group, "name": n, "ns": 1e9 * s / size, "ratio": base / s} for n, s in measured.items()]
 
 
 def products(n: int) -> list[Row]:
@@ -203,7 +230,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
     arguments = parser.parse_args()
-    rows = rounding(1_000_000) + products(256) + training()
+    rows = rounding(1_000_000) + modes(1_000_000) + products(256) + training()
     lines = [("work", "what", "time", "times the first's speed")]
     for row in rows:
         cost = f"{row['ns']:.3f} ns" if "ns" in row else f"{row['ms']:.2f} ms"

@@ -42,12 +42,12 @@ def encode(
     fmt = as_format(format)
     exact = as_floats(x, fmt)
     values = np.ascontiguousarray(exact).reshape(-1)
-    if values.dtype == np.float16:
-        values = _widen(values)
-    rounded = round_to(values, fmt, rounding, overflow=overflow, subnormals=subnormals)
     how = packing(fmt)
+    if how is None or values.dtype == np.float16:
+        values = _widen(values)  # the format's range may be wider than that of the input's dtype
+    rounded = round_to(values, fmt, rounding, overflow=overflow, subnormals=subnormals)
     if how is None:
-        return _codes(_widen(values), _widen(rounded), fmt).reshape(exact.shape)
+        return _codes(values, rounded, fmt).reshape(exact.shape)
     codes = np.empty(values.size, _word(fmt))
     with np.errstate(all="ignore"):
         for i in range(0, values.size, BLOCK):

@@ -161,3 +161,23 @@ def test_long_hexadecimal_strings_round_once() -> None:
     assert hs.encode("0x1.002p0") == 0x3C00
     assert hs.encode("-0X1P-999999999999") == 0x8000
     assert hs.encode("0x2e66") == hs.encode(0x2E66)
+
+
+def test_formats_of_a_wider_range_than_the_input() -> None:
+    largest = np.float32([3.4028235e38])
+    assert hs.decode(hs.encode(largest, hs.Format("e11m4", 11, 5)), hs.Format("e11m4", 11, 5)) == 2.0**128
+    assert hs.encode(np.float16([65504]), "bfloat16") == 0x4780
+
+
+@pytest.mark.parametrize("fmt", [hs.float16, hs.Format("e6m9", 6, 10), hs.float8_e5m2, hs.Format("e2m3", 2, 4)])
+def test_codes_of_blocks_with_and_without_specials(fmt: hs.Format, rng: np.random.Generator) -> None:
+    """The fast way by blocks against decode, across block borders, subnormals and specials among them."""
+    values = hs.decode(rng.integers(0, 2**fmt.bits, 70_000), fmt)
+    values[:40_000] = np.where(np.isfinite(values[:40_000]), values[:40_000], 0)
+    for dtype in (np.float32, np.float64):
+        with np.errstate(all="ignore"):
+            codes = hs.encode(values.astype(dtype), fmt)
+        again = hs.decode(codes, fmt)
+        nan = np.isnan(values)
+        np.testing.assert_array_equal(again[~nan].view(np.int64), values[~nan].view(np.int64))
+        assert np.isnan(again[nan]).all()
