@@ -21,7 +21,7 @@ from halfsim.numerics.formats import (
     float64,
     tfloat32,
 )
-from halfsim.numerics.neighbours import next_down, next_up, spacing, ulp
+from halfsim.numerics.neighbours import classify, next_down, next_up, spacing, ulp
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
@@ -49,6 +49,7 @@ __all__ = [
     "Trace",
     "amp",
     "bfloat16",
+    "classify",
     "data",
     "decode",
     "elementary",

@@ -165,6 +165,8 @@ _BY_NAME: dict[str, Format] = {
     for alias in aliases
 }
 
+NARROW = ("bfloat16", "float8_e4m3fn", "float8_e5m2")  # dtypes by which ml_dtypes knows these formats
+
 
 def as_format(spec: object, argument: str = "format") -> Format:
     """The Format that ``spec`` names: a Format, a name such as "float16" or "fp16", or a NumPy dtype.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsim.numerics.formats import Format
+from halfsim.numerics.formats import NARROW, Format
 
 _LARGEST = math.ldexp(1.0 - 2.0**-53, 1024)
 _SMALLEST = math.ldexp(1.0, -1074)
@@ -106,6 +106,9 @@ def as_floats(x: object, fmt: Format) -> NDArray[Any]:
         raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
     if isinstance(x, (list, tuple)) and _mixed(array):
         array = np.asarray(x, object)
+    if array.dtype.name in NARROW:  # of ml_dtypes; float32 holds them all
+        with np.errstate(all="ignore"):
+            return array.astype(np.float32)
     if array.dtype.kind == "f":
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return array if array.dtype.itemsize <= 8 else _longdouble(array, odd)

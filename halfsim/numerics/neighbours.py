@@ -1,4 +1,4 @@
-"""The numbers next to a number, and how far apart they are."""
+"""What kind of number a number is, the numbers next to it, and how far apart they are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.numerics import ieee
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
+
+
+def classify(x: object, format: object = "float16") -> Array:
+    """The class of ``x``, rounded to ``format``: one of the ten strings of `halfsim.ieee.CLASSES`.
+
+    ``x`` is an array-like of any shape, the result an array of strings of that shape. ``ValueError`` for an unknown
+    format. IEEE 754-2019 clause 5.7.2.
+
+    >>> classify([1.0, 1e-7, -0.0, 1e9]).tolist()
+    ['positive_normal', 'positive_subnormal', 'negative_zero', 'positive_infinity']
+    """
+    return ieee.classify(encode(x, format), format=format)[0]
 
 
 def ulp(x: object, format: object = "float16") -> Array:

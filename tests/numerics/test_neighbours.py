@@ -72,3 +72,16 @@ def test_shapes_are_kept() -> None:
         assert function(1.0).shape == ()
         with pytest.raises(ValueError, match="format"):
             function(1.0, "fp17")
+
+
+def test_classes_are_those_of_the_codes() -> None:
+    assert hs.classify(HALVES.astype(np.float64)).tolist() == hs.ieee.classify(np.arange(65536))[0].tolist()
+    assert hs.classify("0.1").item() == "positive_normal"
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2])
+def test_arrays_and_dtypes_of_ml_dtypes_are_understood(dtype: type) -> None:
+    x = np.array([0.5, 1.0, -3.0], dtype)
+    assert hs.round_to(x, "float16").tolist() == [0.5, 1, -3]
+    np.testing.assert_array_equal(hs.encode(x, dtype), x.view(f"u{x.itemsize}"))
+    assert hs.tensor(x, dtype).numpy().tolist() == [0.5, 1, -3]
