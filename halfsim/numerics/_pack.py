@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -39,6 +40,16 @@ def packing(fmt: Format) -> Packing | None:
     )
 
 
+class _Scratch(threading.local):
+    """Three blocks of words a thread, made once."""
+
+    def __init__(self) -> None:
+        self.words = np.empty((3, BLOCK), np.int32)
+
+
+_scratch = _Scratch()
+
+
 def pack(y: Array, out: Array, how: Packing) -> bool:
     """Write the codes of a block of float32 numbers on the grid to ``out``; False, and nothing, if one is not finite.
 
@@ -46,17 +57,20 @@ def pack(y: Array, out: Array, how: Packing) -> bool:
     encoding less a constant. The former is too large from the second normal binade on, the latter too small below the
     first, so the code is the larger of the latter and of the former cut off at the smallest normal number.
     """
-    magnitude = np.bitwise_and(y.view(np.int32), np.int32(0x7FFFFFFF))
+    n = y.size
+    magnitude, code, sign = (row[:n] for row in _scratch.words)
+    multiple = code.view(np.float32)
+    np.bitwise_and(y.view(np.int32), np.int32(0x7FFFFFFF), out=magnitude)
     if magnitude.max(initial=0) >= 0x7F800000:
         return False
-    multiple = np.multiply(magnitude.view(np.float32), how.unit)
-    np.minimum(multiple, how.least[: y.size], out=multiple)
-    code = multiple.astype(np.int32)
+    np.multiply(magnitude.view(np.float32), how.unit, out=multiple)
+    np.minimum(multiple, how.least[:n], out=multiple)
+    np.copyto(sign, multiple, casting="unsafe")
     np.right_shift(magnitude, how.shift, out=magnitude)
     np.subtract(magnitude, how.base, out=magnitude)
-    np.maximum(code, magnitude, out=code)
-    sign = np.right_shift(y.view(np.uint32), how.sign_shift, out=magnitude.view(np.uint32))
-    np.bitwise_and(sign, how.sign, out=sign)
-    np.bitwise_or(code, magnitude, out=code)
+    np.maximum(sign, magnitude, out=code)
+    np.right_shift(y.view(np.uint32), how.sign_shift, out=sign.view(np.uint32))
+    np.bitwise_and(sign.view(np.uint32), how.sign, out=sign.view(np.uint32))
+    np.bitwise_or(code, sign, out=code)
     np.copyto(out, code, casting="unsafe")
     return True
