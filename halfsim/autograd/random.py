@@ -6,6 +6,8 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from halfsim.numerics.formats import whole
+
 _GENERATOR: ContextVar[np.random.Generator | None] = ContextVar("halfsim_generator", default=None)
 
 
@@ -14,6 +16,7 @@ def manual_seed(seed: int) -> None:
 
     >>> manual_seed(0)
     """
+    seed = whole("seed", seed)
     if seed < 0:
         raise ValueError(f"seed: {seed} is not allowed; allowed: integers from 0")
     _GENERATOR.set(np.random.default_rng(seed))

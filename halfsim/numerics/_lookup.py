@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.numerics.codec import decode, encode
+from halfsim.numerics.flags import unwatched
 from halfsim.numerics.formats import Format, float16, float32, tfloat32
 from halfsim.numerics.quantize import BLOCK, Array, round_to, rounded
 from halfsim.numerics.rounding import Rounding
@@ -103,7 +104,7 @@ def apply(lookup: Lookup, x: Array) -> Array:
     """Look up every element of ``x`` (float16, float32 or float64), in blocks, in C order."""
     out = np.empty(x.shape, dtype_of_results(x.dtype, lookup.format))
     source, run = x.reshape(-1) if x.flags.c_contiguous else x.flat, out.reshape(-1)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), unwatched():  # a table's making is nobody's computation
         look_up = _way(lookup, x.dtype, out.dtype)
         for i in range(0, x.size, BLOCK):
             look_up(source[i : i + BLOCK], run[i : i + BLOCK])

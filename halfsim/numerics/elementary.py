@@ -120,6 +120,8 @@ def table(
     >>> table(lambda x: x**3 + x)([0.1, 2.0, 100.0])
     array([ 0.10095215, 10.        ,         inf])
     """
+    if not callable(f):
+        raise TypeError(f"f: {type(f).__name__} is not allowed; allowed: a callable from float64 arrays to such arrays")
     fmt, mode = tabulated(as_format(format)), as_rounding(rounding)
     if mode is Rounding.STOCHASTIC:
         raise ValueError("rounding: 'stochastic' is not allowed in a table; allowed: the deterministic modes")

@@ -139,6 +139,16 @@ def errstate(all: str | None = None, **actions: str) -> Iterator[None]:
         _WATCH.reset(token)
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """A context in which nobody is told of flags: for work that belongs to no computation of the user's."""
+    token = _WATCH.set(_Watch())
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
 def watching() -> bool:
     """Whether anybody wants to know of flags."""
     watch = _WATCH.get()

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 
 _SPECIALS = ("ieee", "nan", "none")
 
@@ -16,6 +17,14 @@ def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Itera
     near = difflib.get_close_matches(str(value), [*aliases, *allowed], n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(allowed)}")
+
+
+def whole(argument: str, value: object) -> int:
+    """``value`` as an int; ``TypeError`` in one line where it is no integer."""
+    try:
+        return index(value)  # type: ignore[arg-type]  # which is what the handler is for
+    except TypeError:
+        raise TypeError(f"{argument}: {value!r} is not allowed; allowed: integers") from None
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,10 @@ class Format:
     specials: str = "ieee"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise TypeError(f"name: {self.name!r} is not allowed; allowed: a string that is not empty")
+        for argument in ("exponent_bits", "precision"):
+            object.__setattr__(self, argument, whole(argument, getattr(self, argument)))
         if self.specials not in _SPECIALS:
             raise unknown("specials", self.specials, _SPECIALS)
         if not 2 <= self.exponent_bits <= 11:

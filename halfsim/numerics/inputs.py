@@ -21,6 +21,7 @@ from halfsim.numerics.formats import NARROW, Format
 _LARGEST = math.ldexp(1.0 - 2.0**-53, 1024)
 _SMALLEST = math.ldexp(1.0, -1074)
 _HEX = re.compile(r"([+-]?)0x([0-9a-f]+)\.?([0-9a-f]*)(?:p([+-]?\d+))?", re.IGNORECASE)
+_FAR = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))e([+-]?)0*[1-9]\d{8,}", re.IGNORECASE)
 _KINDS = "floats, integers, booleans, str, Decimal, Fraction"
 
 
@@ -64,8 +65,12 @@ def _exact(value: Any, odd: bool) -> float:
         hexadecimal = _HEX.fullmatch(value.strip())
         if hexadecimal:
             return _hex_to_float(hexadecimal, odd)
+        far = _FAR.fullmatch(value.strip())
+        if far:  # an exponent that Decimal refuses
+            huge = Decimal(f"{far[1]}e{far[2]}999999")
+            value = huge if Decimal(far[1]) else Decimal(far[1])
         try:
-            value = Decimal(value.strip().replace("_", ""))
+            value = value if isinstance(value, Decimal) else Decimal(value.strip().replace("_", ""))
         except InvalidOperation:
             allowed = "decimal strings, hexadecimal ones as '0x1.8p-3', 'inf', 'nan'"
             raise ValueError(f"x: {value!r} is not a number; allowed: {allowed}") from None

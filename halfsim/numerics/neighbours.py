@@ -94,7 +94,8 @@ def _values(x: object, fmt: Format) -> Array:
 def _successor(values: Array, fmt: Format) -> Array:
     """The number after one on the grid, by its code: magnitudes of one sign are ordered as their codes are."""
     if fmt == float64:
-        return np.asarray(np.nextafter(values, np.inf))
+        with np.errstate(all="ignore"):
+            return np.asarray(np.nextafter(values, np.inf))
     code = encode(values, fmt).astype(np.int64)
     sign = 1 << (fmt.bits - 1)
     magnitude = code & (sign - 1)

@@ -258,6 +258,9 @@ def round_to(
     array([ 0.10003662, -0.09997559,         inf])
     """
     fmt = as_format(format)
+    for argument, word in (("overflow", overflow), ("subnormals", subnormals)):
+        if not isinstance(word, str):
+            raise TypeError(f"{argument}: expected a string, got {type(word).__name__}")
     goal = target(fmt, as_rounding(rounding), overflow, subnormals)
     array = as_floats(x, fmt)
     shape, dtype = array.shape, array.dtype
@@ -277,6 +280,8 @@ def round_to(
         flags = np.zeros(flat.size, np.uint8) if return_flags or watching() else None
         _round_flat(flat, run, goal, None, flags, source_of(rounding))
         result = end.astype(dtype, copy=False)
+        if flags is not None and result is not end:  # what the format holds and float16 does not overflows
+            flags[np.isinf(run.astype(dtype)) & np.isfinite(run)] |= np.uint8(Flag.OVERFLOW | Flag.INEXACT)
         if out is not None and result is not out:
             out[...] = result
             result = out

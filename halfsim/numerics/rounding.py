@@ -7,7 +7,7 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsim.numerics.formats import unknown
+from halfsim.numerics.formats import unknown, whole
 
 
 class Rounding(enum.Enum):
@@ -39,6 +39,7 @@ class Stochastic:
     """
 
     def __init__(self, seed: int = 0, bits: int = 32) -> None:
+        seed, bits = whole("seed", seed), whole("bits", bits)
         if seed < 0:
             raise ValueError(f"seed: {seed} is not allowed; allowed: integers from 0")
         if not 1 <= bits <= 32:

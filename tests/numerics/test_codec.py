@@ -181,3 +181,11 @@ def test_codes_of_blocks_with_and_without_specials(fmt: hs.Format, rng: np.rando
         nan = np.isnan(values)
         np.testing.assert_array_equal(again[~nan].view(np.int64), values[~nan].view(np.int64))
         assert np.isnan(again[nan]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("1e99999999999999999999", 0x7C00), ("-1.5e-99999999999999999999", 0x8000), ("0e99999999999999999999", 0)],
+)
+def test_exponents_beyond_reason(text: str, code: int) -> None:
+    assert hs.encode(text) == code

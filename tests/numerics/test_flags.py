@@ -61,3 +61,10 @@ def test_the_host_has_no_say() -> None:
 def test_other_words_are_refused(words: dict[str, str], text: str) -> None:
     with pytest.raises(ValueError, match=text), hs.errstate(**words):
         pass
+
+
+def test_the_making_of_tables_raises_nothing() -> None:
+    expected = hs.round_to(0.15729920705028513, "bfloat16")
+    with hs.errstate(all="raise"), hs.flags() as f:
+        assert hs.elementary.erfc(1.0, "bfloat16") == expected
+    assert f.size == 0

@@ -58,3 +58,10 @@ def test_contains_is_an_order_on_grids() -> None:
     assert hs.float32.contains(hs.bfloat16)
     assert not hs.bfloat16.contains(hs.float16)
     assert not hs.float16.contains(hs.bfloat16)
+
+
+@pytest.mark.parametrize("arguments", [("a", "5", 11), ("a", 5.0, 11), ("a", 5, 11.5), (5, 5, 11), ("", 5, 11)])
+def test_formats_are_made_of_a_name_and_integers(arguments: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError, match="is not allowed; allowed: "):
+        hs.Format(*arguments)  # type: ignore[arg-type]
+    assert hs.Format("a", np.int64(5), np.int8(11)).bits == 16  # type: ignore[arg-type]

@@ -85,3 +85,9 @@ def test_arrays_and_dtypes_of_ml_dtypes_are_understood(dtype: type) -> None:
     assert hs.round_to(x, "float16").tolist() == [0.5, 1, -3]
     np.testing.assert_array_equal(hs.encode(x, dtype), x.view(f"u{x.itemsize}"))
     assert hs.tensor(x, dtype).numpy().tolist() == [0.5, 1, -3]
+
+
+def test_the_ends_of_float64_are_reached_in_silence() -> None:
+    with np.errstate(all="raise"):
+        assert hs.next_up(1.7976931348623157e308, "float64") == np.inf
+        assert hs.next_up(0.0, "float64") == 5e-324

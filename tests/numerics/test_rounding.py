@@ -240,3 +240,24 @@ def test_numbers_that_scaling_takes_out_of_the_container(mode: str) -> None:
     values, flags = hs.round_to([1.6e308, -1.6e308], fmt, mode, return_flags=True)
     assert same(values, by_search(np.array([1.6e308, -1.6e308]), grid_of(fmt), mode, fmt.max)).all()
     assert flags.tolist() == [5, 5]
+
+
+def test_arguments_of_other_kinds_are_named() -> None:
+    for wrong in ({"seed": "x"}, {"seed": None}, {"seed": 1.5}, {"bits": "8"}, {"bits": 8.0}):
+        with pytest.raises(TypeError, match="allowed: integers"):
+            hs.Stochastic(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="seed: 'x'"):
+        hs.manual_seed("x")  # type: ignore[arg-type]
+    for words in ({"subnormals": ["keep"]}, {"overflow": None}):
+        with pytest.raises(TypeError, match="expected a string"):
+            hs.round_to(1, **words)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="to_odd$"):
+        hs.ieee.add(1, 1, rounding="x")
+    with pytest.raises(TypeError, match="f: str is not allowed; allowed: a callable"):
+        hs.elementary.table("foo")  # type: ignore[arg-type]
+
+
+def test_what_float16_cannot_hold_overflows_visibly() -> None:
+    values, flags = hs.round_to(np.float16([65504, 1.0]), "bfloat16", return_flags=True)
+    assert values.tolist() == [np.inf, 1]
+    assert flags.tolist() == [5, 0]

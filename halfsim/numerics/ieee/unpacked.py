@@ -93,9 +93,12 @@ class Unit:
 
 def unit(format: object, rounding: object = "nearest_even", tininess: object = "after") -> Unit:
     """The Unit that the keywords of an operation name; ``ValueError`` for unknown words and for stochastic rounding."""
+    allowed = [mode.value for mode in _INCREMENT]
+    if isinstance(rounding, str) and rounding.strip().lower() not in allowed:
+        raise unknown("rounding", rounding, allowed)
     mode = as_rounding(rounding)
     if mode not in _INCREMENT:
-        raise unknown("rounding", mode.value, [allowed.value for allowed in _INCREMENT])
+        raise unknown("rounding", mode.value, allowed)
     if tininess not in _TININESS:
         raise unknown("tininess", tininess, _TININESS)
     return Unit(layout(as_format(format)), mode, tininess == "before")
