@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from halfsim.numerics._grid import BLOCK
 from halfsim.numerics._pack import pack, packing
 from halfsim.numerics.formats import Format, as_format, float64
-from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.inputs import as_floats, beyond_floats
 from halfsim.numerics.quantize import Array, round_to
 
 
@@ -45,7 +45,8 @@ def encode(
     how = packing(fmt)
     if how is None or values.dtype == np.float16:
         values = _widen(values)  # the format's range may be wider than that of the input's dtype
-    rounded = round_to(values, fmt, rounding, overflow=overflow, subnormals=subnormals)
+    source = x if beyond_floats(x, fmt) else values
+    rounded = np.asarray(round_to(source, fmt, rounding, overflow=overflow, subnormals=subnormals)).reshape(-1)
     if how is None:
         return _codes(values, rounded, fmt).reshape(exact.shape)
     codes = np.empty(values.size, _word(fmt))

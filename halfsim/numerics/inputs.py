@@ -35,48 +35,49 @@ def _fraction_to_float(value: Fraction, odd: bool) -> float:
     return math.nextafter(nearest, math.inf if value > nearest else -math.inf)
 
 
-def _decimal_to_float(value: Decimal, odd: bool) -> float:
-    if value.is_nan():
-        return -math.nan if value.is_signed() else math.nan
-    if value.is_infinite() or value.is_zero():
+def _rational(value: Any) -> Fraction | float:
+    """The exact number; a float where it is one, NaN, an infinity or a zero."""
+    if isinstance(value, str):
+        value = _parsed(value)
+    if isinstance(value, np.longdouble) and value.dtype.itemsize > 8:
+        return Fraction(*value.as_integer_ratio()) if np.isfinite(value) and value != 0 else float(value)
+    if isinstance(value, (float, np.floating)):
         return float(value)
-    if abs(value.adjusted()) > 400:  # far outside float64: do not build integers of a million digits
-        nearest, to_odd = (math.inf, _LARGEST) if value.adjusted() > 0 else (0.0, _SMALLEST)
-        return math.copysign(to_odd if odd else nearest, -1 if value.is_signed() else 1)
-    return _fraction_to_float(Fraction(value), odd)
+    if isinstance(value, (int, Fraction, np.integer)):
+        return Fraction(int(value) if isinstance(value, np.integer) else value)
+    if isinstance(value, Decimal):
+        if value.is_nan():
+            return -math.nan if value.is_signed() else math.nan
+        if value.is_infinite() or value.is_zero():
+            return float(value)
+        if abs(value.adjusted()) > 400:  # far outside float64: do not build integers of a million digits
+            far = Fraction(2) ** (1500 if value.adjusted() > 0 else -1500)
+            return -far if value.is_signed() else far
+        return Fraction(value)
+    raise TypeError(f"x: {type(value).__name__} is not allowed; allowed: {_KINDS}")
 
 
-def _hex_to_float(match: re.Match[str], odd: bool) -> float:
-    sign, whole, fraction, exponent = match.groups(default="")
-    power = max(-2000, min(2000, int(exponent or 0))) - 4 * len(fraction)
-    value = Fraction(int(whole + fraction or "0", 16)) * Fraction(2) ** power
-    magnitude = _fraction_to_float(value, odd)
-    return -magnitude if sign == "-" else magnitude
+def _parsed(text: str) -> Fraction | Decimal | float:
+    hexadecimal = _HEX.fullmatch(text.strip())
+    if hexadecimal:
+        sign, whole, fraction, exponent = hexadecimal.groups(default="")
+        digits = int(whole + fraction, 16)
+        power = max(-2000, min(2000, int(exponent or 0))) - 4 * len(fraction)
+        magnitude: Fraction | float = digits * Fraction(2) ** power if digits else 0.0
+        return -magnitude if sign == "-" else magnitude
+    far = _FAR.fullmatch(text.strip())
+    if far:  # an exponent that Decimal refuses
+        return Decimal(f"{far[1]}e{far[2]}999999") if Decimal(far[1]) else Decimal(far[1])
+    try:
+        return Decimal(text.strip().replace("_", ""))
+    except InvalidOperation:
+        allowed = "decimal strings, hexadecimal ones as '0x1.8p-3', 'inf', 'nan'"
+        raise ValueError(f"x: {text!r} is not a number; allowed: {allowed}") from None
 
 
 def _exact(value: Any, odd: bool) -> float:
-    if isinstance(value, (float, np.floating)) and np.dtype(type(value)).itemsize <= 8:
-        return float(value)
-    if isinstance(value, np.longdouble):
-        return float(_longdouble(np.asarray(value), odd)[()])
-    if isinstance(value, (int, Fraction, np.integer)):
-        return _fraction_to_float(Fraction(int(value) if isinstance(value, np.integer) else value), odd)
-    if isinstance(value, str):
-        hexadecimal = _HEX.fullmatch(value.strip())
-        if hexadecimal:
-            return _hex_to_float(hexadecimal, odd)
-        far = _FAR.fullmatch(value.strip())
-        if far:  # an exponent that Decimal refuses
-            huge = Decimal(f"{far[1]}e{far[2]}999999")
-            value = huge if Decimal(far[1]) else Decimal(far[1])
-        try:
-            value = value if isinstance(value, Decimal) else Decimal(value.strip().replace("_", ""))
-        except InvalidOperation:
-            allowed = "decimal strings, hexadecimal ones as '0x1.8p-3', 'inf', 'nan'"
-            raise ValueError(f"x: {value!r} is not a number; allowed: {allowed}") from None
-    if isinstance(value, Decimal):
-        return _decimal_to_float(value, odd)
-    raise TypeError(f"x: {type(value).__name__} is not allowed; allowed: {_KINDS}")
+    number = _rational(value)
+    return number if isinstance(number, float) else _fraction_to_float(number, odd)
 
 
 def _longdouble(x: NDArray[Any], odd: bool) -> NDArray[np.float64]:
@@ -94,6 +95,38 @@ def _mixed(array: NDArray[Any]) -> bool:
     return array.dtype.kind == "U" or bool(array.dtype == np.float64 and (np.abs(array) >= 2.0**53).any())
 
 
+def _array(x: object) -> NDArray[Any]:
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
+    return np.asarray(x, object) if isinstance(x, (list, tuple)) and _mixed(array) else array
+
+
+def beyond_floats(x: object, fmt: Format) -> dict[int, Fraction]:
+    """The elements of ``x``, by index in C order, whose rounding to ``fmt`` is not that of a float64.
+
+    Only formats with more than 51 bits of precision or with float64's exponent range have any.
+    """
+    if fmt.precision <= 51 and fmt.exponent_bits < 11:
+        return {}
+    array = _array(x)
+    if array.dtype.kind == "b" or (array.dtype.kind in "fV" and array.dtype.itemsize <= 8):
+        return {}
+    if array.dtype.kind in "iu" and (np.abs(array.astype(np.float64)) < 2.0**53).all():
+        return {}
+    numbers = (_rational(value) for value in array.ravel())
+    wide = {i: number for i, number in enumerate(numbers) if isinstance(number, Fraction)}
+    return {i: number for i, number in wide.items() if not _fits(number)}
+
+
+def _fits(number: Fraction) -> bool:
+    try:
+        return Fraction(float(number)) == number
+    except OverflowError:
+        return False
+
+
 def as_floats(x: object, fmt: Format) -> NDArray[Any]:
     """``x`` as an array of float16, float32 or float64 whose rounding to ``fmt`` is the rounding of ``x``.
 
@@ -105,12 +138,7 @@ def as_floats(x: object, fmt: Format) -> NDArray[Any]:
     array([1., 2.])
     """
     odd = fmt.precision <= 51
-    try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
-    if isinstance(x, (list, tuple)) and _mixed(array):
-        array = np.asarray(x, object)
+    array = _array(x)
     if array.dtype.name in NARROW:  # of ml_dtypes; float32 holds them all
         with np.errstate(all="ignore"):
             return array.astype(np.float32)

@@ -20,9 +20,10 @@ import numpy as np
 
 from halfsim.numerics._grid import BLOCK, CONTAINERS, Array, Grid, Target, computable, container, grid_of, target
 from halfsim.numerics._modes import INCREMENT, SCALED
+from halfsim.numerics._wide import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, as_format
-from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.inputs import as_floats, beyond_floats
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding, source_of
 
 __all__ = ["BLOCK", "Array", "computable", "container", "round_", "round_to", "rounded"]
@@ -278,7 +279,12 @@ def round_to(
         run = _flat(end)
         assert run is not None  # laid out as `source`, whose memory is one run
         flags = np.zeros(flat.size, np.uint8) if return_flags or watching() else None
-        _round_flat(flat, run, goal, None, flags, source_of(rounding))
+        draw = source_of(rounding)
+        _round_flat(flat, run, goal, None, flags, draw)
+        for i, value in beyond_floats(x, fmt).items():
+            run[i], flag = round_rational(value, goal, draw)
+            if flags is not None:
+                flags[i] = flag
         result = end.astype(dtype, copy=False)
         if flags is not None and result is not end:  # what the format holds and float16 does not overflows
             flags[np.isinf(run.astype(dtype)) & np.isfinite(run)] |= np.uint8(Flag.OVERFLOW | Flag.INEXACT)
