@@ -133,7 +133,10 @@ class Arithmetic:
     def constant(self, value: float) -> Any:
         """A Python number as a kernel takes it: an argument in ``compute``, which never widens a result."""
         compute = self.precision.compute
-        kept = rounded(as_floats(value, compute).astype(np.float64), compute).astype(self.dtype)[()]
+        if self.native and isinstance(value, float):
+            kept = self.dtype.type(value)
+        else:
+            kept = rounded(as_floats(value, compute).astype(np.float64), compute).astype(self.dtype)[()]
         if (kept == 0 and value != 0) or (np.isinf(kept) and abs(value) != np.inf):
             self.lost = LostConstant("constant", value, compute)
         return kept

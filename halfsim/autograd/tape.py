@@ -190,8 +190,7 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
         for out in _topological(root):
             g, node = pending.pop(id(out)), out.node
             if node is None:
-                # A copy, since formulas may hand on one array to several operands, or a broadcast view.
-                total = g.copy() if out.grad is None else _accumulate(out.grad.data, g, out, "")
+                total = g if out.grad is None else _accumulate(out.grad.data, g, out, "")
                 out.grad = Tensor(total, out.format)
                 continue
             if node.inputs is None:
@@ -209,11 +208,14 @@ def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> A
     """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
     counts = _tally()
     fp = Arithmetic(node.precision, counts)
-    g = fp.read(g, fmt)
+    given, g = g, fp.read(g, fmt)
     grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), SPECS[node.op].exact and g.shape == x.shape)
     grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
     _tell(counts, "backward", node.path, node.op, _last(x.name), grad.shape)
-    return grad.astype(container(x.format), copy=False)
+    grad = grad.astype(container(x.format), copy=False)
+    # A leaf owns its gradient, though formulas may hand on one array to several operands, or a broadcast view.
+    shared = x.node is None and not (grad.flags.owndata and not np.may_share_memory(grad, given))
+    return grad.copy() if shared else grad
 
 
 def _accumulate(a: Array, b: Array, x: Tensor, path: str) -> Array:

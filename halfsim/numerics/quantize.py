@@ -33,11 +33,18 @@ class _Scratch(threading.local):
     """Five blocks of words and three of bools a thread, made once: a fresh block costs its page faults each time."""
 
     def __init__(self) -> None:
-        self.words = np.empty((5, BLOCK), np.int64)
+        words: Array = np.empty((5, BLOCK), np.int64)
         self.bools = np.empty((3, BLOCK), np.bool_)
+        self._rows = {
+            dtype: tuple((row.view(np.dtype(f"i{dtype.itemsize}"))[:BLOCK], row.view(dtype)[:BLOCK]) for row in words)
+            for dtype in CONTAINERS
+        }
 
     def ints(self, row: int, grid: Grid, n: int) -> Array:
-        return self.words[row].view(grid.integer)[:n]
+        return self._rows[grid.dtype][row][0][:n]
+
+    def floats(self, row: int, grid: Grid, n: int) -> Array:
+        return self._rows[grid.dtype][row][1][:n]
 
 
 _scratch = _Scratch()
@@ -45,8 +52,9 @@ _scratch = _Scratch()
 
 def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
     """Round a block; returns where it overflowed, None for nowhere."""
-    field, scale = _scratch.ints(0, grid, x.size), _scratch.ints(1, grid, x.size)
-    work, ulp = scale.view(grid.dtype), field.view(grid.dtype)
+    n = x.size
+    field, scale = _scratch.ints(0, grid, n), _scratch.ints(1, grid, n)
+    ulp, work = _scratch.floats(0, grid, n), _scratch.floats(1, grid, n)
     np.bitwise_and(x.view(grid.integer), grid.exponent, out=field)
     large = field.max() >= grid.top
     if large:
@@ -54,7 +62,7 @@ def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -
     np.maximum(field, grid.lowest[: x.size], out=field)
     np.subtract(grid.pivot, field, out=scale)
     np.multiply(x, work, out=work)
-    SCALED[grid.target.rounding](work, _scratch.ints(3, grid, x.size).view(grid.dtype), source)
+    SCALED[grid.target.rounding](work, _scratch.floats(3, grid, n), source)
     np.subtract(field, grid.ulp, out=field)
     if not large:
         np.multiply(work, ulp, out=out)
@@ -124,7 +132,7 @@ def _observe(
     """Flags of rounding ``x`` to ``y``: tininess after rounding; ``over`` is where it overflowed."""
     inexact, tiny, work = (row[: x.size] for row in _scratch.bools)
     np.not_equal(x, y, out=inexact)
-    magnitude = np.abs(x, out=_scratch.ints(0, grid, x.size).view(grid.dtype))
+    magnitude = np.abs(x, out=_scratch.floats(0, grid, x.size))
     nan = bool(np.isnan(magnitude.max())) if x.size else False
     if nan:  # a NaN is not inexact
         np.greater(inexact, np.isnan(x, out=work), out=inexact)
@@ -188,11 +196,11 @@ def _round_flat(
     for i in range(0, x.size, BLOCK):
         source, end = x[i : i + BLOCK], out[i : i + BLOCK]
         if observed and np.may_share_memory(source, end):
-            kept = _scratch.ints(2, grid, source.size).view(grid.dtype)
+            kept = _scratch.floats(2, grid, source.size)
             np.copyto(kept, source)
             source = kept
         if goal.flush_inputs:
-            source = _flush(source, _scratch.ints(4, grid, source.size).view(grid.dtype), grid)
+            source = _flush(source, _scratch.floats(4, grid, source.size), grid)
         over = rounding(source, end, grid, draw)
         if goal.flush_outputs:
             _flush(end, end, grid)
