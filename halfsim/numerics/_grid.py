@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 BLOCK = 32768  # elements: 128 KiB of float32, where the passes of rounding stay in the second-level cache
 
-CONTAINERS = {np.dtype(np.float32): float32, np.dtype(np.float64): float64}
+CONTAINERS: dict[np.dtype[Any], Format] = {np.dtype(np.float32): float32, np.dtype(np.float64): float64}
 _OVERFLOW = ("infinity", "saturate")
 _SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
 
