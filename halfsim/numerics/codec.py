@@ -31,10 +31,10 @@ def encode(
 
     ``x`` is an array-like of any shape, of floats, integers of any size, str, Decimal or Fraction; the
     result has its shape and the smallest unsigned dtype that holds the format (uint16 for float16). ``rounding``,
-    ``overflow`` and ``subnormals`` are those of `round_to`. NaN keeps its sign, its quiet bit and the leading bits of
-    its payload, infinities and both zeros keep their sign, and values below ``smallest_normal`` become subnormal codes
-    or zeros. ``ValueError`` for unknown words or a string that is no number, ``TypeError`` for other kinds. The
-    layout is IEEE 754-2019 clause 3.4.
+    ``overflow`` and ``subnormals`` are those of `round_to`. NaN keeps its sign and the leading bits of its payload,
+    a signaling one is quieted, infinities and both zeros keep their sign, and values below ``smallest_normal`` become
+    subnormal codes or zeros. ``ValueError`` for unknown words or a string that is no number, ``TypeError`` for other
+    kinds. The layout is IEEE 754-2019 clause 3.4.
 
     >>> [hex(code) for code in encode(["0.1", "-0.0", "65520", "1e-8"])]
     ['0x2e66', '0x8000', '0x7c00', '0x0']
@@ -44,7 +44,7 @@ def encode(
     values = np.ascontiguousarray(exact).reshape(-1)
     how = packing(fmt)
     if how is None or values.dtype == np.float16:
-        values = _widen(values)  # the format's range may be wider than that of the input's dtype
+        values = widen(values)  # the format's range may be wider than that of the input's dtype
     source = x if beyond_floats(x, fmt) else values
     rounded = np.asarray(round_to(source, fmt, rounding, overflow=overflow, subnormals=subnormals)).reshape(-1)
     if how is None:
@@ -54,7 +54,7 @@ def encode(
         for i in range(0, values.size, BLOCK):
             block = rounded[i : i + BLOCK].astype(np.float32, copy=False)
             if not pack(block, codes[i : i + BLOCK], how):
-                codes[i : i + BLOCK] = _codes(_widen(values[i : i + BLOCK]), _widen(rounded[i : i + BLOCK]), fmt)
+                codes[i : i + BLOCK] = _codes(widen(values[i : i + BLOCK]), widen(rounded[i : i + BLOCK]), fmt)
     return codes.reshape(exact.shape)
 
 
@@ -84,11 +84,11 @@ def _special_field(code: Array, nan: Array, infinite: Array, fmt: Format) -> Arr
         return np.full(code.shape, largest)
     infinity = np.uint64(((1 << fmt.nexp) - 1) << fmt.nmant)
     payload = (code >> np.uint64(float64.nmant - fmt.nmant)) & np.uint64((1 << fmt.nmant) - 1)
-    payload = np.where(nan & (payload != 0), payload, np.uint64(1 << max(fmt.nmant - 1, 0)))
-    return np.where(infinite, infinity, infinity | payload)
+    quiet = np.uint64((1 << fmt.nmant) >> 1 or 1)  # without a significand field NaN is an infinity's code at best
+    return np.where(infinite, infinity, infinity | np.where(nan, payload, np.uint64(0)) | quiet)
 
 
-def _widen(x: Array) -> Array:
+def widen(x: Array) -> Array:
     """float64 of the same value; unlike a cast it keeps a signaling NaN signaling."""
     if x.dtype == np.float64:
         return x

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.numerics import ieee
-from halfsim.numerics.codec import decode, encode
+from halfsim.numerics.codec import decode, encode, widen
 from halfsim.numerics.formats import Format, as_format, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
@@ -22,7 +22,11 @@ def classify(x: object, format: object = "float16") -> Array:
     >>> classify([1.0, 1e-7, -0.0, 1e9]).tolist()
     ['positive_normal', 'positive_subnormal', 'negative_zero', 'positive_infinity']
     """
-    return ieee.classify(encode(x, format), format=format)[0]
+    fmt = as_format(format)
+    values = widen(np.asarray(as_floats(x, fmt)))
+    classes = ieee.classify(encode(x, fmt), format=fmt)[0]
+    signaling = np.isnan(values) & (values.view(np.uint64) & np.uint64(1 << 51) == 0)  # which encode has quieted
+    return np.asarray(np.where(signaling, "signaling_nan", classes))
 
 
 def ulp(x: object, format: object = "float16") -> Array:
