@@ -2,6 +2,7 @@
 
 from halfsim import amp, data, nn, optim
 from halfsim.autograd import ops
+from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
@@ -63,6 +64,7 @@ __all__ = [
     "float16_ahp",
     "float32",
     "float64",
+    "gradcheck",
     "ieee",
     "manual_seed",
     "next_down",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,25 @@ from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_, rounded
+from halfsim.numerics.special import erf
+
+# Functions of one argument in float64, and whether a nonzero argument can only give a zero that was flushed.
+_FUNCTIONS: dict[str, tuple[Callable[[Array], Array], bool]] = {
+    "exp": (np.exp, True),
+    "expm1": (np.expm1, True),
+    "log1p": (np.log1p, True),
+    "sin": (np.sin, True),
+    "cos": (np.cos, False),
+    "tan": (np.tan, True),
+    "sinh": (np.sinh, True),
+    "cosh": (np.cosh, False),
+    "tanh": (np.tanh, True),
+    "asin": (np.arcsin, True),
+    "acos": (np.arccos, False),
+    "atan": (np.arctan, True),
+    "erf": (erf, True),
+    "softplus": (lambda x: np.logaddexp(0.0, x), True),  # log(1 + e**x)
+}
 
 Axis = int | tuple[int, ...] | None
 
@@ -60,8 +79,13 @@ class Arithmetic:
     def sqrt(self, a: Array) -> Array:
         return self._round(np.sqrt(a), a)
 
+    def function(self, name: str, a: Array) -> Array:
+        """exp, expm1, log1p, sin, cos, tan, sinh, cosh, tanh, asin, acos, atan, erf or softplus, rounded once."""
+        f, nonzero = _FUNCTIONS[name]
+        return self._round(f(a.astype(np.float64)), a, nonzero=nonzero)
+
     def exp(self, a: Array) -> Array:
-        return self._round(np.exp(a.astype(np.float64)), a, nonzero=True)
+        return self.function("exp", a)
 
     def log(self, a: Array) -> Array:
         y = np.log(a.astype(np.float64))
@@ -71,8 +95,26 @@ class Arithmetic:
         self.counts.divide_by_zero += int(np.count_nonzero(poles))
         return self._round(y, np.where(poles, np.inf, a))
 
+    def rsqrt(self, a: Array) -> Array:
+        """``1 / sqrt(a)``, rounded once; infinite at zero with its sign."""
+        y = 1 / np.sqrt(a.astype(np.float64))
+        if self.counts is None:
+            return self._round(y)
+        poles = np.equal(a, 0)
+        self.counts.divide_by_zero += int(np.count_nonzero(poles))
+        return self._round(y, np.where(poles, np.inf, a))
+
+    def pow(self, a: Array, b: Array) -> Array:
+        """``a ** b``, rounded once, as C's pow: NaN for a negative base with an exponent that is no integer."""
+        y = np.power(np.asarray(a, np.float64), b)
+        if self.counts is None:
+            return self._round(y)
+        poles = np.equal(a, 0) & (b < 0)
+        self.counts.divide_by_zero += int(np.count_nonzero(poles))
+        return self._round(y, np.where(poles, np.inf, a), np.asarray(b), nonzero=True)
+
     def tanh(self, a: Array) -> Array:
-        return self._round(np.tanh(a.astype(np.float64)), a)
+        return self.function("tanh", a)
 
     def sigmoid(self, a: Array) -> Array:
         e = np.exp(-np.abs(a.astype(np.float64)))  # of the magnitude, which cannot overflow

@@ -50,6 +50,8 @@ class Node:
 
 SPECS: dict[str, Op] = {}
 
+_ALIASES = {"dim": "axis", "keepdim": "keepdims", "input": "x"}  # PyTorch's names for NumPy's and for our first operand
+
 
 def op(category: str | None = None, *, exact: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Make an operation on tensors of a formula: the one place where the precision in force becomes arithmetic.
@@ -64,9 +66,12 @@ def op(category: str | None = None, *, exact: bool = False) -> Callable[[Callabl
         parameters = list(inspect.signature(formula).parameters.values())[1:]
         spec = Op(formula, category, exact, [p for p in parameters if p.kind is p.POSITIONAL_ONLY])
         count = len(spec.operands)
+        aliases = {theirs: ours for theirs, ours in _ALIASES.items() if any(p.name == ours for p in parameters)}
 
         @functools.wraps(formula)
         def call(*args: Any, **kwargs: Any) -> Tensor:
+            for name in kwargs.keys() & aliases.keys():
+                kwargs[aliases[name]] = kwargs.pop(name)
             operands = args[:count]
             if len(operands) < count:
                 operands += tuple(kwargs.pop(name, None) for name in spec.operands[len(operands) :])
