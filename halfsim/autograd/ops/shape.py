@@ -25,7 +25,7 @@ def transpose(fp: Arithmetic, x: Array, /, axes: tuple[int, ...] | None = None) 
     return x.transpose(axes), lambda fp, g: g.transpose(back)
 
 
-@op()
+@op(exact="forward")
 def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
     """``x[index]``; where an index array picks an element twice its gradients are added, each sum rounded."""
     shape = x.shape
