@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, scope, scoped
-from halfsim.autograd.tensor import OPS, Tensor, format_of, plain, tensor
+from halfsim.autograd.tensor import Tensor, format_of, plain, tensor
 from halfsim.autograd.trace import Event, LostConstant, active
 from halfsim.numerics.flags import FlagCounts, report, watching
 from halfsim.numerics.formats import Format, float32
@@ -169,8 +170,13 @@ def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[
 
 
 def _widest(operands: Sequence[Any]) -> Format:
-    """The format of the widest tensor; arrays and numbers adopt it. Without tensors, the widest array's."""
-    formats = [x.format for x in operands if isinstance(x, Tensor)]
+    """The format of the widest tensor or NumPy scalar; arrays and Python numbers adopt it (NEP 50 of the latter).
+
+    Without either, the widest array's.
+    """
+    formats = [
+        x.format if isinstance(x, Tensor) else format_of(x) for x in operands if isinstance(x, (Tensor, np.floating))
+    ]
     formats = formats or [format_of(x) for x in operands if isinstance(x, np.ndarray)] or [float32]
     widest = formats[0]
     for other in formats[1:]:
@@ -184,8 +190,8 @@ def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
         return fp.read(x.data, x.format, exact)
     if x is None:
         return None
-    if isinstance(x, (bool, int, float)):
-        return fp.constant(x)
+    if isinstance(x, (bool, int, float, np.integer, np.bool_)) and type(x) is not np.float64:  # which is a float
+        return fp.constant(x if isinstance(x, float) else int(x))
     values = as_floats(x, fp.precision.storage)
     fmt = format_of(values)
     return fp.read(values.astype(container(fmt)), fmt, exact)  # a copy: the caller's array may change
@@ -213,19 +219,33 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
     with np.errstate(all="ignore"):
         for out in _topological(root):
             g, node = pending.pop(id(out)), out.node
-            if node is None:
+            for hook in list((out.hooks or {}).values()):
+                g = _hooked(out, g, hook)
+            if node is None or out.retains_grad:
                 total = g if out.grad is None else _accumulate(out.grad.data, g, out, "")
                 out.grad = Tensor(total, out.format)
+            if node is None:
                 continue
             if node.inputs is None:
                 raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
-            for x, pullback in zip(node.inputs, node.pullbacks, strict=False):
+            for x, pullback in zip(node.inputs, node.pullbacks, strict=True):
                 if isinstance(x, Tensor) and x.requires_grad:
                     grad = _pull(node, pullback, g, out.format, x)
                     before = pending.get(id(x))
                     pending[id(x)] = grad if before is None else _accumulate(before, grad, x, node.path)
             if not retain_graph:
                 node.inputs, node.pullbacks = None, ()
+
+
+def _hooked(out: Tensor, g: Array, hook: Callable[[Tensor], Any]) -> Array:
+    """The gradient that ``hook`` leaves of ``g``."""
+    changed = hook(Tensor(g, out.format))
+    if changed is None:
+        return g
+    data = tensor(changed, out.format).data
+    if data.shape != g.shape:
+        raise RuntimeError(f"hook: returned shape {data.shape} for a gradient of {g.shape}; allowed: the same shape")
+    return data
 
 
 def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> Array:
@@ -237,8 +257,8 @@ def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> A
     grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
     _tell(counts, "backward", node.path, node.op, _last(x.name), grad.shape)
     grad = grad.astype(container(x.format), copy=False)
-    # A leaf owns its gradient, though formulas may hand on one array to several operands, or a broadcast view.
-    shared = x.node is None and not (grad.flags.owndata and not np.may_share_memory(grad, given))
+    # A tensor with ``grad`` owns it, though formulas may hand on one array to several operands, or a broadcast view.
+    shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, given))
     return grad.copy() if shared else grad
 
 
