@@ -58,35 +58,6 @@ class Tanh(Module):
         return ops.tanh(x)
 
 
-class Sequential(Module):
-    """Modules applied one after another; their names are "0", "1", ...
-
-    >>> Sequential(ReLU(), ReLU())
-    Sequential(
-      (0): ReLU()
-      (1): ReLU()
-    )
-    """
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(f"modules: {type(module).__name__} is not allowed; allowed: Module")
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        for module in self.children():
-            x = module(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
-
-
 class CrossEntropyLoss(Module):
     """The mean (or sum) over a batch of -log softmax(input)[target]; see `halfsim.ops.cross_entropy`."""
 
