@@ -4,7 +4,8 @@ from halfsim.autograd.ops import cross_entropy
 from halfsim.nn.containers import Flatten, Identity, ModuleDict, ModuleList, ParameterList, Sequential, Unflatten
 from halfsim.nn.conversion import Conversion, ConversionRow, ConversionWarning, conversion_report
 from halfsim.nn.layers import CrossEntropyLoss, Linear, ReLU, Tanh
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
 
 __all__ = [
     "Conversion",

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
 
 _List = TypeVar("_List", bound="_ModuleSequence")
 

@@ -9,7 +9,8 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
 
 
 def _uniform(shape: tuple[int, ...], bound: float) -> Parameter:

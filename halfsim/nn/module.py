@@ -1,4 +1,4 @@
-"""Module and Parameter: named parts of a model, each with a path and, if wanted, a precision of its own."""
+"""Module: named parts of a model, each with a path and, if wanted, a precision of its own."""
 
 from __future__ import annotations
 
@@ -8,28 +8,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from halfsim.autograd.policy import Rule, as_rule, scoped
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conversion import Conversion, convert
 from halfsim.nn.hooks import Handle, called
+from halfsim.nn.parameter import Parameter, as_buffer
 from halfsim.nn.state import IncompatibleKeys, load, snapshot
-from halfsim.nn.walking import first_met, join, parts, walk
+from halfsim.nn.walking import at, first_met, join, parts, walk
 from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
 from halfsim.numerics.quantize import Array
 
 _Self = TypeVar("_Self", bound="Module")
 
 _TABLES = ("_parameters", "_buffers", "_modules")
-_ALLOWED = {"_parameters": "Parameter, None", "_buffers": "Tensor, ndarray, None", "_modules": "Module, None"}
-
-
-class Parameter(Tensor):
-    """A tensor that a module learns; its ``name`` is its path in the outermost module, as "0.weight"."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        values = data if isinstance(data, Tensor) else tensor(data)
-        super().__init__(values.data, values.format, requires_grad)
+_ALLOWED = {"_parameters": "Parameter, None", "_modules": "Module, None"}
 
 
 class Module:
@@ -72,7 +63,7 @@ class Module:
         if kind not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name}")
         if kind == "_buffers":
-            value = _as_buffer(name, value)
+            value = as_buffer(name, value)
         elif kind == held and value is not None and not isinstance(value, (Parameter, Module)):
             raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: {_ALLOWED[kind]}")
         self.__dict__.pop(name, None)
@@ -119,7 +110,7 @@ class Module:
 
         A floating-point array becomes a Tensor; integer and bool arrays stay as they are, and `to` leaves them.
         """
-        self._register("_buffers", name, _as_buffer(name, tensor), object)
+        self._register("_buffers", name, as_buffer(name, tensor), object)
         (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -178,14 +169,14 @@ class Module:
 
     def get_submodule(self, target: str) -> Module:
         """The module at the path ``target``, as "body.1"; ``AttributeError`` that names the nearest path."""
-        return _at("module", target, dict(self.named_modules(remove_duplicate=False)))
+        return at("module", target, dict(self.named_modules(remove_duplicate=False)))
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at the path ``target``, as "body.1.weight"; ``AttributeError`` as above."""
-        return _at("parameter", target, dict(self.named_parameters(remove_duplicate=False)))
+        return at("parameter", target, dict(self.named_parameters(remove_duplicate=False)))
 
     def get_buffer(self, target: str) -> Tensor | Array:
-        return _at("buffer", target, dict(self.named_buffers(remove_duplicate=False)))
+        return at("buffer", target, dict(self.named_buffers(remove_duplicate=False)))
 
     def apply(self: _Self, fn: Callable[[Module], Any]) -> _Self:
         """Call ``fn`` with every module from the innermost to this one."""
@@ -303,18 +294,3 @@ class Module:
         inner = [f"  ({name}): " + repr(m).replace("\n", "\n  ") for name, m in self._modules.items()]
         body = "\n" + "\n".join(inner) + "\n" if inner else self.extra_repr()
         return f"{type(self).__name__}({body})"
-
-
-def _as_buffer(name: str, value: Any) -> Tensor | Array | None:
-    if isinstance(value, (np.ndarray, np.generic)):
-        array = np.asarray(value)
-        return array if array.dtype.kind in "biu" else tensor(array)
-    if value is not None and not isinstance(value, Tensor):
-        raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: {_ALLOWED['_buffers']}")
-    return value
-
-
-def _at(kind: str, path: str, found: Mapping[str, Any]) -> Any:
-    if path not in found:
-        raise AttributeError(str(unknown(kind, path, [name for name in found if name] or ["none"])))
-    return found[path]

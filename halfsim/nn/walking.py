@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from halfsim.numerics.formats import unknown
 
 if TYPE_CHECKING:
     from halfsim.nn.module import Module
@@ -39,3 +41,10 @@ def parts(module: Module, table: str, prefix: str = "", recurse: bool = True) ->
         for name, part in getattr(owner, table).items():
             if part is not None:
                 yield join(path, name), part
+
+
+def at(kind: str, path: str, found: Mapping[str, Any]) -> Any:
+    """The part at ``path``; ``AttributeError`` that names the nearest path."""
+    if path not in found:
+        raise AttributeError(str(unknown(kind, path, [name for name in found if name] or ["none"])))
+    return found[path]
