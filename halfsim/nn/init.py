@@ -137,8 +137,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         )
     values, outs = np.zeros(shape), shape[0] // groups
     i = np.arange(min(outs, shape[1]))
+    middle: Any = tuple(n // 2 for n in shape[2:])
     for group in range(groups):
-        values[(group * outs + i, i, *(n // 2 for n in shape[2:]))] = 1
+        values[(group * outs + i, i, *middle)] = 1
     return _fill(tensor, values)
 
 

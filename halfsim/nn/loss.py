@@ -48,7 +48,7 @@ class CrossEntropyLoss(_Loss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Any, target: Any) -> Tensor:
-        rest = {"reduction": self.reduction, "label_smoothing": self.label_smoothing}
+        rest: dict[str, Any] = {"reduction": self.reduction, "label_smoothing": self.label_smoothing}
         return ops.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, **rest)
 
 
@@ -144,7 +144,7 @@ class BCEWithLogitsLoss(_Loss):
         self.weight, self.pos_weight = _as_weight(weight), _as_weight(pos_weight)
 
     def forward(self, input: Any, target: Any) -> Tensor:
-        weights = {"weight": self.weight, "pos_weight": self.pos_weight}
+        weights: dict[str, Any] = {"weight": self.weight, "pos_weight": self.pos_weight}
         return ops.binary_cross_entropy_with_logits(input, target, reduction=self.reduction, **weights)
 
 

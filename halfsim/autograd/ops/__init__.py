@@ -45,6 +45,7 @@ from halfsim.autograd.ops.elementwise import (
     sub,
     trunc,
 )
+from halfsim.autograd.ops.entropy import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from halfsim.autograd.ops.functions import (
     acos,
     asin,
@@ -88,11 +89,8 @@ from halfsim.autograd.ops.linalg import (
     outer,
 )
 from halfsim.autograd.ops.loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
     cosine_embedding_loss,
     huber_loss,
-    kl_div,
     l1_loss,
     mse_loss,
     smooth_l1_loss,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -148,10 +149,10 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     return y, (pull_a, pull_b)
 
 
-def _power(fp: Arithmetic, a: Array, b: Array) -> Array:
+def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
     if isinstance(b, np.ndarray):
         return fp.pow(np.asarray(a), b)
-    special = {
+    special: dict[float, Callable[[], Array]] = {
         1.0: lambda: a,
         2.0: lambda: fp.mul(a, a),
         3.0: lambda: fp.mul(fp.mul(a, a), a),

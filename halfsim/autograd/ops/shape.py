@@ -174,23 +174,23 @@ def roll(fp: Arithmetic, x: Array, /, shifts: Any, dims: Any = None) -> Any:
 @op(exact=True)
 def tril(fp: Arithmetic, x: Array, /, diagonal: int = 0) -> Any:
     """The last two axes' elements on and below a diagonal, zeros above it."""
-    return _triangle(fp, x, np.tri(*_matrix(x), k=diagonal, dtype=np.bool_))
+    return _triangle(fp, x, _below(x, diagonal))
 
 
 @op(exact=True)
 def triu(fp: Arithmetic, x: Array, /, diagonal: int = 0) -> Any:
     """The last two axes' elements on and above a diagonal, zeros below it."""
-    return _triangle(fp, x, ~np.tri(*_matrix(x), k=diagonal - 1, dtype=np.bool_))
+    return _triangle(fp, x, ~_below(x, diagonal - 1))
 
 
 def _triangle(fp: Arithmetic, x: Array, mask: Array) -> Any:
     return fp.keep(x, mask), lambda fp, g: fp.keep(g, mask)
 
 
-def _matrix(x: Array) -> tuple[int, ...]:
+def _below(x: Array, diagonal: int) -> Array:
     if x.ndim < 2:
         raise ValueError(f"x: shape {x.shape} is not allowed; allowed: at least two dimensions")
-    return x.shape[-2:]
+    return np.tri(x.shape[-2], x.shape[-1], diagonal, dtype=np.bool_)
 
 
 @op(exact=True)
