@@ -64,7 +64,7 @@ def relu6(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
 
 @op()
 def hardswish(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
-    """``x * min(max(x + 3, 0), 6) * (1/6)`` from the left; gradient ``g * (x / 3 + 0.5)`` between -3 and 3, else 0 or g."""
+    """``x * min(max(x + 3, 0), 6) * (1/6)`` from the left; gradient ``g * (x / 3 + 0.5)`` inside, else 0 or g."""
     three, half = fp.constant(3.0), fp.constant(0.5)
     gate = np.clip(fp.add(x, three), fp.constant(0.0), fp.constant(6.0))
 
