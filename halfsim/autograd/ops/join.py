@@ -75,6 +75,8 @@ def _some(name: str, tensors: Any) -> list[Any]:
         raise ValueError(
             f"{name}: {type(tensors).__name__} is not allowed; allowed: a list or tuple with tensors in it"
         )
+    if any(x is None for x in tensors):
+        raise TypeError(f"{name}: a tensor is missing; allowed: tensors, arrays, numbers")
     return list(tensors)
 
 

@@ -55,6 +55,7 @@ def _share(fp: Arithmetic, g: Array, a: Array, b: Array, lost: Array) -> Array:
 @op()
 @named("where")
 def _where(fp: Arithmetic, a: Array, b: Array, /, mask: Array) -> Any:
+    _check("where", "condition", mask, a, b)
     return choose(mask, a, b), (lambda fp, g: fp.keep(g, mask), lambda fp, g: fp.keep(g, ~mask))
 
 
@@ -68,11 +69,21 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
     return _where(input, other, mask_of("condition", condition))
 
 
+def _check(name: str, mask_name: str, mask: Array, *operands: Array) -> tuple[int, ...]:
+    """The common shape of a mask and operands."""
+    shapes = [np.shape(x) for x in operands]
+    try:
+        return np.broadcast_shapes(mask.shape, *shapes)
+    except ValueError:
+        given = " and ".join(map(str, shapes))
+        raise ValueError(f"{name}: {mask_name} {mask.shape} does not fit {given}; allowed: equal sides or 1") from None
+
+
 @op()
 @named("masked_fill")
 def _masked_fill(fp: Arithmetic, x: Array, value: Array, /, mask: Array) -> Any:
-    if np.broadcast_shapes(x.shape, mask.shape) != x.shape:
-        raise ValueError(f"masked_fill: mask {mask.shape} does not fit input {x.shape}; allowed: masks that broadcast")
+    if _check("masked_fill", "mask", mask, x) != x.shape:
+        raise ValueError(f"masked_fill: mask {mask.shape} does not fit input {x.shape}; allowed: no larger ones")
     if np.ndim(value):
         raise ValueError(f"masked_fill: value has shape {value.shape}; allowed: a number")
     return choose(mask, value, x), (lambda fp, g: fp.keep(g, ~mask), lambda fp, g: fp.keep(g, mask))
