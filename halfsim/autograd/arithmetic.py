@@ -117,9 +117,10 @@ class Arithmetic:
     def exp(self, a: Array) -> Array:
         return self.function("exp", a)
 
-    def log(self, a: Array) -> Array:
+    def log(self, a: Array, base: str = "log") -> Array:
+        """The natural logarithm, or "log2" or "log10"."""
         a = self._taken(a)
-        y = self._unrounded("log", np.log, a.astype(np.float64))
+        y = self._unrounded(base, getattr(np, base), a.astype(np.float64))
         if self.counts is None:
             return self._round(y)
         poles = np.equal(a, 0)

@@ -63,7 +63,8 @@ class Operators:
     split, chunk, flip, roll, gather, index_select = (
         _method(n) for n in ("split", "chunk", "flip", "roll", "gather", "index_select")
     )
-    tril, triu = _method("tril"), _method("triu")
+    tril, triu, take, repeat, tile = (_method(n) for n in ("tril", "triu", "take", "repeat", "tile"))
+    expand, unflatten = _method("expand"), _method("unflatten")
 
     def __rtruediv__(self, other: Any) -> Any:
         return OPS["mul"](OPS["reciprocal"](self), other)  # as in PyTorch, where autocast runs it in float32
@@ -77,19 +78,13 @@ class Operators:
 
     view = reshape
 
-    def expand(self, *shape: Any) -> Any:
-        """The values broadcast to ``shape``; -1 keeps an axis."""
-        return OPS["expand"](self, _axes(shape))
-
     def permute(self, *axes: Any) -> Any:
         """The axes in another order, given as a tuple or as integers."""
-        return OPS["transpose"](self, _axes(axes))
+        return OPS["permute"](self, _axes(axes))
 
     def transpose(self, *axes: Any) -> Any:
         """All axes reversed, or permuted as NumPy does; two integers swap these axes, as in PyTorch."""
-        if len(axes) == 2 and all(isinstance(a, (int, np.integer)) for a in axes):
-            return OPS["swapaxes"](self, *axes)
-        return OPS["transpose"](self, _axes(axes) or None if axes else None)
+        return OPS["transpose"](self, *axes)
 
     @property
     def T(self) -> Any:

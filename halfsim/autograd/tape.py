@@ -229,7 +229,7 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
                 continue
             if node.inputs is None:
                 raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
-            for x, pullback in zip(node.inputs, node.pullbacks, strict=True):
+            for x, pullback in zip(node.inputs, node.pullbacks, strict=False):
                 if isinstance(x, Tensor) and x.requires_grad:
                     grad = _pull(node, pullback, g, out.format, x)
                     before = pending.get(id(x))
