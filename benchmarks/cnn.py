@@ -15,16 +15,22 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import gc
+import itertools
 import json
 import platform
 import tracemalloc
 from typing import Any
 
 import numpy as np
-from run import Row, Work, medians, torch
+from run import Row, Work, medians
 
 import halfsim as hs
 from halfsim.text import columns
+
+try:
+    import torch
+except ImportError:
+    torch = None
 
 BATCH, SIDE, CLASSES, RATE = 64, 28, 10, 0.01
 CHANNELS = (1, 8, 16)
@@ -123,7 +129,7 @@ def _network(nn: Any) -> Any:
             return x.reshape((BATCH, FEATURES))
 
     parts = []
-    for a, b in zip(CHANNELS[:-1], CHANNELS[1:], strict=True):
+    for a, b in itertools.pairwise(CHANNELS):
         parts += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*parts, Flat(), nn.Linear(FEATURES, CLASSES))
 
