@@ -123,6 +123,18 @@ def test_gradients_in_half_accumulate_in_the_documented_order(rng: np.random.Gen
         np.testing.assert_array_equal(t.grad.numpy(), expected)
 
 
+@pytest.mark.parametrize("conv", [hs.ops.conv2d, hs.ops.conv_transpose2d])
+def test_the_gradient_of_a_bias_is_one_sum(conv: Callable[..., hs.Tensor], rng: np.random.Generator) -> None:
+    with hs.precision("pure_fp16"):
+        b = hs.tensor(np.zeros(8), requires_grad=True)
+        y = conv(np.zeros((3, 8, 4, 4)), np.zeros((8, 8, 1, 1)), b)
+        g = rng.standard_normal(y.shape).astype(H)
+        y.backward(g)
+    assert b.grad is not None
+    expected = [in_half(g[:, o].ravel(), np.ones(48)) for o in range(8)]
+    np.testing.assert_array_equal(b.grad.numpy(), np.array(expected))
+
+
 def test_a_transposed_convolution_is_the_gradient_of_a_convolution(rng: np.random.Generator) -> None:
     x, w = rng.standard_normal((2, 3, 7, 6)), rng.standard_normal((4, 3, 3, 2))
     for rule in ("fp16", "pure_fp16"):

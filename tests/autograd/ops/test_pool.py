@@ -76,6 +76,14 @@ def test_the_first_of_equal_elements_wins_and_the_last_nan() -> None:
     assert nan.grad.numpy().tolist() == [[[0, 0], [1, 0]]]
 
 
+def test_of_zeros_the_first_gives_its_sign(rng: np.random.Generator) -> None:
+    x = rng.choice([-0.0, 0.0], (2, 3, 16, 34)).astype(np.float32)
+    blocks = x.reshape(2, 3, 8, 2, 17, 2)
+    np.testing.assert_array_equal(
+        np.signbit(hs.ops.max_pool2d(hs.tensor(x), 2).numpy()), np.signbit(blocks[..., 0, :, 0])
+    )
+
+
 def test_padding_never_wins() -> None:
     y, found = hs.ops.max_pool2d(hs.tensor(np.full((1, 4, 4), -np.inf)), 3, 1, 1, return_indices=True)
     assert (y.numpy() == -np.inf).all()
@@ -127,6 +135,24 @@ def test_fp16_means_are_their_steps(rng: np.random.Generator) -> None:
         for i, j in np.ndindex(6, 6):
             total += x[:, :, i, j]
         np.testing.assert_array_equal(whole.numpy()[..., 0, 0], total / H(36))
+
+
+def test_an_adaptive_mean_divides_by_rows_first_and_its_gradient_by_columns(rng: np.random.Generator) -> None:
+    x, g = rng.standard_normal((8, 3, 9)).astype(H), rng.standard_normal((8, 1, 2)).astype(H)
+    with hs.precision("pure_fp16"):
+        t = hs.tensor(x, requires_grad=True)
+        y = hs.ops.adaptive_avg_pool2d(t, (1, 2))
+        y.backward(g)
+    for output, columns in enumerate((slice(0, 5), slice(4, 9))):
+        total = np.zeros(8, H)
+        for i, j in np.ndindex(3, 5):
+            total += x[:, i, columns][:, j]
+        np.testing.assert_array_equal(y.numpy()[:, 0, output], total / H(3) / H(5))
+    share, expected = g / H(5) / H(3), np.zeros((8, 3, 9), H)
+    expected[..., :5] += share[..., :1]
+    expected[..., 4:] += share[..., 1:]
+    assert t.grad is not None
+    np.testing.assert_array_equal(t.grad.numpy(), expected)
 
 
 def test_gradients_of_means_in_half_are_their_steps(rng: np.random.Generator) -> None:
