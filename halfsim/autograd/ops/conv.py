@@ -115,23 +115,15 @@ def _conv(
     stride, padding, dilation = options
     stride, dilation = sizes(name, "stride", stride, dims, 1), sizes(name, "dilation", dilation, dims, 1)
     pad, total = _padding(name, padding, dims, weight.shape[2:], stride, dilation)
-    room = [n + p - d * (k - 1) for n, p, d, k in zip(x.shape[2:], total, dilation, weight.shape[2:], strict=True)]
-    if min(room) < 1:
-        raise ValueError(
-            f"{name}: padded input {given} is smaller than the kernel {shape[2:]}; allowed: at least as large"
-        )
-    rows, columns = (
-        Axis(*each)
-        for each in zip(
-            x.shape[2:],
-            [(r - 1) // s + 1 for r, s in zip(room, stride, strict=True)],
-            weight.shape[2:],
-            stride,
-            pad,
-            dilation,
-            strict=True,
-        )
-    )
+    steps = []
+    for n, k, s, p, t, d in zip(x.shape[2:], weight.shape[2:], stride, pad, total, dilation, strict=True):
+        room = n + t - d * (k - 1)
+        if room < 1:
+            raise ValueError(
+                f"{name}: padded input {given} is smaller than the kernel {shape[2:]}; allowed: a larger one"
+            )
+        steps.append(Axis(n, (room - 1) // s + 1, k, s, p, d))
+    rows, columns = steps
     axes = rows, columns
     flat = (len(x), weight.shape[0], rows.outputs, columns.outputs)
     y = _gathered(fp, x, weight, bias, axes, groups)
