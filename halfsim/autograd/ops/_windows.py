@@ -5,7 +5,7 @@ One-dimensional operations are two-dimensional ones with a height of 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -115,16 +115,27 @@ def _is_whole(rows: Taps, size: int, count: int) -> bool:
 def in_blocks(fp: Arithmetic, size: int, count: int, work: Callable[[slice], Array]) -> Array:
     """``work`` on ``count`` images, of ``size`` unfolded elements each, a few images at a time.
 
-    A unit that counts takes them all at once: it knows zeros flushed by an accumulation by the array that it returned.
+    A unit that counts takes them all at once, since it knows zeros flushed by an accumulation by the array that it
+    returned; and so does one that rounds at random, since numbers are drawn in the order of the elements.
     """
     step = max(1, _BLOCK // max(1, size))
-    if fp.counts is not None or step >= count:
+    if fp.counts is not None or fp.precision.mode is not None or step >= count:
         return work(slice(None))
     first = work(slice(0, step))
     out = np.empty((count, *first.shape[1:]), first.dtype)
     out[:step] = first
     for i in range(step, count, step):
         out[i : i + step] = work(slice(i, i + step))
+    return out
+
+
+def joined(fp: Arithmetic, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+    """``out`` with pieces put at their places, each from an accumulation of its own, whose flushed zeros it has."""
+    flushed = 0
+    for place, piece in pieces:
+        out[place] = piece
+        flushed += fp._inner_zeros(piece) if fp.counts is not None else 0
+    fp._last = out, flushed
     return out
 
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.tape import op
-from halfsim.numerics.formats import unknown, whole
+from halfsim.numerics.formats import float64, unknown, whole
+from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array
 
 _MODES = ("constant", "reflect", "replicate", "circular")
 
 
-@op()
+@op(exact="forward")
 def pad(fp: Arithmetic, x: Array, /, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """``x`` with more elements at the ends of its last axes: ``pad`` is (left, right, top, bottom, ...), from the last.
 
@@ -40,7 +41,9 @@ def pad(fp: Arithmetic, x: Array, /, pad: Sequence[int], mode: str = "constant",
                 else np.zeros(_long(y, -axis, source), y.dtype)
             )
             if source.size and source.min() < 0:
-                np.moveaxis(y, -axis, 0)[source < 0] = fp.constant(value or 0)
+                np.moveaxis(y, -axis, 0)[source < 0] = fp.read(
+                    as_floats(value or 0, float64).astype(np.float64), float64
+                )
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         for shape, axis, source in back[::-1]:

@@ -114,7 +114,7 @@ def _with_indices(pool: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_with_indices
-@op()
+@op(exact="forward")
 def max_pool1d(
     fp: Arithmetic,
     x: Array,
@@ -131,7 +131,7 @@ def max_pool1d(
 
 
 @_with_indices
-@op()
+@op(exact="forward")
 def max_pool2d(
     fp: Arithmetic,
     x: Array,

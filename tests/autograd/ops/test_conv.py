@@ -228,6 +228,17 @@ def test_the_trace_names_where_a_convolution_overflows() -> None:
     assert (event.op, event.counts.flushed) == ("conv2d", 1)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_the_trace_sees_gradients_that_underflow(stride: int) -> None:
+    with hs.precision("pure_fp16"), hs.trace() as t:
+        x = hs.tensor(np.ones((1, 1, 6, 6)), requires_grad=True)
+        y = hs.ops.conv2d(x, hs.tensor(np.full((1, 1, 3, 3), 1e-5)), stride=stride, padding=1)
+        y.backward(np.full(y.shape, 1e-4))
+    covered = {1: 36, 2: 36, 4: 25}[stride]
+    counts = t.count("backward")
+    assert (counts.flushed, counts.nonzero) == (covered, covered)
+
+
 X, W = np.ones((1, 4, 5, 5)), np.ones((4, 2, 3, 3))
 BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (

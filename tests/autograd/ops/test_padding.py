@@ -65,6 +65,7 @@ BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         "pad: (4, 3) does not fit 4 elements by mode 'reflect'; allowed: up to 3",
     ),
     ((5, 3), {"mode": "circular"}, ValueError, "allowed: up to 4"),
+    ((1, 1), {"value": "a"}, ValueError, "'a' is not a number"),
     ((-3, -2), {}, ValueError, "pad: (-3, -2) does not fit 4 elements"),
     ((1,) * 6, {"mode": "replicate"}, ValueError, "allowed: 3 axes, and not the first"),
 ]
