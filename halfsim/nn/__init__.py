@@ -31,6 +31,7 @@ from halfsim.nn.activation import (
     Threshold,
 )
 from halfsim.nn.containers import Flatten, Identity, ModuleDict, ModuleList, ParameterList, Sequential, Unflatten
+from halfsim.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from halfsim.nn.conversion import Conversion, ConversionRow, ConversionWarning, conversion_report
 from halfsim.nn.dropout import Dropout, Dropout1d, Dropout2d
 from halfsim.nn.linear import Bilinear, Linear
@@ -57,6 +58,7 @@ from halfsim.nn.normalization import (
     RMSNorm,
 )
 from halfsim.nn.parameter import Parameter
+from halfsim.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from halfsim.nn.sparse import Embedding
 
 __all__ = [
@@ -65,11 +67,19 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "Conversion",
     "ConversionRow",
     "ConversionWarning",
@@ -97,6 +107,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",

@@ -15,6 +15,7 @@ import numpy as np
 from halfsim.autograd import random
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.tensor import tensor as rounded
+from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
 
@@ -65,6 +66,13 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
     """Uniform from ``a`` to ``b``."""
     return _fill(tensor, _source(generator).uniform(a, b, _shape(tensor)))
+
+
+def uniform_parameter(shape: tuple[int, ...], bound: float) -> Parameter:
+    """A new Parameter, in the storage of the precision in force or float32, uniform between -bound and bound."""
+    parameter = Parameter(rounded(np.zeros(shape, np.float32)))
+    uniform_(parameter, -bound, bound)
+    return parameter
 
 
 def normal_(

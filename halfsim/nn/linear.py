@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.nn.init import uniform_
+from halfsim.autograd.tensor import Tensor
+from halfsim.nn.init import uniform_parameter
 from halfsim.nn.module import Module
-from halfsim.nn.parameter import Parameter
-
-
-def _uniform(shape: tuple[int, ...], bound: float) -> Parameter:
-    parameter = Parameter(tensor(np.zeros(shape, np.float32)))
-    uniform_(parameter, -bound, bound)
-    return parameter
 
 
 def _check_sizes(**sizes: Any) -> None:
@@ -41,8 +34,8 @@ class Linear(Module):
         _check_sizes(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         bound = in_features**-0.5
-        self.weight = _uniform((out_features, in_features), bound)
-        self.bias = _uniform((out_features,), bound) if bias else None
+        self.weight = uniform_parameter((out_features, in_features), bound)
+        self.bias = uniform_parameter((out_features,), bound) if bias else None
 
     def forward(self, x: Any) -> Tensor:
         return ops.linear(x, self.weight, self.bias)
@@ -67,8 +60,8 @@ class Bilinear(Module):
         _check_sizes(in1_features=in1_features, in2_features=in2_features, out_features=out_features)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         bound = in1_features**-0.5
-        self.weight = _uniform((out_features, in1_features, in2_features), bound)
-        self.bias = _uniform((out_features,), bound) if bias else None
+        self.weight = uniform_parameter((out_features, in1_features, in2_features), bound)
+        self.bias = uniform_parameter((out_features,), bound) if bias else None
 
     def forward(self, input1: Any, input2: Any) -> Tensor:
         return ops.bilinear(input1, input2, self.weight, self.bias)

@@ -17,7 +17,9 @@ from halfsim.autograd.ops.activation import (
     softsign,
     tanhshrink,
 )
+from halfsim.autograd.ops.avg_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d
 from halfsim.autograd.ops.classes import cross_entropy, nll_loss
+from halfsim.autograd.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from halfsim.autograd.ops.einsum import einsum, tensordot
 from halfsim.autograd.ops.elementwise import (
     abs,
@@ -78,6 +80,7 @@ from halfsim.autograd.ops.linalg import bilinear, cosine_similarity, dot, linear
 from halfsim.autograd.ops.loss import cosine_embedding_loss, huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from halfsim.autograd.ops.masking import dropout, dropout1d, dropout2d
 from halfsim.autograd.ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from halfsim.autograd.ops.padding import pad
 from halfsim.autograd.ops.piecewise import (
     hardshrink,
     hardsigmoid,
@@ -90,6 +93,7 @@ from halfsim.autograd.ops.piecewise import (
     softshrink,
     threshold,
 )
+from halfsim.autograd.ops.pool import max_pool1d, max_pool2d
 from halfsim.autograd.ops.reduce import (
     amax,
     amin,
@@ -133,6 +137,8 @@ from halfsim.autograd.tape import composed
 __all__ = [
     "abs",
     "acos",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
     "add",
     "addcdiv",
     "addcmul",
@@ -142,6 +148,8 @@ __all__ = [
     "argmin",
     "asin",
     "atan",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -154,6 +162,10 @@ __all__ = [
     "clamp",
     "clip",
     "concatenate",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cos",
     "cosh",
     "cosine_embedding_loss",
@@ -205,6 +217,8 @@ __all__ = [
     "masked_fill",
     "matmul",
     "max",
+    "max_pool1d",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",
@@ -218,6 +232,7 @@ __all__ = [
     "norm",
     "normalize",
     "outer",
+    "pad",
     "permute",
     "pow",
     "prelu",
