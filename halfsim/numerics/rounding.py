@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,25 @@ class Stochastic:
         """The next ``n`` random integers below 2**bits."""
         words: NDArray[np.uint32] = self._source.random_raw(-(-n // 2)).view(np.uint32)[:n]
         return words if self.bits == 32 else words >> np.uint32(32 - self.bits)
+
+    @property
+    def state(self) -> list[int]:
+        """Where the stream is, as four integers; assigned to another of the same bits, that goes on alike.
+
+        >>> a, b = Stochastic(seed=1), Stochastic(seed=2)
+        >>> b.state = a.state
+        >>> int(a.draw(1)[0]) == int(b.draw(1)[0])
+        True
+        """
+        return [int(word) for word in self._source.state["state"]["state"]]
+
+    @state.setter
+    def state(self, words: Sequence[int]) -> None:
+        if len(words) != 4:
+            raise ValueError(f"state: {len(words)} words are not allowed; allowed: the four of a Stochastic's state")
+        whole_state = self._source.state
+        whole_state["state"]["state"] = np.array([int(word) for word in words], np.uint64)
+        self._source.state = whole_state
 
     def __repr__(self) -> str:
         return f"Stochastic(seed={self.seed}, bits={self.bits})"
