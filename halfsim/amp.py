@@ -18,7 +18,7 @@ from halfsim.autograd.trace import active
 from halfsim.numerics.formats import float16
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer
-from halfsim.optim.optimizer import kernel
+from halfsim.optim.kernels import kernel
 
 __all__ = ["AMP", "GradScaler"]
 
