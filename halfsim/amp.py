@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.kernel import kernel
 from halfsim.autograd.policy import AMP, scoped
 from halfsim.autograd.tape import SPECS, apply
 from halfsim.autograd.tensor import Tensor, tensor
@@ -18,7 +19,6 @@ from halfsim.autograd.trace import active
 from halfsim.numerics.formats import float16
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer
-from halfsim.optim.kernels import kernel
 
 __all__ = ["AMP", "GradScaler"]
 

@@ -7,8 +7,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from halfsim.autograd.kernel import kernel
 from halfsim.autograd.tensor import Tensor
-from halfsim.optim.kernels import kernel, watch_constant
+from halfsim.optim.kernels import maximum, watch_constant
 from halfsim.optim.optimizer import Optimizer, Remedy, checked
 from halfsim.optim.weight import Weight
 
@@ -55,7 +56,7 @@ class Adam(Optimizer):
         t, grad, m, v = moments(weight, grad, state, group)
         if group["amsgrad"]:
             known = weight.kept("max_exp_avg_sq")
-            v = state["max_exp_avg_sq"] = kernel("maximum", known, v, label="max_exp_avg_sq")
+            v = state["max_exp_avg_sq"] = kernel(maximum, known, v, label="max_exp_avg_sq")
         root = kernel("div", kernel("sqrt", v, label="denom"), (1 - beta2**t) ** 0.5, label="denom")
         denom = kernel("add", root, group["eps"], label="denom")
         weight.add("addcdiv", m, denom, value=-group["lr"] / (1 - beta1**t))

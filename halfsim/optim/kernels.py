@@ -1,58 +1,32 @@
-"""The kernels that optimizers run: operations off the tape, in the format of the tensor they write."""
+"""Kernels that only optimizers run, and what they tell the trace."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.policy import resolve_for, scope
-from halfsim.autograd.tape import SPECS, Op, apply
+from halfsim.autograd.kernel import private
+from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace import Event, LostConstant, active
 from halfsim.numerics.flags import Flag, FlagCounts
 from halfsim.numerics.formats import Format
-from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.numerics.rounding import Stochastic
 
-_OWN: dict[str, Op] = {}
 
-
-def private(formula: Callable[..., Any], exact: bool = False) -> Op:
-    """An operation that only kernels run: it has no gradient and no name in `halfsim.ops`."""
-    operands = [p for p in inspect.signature(formula).parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    return Op(formula, None, exact, operands[1:])
-
-
+@private
 def maximum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """The larger of two values; NaN where either is."""
     return np.maximum(a, b), ()
 
 
+@private
 def sign(fp: Arithmetic, x: Array, /) -> Any:
     """-1, 0 or 1; 0 for NaN, as in PyTorch."""
     return np.where(np.isnan(x), x.dtype.type(0), np.sign(x)), ()
-
-
-def clamp(fp: Arithmetic, x: Array, /, low: float | None = None, high: float | None = None) -> Any:
-    """``min(max(x, low), high)``, stored once; NaN stays."""
-    y = x if low is None else np.maximum(x, fp.constant(low))
-    return (y if high is None else np.minimum(y, fp.constant(high))), ()
-
-
-for _formula in (maximum, sign):
-    _OWN[_formula.__name__] = private(_formula, exact=True)
-_OWN["clamp"] = private(clamp)
-
-
-def kernel(name: str, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:
-    """One operation off the tape, in the precision of tensors that stay in the first operand's format."""
-    spec = _OWN.get(name) or SPECS[name]
-    return apply(spec, operands, (), options, precision or resolve_for(operands[0].format), label)
 
 
 def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Unpack
 
+from halfsim.autograd.kernel import kernel
 from halfsim.autograd.tensor import Tensor
-from halfsim.optim.kernels import kernel, watch_constant
+from halfsim.optim.kernels import sign, watch_constant
 from halfsim.optim.optimizer import Optimizer, Remedy, checked
 from halfsim.optim.weight import Weight
 
@@ -175,8 +176,8 @@ class Lion(Optimizer):
 
     Kernels: p * (1 - lr * weight_decay); c = m * beta1; c + (1 - beta1) * grad; p - lr * sign(c); m * beta2;
     m + (1 - beta2) * grad. Each stores in the parameter's format. Every weight moves by lr, which must be
-    more than half an ulp of it; nothing divides and nothing is squared. The sign of NaN is 0, as PyTorch's. ``ValueError``
-    for hyper-parameters out of range.
+    more than half an ulp of it; nothing divides and nothing is squared. The sign of NaN is 0, as PyTorch's.
+    ``ValueError`` for hyper-parameters out of range.
 
     >>> import halfsim as hs
     >>> w = hs.tensor([1.0], "fp16", requires_grad=True)
@@ -209,7 +210,7 @@ class Lion(Optimizer):
             weight.decay(lr * group["weight_decay"])
         m = weight.kept("exp_avg")
         c = kernel("add", kernel("mul", m, beta1, label="update"), grad, alpha=1 - beta1, label="update")
-        direction = kernel("sign", c, label="update")
+        direction = kernel(sign, c, label="update")
         weight.add("add", direction, alpha=-lr)
         m = kernel("mul", m, beta2, label="exp_avg")
         state["exp_avg"] = kernel("add", m, grad, alpha=1 - beta2, label="exp_avg")

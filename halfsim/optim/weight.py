@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.tape import SPECS, apply
+from halfsim.autograd.kernel import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array, container, rounded
 from halfsim.numerics.rounding import Stochastic
-from halfsim.optim.kernels import kernel, narrowed
+from halfsim.optim.kernels import narrowed
 
 
 def as_format_of(x: Tensor, fmt: Format) -> Tensor:
@@ -30,7 +30,7 @@ def as_format_of(x: Tensor, fmt: Format) -> Tensor:
         return x
     if fmt.contains(x.format):
         return Tensor(x.data.astype(container(fmt), copy=False), fmt)
-    return apply(SPECS["cast"], (x,), precision=native(fmt))
+    return kernel("cast", x, precision=native(fmt))
 
 
 class Weight:
@@ -79,7 +79,7 @@ class Master(Weight):
 
     def settle(self) -> tuple[Array, Array]:
         self.state["master"] = self.value
-        new = apply(SPECS["cast"], (self.value,), precision=native(self.parameter.format), label="param")
+        new = kernel("cast", self.value, precision=native(self.parameter.format), label="param")
         return new.data, self.value.data == self.before.data
 
 
