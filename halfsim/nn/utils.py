@@ -105,10 +105,14 @@ def clip_grad_norm_(
     with scoped(phase="optimizer", path="", gradients=False), np.errstate(all="ignore"):
         total, rest, unit = _scaled(grads, order)
         norm = _finite(total, order, error_if_nonfinite).item()
-        clipped = limit / (norm + 1e-6) if norm < math.inf else limit / unit / (rest + 1e-6 / unit)
+        coefficient = float(np.minimum(limit / (norm + 1e-6), 1.0))
+        if coefficient < 2.0**-900:  # beside a subnormal coefficient, a gradient next to the largest float64
+            coefficient = limit / (rest + 1e-6 / unit)
+        else:
+            unit = 1.0
         for p, g in zip(leaves, grads, strict=True):
             with scoped(path=p.name):
-                wide = kernel("mul", _widened(g), float(np.minimum(clipped, 1.0)), label="grad")
+                wide = kernel("mul", Tensor(g.data.astype(np.float64) / unit, float64), coefficient, label="grad")
                 p.grad = wide if g.format == float64 else kernel("cast", wide, label="grad", precision=native(g.format))
     return total
 
@@ -183,13 +187,9 @@ def _scaled(tensors: list[Tensor], order: float) -> tuple[Tensor, float, float]:
     """The norm in float64; and the same as ``rest * unit`` with a power of two, which cannot overflow."""
     finite = [np.abs(t.data[np.isfinite(t.data)]).max(initial=0) for t in tensors]
     largest = float(max(finite, default=0))
-    unit = 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
+    unit = 2.0 ** max(math.frexp(largest)[1] - 1, -900) if largest else 1.0
     parts = [Tensor(t.data.astype(np.float64) / unit, float64) for t in tensors]
     rest = _norm_of_norms(parts, order).item()
     with np.errstate(over="ignore"):
         total = np.float64(rest) * (1.0 if order == 0 else unit)
     return tensor(float(total), "float64"), rest, 1.0 if order == 0 else unit
-
-
-def _widened(x: Tensor) -> Tensor:
-    return Tensor(x.data.astype(np.float64), float64)

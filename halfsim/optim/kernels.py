@@ -13,7 +13,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace import Event, LostConstant, active
 from halfsim.numerics.flags import Flag, FlagCounts
 from halfsim.numerics.formats import Format
-from halfsim.numerics.quantize import Array, round_to
+from halfsim.numerics.quantize import Array, container, round_to
 from halfsim.numerics.rounding import Stochastic
 
 
@@ -39,7 +39,7 @@ def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:
             setattr(counts, str(flag.name).lower(), int(np.count_nonzero(flags & flag)))
         counts.flushed = int(np.count_nonzero((y == 0) & (x.data != 0)))
         trace.record(Event(trace.step, here.phase, here.path, "round_to", label, x.shape, counts))
-    return Tensor(y, fmt)
+    return Tensor(y.astype(container(fmt), copy=False), fmt)
 
 
 def count_lost(p: Tensor, same: Array, direction: Tensor) -> None:

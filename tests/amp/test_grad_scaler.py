@@ -7,7 +7,7 @@ import pytest
 
 import halfsim as hs
 
-RECORDED = np.load(Path(__file__).parent / "recorded" / "torch.npz")
+RECORDED = np.load(Path(__file__).parents[1] / "recorded" / "torch.npz")
 
 
 def ready(scale: float = 8.0, fmt: str = "fp32", **options: float) -> tuple[hs.Tensor, hs.optim.SGD, hs.amp.GradScaler]:
