@@ -18,6 +18,7 @@ from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import active
 from halfsim.numerics.formats import Format, float32
+from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
 from halfsim.optim.kernels import count_lost, watch_constant
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
@@ -63,6 +64,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._written: dict[Tensor, Array] = {}  # what the last step made of each master
         if isinstance(params, Tensor):
             raise TypeError("params: a single Tensor is not allowed; allowed: a list of tensors or of groups")
         given = list(params)
@@ -139,16 +141,19 @@ class Optimizer:
         watch_constant(type(self).__name__, "lr", group["lr"], resolve_for(weight.value.format).compute)
         assert p.grad is not None
         direction = self.update(weight, as_format_of(p.grad, weight.format), state, group)
-        data, same = weight.settle()
-        count_lost(p, same, direction)
+        data = weight.settle()
+        if active() is not None:
+            count_lost(p, weight.unmoved(data), direction)
         p.data = data
+        if weight.format != p.format:
+            self._written[p] = data
 
     def _weight(self, p: Tensor, state: dict[str, Any]) -> Weight:
         """What the update of ``p`` is added to."""
         if self.kahan:
             return Kahan(p, state)
         if self._working_format(p) != p.format:
-            return Master(p, state)
+            return Master(p, state, self._written.get(p) is p.data)
         if self.rounding is not None and not p.format.contains(float32):
             return Dithered(p, state, self.rounding)
         return Weight(p, state)
@@ -209,6 +214,7 @@ class Optimizer:
             source.state = remedy["state"]
             self.rounding = source
         self.state = state
+        self._written = {}
         for group, given in zip(groups, saved, strict=True):
             group.update({k: v for k, v in given.items() if k != "params"})
 

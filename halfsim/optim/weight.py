@@ -61,26 +61,32 @@ class Weight:
         """Multiply by ``1 - rate``."""
         self.value = kernel("mul", self.value, 1 - rate, label="param")
 
-    def settle(self) -> tuple[Array, Array]:
-        """The parameter's new data, and where the update left nothing behind."""
-        return self.value.data, self.value.data == self.parameter.data
+    def settle(self) -> Array:
+        """The parameter's new data, with what belongs to it put into the state."""
+        return self.value.data
+
+    def unmoved(self, new: Array) -> Array:
+        """Where the update left nothing behind, neither in the ``new`` data nor in the state."""
+        return self.value.data == self.parameter.data
 
 
 class Master(Weight):
-    """The float32 copy of a narrower parameter, in state "master"."""
+    """The float32 copy of a narrower parameter, in state "master"; ``trusted`` if it was its rounding a step ago."""
 
-    def __init__(self, p: Tensor, state: dict[str, Any]) -> None:
+    def __init__(self, p: Tensor, state: dict[str, Any], trusted: bool) -> None:
         super().__init__(p, state)
         self.format = float32
         known = state.get("master")
-        if known is None or not np.array_equal(rounded(known.data, p.format), p.data, equal_nan=True):
+        if known is None or not (trusted or np.array_equal(rounded(known.data, p.format), p.data, equal_nan=True)):
             known = Tensor(p.data.astype(np.float32), float32)  # at first, and when others wrote the parameter
         self.before = self.value = known
 
-    def settle(self) -> tuple[Array, Array]:
+    def settle(self) -> Array:
         self.state["master"] = self.value
-        new = kernel("cast", self.value, precision=native(self.parameter.format), label="param")
-        return new.data, self.value.data == self.before.data
+        return kernel("cast", self.value, precision=native(self.parameter.format), label="param").data
+
+    def unmoved(self, new: Array) -> Array:
+        return self.value.data == self.before.data
 
 
 class Kahan(Weight):
@@ -96,12 +102,15 @@ class Kahan(Weight):
     def decay(self, rate: float) -> None:
         self.change = kernel("add", self.change, self.value, alpha=-rate, label="compensation")
 
-    def settle(self) -> tuple[Array, Array]:
+    def settle(self) -> Array:
         p, u = self.parameter, self.change
         new = kernel("add", p, u, label="param")
-        gone = kernel("sub", p, new, label="compensation")
-        kept = self.state["compensation"] = kernel("add", u, gone, label="compensation")
-        return new.data, (new.data == p.data) & (kept.data == self.before.data)
+        moved = kernel("sub", p, new, label="compensation")
+        self.state["compensation"] = kernel("add", u, moved, label="compensation")
+        return new.data
+
+    def unmoved(self, new: Array) -> Array:
+        return (new == self.parameter.data) & (self.state["compensation"].data == self.before.data)
 
 
 class Dithered(Weight):
@@ -112,6 +121,5 @@ class Dithered(Weight):
         self.source = source
         self.value = Tensor(p.data.astype(np.float32, copy=False), float32)
 
-    def settle(self) -> tuple[Array, Array]:
-        p = self.parameter
-        return narrowed(self.value, p.format, self.source, "param").data, self.value.data == p.data
+    def settle(self) -> Array:
+        return narrowed(self.value, self.parameter.format, self.source, "param").data
