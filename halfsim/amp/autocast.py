@@ -20,8 +20,9 @@ class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
 
     ``dtype`` is float16 (the default) or bfloat16, by any of its names. ``enabled=False`` switches an autocast
     around it off: operations keep the format of their widest operand. ``cache_enabled`` is taken for PyTorch's sake:
-    weights are rounded anew wherever they are used, which gives the same values. ``ValueError`` for other devices
-    than "cuda", whose lists alone are simulated, and for other formats.
+    a weight is rounded anew wherever it is used, which gives the same values, but the gradients of one that is used
+    twice are added in float32, as in PyTorch without its cache. ``ValueError`` for other devices than "cuda",
+    whose lists alone are simulated, and for other formats.
 
     >>> import halfsim as hs
     >>> a = hs.tensor([[1.0]])

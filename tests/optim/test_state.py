@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import halfsim as hs
 
@@ -149,6 +152,28 @@ def test_empty_and_0d_parameters_step() -> None:
             none.grad, one.grad = hs.tensor(np.zeros((0, 3)), "fp16"), hs.tensor(1.0, "fp16")
             getattr(hs.optim, kind)([none, one], lr=0.25, **remedy).step()
             assert (none.shape, one.shape, one.item() < 1) == ((0, 3), (), True)
+
+
+@settings(max_examples=25)
+@given(
+    hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+    st.sampled_from(["SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad", "Lion"]),
+    st.sampled_from(["fp16", "bf16", "fp64"]),
+    st.sampled_from([{}, {"master_weights": True}, {"kahan": True}, {"rounding": "stochastic"}]),
+)
+def test_an_update_knows_no_shape(shape: tuple[int, ...], kind: str, fmt: str, remedy: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    start, grads = rng.standard_normal(shape), rng.standard_normal((3, *shape))
+    made = []
+    for size in (shape, (int(np.prod(shape)),)):
+        p = hs.tensor(start.reshape(size), fmt, requires_grad=True)
+        optimizer = getattr(hs.optim, kind)([p], lr=0.1, weight_decay=0.01, **remedy)
+        for grad in grads:
+            p.grad = hs.tensor(grad.reshape(size), fmt)
+            optimizer.step()
+        assert (p.shape, p.format) == (size, hs.tensor(0.0, fmt).format)
+        made.append(p.data.reshape(-1))
+    np.testing.assert_array_equal(*made)
 
 
 def test_adagrads_sums_begin_where_they_are_told() -> None:
