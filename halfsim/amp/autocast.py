@@ -7,12 +7,8 @@ from typing import Any
 
 from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
-from halfsim.numerics.precision import BF16, FP32
 
-_POLICIES: dict[Format, Policy] = {
-    float16: AMP,
-    bfloat16: Policy("amp_bf16", (("fp16", BF16), ("fp32", FP32))),
-}
+_POLICIES: dict[Format, Policy] = {float16: AMP, bfloat16: Policy("amp_bf16")}
 
 
 class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
@@ -52,7 +48,7 @@ class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
         return autocast(self.device, self.fast_dtype, self.policy is not PROMOTE, self.cache_enabled)
 
     def __enter__(self) -> autocast:
-        context = scoped(rule=self.policy)
+        context = scoped(rule=self.policy, base="")
         context.__enter__()
         self._open.append(context)
         return self

@@ -15,9 +15,7 @@ from halfsim.numerics.precision import Precision
 def private(formula: Callable[..., Any], exact: bool = False) -> Op:
     """An operation that only kernels run: it has no gradient and no name in `halfsim.ops`."""
     operands = [p for p in inspect.signature(formula).parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    spec = Op(formula, None, exact, operands[1:])
-    spec.name = formula.__name__.lstrip("_")
-    return spec
+    return Op(formula, None, exact, operands[1:])
 
 
 def kernel(op: str | Op, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:

@@ -2,17 +2,52 @@
 
 from halfsim.autograd.ops import cross_entropy
 from halfsim.nn import utils
-from halfsim.nn.layers import CrossEntropyLoss, Linear, ReLU, Sequential, Tanh
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.containers import Flatten, Identity, ModuleDict, ModuleList, ParameterList, Sequential, Unflatten
+from halfsim.nn.conversion import Conversion, ConversionRow, ConversionWarning, conversion_report
+from halfsim.nn.dropout import Dropout, Dropout1d, Dropout2d
+from halfsim.nn.layers import CrossEntropyLoss, Linear, ReLU, Tanh
+from halfsim.nn.module import Module
+from halfsim.nn.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+    RMSNorm,
+)
+from halfsim.nn.parameter import Parameter
+from halfsim.nn.sparse import Embedding
 
 __all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conversion",
+    "ConversionRow",
+    "ConversionWarning",
     "CrossEntropyLoss",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Embedding",
+    "Flatten",
+    "GroupNorm",
+    "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
     "Linear",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "Parameter",
+    "ParameterList",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "Tanh",
+    "Unflatten",
+    "conversion_report",
     "cross_entropy",
     "utils",
 ]

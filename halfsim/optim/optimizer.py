@@ -185,7 +185,7 @@ class Optimizer:
     def _remedy(self) -> dict[str, Any]:
         if self.rounding is not None:
             source = self.rounding
-            return {"name": "stochastic", "seed": source.seed, "bits": source.bits, "state": source.state}
+            return {"name": "stochastic", "seed": source.seed, "bits": source.bits, "state": source.get_state()}
         name = "master_weights" if self.master_weights else "kahan" if self.kahan else ""
         return {"name": name} if name else {}
 
@@ -211,7 +211,7 @@ class Optimizer:
         state = {by_index[i]: self._loaded(by_index[i], v) for i, v in state_dict["state"].items()}
         if self.rounding is not None and remedy:
             source = Stochastic(remedy["seed"], remedy["bits"])
-            source.state = remedy["state"]
+            source.set_state(remedy["state"])
             self.rounding = source
         self.state = state
         self._written = {}
