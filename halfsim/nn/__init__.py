@@ -1,7 +1,7 @@
 """Layers and losses with PyTorch's names."""
 
 from halfsim.autograd.ops import cross_entropy
-from halfsim.nn import functional, init
+from halfsim.nn import functional, init, utils
 from halfsim.nn.activation import (
     CELU,
     ELU,
@@ -137,4 +137,5 @@ __all__ = [
     "cross_entropy",
     "functional",
     "init",
+    "utils",
 ]

@@ -8,50 +8,94 @@ Hyper-parameters that PyTorch keeps as Python numbers (learning rate, bias corre
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from halfsim.autograd.policy import resolve_for, scope, scoped
-from halfsim.autograd.tape import SPECS, apply
-from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import Event, LostConstant, active
-from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format
+from halfsim.autograd.policy import resolve_for, scoped
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.trace import active
+from halfsim.numerics.formats import Format, float32
+from halfsim.numerics.quantize import Array
+from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
+from halfsim.optim.kernels import count_lost, watch_constant
+from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 
 
-def kernel(name: str, *operands: Any, label: str = "", **options: Any) -> Tensor:
-    """One operation off the tape, in the precision of tensors that stay in the first operand's format."""
-    return apply(SPECS[name], operands, (), options, resolve_for(operands[0].format), label)
+class Remedy(TypedDict, total=False):
+    """The keyword options that every optimizer takes, one at a time; see `Optimizer`."""
+
+    master_weights: bool
+    kahan: bool
+    rounding: str | Stochastic | None
 
 
 class Optimizer:
     """The base of all optimizers: parameter groups, per-parameter state, and the loop over both.
 
-    ``params`` is an iterable of tensors that take gradients, or of dicts with key "params" and options of
-    their own. ``ValueError`` for an empty list and for a tensor given twice, ``TypeError`` for other things.
+    ``params`` is an iterable of tensors that take gradients, of pairs (name, tensor) as `named_parameters` gives
+    them, or of dicts with key "params" and options of their own. One remedy against lost updates may be chosen:
+    ``master_weights=True`` keeps a float32 copy of every narrower parameter in state "master", updates that (with
+    all state in float32) and rounds it into the parameter; ``kahan=True`` keeps in state "compensation", in the
+    parameter's format, what the parameter could not hold, ``u = compensation + update; new = p + u;
+    compensation = u + (p - new)``; ``rounding="stochastic"`` (or a `Stochastic`, whose stream goes on from step to
+    step) computes the update in float32 and rounds it once. Parameters in float32 or wider need no copy and no
+    dither, and get none. ``ValueError`` for an empty list, a tensor given twice and two remedies, ``TypeError`` for
+    other things.
     """
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        params: Iterable[Any],
+        defaults: dict[str, Any],
+        *,
+        master_weights: bool = False,
+        kahan: bool = False,
+        rounding: str | Stochastic | None = None,
+    ) -> None:
+        if rounding is not None and as_rounding(rounding) is not Rounding.STOCHASTIC:
+            raise ValueError(f"rounding: {rounding} is not allowed; allowed: None, stochastic, a Stochastic")
+        if master_weights + kahan + (rounding is not None) > 1:
+            raise ValueError("master_weights, kahan, rounding: allowed is one of them at a time")
+        self.master_weights, self.kahan = bool(master_weights), bool(kahan)
+        self.rounding = rounding if isinstance(rounding, Stochastic) else None if rounding is None else Stochastic()
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        given = [params] if isinstance(params, Tensor) else list(params)
+        self._written: dict[Tensor, Array] = {}  # what the last step made of each master
+        if isinstance(params, Tensor):
+            raise TypeError("params: a single Tensor is not allowed; allowed: a list of tensors or of groups")
+        given = list(params)
         if not given:
             raise ValueError("params: an empty list is not allowed; allowed: tensors or groups of them")
         groups: list[Any] = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a dict with key "params" and options that replace the defaults."""
-        if not isinstance(group, dict) or "params" not in group:
+        if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError("params: a group is a dict with key 'params'")
-        tensors = group["params"]
-        tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-        known = {id(p) for old in self.param_groups for p in old["params"]}
+        given = param_group["params"]
+        if isinstance(given, (set, frozenset)):
+            raise TypeError("params: a set has no order; allowed: a list of tensors")
+        given = [given] if isinstance(given, Tensor) else list(given)
+        names = [item[0] for item in given if isinstance(item, tuple) and len(item) == 2]
+        if names and len(names) != len(given):
+            raise ValueError("params: some names are missing; allowed: names for all tensors, or for none")
+        tensors = [item[1] for item in given] if names else given
+        self._check(tensors)
+        if self.param_groups and bool(names) != ("param_names" in self.param_groups[0]):
+            raise ValueError("params: groups with and without names do not mix; allowed: names in all, or in none")
+        for name, p in zip(names, tensors, strict=False):
+            p.name = p.name or name
+        named = {"param_names": names} if names else {}
+        self.param_groups.append({**self.defaults, **param_group, "params": tensors, **named})
+
+    def _check(self, tensors: list[Any]) -> None:
+        known = {id(p) for p in self._parameters()}
         for p in tensors:
             if not isinstance(p, Tensor):
                 raise TypeError(f"params: {type(p).__name__} is not allowed; allowed: Tensor")
@@ -60,60 +104,141 @@ class Optimizer:
             if id(p) in known:
                 raise ValueError(f"params: {p.name or 'a tensor'} is given twice; allowed: once")
             known.add(id(p))
-        self.param_groups.append({**self.defaults, **group, "params": tensors})
 
-    def zero_grad(self) -> None:
-        """Forget every gradient: ``grad`` is None."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+    def _parameters(self) -> Iterator[Tensor]:
+        return (p for group in self.param_groups for p in group["params"])
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient, and begin the trace's next step."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every gradient, ``grad`` is None; or, without ``set_to_none``, make it zeros."""
+        for p in self._parameters():
+            if p.grad is not None:
+                p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad.data), p.grad.format)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient, and begin the trace's next step.
+
+        ``closure``, if given, computes loss and gradients anew before the update; its loss is returned.
+        """
+        loss = None
+        if closure is not None:
+            with scoped(gradients=True):
+                loss = closure()
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     if p.grad.shape != p.shape:
                         raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
                     with scoped(phase="optimizer", path=p.name, gradients=False):
-                        watch_constant(p, type(self).__name__, "lr", group["lr"], resolve_for(p.format).compute)
-                        new, direction = self.update(p, p.grad, self.state.setdefault(p, {}), group)
-                        _count_lost(p, new, direction)
-                    p.data = new.data
+                        self._step(p, group)
         trace = active()
         if trace is not None:
             trace.advance()
+        return loss
 
-    def update(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """The new value of ``p``, and the direction that was meant to change it (zero where nothing was)."""
+    def _step(self, p: Tensor, group: dict[str, Any]) -> None:
+        state = self.state.setdefault(p, {})
+        weight = self._weight(p, state)
+        watch_constant(type(self).__name__, "lr", group["lr"], resolve_for(weight.value.format).compute)
+        assert p.grad is not None
+        direction = self.update(weight, as_format_of(p.grad, weight.format), state, group)
+        data = weight.settle()
+        if active() is not None:
+            count_lost(p, weight.unmoved(data), direction)
+        p.data = data
+        if weight.format != p.format:
+            self._written[p] = data
+
+    def _weight(self, p: Tensor, state: dict[str, Any]) -> Weight:
+        """What the update of ``p`` is added to."""
+        if self.kahan:
+            return Kahan(p, state)
+        if self._working_format(p) != p.format:
+            return Master(p, state, self._written.get(p) is p.data)
+        if self.rounding is not None and not p.format.contains(float32):
+            return Dithered(p, state, self.rounding)
+        return Weight(p, state)
+
+    def _working_format(self, p: Tensor) -> Format:
+        """The format of gradient and state in the update of ``p``."""
+        return float32 if self.master_weights and float32.contains(p.format) else p.format
+
+    def update(self, weight: Weight, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+        """Update ``weight`` and ``state``; returns the direction that was meant to change it, zero where nothing was.
+
+        ``grad`` is in the format of ``weight``, which is that of the parameter or, for a master copy, float32.
+        """
         raise NotImplementedError
 
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot in PyTorch's layout: "state" by index of the parameter, and "param_groups" that hold indices.
 
-def _count_lost(p: Tensor, new: Tensor, direction: Tensor) -> None:
-    """Tell the trace how many finite weights a nonzero direction left as they were, with a gradient and in all."""
-    trace = active()
-    if trace is None or p.grad is None:
-        return
-    meant = (direction.data != 0) & np.isfinite(p.data)
-    same, live = meant & (new.data == p.data), meant & (p.grad.data != 0)
-    counts = FlagCounts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
-    counts.addends, counts.swamped = int(np.count_nonzero(live)), int(np.count_nonzero(same & live))
-    counts.stalled = counts.swamped
-    here = scope()
-    trace.record(Event(trace.step, here.phase, here.path, "update", "", p.shape, counts))
+        With a remedy, a third entry "remedy" names it and says where a stochastic stream is.
+        """
+        index = {id(p): i for i, p in enumerate(self._parameters())}
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+        for packed, group in zip(groups, self.param_groups, strict=True):
+            packed["params"] = [index[id(p)] for p in group["params"]]
+        state = {index[id(p)]: dict(values) for p, values in self.state.items()}
+        remedy = self._remedy()
+        return {"state": state, "param_groups": groups, **({"remedy": remedy} if remedy else {})}
 
+    def _remedy(self) -> dict[str, Any]:
+        if self.rounding is not None:
+            source = self.rounding
+            return {"name": "stochastic", "seed": source.seed, "bits": source.bits, "state": source.get_state()}
+        name = "master_weights" if self.master_weights else "kahan" if self.kahan else ""
+        return {"name": name} if name else {}
 
-def watch_constant(p: Tensor, op: str, name: str, value: float, fmt: Format | None = None) -> None:
-    """Tell the trace if ``fmt`` (the format of ``p``) makes zero or infinity of a hyper-parameter."""
-    trace = active()
-    fmt = fmt or p.format
-    small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.max * (1 + fmt.epsneg / 2) <= value
-    if trace is not None and (small or large):
-        here, counts = scope(), FlagCounts(size=1, nonzero=1, inexact=1)
-        counts.underflow = counts.flushed = int(small)
-        counts.overflow = int(large)
-        lost = LostConstant(f"{name} =", float(value), fmt)
-        trace.record(Event(trace.step, here.phase, here.path, op, name, (), counts, lost))
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave, here or in PyTorch (its tensors as arrays).
+
+        Arrays are rounded to the format in which the parameter's state is kept, except "step". ``ValueError`` if
+        groups, shapes or the remedy do not fit; then nothing is changed.
+        """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
+            raise ValueError("state_dict: allowed is a mapping with keys 'state' and 'param_groups'")
+        saved, groups = state_dict["param_groups"], self.param_groups
+        sizes = [[len(g["params"]) for g in some] for some in (saved, groups)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"state_dict: groups of {sizes[0]} parameters; allowed: {sizes[1]}, as here")
+        remedy, own = state_dict.get("remedy", {}), self._remedy()
+        if remedy and remedy["name"] != own.get("name"):
+            raise ValueError(f"state_dict: made with {remedy['name']}; allowed: an optimizer made with it")
+        by_index = dict(zip((i for g in saved for i in g["params"]), self._parameters(), strict=True))
+        unknown = [i for i in state_dict["state"] if i not in by_index]
+        if unknown:
+            raise ValueError(f"state_dict: state of parameter {unknown[0]!r}, which no group holds")
+        state = {by_index[i]: self._loaded(by_index[i], v) for i, v in state_dict["state"].items()}
+        if self.rounding is not None and remedy:
+            source = Stochastic(remedy["seed"], remedy["bits"])
+            source.set_state(remedy["state"])
+            self.rounding = source
+        self.state = state
+        self._written = {}
+        for group, given in zip(groups, saved, strict=True):
+            group.update({k: v for k, v in given.items() if k != "params"})
+
+    def _loaded(self, p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of ``p`` from ``values``, in the formats kept here."""
+        loaded: dict[str, Any] = {}
+        for key, value in values.items():
+            if key == "step":
+                loaded[key] = int(np.asarray(value))
+            elif isinstance(value, (Tensor, np.ndarray)):
+                loaded[key] = tensor(value, self._working_format(p))
+                if loaded[key].shape not in (p.shape, ()):
+                    shape = loaded[key].shape
+                    raise ValueError(f"state_dict: {key} of {p.name or 'a tensor'} has shape {shape}, not {p.shape}")
+            else:
+                loaded[key] = value
+        return loaded
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
+        return "\n".join([*lines, ")"])
 
 
 def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:

@@ -1,0 +1,16 @@
+"""Automatic mixed precision, as ``torch.amp``: the autocast policy and dynamic loss scaling.
+
+`AMP` runs each operation in the precision of its place in PyTorch's CUDA autocast lists, which every operation of
+`halfsim.ops` declares; operations in neither list keep the format of their widest operand.
+"""
+
+from halfsim.amp.autocast import autocast
+from halfsim.amp.grad_scaler import GradScaler, ScaleRecord
+from halfsim.autograd.policy import AMP
+
+__all__ = [
+    "AMP",
+    "GradScaler",
+    "ScaleRecord",
+    "autocast",
+]

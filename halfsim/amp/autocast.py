@@ -1,0 +1,57 @@
+"""``torch.autocast`` by another name for a scope."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ContextDecorator
+from typing import Any
+
+from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
+from halfsim.numerics.formats import Format, as_format, bfloat16, float16
+
+_POLICIES: dict[Format, Policy] = {float16: AMP, bfloat16: Policy("amp_bf16")}
+
+
+class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
+    """A context, or a decorator, in which operations run as under PyTorch's CUDA autocast.
+
+    ``dtype`` is float16 (the default) or bfloat16, by any of its names. ``enabled=False`` switches an autocast
+    around it off: operations keep the format of their widest operand. ``cache_enabled`` is taken for PyTorch's sake:
+    a weight is rounded anew wherever it is used, which gives the same values, but the gradients of one that is used
+    twice are added in float32, as in PyTorch without its cache. ``ValueError`` for other devices than "cuda",
+    whose lists alone are simulated, and for other formats.
+
+    >>> import halfsim as hs
+    >>> a = hs.tensor([[1.0]])
+    >>> with autocast():
+    ...     (a @ a).format.name, (a + a).format.name
+    ('float16', 'float32')
+    """
+
+    def __init__(
+        self,
+        device_type: str = "cuda",
+        dtype: object = None,
+        enabled: bool = True,
+        cache_enabled: bool | None = True,
+    ) -> None:
+        if device_type != "cuda":
+            raise ValueError(f"device_type: {device_type!r} is not allowed; allowed: cuda, whose lists are simulated")
+        fmt = float16 if dtype is None else as_format(dtype, "dtype")
+        if fmt not in _POLICIES:
+            raise ValueError(f"dtype: {fmt} is not allowed; allowed: float16, bfloat16")
+        self.device, self.fast_dtype, self.cache_enabled = device_type, fmt, cache_enabled
+        self.policy = _POLICIES[fmt] if enabled else PROMOTE
+        self._open: list[AbstractContextManager[None]] = []
+
+    def _recreate_cm(self) -> autocast:
+        """A context of its own for every call of a decorated function, which may call itself."""
+        return autocast(self.device, self.fast_dtype, self.policy is not PROMOTE, self.cache_enabled)
+
+    def __enter__(self) -> autocast:
+        context = scoped(rule=self.policy, base="")
+        context.__enter__()
+        self._open.append(context)
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._open.pop().__exit__(*details)

@@ -1,0 +1,101 @@
+"""An exponential moving average of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.kernel import kernel
+from halfsim.autograd.policy import scope, scoped
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.trace import Event, active
+from halfsim.nn.module import Module
+from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.formats import as_format
+from halfsim.optim.optimizer import checked
+from halfsim.optim.weight import as_format_of
+
+
+class EMA:
+    """Averages of parameters, ``average + (1 - decay) * (weight - average)`` after every step.
+
+    ``parameters`` is a Module or an iterable of tensors. ``format`` is that of the averages and of their arithmetic
+    (one kernel, PyTorch's lerp); None takes each parameter's own. A half with decay 0.999 stops moving while it is
+    still up to a quarter off, because the increment is below half an ulp; the trace tells. Averages start as the
+    weights are. ``ValueError`` for decay outside 0 to 1 and for no parameters.
+
+    >>> import halfsim as hs
+    >>> w = hs.tensor([0.0])
+    >>> ema = EMA([w], decay=0.75)
+    >>> w.data = w.data + 1
+    >>> ema.update()
+    >>> ema.averages
+    [tensor([0.25], float32)]
+    """
+
+    def __init__(self, parameters: Module | Iterable[Tensor], decay: float = 0.999, format: object = None) -> None:
+        checked(high=np.nextafter(1, 2), decay=decay)
+        given = parameters.parameters() if isinstance(parameters, Module) else parameters
+        self.parameters = [given] if isinstance(given, Tensor) else list(given)
+        if not self.parameters:
+            raise ValueError("parameters: an empty list is not allowed; allowed: a Module, tensors")
+        for p in self.parameters:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"parameters: {type(p).__name__} is not allowed; allowed: Tensor")
+        self.decay = decay
+        self.averages = [tensor(p, p.format if format is None else as_format(format)) for p in self.parameters]
+
+    def update(self) -> None:
+        """Move every average towards its parameter."""
+        for i, (p, before) in enumerate(zip(self.parameters, self.averages, strict=True)):
+            with scoped(phase="optimizer", path=p.name, gradients=False):
+                after = kernel("lerp", before, p, weight=1 - self.decay, label="average")
+                _count_stalled(p, before, after)
+            self.averages[i] = after
+
+    def copy_to(self) -> None:
+        """Write the averages into the parameters, rounded to their formats."""
+        for p, average in zip(self.parameters, self.averages, strict=True):
+            with scoped(phase="optimizer", path=p.name, gradients=False):
+                p.data = as_format_of(average, p.format).data
+
+    @contextmanager
+    def swap(self) -> Iterator[None]:
+        """A context in which the parameters are the averages; after it they are themselves again, bit for bit."""
+        kept = [p.data for p in self.parameters]
+        self.copy_to()
+        try:
+            yield
+        finally:
+            for p, data in zip(self.parameters, kept, strict=True):
+                p.data = data
+
+    def state_dict(self) -> dict[str, Any]:
+        """The decay and the averages, in the order of the parameters."""
+        return {"decay": self.decay, "averages": list(self.averages)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave; ``ValueError`` where number or shapes do not fit."""
+        given = state_dict["averages"]
+        if len(given) != len(self.averages):
+            raise ValueError(f"averages: {len(given)} are not allowed; allowed: {len(self.averages)}")
+        loaded = [tensor(x, own.format) for x, own in zip(given, self.averages, strict=True)]
+        for new, own in zip(loaded, self.averages, strict=True):
+            if new.shape != own.shape:
+                raise ValueError(f"averages: shape {new.shape} does not fit {own.shape}")
+        self.decay, self.averages = state_dict["decay"], loaded
+
+
+def _count_stalled(p: Tensor, before: Tensor, after: Tensor) -> None:
+    """Tell the trace how many averages stayed where they are though their weight is elsewhere."""
+    trace = active()
+    if trace is not None:
+        apart = as_format_of(p, before.format).data != before.data
+        same = apart & (after.data == before.data)
+        counts = FlagCounts(size=p.size, addends=int(np.count_nonzero(apart)), swamped=int(np.count_nonzero(same)))
+        counts.stalled = counts.swamped
+        here = scope()
+        trace.record(Event(trace.step, here.phase, here.path, "average", "", p.shape, counts))

@@ -1,0 +1,68 @@
+"""Kernels that only optimizers run, and what they tell the trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.kernel import private
+from halfsim.autograd.policy import scope
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace import Event, LostConstant, active
+from halfsim.numerics.flags import Flag, FlagCounts
+from halfsim.numerics.formats import Format
+from halfsim.numerics.quantize import Array, container, round_to
+from halfsim.numerics.rounding import Stochastic
+
+
+@private
+def maximum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """The larger of two values; NaN where either is."""
+    return np.maximum(a, b), ()
+
+
+@private
+def sign(fp: Arithmetic, x: Array, /) -> Any:
+    """-1, 0 or 1; 0 for NaN, as in PyTorch."""
+    return np.where(np.isnan(x), x.dtype.type(0), np.sign(x)), ()
+
+
+def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:
+    """``x`` rounded to ``fmt`` stochastically, once, in the sight of the trace."""
+    y, flags = round_to(x.data, fmt, source, return_flags=True)
+    trace = active()
+    if trace is not None:
+        counts, here = FlagCounts(size=x.size, nonzero=int(np.count_nonzero(x.data))), scope()
+        for flag in (Flag.INEXACT, Flag.UNDERFLOW, Flag.OVERFLOW):
+            setattr(counts, str(flag.name).lower(), int(np.count_nonzero(flags & flag)))
+        counts.flushed = int(np.count_nonzero((y == 0) & (x.data != 0)))
+        trace.record(Event(trace.step, here.phase, here.path, "round_to", label, x.shape, counts))
+    return Tensor(y.astype(container(fmt), copy=False), fmt)
+
+
+def count_lost(p: Tensor, same: Array, direction: Tensor) -> None:
+    """Tell the trace how many finite weights a nonzero direction left as they were, with a gradient and in all."""
+    trace = active()
+    if trace is None or p.grad is None:
+        return
+    meant = (direction.data != 0) & np.isfinite(p.data)
+    same, live = meant & same, meant & (p.grad.data != 0)
+    counts = FlagCounts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
+    counts.addends, counts.swamped = int(np.count_nonzero(live)), int(np.count_nonzero(same & live))
+    counts.stalled = counts.swamped
+    here = scope()
+    trace.record(Event(trace.step, here.phase, here.path, "update", "", p.shape, counts))
+
+
+def watch_constant(op: str, name: str, value: float, fmt: Format) -> None:
+    """Tell the trace if ``fmt`` makes zero or infinity of a hyper-parameter."""
+    trace = active()
+    small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.max * (1 + fmt.epsneg / 2) <= value
+    if trace is not None and (small or large):
+        here, counts = scope(), FlagCounts(size=1, nonzero=1, inexact=1)
+        counts.underflow = counts.flushed = int(small)
+        counts.overflow = int(large)
+        lost = LostConstant(f"{name} =", float(value), fmt)
+        trace.record(Event(trace.step, here.phase, here.path, op, name, (), counts, lost))
