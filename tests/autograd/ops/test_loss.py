@@ -114,6 +114,7 @@ def test_the_negative_log_likelihood_counts_and_weighs() -> None:
     assert log_p.grad is not None
     np.testing.assert_allclose(log_p.grad.numpy(), [[-0.25, 0, 0], [0, -0.75, 0]])
     assert F.nll_loss(log_p, [-100, 1]).item() == pytest.approx(np.log(2))
+    assert F.nll_loss(log_p, [255, 1], ignore_index=255).item() == pytest.approx(np.log(2))
     assert F.nll_loss(log_p, [0, 2], ignore_index=2, reduction="none").numpy()[1] == 0
 
 
