@@ -26,16 +26,16 @@ def _nll(
     fp: Arithmetic, log_p: Array, weight: Array | None = None, /, *, target: Array, ignore_index: int, reduction: str
 ) -> Any:
     axis, shape = int(log_p.ndim > 1), log_p.shape
-    valid = target != ignore_index
-    chosen = np.expand_dims(np.where(valid, target, 0), axis)
+    valid, chosen = _chosen(target, ignore_index, axis)
     w = None if weight is None else fp.keep(weight.take(chosen.squeeze(axis)), valid)
     loss = fp.keep(-np.take_along_axis(log_p, chosen, axis).squeeze(axis), valid)
     loss = loss if w is None else fp.mul(loss, w)
     total = fp.constant(int(valid.sum())) if w is None else fp.sum(w)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
+        valid, chosen = _chosen(target, ignore_index, axis)  # anew: until now only the classes are held
         g = -(fp.div(g, total) if reduction == "mean" else g)
-        g = fp.keep(np.broadcast_to(g, valid.shape), valid)
+        g = fp.keep(np.broadcast_to(g, target.shape), valid)
         out = np.zeros(shape, g.dtype)
         np.put_along_axis(out, chosen, np.expand_dims(g if w is None else fp.mul(g, w), axis), axis)
         return out
@@ -43,6 +43,12 @@ def _nll(
     if reduction == "none":
         return loss, pullback
     return (fp.div(fp.sum(loss), total) if reduction == "mean" else fp.sum(loss)), pullback
+
+
+def _chosen(target: Array, ignore_index: int, axis: int) -> tuple[Array, Array]:
+    """Which targets count, and the index of each along the axis of classes (0 for those that do not)."""
+    valid = target != ignore_index
+    return valid, np.expand_dims(np.where(valid, target, 0), axis)
 
 
 def nll_loss(

@@ -151,6 +151,11 @@ STEPS: dict[str, tuple[Any, Any, Any]] = {
     ),
     "glu": (hs.ops.glu, lambda x, h: x[..., :4] * logistic(x[..., 4:], h), glu_backward),
     "exp2": (hs.ops.exp2, lambda x, h: f(np.exp2, x), lambda x, g, h: g * f(np.exp2, x) * h(np.log(2))),
+    "erf": (
+        hs.ops.erf,
+        lambda x, h: f(erf, x),
+        lambda x, g, h: f(np.exp, -(x * x)) * h(2 / sqrt(pi)) * g,
+    ),
     "rsqrt": (
         lambda x: hs.ops.rsqrt(hs.ops.abs(x)),
         lambda x, h: f(lambda v: 1 / np.sqrt(np.abs(v)), x),
@@ -217,6 +222,7 @@ CORNERS: list[tuple[str, list[float], list[float], list[float]]] = [
     ("hardsigmoid", [-3, 3, NAN], [0, 1, NAN], [0, 0, 0]),
     ("leaky_relu", [0, -0.0, NAN], [0, -0.0, NAN], [0.01, 0.01, 0.01]),
     ("elu", [0, -0.0, NAN, -INF], [0, -0.0, NAN, -1], [1, 1, 1, 0]),
+    ("selu", [0, -0.0, NAN], [0, -0.0, NAN], [1.7580993, 1.7580993, 1.050701]),
     ("logsigmoid", [0, -INF, INF], [-np.log(2), -INF, 0], [0.5, 1, 0]),
     ("silu", [-INF, INF, -100], [NAN, INF, -0.0], [NAN, NAN, 0]),
     ("gelu", [-INF, INF, -100], [NAN, INF, -0.0], [NAN, NAN, 0]),
@@ -238,10 +244,10 @@ def test_corners_are_pytorchs(name: str, x: list[float], y: list[float], g: list
 
 
 def test_branches_not_taken_raise_no_alarm() -> None:
-    """exp(100) overflows in ELU's other branch, and 300 squared in Huber's, but nobody looks at it."""
+    """exp(100) overflows in ELU's other branch, and 3000 squared in Huber's, but nobody looks at it."""
     with hs.precision("pure_fp16"), hs.trace() as t:
-        x = hs.tensor([100.0, 300.0], requires_grad=True)
-        for name in ("elu", "selu", "celu", "mish"):
+        x = hs.tensor([100.0, 3000.0], requires_grad=True)
+        for name in ("elu", "selu", "celu", "mish", "softplus"):
             getattr(hs.ops, name)(x).sum().backward()
         hs.ops.huber_loss(x, np.zeros(2)).backward()
         hs.ops.smooth_l1_loss(x, np.zeros(2)).backward()
@@ -249,6 +255,12 @@ def test_branches_not_taken_raise_no_alarm() -> None:
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.ops.softplus(hs.tensor([15.0]))
     assert t.first("overflow") is not None, "exp(15) is past 65504, and below the threshold it is taken"
+
+
+def test_gelu_halves_its_argument_first() -> None:
+    """Twice 60000 is past the largest half; half of it, doubled, is not."""
+    with hs.precision("pure_fp16"):
+        assert hs.ops.gelu(hs.tensor([60000.0])).item() == 60000
 
 
 def test_softplus_and_silu_lose_in_half_what_float32_keeps() -> None:

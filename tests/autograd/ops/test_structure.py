@@ -185,6 +185,10 @@ def test_products_multiply_halves_with_halves() -> None:
     O.prod(one).backward()
     assert one.grad is not None
     assert one.grad.numpy().tolist() == [0, 6, 0]
+    rows = hs.tensor([[2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    O.prod(rows, 1).backward(np.ones(3))
+    assert rows.grad is not None
+    assert rows.grad.numpy().tolist() == [[0, 6, 0], [0, 0, 0], [6, 3, 2]]
 
 
 def test_a_logsumexp_keeps_infinities() -> None:
