@@ -19,6 +19,16 @@ from halfsim.autograd.ops.elementwise import (
 )
 from halfsim.autograd.ops.linalg import linear, matmul
 from halfsim.autograd.ops.loss import cross_entropy, log_softmax, nll_loss, softmax
+from halfsim.autograd.ops.recurrent import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from halfsim.autograd.ops.reduce import cumsum, max, mean, norm, sum, var
 from halfsim.autograd.ops.shape import getitem, reshape, transpose
 
@@ -31,10 +41,14 @@ __all__ = [
     "div",
     "exp",
     "getitem",
+    "gru",
+    "gru_cell",
     "lerp",
     "linear",
     "log",
     "log_softmax",
+    "lstm",
+    "lstm_cell",
     "matmul",
     "max",
     "mean",
@@ -45,6 +59,10 @@ __all__ = [
     "reciprocal",
     "relu",
     "reshape",
+    "rnn_relu",
+    "rnn_relu_cell",
+    "rnn_tanh",
+    "rnn_tanh_cell",
     "sigmoid",
     "softmax",
     "sqrt",
