@@ -1,5 +1,6 @@
 """Every operation, by PyTorch's or NumPy's name."""
 
+from halfsim.autograd.ops.attention import baddbmm, scaled_dot_product_attention
 from halfsim.autograd.ops.elementwise import (
     add,
     addcdiv,
@@ -36,6 +37,7 @@ __all__ = [
     "add",
     "addcdiv",
     "addcmul",
+    "baddbmm",
     "cross_entropy",
     "cumsum",
     "div",
@@ -63,6 +65,7 @@ __all__ = [
     "rnn_relu_cell",
     "rnn_tanh",
     "rnn_tanh_cell",
+    "scaled_dot_product_attention",
     "sigmoid",
     "softmax",
     "sqrt",

@@ -18,7 +18,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops.cells import GRU, LSTM, RELU, TANH, Cell, State
 from halfsim.autograd.ops.fused import kept, once
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import OPS, Tensor, plain
+from halfsim.autograd.tensor import OPS, Tensor
 from halfsim.numerics.quantize import Array
 
 
@@ -258,11 +258,13 @@ def lstm_cell(
 
 def _step(name: str, x: Any, state: tuple[Any, ...], w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Tensor:
     """One step of the layer operation ``name`` on a batch or a single input."""
-    single = np.ndim(plain(x)) == 1
-    lead = (1, 1) if single else (1,)
-    reshape = OPS["reshape"]
-    x = reshape(x, lead + np.shape(plain(x)))
+    x, state = _array(x), tuple(s if s is None else _array(s) for s in state)
+    single = x.ndim == 1
     if single:
-        state = tuple(s if s is None else reshape(s, (1, *np.shape(plain(s)))) for s in state)
-    y = OPS[name](x, w_ih, w_hh, b_ih, b_hh, *state)
-    return reshape(y, (y.shape[0], y.shape[2])) if single else y
+        state = tuple(s if s is None else s.reshape(1, *s.shape) for s in state)
+    y = OPS[name](x.reshape(*((1, 1) if single else (1,)), *x.shape), w_ih, w_hh, b_ih, b_hh, *state)
+    return y.reshape(y.shape[0], y.shape[2]) if single else y
+
+
+def _array(x: Any) -> Any:
+    return x if isinstance(x, Tensor) else np.asarray(x)
