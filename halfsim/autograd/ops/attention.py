@@ -17,12 +17,12 @@ from halfsim.numerics.quantize import Array
 
 @op("fp16")
 def baddbmm(fp: Arithmetic, x: Array, a: Array, b: Array, /, beta: float = 1, alpha: float = 1) -> Any:
-    """``beta * x + alpha * (a @ b)`` for a (N, L, K), b (N, K, S) and x that broadcasts to (N, L, S).
+    """``beta * x + alpha * (a @ b)`` for a (..., L, K), b (..., K, S) and x that broadcasts to (..., L, S).
 
     Steps: the product, times alpha, beta times x, the sum; a factor of 1 is no step.
     """
-    if a.ndim != 3 or b.ndim != 3 or a.shape[2] != b.shape[1] or a.shape[0] != b.shape[0]:
-        raise ValueError(f"baddbmm: shapes {a.shape} and {b.shape} do not fit; allowed: (N, L, K) and (N, K, S)")
+    if a.ndim < 3 or b.ndim < 3 or a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"baddbmm: shapes {a.shape} and {b.shape} do not fit; allowed: (..., L, K) and (..., K, S)")
 
     def scaled(fp: Arithmetic, y: Array, factor: float) -> Array:
         return y if factor == 1 else fp.mul(y, fp.constant(factor))
@@ -30,8 +30,8 @@ def baddbmm(fp: Arithmetic, x: Array, a: Array, b: Array, /, beta: float = 1, al
     y = fp.add(scaled(fp, fp.matmul(a, b), alpha), scaled(fp, x, beta))
     return y, (
         lambda fp, g: scaled(fp, g, beta),
-        lambda fp, g: scaled(fp, fp.matmul(g, b.swapaxes(1, 2)), alpha),
-        lambda fp, g: scaled(fp, fp.matmul(a.swapaxes(1, 2), g), alpha),
+        lambda fp, g: scaled(fp, fp.matmul(g, _turned(b)), alpha),
+        lambda fp, g: scaled(fp, fp.matmul(_turned(a), g), alpha),
     )
 
 
