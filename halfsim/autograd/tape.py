@@ -30,7 +30,8 @@ class Op:
     def __init__(
         self, formula: Callable[..., Any], category: str | None, exact: bool, operands: list[inspect.Parameter]
     ) -> None:
-        self.formula, self.category, self.exact, self.name = formula, category, exact, formula.__name__
+        self.formula, self.category, self.exact = formula, category, exact
+        self.name = formula.__name__.strip("_")  # _layer_norm is what the public layer_norm calls
         self.operands = [p.name for p in operands]
         self.required = sum(p.default is p.empty for p in operands)
 

@@ -12,7 +12,8 @@ from halfsim.autograd.ops.fused import join
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.layers import Linear
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import whole
 from halfsim.numerics.quantize import Array
 

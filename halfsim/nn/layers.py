@@ -9,7 +9,8 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
 
 
 def _uniform(shape: tuple[int, ...], bound: float) -> Parameter:
@@ -56,35 +57,6 @@ class Tanh(Module):
 
     def forward(self, x: Any) -> Tensor:
         return ops.tanh(x)
-
-
-class Sequential(Module):
-    """Modules applied one after another; their names are "0", "1", ...
-
-    >>> Sequential(ReLU(), ReLU())
-    Sequential(
-      (0): ReLU()
-      (1): ReLU()
-    )
-    """
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(f"modules: {type(module).__name__} is not allowed; allowed: Module")
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        for module in self.children():
-            x = module(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
 
 
 class CrossEntropyLoss(Module):

@@ -1,59 +1,48 @@
-"""Module and Parameter: named parts of a model, each with a path and, if wanted, a precision of its own."""
+"""Module: named parts of a model, each with a path and, if wanted, a precision of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 from halfsim.autograd.policy import Rule, as_rule, scoped
-from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.numerics.formats import as_format, float16, float32, float64, unknown
+from halfsim.autograd.tensor import Tensor
+from halfsim.nn.conversion import Conversion, convert
+from halfsim.nn.hooks import Handle, called
+from halfsim.nn.parameter import Parameter, as_buffer
+from halfsim.nn.state import IncompatibleKeys, load, snapshot
+from halfsim.nn.walking import at, first_met, join, parts, walk
+from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
+from halfsim.numerics.quantize import Array
 
-_Named = TypeVar("_Named")
+_Self = TypeVar("_Self", bound="Module")
 
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _once(pairs: Iterable[tuple[str, _Named]]) -> Iterator[tuple[str, _Named]]:
-    """The pairs whose second part is met for the first time."""
-    seen: set[int] = set()
-    for name, part in pairs:
-        if id(part) not in seen:
-            seen.add(id(part))
-            yield name, part
-
-
-class Parameter(Tensor):
-    """A tensor that a module learns; its ``name`` is its path in the outermost module, as "0.weight"."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any) -> None:
-        values = data if isinstance(data, Tensor) else tensor(data)
-        super().__init__(values.data, values.format, requires_grad=True)
+_TABLES = ("_parameters", "_buffers", "_modules")
+_ALLOWED = {"_parameters": "Parameter, None", "_modules": "Module, None"}
 
 
 class Module:
     """The base of all layers, used as PyTorch's: assign parameters and modules to attributes, write ``forward``.
 
     ``precision`` (None, a Precision, a Policy or a string such as "fp16") rules the operations inside, unless
-    a scope with ``override`` is in force.
+    a scope with ``override`` is in force. ``conversion`` is the report of the latest `to`, None before it.
     """
 
     _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | Array | None]
     _modules: dict[str, Module | None]
+    _transient: set[str]  # buffers that are not in the state
+    _hooks: dict[str, dict[int, tuple[Callable[..., Any], bool]]]
     _precision: Rule | None
     _path: str
     training: bool
+    conversion: Conversion | None
 
     def __init__(self) -> None:
-        object.__setattr__(self, "_parameters", {})
-        object.__setattr__(self, "_modules", {})
-        object.__setattr__(self, "_precision", None)
-        object.__setattr__(self, "_path", "")
-        object.__setattr__(self, "training", True)
+        fresh: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_modules": {}, "_transient": set(), "_hooks": {}}
+        self.__dict__.update(fresh, _precision=None, _path="", training=True, conversion=None)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}: forward is not defined")
@@ -61,52 +50,142 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         rule = self._precision
         with scoped(path=self._path) if rule is None else scoped(path=self._path, rule=rule):
-            return self.forward(*args, **kwargs)
+            return called(self, self._hooks, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
+
+    # Parts and their names.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        tables: dict[str, dict[str, Any]] = {kind: self.__dict__.get(kind, {}) for kind in ("_parameters", "_modules")}
-        kind = "_parameters" if isinstance(value, Parameter) else "_modules" if isinstance(value, Module) else None
+        held = next((kind for kind in _TABLES if name in self.__dict__.get(kind, ())), None)
+        kind = "_parameters" if isinstance(value, Parameter) else "_modules" if isinstance(value, Module) else held
         if kind is None:
-            held = next((table for table in tables.values() if name in table), None)
-            if held is None:
-                object.__setattr__(self, name, value)
-            elif value is None:
-                held[name] = None
-            else:
-                allowed = "Parameter, None" if held is tables["_parameters"] else "Module, None"
-                raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: {allowed}")
+            object.__setattr__(self, name, value)
             return
         if kind not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name}")
+        if kind == "_buffers":
+            value = as_buffer(name, value)
+        elif kind == held and value is not None and not isinstance(value, (Parameter, Module)):
+            raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: {_ALLOWED[kind]}")
         self.__dict__.pop(name, None)
-        tables["_modules" if kind == "_parameters" else "_parameters"].pop(name, None)
-        tables[kind][name] = value
-        self._name_parts(self._path)
+        if held is not None and held != kind:
+            del self.__dict__[held][name]
+        self.__dict__[kind][name] = value
+        if kind != "_buffers" or isinstance(value, Tensor):
+            self._name_parts(self._path)
 
     def __getattr__(self, name: str) -> Any:
-        for kind in ("_parameters", "_modules"):
-            if name in self.__dict__.get(kind, {}):
+        for kind in _TABLES:
+            if name in self.__dict__.get(kind, ()):
                 return self.__dict__[kind][name]
-        if name in ("_parameters", "_modules", "_precision", "_path", "training"):
+        if name in Module.__annotations__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
-        for kind in ("_parameters", "_modules"):
-            if name in self.__dict__.get(kind, {}):
+        for kind in _TABLES:
+            if name in self.__dict__.get(kind, ()):
                 del self.__dict__[kind][name]
+                self._transient.discard(name)
                 return
         object.__delattr__(self, name)
 
+    def _register(self, kind: str, name: str, part: Any, wanted: type) -> None:
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"name: {name!r} is not allowed; allowed: strings that are not empty, without '.'")
+        if kind not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() before registering {name}")
+        if hasattr(self, name) and name not in self.__dict__[kind]:
+            raise ValueError(f"name: {name!r} is an attribute already; allowed: names not in use")
+        if part is not None and not isinstance(part, wanted):
+            raise TypeError(f"{name}: {type(part).__name__} is not allowed there; allowed: {_ALLOWED[kind]}")
+        self.__dict__[kind][name] = part
+        self._name_parts(self._path)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter, or None in its place; ``ValueError`` for a name with a dot or in use."""
+        self._register("_parameters", name, param, Parameter)
+
+    def register_buffer(self, name: str, tensor: Tensor | Array | None, persistent: bool = True) -> None:
+        """Add a tensor that is not learned: part of the state, unless ``persistent`` is false.
+
+        A floating-point array becomes a Tensor; integer and bool arrays stay as they are, and `to` leaves them.
+        """
+        self._register("_buffers", name, as_buffer(name, tensor), object)
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a module under a name that need not be an identifier."""
+        self._register("_modules", name, module, Module)
+
+    register_module = add_module
+
     def _name_parts(self, path: str) -> None:
         """Tell every part its path from here down; the outermost module to hold a part tells it last."""
-        object.__setattr__(self, "_path", path)
-        for name, parameter in self._parameters.items():
-            if parameter is not None:
-                parameter.name = _join(path, name)
+        self.__dict__["_path"] = path
+        for name, part in (*self._parameters.items(), *self._buffers.items()):
+            if isinstance(part, Tensor):
+                part.name = join(path, name)
         for name, module in self._modules.items():
             if module is not None:
-                module._name_parts(_join(path, name))
+                module._name_parts(join(path, name))
+
+    # Walking over the parts.
+
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """Every module from this one down, each once, with its path."""
+        found = walk(self, prefix)
+        return first_met(found) if remove_duplicate else found
+
+    def modules(self) -> Iterator[Module]:
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return first_met((name, module) for name, module in self._modules.items() if module is not None)
+
+    def children(self) -> Iterator[Module]:
+        """Every module that this one holds itself, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, with its path, in the order of definition."""
+        found: Iterator[tuple[str, Parameter]] = parts(self, "_parameters", prefix, recurse)
+        return first_met(found) if remove_duplicate else found
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Every parameter once, in the order of definition."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor | Array]]:
+        """Every buffer once, with its path, those outside the state included."""
+        found: Iterator[tuple[str, Tensor | Array]] = parts(self, "_buffers", prefix, recurse)
+        return first_met(found) if remove_duplicate else found
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor | Array]:
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at the path ``target``, as "body.1"; ``AttributeError`` that names the nearest path."""
+        return at("module", target, dict(self.named_modules(remove_duplicate=False)))
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at the path ``target``, as "body.1.weight"; ``AttributeError`` as above."""
+        return at("parameter", target, dict(self.named_parameters(remove_duplicate=False)))
+
+    def get_buffer(self, target: str) -> Tensor | Array:
+        return at("buffer", target, dict(self.named_buffers(remove_duplicate=False)))
+
+    def apply(self: _Self, fn: Callable[[Module], Any]) -> _Self:
+        """Call ``fn`` with every module from the innermost to this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    # Precision.
 
     @property
     def precision(self) -> Rule | None:
@@ -116,7 +195,7 @@ class Module:
     def precision(self, spec: object) -> None:
         object.__setattr__(self, "_precision", None if spec is None else as_rule(spec))
 
-    def assign(self, precisions: Mapping[str, object]) -> Module:
+    def assign(self: _Self, precisions: Mapping[str, object]) -> _Self:
         """Set the precision of modules by path, as ``{"fc1": "fp16"}``; ``ValueError`` for an unknown path."""
         modules = dict(self.named_modules())
         for path in precisions:
@@ -126,97 +205,87 @@ class Module:
             modules[path].precision = spec
         return self
 
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """Every module from this one down, each once, with its path."""
-        return _once(self._walk(""))
+    def to(self: _Self, format: object) -> _Self:
+        """Round every parameter (and its gradient) and every floating-point buffer to ``format``.
 
-    def _walk(self, path: str) -> Iterator[tuple[str, Module]]:
-        """Every module from this one down as often as it is held."""
-        yield path, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module._walk(_join(path, name))
-
-    def _held(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter as often as it is held."""
-        for path, module in self._walk(""):
-            for name, parameter in module._parameters.items():
-                if parameter is not None:
-                    yield _join(path, name), parameter
-
-    def children(self) -> Iterator[Module]:
-        return (module for module in self._modules.values() if module is not None)
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter once, with its path, in the order of definition."""
-        return _once(self._held())
-
-    def parameters(self) -> Iterator[Parameter]:
-        """Every parameter once, in the order of definition."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The values of all parameters by path, a shared one under each of its paths.
-
-        Operations never write into arrays, so this is a snapshot.
+        This changes the weights, not the arithmetic. ``conversion`` then says what it lost, see `Conversion`; a
+        `ConversionWarning` tells of values that became infinite, and of tensors of whose nonzero values more than
+        one in a thousand became zero.
         """
-        return {name: parameter.detach() for name, parameter in self._held()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set all parameters from tensors or arrays by path, rounded to each parameter's format.
-
-        ``ValueError`` that lists every missing, unexpected and unfit key; then nothing is changed. ``TypeError`` for
-        what is no mapping.
-        """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"state: {type(state).__name__} is not allowed; allowed: a mapping from names to arrays")
-        own, loaded = dict(self._held()), {}
-        wrong = [f"missing {key}" for key in own if key not in state]
-        wrong += [f"unexpected {key}" for key in state if key not in own]
-        for key in own.keys() & state.keys():
-            try:
-                loaded[key] = tensor(state[key], own[key].format).data
-            except (TypeError, ValueError, RuntimeError) as error:
-                wrong.append(f"{key}: {error}")
-                continue
-            if loaded[key].shape != own[key].shape:
-                wrong.append(f"{key} has shape {loaded[key].shape}, not {own[key].shape}")
-        if wrong:
-            raise ValueError(f"state: {'; '.join(sorted(wrong))}")
-        for key, parameter in own.items():
-            parameter.data = loaded[key]
-
-    def to(self, format: object) -> Module:
-        """Round every parameter (and its gradient) to ``format``; this changes the weights, not the arithmetic."""
-        fmt = as_format(format)
-        for parameter in self.parameters():
-            parameter.data = tensor(parameter, fmt).data
-            parameter.format = fmt
-            if parameter.grad is not None:
-                parameter.grad = tensor(parameter.grad, fmt)
+        self.__dict__["conversion"] = convert(self, format)
         return self
 
-    def half(self) -> Module:
+    def half(self: _Self) -> _Self:
         return self.to(float16)
 
-    def float(self) -> Module:
+    def bfloat16(self: _Self) -> _Self:
+        return self.to(bfloat16)
+
+    def float(self: _Self) -> _Self:
         return self.to(float32)
 
-    def double(self) -> Module:
+    def double(self: _Self) -> _Self:
         return self.to(float64)
 
-    def train(self, mode: bool = True) -> Module:
-        for _, module in self.named_modules():
+    # State and mode.
+
+    def state_dict(self, *, prefix: str = "") -> dict[str, Any]:
+        """The values of all parameters and buffers by path, a shared one under each of its paths.
+
+        Tensors are detached, integer buffers are copies. Operations never write into arrays, so this is a snapshot.
+        """
+        return snapshot(self, prefix)
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Set all parameters and buffers from tensors or arrays by path, rounded to each one's format.
+
+        Under a Precision whose storage is wider than that format they take the wider one. Without ``strict`` missing
+        and unexpected keys are allowed and returned. ``ValueError`` that lists every wrong and unfit key; then
+        nothing is changed. ``TypeError`` for what is no mapping.
+        """
+        return load(self, state, strict)
+
+    def train(self: _Self, mode: bool = True) -> _Self:
+        for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> Module:
+    def eval(self: _Self) -> _Self:
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget every gradient: ``grad`` is None."""
+    def requires_grad_(self: _Self, requires_grad: bool = True) -> _Self:
+        """Let every parameter take a gradient, or none."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every gradient: ``grad`` is None, or zero without ``set_to_none``."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                zero = None if set_to_none else Tensor(np.zeros_like(parameter.grad.data), parameter.grad.format)
+                parameter.grad = zero
+
+    # Hooks and looks.
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args)`` before every ``forward``; what it returns, if not None, replaces ``args``.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or both. The handle's
+        ``remove()`` takes the hook away.
+        """
+        return Handle(self._hooks, "before", hook, with_kwargs, prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args, output)`` after every ``forward``; what it returns, if not None, is the output.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``.
+        """
+        return Handle(self._hooks, "after", hook, with_kwargs, prepend)
 
     def extra_repr(self) -> str:
         return ""

@@ -11,7 +11,8 @@ from halfsim.autograd import ops
 from halfsim.autograd.ops.fused import join
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
-from halfsim.nn.module import Module, Parameter
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown, whole
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}

@@ -71,13 +71,13 @@ def scaled_dot_product_attention(
         raise ValueError("is_causal: True with attn_mask is not allowed; allowed: one of them")
     mask, allowed = split_mask("attn_mask", attn_mask)
     if not enable_gqa:
-        return attend(query, key, value, mask, dropout_p, is_causal, scale, allowed)
+        return _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
     query, key, value = (x if isinstance(x, Tensor) else np.asarray(x) for x in (query, key, value))
     heads, shape = key.shape[-3], query.shape
     query = query.reshape(*shape[:-3], heads, shape[-3] // heads, *shape[-2:])
     key, value = (x.reshape(*x.shape[:-2], 1, *x.shape[-2:]) for x in (key, value))
     mask, allowed = (_by_group(m, heads) for m in (mask, allowed))
-    y = attend(query, key, value, mask, dropout_p, is_causal, scale, allowed)
+    y = _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
     return y.reshape(*shape[:-1], value.shape[-1])
 
 
@@ -132,7 +132,8 @@ def _dropout(p: float, shape: tuple[int, ...]) -> Callable[[Arithmetic, Array], 
     return lambda fp, x: kept(fp, fp.mul(fp.keep(x, keep), fp.constant(factor)))
 
 
-def _attention(
+@op("fp16")
+def _scaled_dot_product_attention(
     fp: Arithmetic,
     query: Array,
     key: Array | None = None,
@@ -144,7 +145,7 @@ def _attention(
     scale: float | None = None,
     allowed: Array | None = None,
 ) -> Any:
-    """`scaled_dot_product_attention`; without ``key`` and ``value``, ``query`` holds all three on its first axis."""
+    """The formula of `scaled_dot_product_attention`; ``query`` alone holds all three on its first axis."""
     q, k, v = query if key is None or value is None else (query, key, value)
     factor = fp.constant(scale if scale is not None else q.shape[-1] ** -0.5 if q.shape[-1] else 1.0)
     scores = fp.mul(fp.matmul(q, _turned(k)), factor)
@@ -181,5 +182,4 @@ def _turned(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
 
-_attention.__name__ = "scaled_dot_product_attention"  # what the trace calls it
-attend = op("fp16")(_attention)
+attend = _scaled_dot_product_attention  # for those that know their operands to fit

@@ -1,0 +1,267 @@
+"""Modules that hold modules or parameters, and those that only rearrange their input."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from math import prod
+from typing import Any, TypeVar
+
+from halfsim.autograd import ops
+from halfsim.autograd.tensor import Tensor
+from halfsim.nn.module import Module
+from halfsim.nn.parameter import Parameter
+
+_List = TypeVar("_List", bound="_ModuleSequence")
+
+
+def _module(value: Any) -> Module:
+    if not isinstance(value, Module):
+        raise TypeError(f"modules: {type(value).__name__} is not allowed; allowed: Module")
+    return value
+
+
+class _ModuleSequence(Module):
+    """What `Sequential` and `ModuleList` share: modules in order, called "0", "1", ... unless named."""
+
+    def _key(self, index: Any) -> str:
+        position, count = operator.index(index), len(self)
+        if not -count <= position < count:
+            raise IndexError(f"index: {position} is not allowed; allowed: {-count} to {count - 1}")
+        return list(self._modules)[position]
+
+    def _refill(self, modules: Iterable[Module | None]) -> None:
+        self.__dict__["_modules"] = {str(i): module for i, module in enumerate(modules)}
+        self._name_parts(self._path)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, slice):
+            return self._modules[self._key(index)]
+        part = type(self)()
+        for name, module in list(self._modules.items())[index]:
+            part.add_module(name if isinstance(self, Sequential) else str(len(part)), module)
+        return part
+
+    def __setitem__(self, index: Any, module: Module) -> None:
+        setattr(self, self._key(index), _module(module))
+
+    def __delitem__(self, index: Any) -> None:
+        doomed = list(self._modules)[index] if isinstance(index, slice) else [self._key(index)]
+        left = {name: module for name, module in self._modules.items() if name not in doomed}
+        if all(name.isdecimal() for name in self._modules):
+            self._refill(left.values())
+        else:
+            self.__dict__["_modules"] = left
+
+    def append(self: _List, module: Module) -> _List:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), _module(module))
+        return self
+
+    def extend(self: _List, modules: Iterable[Module]) -> _List:
+        """Add modules at the end, in their order."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self: _List, index: int, module: Module) -> _List:
+        """Put a module before the one at ``index``."""
+        modules = list(self)
+        if not -len(modules) <= operator.index(index) <= len(modules):
+            raise IndexError(f"index: {index} is not allowed; allowed: {-len(modules)} to {len(modules)}")
+        modules.insert(index, _module(module))
+        self._refill(modules)
+        return self
+
+    def pop(self, index: int = -1) -> Module:
+        """Take a module out."""
+        module = self[index]
+        del self[index]
+        return module
+
+    def __iadd__(self: _List, modules: Iterable[Module]) -> _List:
+        return self.extend(modules)
+
+    def __add__(self: _List, modules: Iterable[Module]) -> _List:
+        return type(self)().extend(self).extend(modules)
+
+
+class Sequential(_ModuleSequence):
+    """Modules applied one after another; their names are "0", "1", ... or the keys of the one dict given.
+
+    >>> Sequential(Identity(), Identity())
+    Sequential(
+      (0): Identity()
+      (1): Identity()
+    )
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                self.add_module(name, _module(module))
+        else:
+            for i, given in enumerate(modules):
+                self.add_module(str(i), _module(given))
+
+    def forward(self, x: Any) -> Any:
+        for module in self:
+            x = module(x)
+        return x
+
+
+class ModuleList(_ModuleSequence):
+    """A list of modules whose parameters belong to the module that holds it; it has no ``forward``."""
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        self.extend(() if modules is None else modules)
+
+
+class ModuleDict(Module):
+    """A dict of modules whose parameters belong to the module that holds it; it has no ``forward``."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        self.update({} if modules is None else modules)
+
+    def __getitem__(self, key: str) -> Module:
+        return self._modules[key]  # type: ignore[return-value]  # only modules are let in
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.add_module(key, _module(module))
+
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._modules
+
+    def keys(self) -> KeysView[str]:
+        return self._modules.keys()
+
+    def values(self) -> ValuesView[Any]:
+        return self._modules.values()
+
+    def items(self) -> ItemsView[str, Any]:
+        return self._modules.items()
+
+    def pop(self, key: str) -> Module:
+        """Take a module out."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def clear(self) -> None:
+        self._modules.clear()
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add the modules of a mapping or of pairs, replacing those of equal names."""
+        for key, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
+            self[key] = module
+
+
+class ParameterList(Module):
+    """A list of parameters; a Tensor among the values becomes a `Parameter`. It has no ``forward``."""
+
+    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+        super().__init__()
+        self.extend(() if values is None else values)
+
+    def __getitem__(self, index: int) -> Parameter:
+        return list(self._parameters.values())[index]  # type: ignore[return-value]  # none of them is None
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parameters.values())
+
+    def append(self, value: Tensor) -> ParameterList:
+        """Add a parameter at the end."""
+        if not isinstance(value, Tensor):
+            raise TypeError(f"values: {type(value).__name__} is not allowed; allowed: Parameter, Tensor")
+        name = str(len(self))
+        self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Tensor]) -> ParameterList:
+        """Add parameters at the end, in their order."""
+        for value in list(values):
+            self.append(value)
+        return self
+
+
+class Identity(Module):
+    """Its input; arguments of the constructor are ignored, as in PyTorch."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+def _axis(name: str, value: int, ndim: int) -> int:
+    if not -ndim <= value < ndim:
+        raise ValueError(f"{name}: {value} is not allowed; allowed: {-ndim} to {ndim - 1} for {ndim} dimensions")
+    return value % ndim
+
+
+class Flatten(Module):
+    """The axes from ``start_dim`` to ``end_dim`` as one; all but the batch axis by default.
+
+    >>> import halfsim as hs
+    >>> Flatten()(hs.tensor([[[1.0, 2.0], [3.0, 4.0]]])).shape
+    (1, 4)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Any) -> Tensor:
+        shape = x.shape or (1,)
+        first, last = _axis("start_dim", self.start_dim, len(shape)), _axis("end_dim", self.end_dim, len(shape))
+        if first > last:
+            raise ValueError(f"end_dim: {self.end_dim} lies before start_dim {self.start_dim}; allowed: from there on")
+        return ops.reshape(x, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """The axis ``dim`` as several of sizes ``unflattened_size``, one of which may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
+        super().__init__()
+        if not isinstance(unflattened_size, (tuple, list)) or not all(isinstance(n, int) for n in unflattened_size):
+            raise TypeError(f"unflattened_size: {unflattened_size!r} is not allowed; allowed: a tuple of integers")
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x: Any) -> Tensor:
+        dim, sizes = _axis("dim", self.dim, len(x.shape)), self.unflattened_size
+        known = prod(n for n in sizes if n != -1)
+        free = sizes.count(-1)
+        fits = known == x.shape[dim] if not free else free == 1 and known > 0 and x.shape[dim] % known == 0
+        if not fits:
+            raise ValueError(f"unflattened_size: {sizes} does not make {x.shape[dim]}; allowed: sizes whose product is")
+        sizes = tuple(x.shape[dim] // known if n == -1 else n for n in sizes)
+        return ops.reshape(x, (*x.shape[:dim], *sizes, *x.shape[dim + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -1,0 +1,146 @@
+"""What is lost when a model's weights are rounded to another format."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.nn.state import put
+from halfsim.nn.walking import first_met, parts
+from halfsim.numerics.formats import Format, as_format
+from halfsim.text import columns
+
+if TYPE_CHECKING:
+    from halfsim.nn.module import Module
+
+ZEROED_SHARE = (
+    0.001  # a few of a million weights are always too small; from this share of a tensor on it is worth a word
+)
+
+
+class ConversionWarning(UserWarning):
+    """What `Module.to` warns with where weights became infinite or vanished."""
+
+
+@dataclass(frozen=True)
+class ConversionRow:
+    """What rounding did to one parameter or buffer of ``size`` values, ``nonzero`` of them finite and not zero.
+
+    ``to_infinity`` counts finite values that are infinite (NaN where the format has no infinity) afterwards,
+    ``to_zero`` nonzero values that are zero, ``to_subnormal`` normal values that are subnormal.
+    ``largest_relative_error`` is that of the values that are neither infinite nor zero afterwards.
+    """
+
+    name: str
+    size: int
+    nonzero: int
+    to_infinity: int
+    to_zero: int
+    to_subnormal: int
+    largest_relative_error: float
+
+    @property
+    def lost(self) -> int:
+        """How many values are no longer what they were in kind."""
+        return self.to_infinity + self.to_zero + self.to_subnormal
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What rounding a model to ``format`` lost: a row for each parameter and floating-point buffer.
+
+    ``str`` gives a table of the rows that lost something, worst first, or one sentence if none did.
+    """
+
+    format: Format
+    rows: tuple[ConversionRow, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return sum(row.size for row in self.rows)
+
+    @property
+    def to_infinity(self) -> int:
+        return sum(row.to_infinity for row in self.rows)
+
+    @property
+    def to_zero(self) -> int:
+        return sum(row.to_zero for row in self.rows)
+
+    @property
+    def to_subnormal(self) -> int:
+        return sum(row.to_subnormal for row in self.rows)
+
+    @property
+    def largest_relative_error(self) -> float:
+        return max((row.largest_relative_error for row in self.rows), default=0.0)
+
+    def worst(self) -> list[ConversionRow]:
+        """The rows that lost something: by infinities, then zeros, then subnormal numbers."""
+        lossy = [row for row in self.rows if row.lost]
+        return sorted(lossy, key=lambda row: (-row.to_infinity, -row.to_zero, -row.to_subnormal))
+
+    def __str__(self) -> str:
+        error = f"largest relative error {self.largest_relative_error:.3g}"
+        if not self.worst():
+            return f"{self.format}: of {self.size:,} values none became infinite, zero or subnormal; {error}"
+        total = ConversionRow(
+            "all", self.size, 0, self.to_infinity, self.to_zero, self.to_subnormal, self.largest_relative_error
+        )
+        head = (f"to {self.format}", "values", "to infinity", "to zero", "to subnormal", "relative error")
+        rows = [(r.name, *_numbers(r), f"{r.largest_relative_error:.3g}") for r in (*self.worst()[:10], total)]
+        return columns([head, *rows])
+
+
+def _numbers(row: ConversionRow) -> list[str]:
+    return [f"{n:,}" for n in (row.size, row.to_infinity, row.to_zero, row.to_subnormal)]
+
+
+def conversion_report(model: Module, format: object) -> Conversion:
+    """What ``model.to(format)`` would lose, without doing it; ``ValueError`` for an unknown format.
+
+    >>> import halfsim as hs
+    >>> model = hs.nn.Linear(2, 1, bias=False)
+    >>> model.weight = hs.nn.Parameter([[70000.0, 1e-9]])
+    >>> conversion_report(model, "fp16").rows[0].to_infinity, conversion_report(model, "fp16").rows[0].to_zero
+    (1, 1)
+    """
+    fmt = as_format(format)
+    return Conversion(fmt, tuple(_row(name, part, tensor(part, fmt)) for name, part in _floating(model)))
+
+
+def convert(model: Module, format: object) -> Conversion:
+    """Round all parameters and floating-point buffers of ``model`` to ``format`` and say what it cost."""
+    fmt, rows = as_format(format), []
+    for name, part in _floating(model):
+        rounded = tensor(part, fmt)
+        rows.append(_row(name, part, rounded))
+        put(part, rounded)
+    report = Conversion(fmt, tuple(rows))
+    if any(row.to_infinity or row.to_zero > ZEROED_SHARE * row.nonzero for row in rows):
+        counts = f"{report.to_infinity:,} values infinite and {report.to_zero:,} zero of {report.size:,}"
+        text = f"to({fmt}) made {counts}, most in {report.worst()[0].name}; see model.conversion"
+        warnings.warn(text, ConversionWarning, stacklevel=3)
+    return report
+
+
+def _floating(model: Module) -> list[tuple[str, Tensor]]:
+    held: list[tuple[str, Any]] = [*parts(model, "_parameters"), *parts(model, "_buffers")]
+    return [(name, part) for name, part in first_met(held) if isinstance(part, Tensor)]
+
+
+def _row(name: str, before: Tensor, after: Tensor) -> ConversionRow:
+    x, y = np.abs(before.data), np.abs(after.data)
+    with np.errstate(all="ignore"):
+        number = np.isfinite(x) & (x != 0)
+        infinite, zero = number & ~np.isfinite(y), number & (y == 0)
+        small = (y < after.format.smallest_normal) & (x >= before.format.smallest_normal) & (y != 0)
+        error = np.abs(y - x, dtype=np.float64) / x
+        worst = error.max(initial=0.0, where=number & ~infinite & ~zero)
+    nonzero, *lost = (int(np.count_nonzero(mask)) for mask in (number, infinite, zero, small))
+    return ConversionRow(name, before.size, nonzero, lost[0], lost[1], lost[2], float(worst))

@@ -1,0 +1,30 @@
+"""What a module holds beside modules: parameters and buffers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.numerics.quantize import Array
+
+
+class Parameter(Tensor):
+    """A tensor that a module learns; its ``name`` is its path in the outermost module, as "0.weight"."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        values = data if isinstance(data, Tensor) else tensor(data)
+        super().__init__(values.data, values.format, requires_grad)
+
+
+def as_buffer(name: str, value: Any) -> Tensor | Array | None:
+    """``value`` as a module keeps it: a Tensor, an array of integers or bools, or None."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        return array if array.dtype.kind in "biu" else tensor(array)
+    if value is not None and not isinstance(value, Tensor):
+        raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: Tensor, ndarray, None")
+    return value
