@@ -71,7 +71,7 @@ def _forward(
 ) -> tuple[Array, State, Array]:
     """The result, the states after every step, and what every step saved."""
     steps, shape = len(x), state[0].shape
-    products = kept(fp, fp.matmul(_rows(x), weights[0].T)).reshape(steps, shape[0], -1)
+    products = kept(fp, fp.matmul(_rows(x), weights[0].T)).reshape(steps, shape[0], len(weights[0]))
     out = np.empty((steps + cell.states - 1, *shape), fp.dtype)
     states = (out[:steps], np.empty((steps, *shape), fp.dtype))[: cell.states]
     saved: list[Array] = [products[0]] * steps
