@@ -20,6 +20,8 @@ from halfsim.autograd.ops.elementwise import (
 )
 from halfsim.autograd.ops.linalg import linear, matmul
 from halfsim.autograd.ops.loss import cross_entropy, log_softmax, nll_loss, softmax
+from halfsim.autograd.ops.masking import dropout, dropout1d, dropout2d
+from halfsim.autograd.ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from halfsim.autograd.ops.recurrent import (
     gru,
     gru_cell,
@@ -32,19 +34,28 @@ from halfsim.autograd.ops.recurrent import (
 )
 from halfsim.autograd.ops.reduce import cumsum, max, mean, norm, sum, var
 from halfsim.autograd.ops.shape import getitem, reshape, transpose
+from halfsim.autograd.ops.sparse import embedding
 
 __all__ = [
     "add",
     "addcdiv",
     "addcmul",
     "baddbmm",
+    "batch_norm",
     "cross_entropy",
     "cumsum",
     "div",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "embedding",
     "exp",
     "getitem",
+    "group_norm",
     "gru",
     "gru_cell",
+    "instance_norm",
+    "layer_norm",
     "lerp",
     "linear",
     "log",
@@ -61,6 +72,7 @@ __all__ = [
     "reciprocal",
     "relu",
     "reshape",
+    "rms_norm",
     "rnn_relu",
     "rnn_relu_cell",
     "rnn_tanh",

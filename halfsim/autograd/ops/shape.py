@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops.sparse import scatter_sum
 from halfsim.autograd.tape import op
 from halfsim.numerics.quantize import Array
 
@@ -27,20 +29,22 @@ def transpose(fp: Arithmetic, x: Array, /, axes: tuple[int, ...] | None = None) 
 
 @op()
 def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
-    """``x[index]``; where an index array picks an element twice its gradients are added, each sum rounded."""
+    """``x[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says."""
     shape = x.shape
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        out = np.zeros(shape, g.dtype)
-        seen = np.zeros(shape, np.int64)
-        np.add.at(seen, index, 1)
-        if seen.max(initial=0) <= 1:
+        if _is_basic(index):
+            out = np.zeros(shape, g.dtype)
             out[index] = g
             return out
-        where = np.broadcast_to(np.arange(out.size).reshape(shape)[index], g.shape).reshape(-1)
-        flat, values = out.reshape(-1), g.reshape(-1)
-        for i, k in enumerate(where):
-            flat[k] = fp.add(flat[k], values[i])
-        return out
+        where = np.arange(prod(shape)).reshape(shape)[index]
+        return scatter_sum(fp, g.reshape(-1), where.reshape(-1), prod(shape)).reshape(shape)
 
     return np.array(x[index]), pullback
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether ``index`` is made of integers, slices, None and an ellipsis, and so picks no element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    integers = (int, np.integer, slice, type(None), type(...))
+    return all(isinstance(part, integers) and not isinstance(part, bool) for part in parts)

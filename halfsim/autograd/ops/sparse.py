@@ -1,0 +1,104 @@
+"""Rows picked by index, and the sums of what comes back to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.quantize import Array
+
+
+def scatter_sum(fp: Arithmetic, values: Array, where: Array, size: int) -> Array:
+    """(size, ...): row k the sum of the rows i of ``values`` (N, ...) with ``where[i] == k``, 0 where there are none.
+
+    ``where`` (N,) holds integers from 0 to size - 1. The rows of one sum are taken in their order and accumulated as
+    ``accumulate`` says; a single row stays as it is. Sums of equally many rows are formed together.
+    """
+    out = np.zeros((size, *values.shape[1:]), values.dtype)
+    counts = np.bincount(where, minlength=size)
+    if counts.max(initial=0) <= 1:
+        out[where] = values
+        return out
+    order = np.argsort(where, kind="stable")
+    ends = np.cumsum(counts)
+    for count in np.unique(counts[counts > 0]):
+        (rows,) = np.nonzero(counts == count)
+        picked = order[(ends[rows] - count) + np.arange(count)[:, None]]  # (count, rows)
+        out[rows] = values[picked[0]] if count == 1 else fp.sum(values[picked], 0)
+    return out
+
+
+def _embedding(fp: Arithmetic, weight: Array, /, indices: Array, padding_idx: int | None = None) -> Any:
+    size, width = weight.shape
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        where, rows = indices.reshape(-1), g.reshape(-1, width)
+        if padding_idx is not None:
+            kept = where != padding_idx
+            where, rows = where[kept], rows[kept]
+        return scatter_sum(fp, rows, where, size)
+
+    return weight[indices], pullback
+
+
+_pick = op()(_embedding)
+
+
+def embedding(
+    input: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of ``weight`` (size, width) at the integers ``input`` (...), giving (..., width).
+
+    The gradient of a row is the sum of those of its occurrences, in their order, accumulated as ``accumulate`` says;
+    the row ``padding_idx`` takes none. ``sparse`` changes nothing here. ``ValueError`` for indices outside
+    0 to size - 1 and for ``max_norm`` and ``scale_grad_by_freq``, which are not there; ``TypeError`` for
+    indices that are no integers.
+
+    >>> from halfsim import tensor
+    >>> embedding([1, 0], tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.]], float32)
+    """
+    shape = np.shape(plain(weight))
+    if len(shape) != 2:
+        raise ValueError(f"embedding: weight {shape} is not allowed; allowed: (size, width)")
+    if max_norm is not None:
+        raise ValueError(f"embedding: max_norm={max_norm} is not there; allowed: None")
+    if scale_grad_by_freq:
+        raise ValueError("embedding: scale_grad_by_freq=True is not there; allowed: False")
+    return _pick(weight, indices=row_indices(input, shape[0]), padding_idx=padding(padding_idx, shape[0]))
+
+
+def row_indices(input: Any, size: int) -> Array:
+    """``input`` as an array of integers that are rows of a table of ``size``."""
+    try:
+        indices = np.array(plain(input))  # a copy: the caller's array may change
+    except ValueError:
+        raise ValueError("input: rows of unequal length are not allowed; allowed: an array of integers") from None
+    if isinstance(input, Tensor) and (indices == np.trunc(indices)).all():
+        indices = indices.astype(np.int64)
+    if not indices.size and indices.dtype.kind == "f":
+        indices = indices.astype(np.int64)  # an empty list
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"input: dtype {indices.dtype} is not allowed; allowed: integers")
+    if indices.size and not 0 <= indices.min() <= indices.max() < size:
+        allowed = f"0 to {size - 1}" if size else "none"
+        raise ValueError(f"input: rows {indices.min()} to {indices.max()} of {size}; allowed: {allowed}")
+    return indices
+
+
+def padding(index: int | None, size: int) -> int | None:
+    """``padding_idx`` counted from the beginning."""
+    if index is not None and not -size <= index < size:
+        raise ValueError(f"padding_idx: {index} is not allowed; allowed: {-size} to {size - 1}, None")
+    return index if index is None else index % size

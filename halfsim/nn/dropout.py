@@ -1,0 +1,45 @@
+"""Dropout layers: noise in training, nothing in evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halfsim.autograd import ops
+from halfsim.autograd.ops.masking import probability
+from halfsim.autograd.tensor import Tensor
+from halfsim.nn.module import Module
+
+
+class _Dropout(Module):
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        self.p, self.inplace = probability(p), inplace
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """Each value zero with probability ``p``, the others over 1 - p; see `halfsim.ops.dropout`.
+
+    >>> import halfsim as hs
+    >>> Dropout(0.3).eval()(hs.tensor([1.0, 2.0]))
+    tensor([1., 2.], float32)
+    """
+
+    def forward(self, x: Any) -> Tensor:
+        return ops.dropout(x, self.p, self.training)
+
+
+class Dropout1d(_Dropout):
+    """Each channel of (N, C, L) or (C, L) zero with probability ``p``; see `halfsim.ops.dropout1d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        return ops.dropout1d(x, self.p, self.training)
+
+
+class Dropout2d(_Dropout):
+    """Each channel of (N, C, H, W) zero with probability ``p``; see `halfsim.ops.dropout2d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        return ops.dropout2d(x, self.p, self.training)
