@@ -87,8 +87,9 @@ class Arithmetic:
     def exp(self, a: Array) -> Array:
         return self.function("exp", a)
 
-    def log(self, a: Array) -> Array:
-        y = np.log(a.astype(np.float64))
+    def log(self, a: Array, base: Callable[[Array], Array] = np.log) -> Array:
+        """The natural logarithm, or the one that ``base`` (np.log2, np.log10) takes in float64."""
+        y = base(a.astype(np.float64))
         if self.counts is None:
             return self._round(y)
         poles = np.equal(a, 0)

@@ -11,7 +11,7 @@ from halfsim.autograd.ops.attention import attend, split_mask
 from halfsim.autograd.ops.fused import join
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
-from halfsim.nn.layers import Linear
+from halfsim.nn.linear import Linear
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import whole

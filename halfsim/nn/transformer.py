@@ -11,7 +11,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.nn.attention import MultiheadAttention
 from halfsim.nn.containers import ModuleList
 from halfsim.nn.dropout import Dropout
-from halfsim.nn.layers import Linear
+from halfsim.nn.linear import Linear
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import LayerNorm
 from halfsim.numerics.formats import unknown, whole

@@ -125,11 +125,19 @@ def test_edges_of_relu() -> None:
     assert x.grad.numpy().tolist() == [0, 0, 0, 1, 1, 0, 1]
 
 
-def test_a_maximum_gives_its_gradient_to_the_first_of_equals() -> None:
-    x = hs.tensor([1.0, 3.0, 3.0], requires_grad=True)
-    x.max().backward()
-    assert x.grad is not None
-    assert x.grad.numpy().tolist() == [0, 1, 0]
+def test_equal_maxima_share_a_gradient_or_the_first_takes_it() -> None:
+    """As in PyTorch: max() and amax() divide it, max(axis) gives it to the first."""
+    for function, expected in (
+        (lambda x: x.max(), [0, 0.5, 0.5]),
+        (lambda x: x.max(axis=0), [0, 1, 0]),
+        (lambda x: hs.ops.amax(x, 0), [0, 0.5, 0.5]),
+        (lambda x: -hs.ops.min(-x), [0, 0.5, 0.5]),
+        (lambda x: -hs.ops.min(-x, axis=0), [0, 1, 0]),
+    ):
+        x = hs.tensor([1.0, 3.0, 3.0], requires_grad=True)
+        function(x).backward()
+        assert x.grad is not None
+        assert x.grad.numpy().tolist() == expected
 
 
 def test_a_mean_divides_after_the_sum() -> None:

@@ -158,7 +158,7 @@ def test_layers_call_their_operations() -> None:
     x = hs.tensor([[-1.0, 1.0]])
     assert hs.nn.ReLU()(x).numpy().tolist() == [[0, 1]]
     assert hs.nn.Tanh()(x).numpy()[0, 1] == np.float32(np.tanh(1.0))
-    assert hs.nn.CrossEntropyLoss("sum")(x, [0]).item() == hs.nn.cross_entropy(x, [0]).item()
+    assert hs.nn.CrossEntropyLoss(reduction="sum")(x, [0]).item() == hs.nn.cross_entropy(x, [0]).item()
     assert len(hs.nn.Sequential(hs.nn.ReLU())) == 1
 
 

@@ -1,11 +1,15 @@
-"""Elementwise operations. Each formula lists its elementary steps; each step rounds once."""
+"""Arithmetic on elements. Each formula lists its elementary steps; each step rounds once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 
 
@@ -82,17 +86,87 @@ def lerp(fp: Arithmetic, a: Array, b: Array, /, weight: float) -> Any:
     return y, (lambda fp, g: fp.mul(g, far), lambda fp, g: fp.mul(g, near))
 
 
-@op("fp32")
-def exp(fp: Arithmetic, x: Array, /) -> Any:
-    """``e ** x``."""
-    y = fp.exp(x)
-    return y, lambda fp, g: fp.mul(g, y)
+@op(exact=True)
+def abs(fp: Arithmetic, x: Array, /) -> Any:
+    """The magnitude; the gradient at both zeros, and at NaN, is 0."""
+    return np.abs(x), lambda fp, g: np.where(x < 0, -g, fp.keep(g, x > 0))
+
+
+@op(exact=True)
+def sign(fp: Arithmetic, x: Array, /) -> Any:
+    """-1, 0 or 1; 0 for NaN. Its gradient is 0."""
+    return _steps(fp.keep(np.sign(x), ~np.isnan(x)))
+
+
+@op(exact=True)
+def floor(fp: Arithmetic, x: Array, /) -> Any:
+    """The integer at or below. Its gradient is 0."""
+    return _steps(np.floor(x))
+
+
+@op(exact=True)
+def ceil(fp: Arithmetic, x: Array, /) -> Any:
+    """The integer at or above. Its gradient is 0."""
+    return _steps(np.ceil(x))
+
+
+@op(exact=True)
+def round(fp: Arithmetic, x: Array, /) -> Any:
+    """The nearest integer, the even one of two. Its gradient is 0."""
+    return _steps(np.rint(x))
+
+
+@op(exact=True)
+def trunc(fp: Arithmetic, x: Array, /) -> Any:
+    """The integer towards zero. Its gradient is 0."""
+    return _steps(np.trunc(x))
+
+
+def _steps(y: Array) -> Any:
+    """A result that does not move with its operand."""
+    return y, lambda fp, g: np.zeros_like(g)
 
 
 @op("fp32")
-def log(fp: Arithmetic, x: Array, /) -> Any:
-    """The natural logarithm: -inf at both zeros, NaN below."""
-    return fp.log(x), lambda fp, g: fp.div(g, x)
+def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """``a ** b`` for numbers or tensors: one rounding, as C's pow.
+
+    With a number for exponent the special cases of PyTorch's kernel: 2 and 3 are products (3 rounds twice), -2 the
+    reciprocal of a product, 0.5, -0.5 and -1 a root, a reciprocal root, a reciprocal. Gradients ``g * (b * a**(b-1))``
+    (0 where b is 0) and ``g * (y * log(a))`` (0 where a is 0 and b is not negative).
+    """
+    y = _power(fp, a, b)
+    zero, one = np.equal(b, 0), fp.constant(1.0)
+
+    def pull_a(fp: Arithmetic, g: Array) -> Array:
+        slope = fp.mul(_power(fp, a, fp.sub(b, one)[()]), b)
+        return fp.mul(g, np.where(zero, g.dtype.type(0), slope))
+
+    def pull_b(fp: Arithmetic, g: Array) -> Array:
+        known = np.equal(a, 0) & (b >= 0)
+        return fp.mul(g, np.where(known, g.dtype.type(0), fp.mul(y, fp.log(np.asarray(a)))))
+
+    return y, (pull_a, pull_b)
+
+
+def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
+    if isinstance(b, np.ndarray):
+        return fp.pow(np.asarray(a), b)
+    special: dict[float, Callable[[], Array]] = {
+        1.0: lambda: a,
+        2.0: lambda: fp.mul(a, a),
+        3.0: lambda: fp.mul(fp.mul(a, a), a),
+        0.5: lambda: fp.sqrt(a),
+        -0.5: lambda: fp.rsqrt(a),
+        -1.0: lambda: fp.div(fp.constant(1.0), a),
+        -2.0: lambda: fp.div(fp.constant(1.0), fp.mul(a, a)),
+    }
+    return special.get(float(b), lambda: fp.pow(a, b))()
+
+
+def square(x: Any) -> Tensor:
+    """``x * x``: `pow` with the exponent 2, as PyTorch composes it."""
+    return pow(x, 2.0)
 
 
 @op()
@@ -102,22 +176,8 @@ def sqrt(fp: Arithmetic, x: Array, /) -> Any:
     return y, lambda fp, g: fp.div(g, fp.add(y, y))
 
 
-@op()
-def tanh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic tangent."""
-    y = fp.tanh(x)
-    return y, lambda fp, g: fp.mul(g, fp.sub(fp.constant(1), fp.mul(y, y)))
-
-
-@op()
-def sigmoid(fp: Arithmetic, x: Array, /) -> Any:
-    """``1 / (1 + e ** -x)``, rounded once."""
-    y = fp.sigmoid(x)
-    return y, lambda fp, g: fp.mul(g, fp.mul(y, fp.sub(fp.constant(1), y)))
-
-
-@op(exact=True)
-def relu(fp: Arithmetic, x: Array, /) -> Any:
-    """``max(x, 0)``, as in PyTorch: -0 stays, the gradient at 0 is 0, and NaN passes both ways."""
-    passes = ~(x <= 0)
-    return fp.keep(x, passes | (x == 0)), lambda fp, g: fp.keep(g, passes)
+@op("fp32")
+def rsqrt(fp: Arithmetic, x: Array, /) -> Any:
+    """``1 / sqrt(x)``, rounded once: infinite at zeros, NaN below; gradient ``-0.5 * g * (y * y * y)``."""
+    y = fp.rsqrt(x)
+    return y, lambda fp, g: fp.mul(fp.mul(g, fp.constant(-0.5)), fp.mul(fp.mul(y, y), y))

@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""Products of matrices and vectors, and what is made of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import as_category, axis_of, named
+from halfsim.autograd.ops.elementwise import div, mul
+from halfsim.autograd.ops.reduce import norm, sum
+from halfsim.autograd.ops.select import clamp
+from halfsim.autograd.ops.shape import reshape
 from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 
@@ -51,3 +57,78 @@ def linear(fp: Arithmetic, x: Array, weight: Array, bias: Array | None = None, /
         lambda fp, g: fp.matmul(g.reshape(flat).T, rows),
         lambda fp, g: fp.sum(g.reshape(flat), 0),
     )
+
+
+@op()
+def dot(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """The sum of the products of two vectors (N,), accumulated as a matrix product."""
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"dot: shapes {a.shape} and {b.shape} do not fit; allowed: (N,) and (N,)")
+    return fp.matmul(a[None], b[:, None]).reshape(()), (lambda fp, g: fp.mul(b, g), lambda fp, g: fp.mul(a, g))
+
+
+def outer(input: Any, vec2: Any) -> Tensor:
+    """The products of all pairs of two vectors, (N,) and (M,) giving (N, M): one `mul`."""
+    return mul(reshape(input, (-1, 1)), reshape(vec2, (1, -1)))
+
+
+@op()
+def bilinear(fp: Arithmetic, x1: Array, x2: Array, weight: Array, bias: Array | None = None, /) -> Any:
+    """``x1 @ weight[o] @ x2 + bias[o]`` for x1 (..., I), x2 (..., J), weight (O, I, J), bias (O,), giving (..., O).
+
+    Steps: the product over I, that over J, the sum. Gradients: with ``s = g * x2`` a product over (O, J) for x1 and one
+    over the rows for weight; for x2 the product over I again and one over O.
+    """
+    if weight.ndim != 3 or x1.shape[-1:] != weight.shape[1:2] or x2.shape[-1:] != weight.shape[2:]:
+        shapes = f"{x1.shape} and {x2.shape} do not fit weight {weight.shape}"
+        raise ValueError(f"bilinear: inputs {shapes}; allowed: (..., I), (..., J), (O, I, J)")
+    if x1.shape[:-1] != x2.shape[:-1]:
+        raise ValueError(f"bilinear: inputs {x1.shape} and {x2.shape} do not fit; allowed: equal ones but for the last")
+    outs, i, j = weight.shape
+    if bias is not None and bias.shape != (outs,):
+        raise ValueError(f"bilinear: bias {bias.shape} does not fit weight {weight.shape}; allowed: ({outs},)")
+    a, b, lead = x1.reshape(prod(x1.shape[:-1]), i), x2.reshape(prod(x2.shape[:-1]), j), x1.shape[:-1]
+    flat = weight.transpose(1, 0, 2).reshape(i, outs * j)
+
+    def half(fp: Arithmetic) -> Array:
+        return fp.matmul(a, flat).reshape(len(a), outs, j)
+
+    def spread(fp: Arithmetic, g: Array) -> Array:
+        return fp.mul(g.reshape(-1, outs, 1), b[:, None, :]).reshape(-1, outs * j)
+
+    y = fp.matmul(half(fp), b[:, :, None]).reshape(-1, outs)
+    y = y if bias is None else fp.add(y, bias)
+    return y.reshape(*lead, outs), (
+        lambda fp, g: fp.matmul(spread(fp, g), flat.T).reshape(*lead, i),
+        lambda fp, g: fp.matmul(g.reshape(-1, 1, outs), half(fp)).reshape(*lead, j),
+        lambda fp, g: fp.matmul(a.T, spread(fp, g)).reshape(i, outs, j).transpose(1, 0, 2),
+        lambda fp, g: fp.sum(g.reshape(-1, outs), 0),
+    )
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """``x / max(norm(x), eps)`` along ``dim``, composed of `norm`, `clamp`, `div`; eps is 0 in float16."""
+    return div(input, clamp(norm(input, _axis(input, dim), keepdims=True, p=p), eps))
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """``sum((x1 / max(n1, eps)) * (x2 / max(n2, eps)))`` along ``dim``, n the norms; composed of those operations.
+
+    The bound is none to the gradient, as in PyTorch: it is that of the norm. Under autocast all of it is float32.
+    """
+    a, b = (_unit(x, dim, eps) for x in as_category("fp32", x1, x2))
+    return sum(mul(a, b), dim)
+
+
+@op()
+@named("at_least")
+def _at_least(fp: Arithmetic, x: Array, /, low: float) -> Any:
+    return np.maximum(x, fp.constant(low)), lambda fp, g: g
+
+
+def _unit(x: Any, dim: int, eps: float) -> Tensor:
+    return div(x, _at_least(norm(x, _axis(x, dim), keepdims=True), eps))
+
+
+def _axis(x: Any, dim: int) -> int:
+    return axis_of(dim, np.ndim(plain(x)))

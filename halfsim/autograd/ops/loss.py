@@ -1,79 +1,198 @@
-"""Softmax and losses."""
+"""Losses of numbers, composed as in PyTorch: a kernel gives the loss of each element, and `mean` or `sum` follow.
+
+Their signatures are those of ``torch.nn.functional``, with ``size_average`` and ``reduce``, its old spelling of
+``reduction``. Where shapes must agree, a target of another one is refused or, where PyTorch only warns, warned of.
+"""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import as_category, like, named
+from halfsim.autograd.ops.elementwise import abs as magnitude
+from halfsim.autograd.ops.elementwise import add, div, mul, sqrt, sub
+from halfsim.autograd.ops.reduce import mean, sum
+from halfsim.autograd.ops.select import clamp, where
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
 
-_REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduction_of(reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> str:
+    """The reduction that is meant; PyTorch's two old flags win over the word."""
+    if size_average is not None or reduce is not None:
+        return "none" if reduce is False else "sum" if size_average is False else "mean"
+    if reduction not in REDUCTIONS:
+        raise unknown("reduction", reduction, REDUCTIONS)
+    return reduction
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of the losses, or each."""
+    return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
+
+
+def _weighted(loss: Tensor, weight: Any, reduction: str) -> Tensor:
+    """The loss times weights of its shape, and their mean: the sum over the sum of the weights."""
+    if np.shape(plain(weight)) != loss.shape:
+        raise ValueError(f"weight: shape {np.shape(plain(weight))} does not fit {loss.shape}; allowed: the same")
+    weight = like(weight, loss)
+    loss = mul(loss, weight)
+    return div(sum(loss), sum(weight)) if reduction == "mean" else reduced(loss, reduction)
+
+
+def check_shape(name: str, input: Any, target: Any, refuse: bool = False) -> None:
+    """Warn of a target that has another shape than the input, or refuse it."""
+    shape, other = np.shape(plain(input)), np.shape(plain(target))
+    if shape != other and refuse:
+        raise ValueError(f"{name}: target {other} does not fit input {shape}; allowed: the same shape")
+    if shape != other:
+        text = f"{name}: target {other} and input {shape} are broadcast, which is seldom meant; give them one shape"
+        warnings.warn(text, stacklevel=3)
 
 
 @op("fp32")
-def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
-    """``e / sum(e)`` with ``e = exp(x - max(x))``."""
-    e = fp.exp(fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf)))
-    y = fp.div(e, fp.sum(e, axis, keepdims=True))
-    return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), axis, keepdims=True)))
+@named("mse_loss")
+def _mse(fp: Arithmetic, x: Array, target: Array, /) -> Any:
+    d = fp.sub(x, target)
+    two = fp.constant(2.0)
+    return fp.mul(d, d), (lambda fp, g: fp.mul(fp.mul(d, two), g), lambda fp, g: -fp.mul(fp.mul(d, two), g))
 
 
-@op("fp32")
-def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
-    """``d - log(sum(exp(d)))`` with ``d = x - max(x)``."""
-    d = fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf))
-    y = fp.sub(d, fp.log(fp.sum(fp.exp(d), axis, keepdims=True)))
-    return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, axis, keepdims=True)))
+def mse_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Tensor:
+    """``d * d`` with ``d = input - target``; gradient ``d * 2 * g`` from the left, and its negative.
 
-
-@op("fp32")
-def nll_loss(fp: Arithmetic, log_p: Array, /, target: Any, reduction: str = "mean") -> Any:
-    """``-log_p[i, target[i]]``: their sum divided by their number ("mean"), the sum, or each ("none")."""
-    labels = _labels(log_p, target, reduction)
-    picked = -np.take_along_axis(log_p, labels[:, None], 1)[:, 0]
-    n, shape = fp.constant(len(labels)), log_p.shape
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        out = np.zeros(shape, g.dtype)
-        np.put_along_axis(out, labels[:, None], -(fp.div(g, n) if reduction == "mean" else g).reshape(-1, 1), 1)
-        return out
-
-    if reduction == "none":
-        return picked, pullback
-    total = fp.sum(picked)
-    return fp.div(total, n) if reduction == "mean" else total, pullback
-
-
-def cross_entropy(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
-    """The negative log-likelihood of classes under softmax: log_softmax, then nll_loss, as PyTorch composes it.
-
-    ``input`` (N, C) holds logits, ``target`` (N,) integer classes from 0 to C - 1; ``reduction`` is "mean",
-    "sum" or "none". ``ValueError`` for shapes or classes that do not fit, ``TypeError`` for classes that
-    are not integers.
+    ``weight`` has the shape of the loss and divides its mean by the sum of the weights. Under autocast float32.
 
     >>> from halfsim import tensor
-    >>> cross_entropy(tensor([[2.0, 1.0]]), [0])
-    tensor(0.31326166, float32)
+    >>> mse_loss(tensor([300.0], "fp16"), tensor([0.0], "fp16"))
+    tensor(inf, float16)
     """
-    return nll_loss(log_softmax(input, -1), target, reduction)
+    how = reduction_of(reduction, size_average, reduce)
+    check_shape("mse_loss", input, target)
+    loss = _mse(input, target)
+    return reduced(loss, how) if weight is None else _weighted(loss, weight, how)
 
 
-def _labels(log_p: Array, target: Any, reduction: str) -> Array:
-    try:
-        labels = np.asarray(target)
-    except ValueError:
-        raise ValueError("target: rows of unequal length are not allowed; allowed: (N,) integer classes") from None
-    if reduction not in _REDUCTIONS:
-        raise unknown("reduction", reduction, _REDUCTIONS)
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"target: dtype {labels.dtype} is not allowed; allowed: integer classes")
-    if log_p.ndim != 2 or labels.shape != log_p.shape[:1]:
-        raise ValueError(f"target: shape {labels.shape} does not fit input {log_p.shape}; allowed: (N,) and (N, C)")
-    if labels.size and not 0 <= labels.min() <= labels.max() < log_p.shape[1]:
-        raise ValueError(f"target: classes {labels.min()} to {labels.max()}; allowed: 0 to {log_p.shape[1] - 1}")
-    return labels
+def l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Tensor:
+    """``abs(input - target)``, composed of `sub` and `abs`; gradient 0 where equal. ``weight`` as `mse_loss`."""
+    how = reduction_of(reduction, size_average, reduce)
+    check_shape("l1_loss", input, target)
+    loss = magnitude(sub(*as_category("fp32", input, target)))
+    return reduced(loss, how) if weight is None else _weighted(loss, weight, how)
+
+
+@op("fp32")
+@named("smooth_l1_loss")
+def _smooth_l1(fp: Arithmetic, x: Array, target: Array, /, beta: float) -> Any:
+    half, b = fp.constant(0.5), fp.constant(beta)
+    d = fp.sub(x, target)
+    z = np.abs(d)
+    near = np.minimum(z, b)  # so that no square overflows unused
+    y = np.where(z < b, fp.div(fp.mul(fp.mul(near, half), near), b), fp.sub(z, fp.mul(b, half)))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        slope = fp.div(fp.mul(np.clip(d, -b, b), g), b)
+        return np.where(np.abs(d) < b, slope, np.where(d < 0, -g, g))
+
+    return y, (pullback, lambda fp, g: -pullback(fp, g))
+
+
+def smooth_l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """``0.5 * z * z / beta`` for ``z = abs(input - target)`` below beta, else ``z - 0.5 * beta``.
+
+    Gradients ``d * g / beta`` (d the difference) or ``g`` with its sign. `l1_loss` for beta 0. Under autocast float32.
+    """
+    how = reduction_of(reduction, size_average, reduce)
+    if beta < 0:
+        raise ValueError(f"beta: {beta} is not allowed; allowed: numbers from 0")
+    if beta == 0:
+        return l1_loss(input, target, reduction=how)
+    check_shape("smooth_l1_loss", input, target)
+    return reduced(_smooth_l1(input, target, float(beta)), how)
+
+
+@op("fp32")
+@named("huber_loss")
+def _huber(fp: Arithmetic, x: Array, target: Array, /, delta: float) -> Any:
+    half, k = fp.constant(0.5), fp.constant(delta)
+    d = fp.sub(x, target)
+    z = np.abs(d)
+    near = np.minimum(z, k)
+    y = np.where(z <= k, fp.mul(fp.mul(near, half), near), fp.mul(k, fp.sub(z, fp.mul(k, half))))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        return fp.mul(np.clip(d, -k, k), g)
+
+    return y, (pullback, lambda fp, g: -pullback(fp, g))
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
+    """``0.5 * z * z`` for ``z = abs(input - target)`` up to delta, else ``delta * (z - 0.5 * delta)``.
+
+    Gradient: the difference, at most delta, times ``g``. ``weight`` has the shape of the loss. Under autocast float32.
+    """
+    how = reduction_of(reduction)
+    if not delta > 0:
+        raise ValueError(f"delta: {delta} is not allowed; allowed: positive numbers")
+    check_shape("huber_loss", input, target)
+    loss = _huber(input, target, float(delta))
+    if weight is not None:
+        loss = _weighted(loss, weight, "none")
+    return reduced(loss, how)
+
+
+def cosine_embedding_loss(
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``1 - cos`` where the target is 1, ``max(cos - margin, 0)`` where it is -1, for rows of (N, D) or vectors (D,).
+
+    ``cos = sum(a * b) / sqrt((sum(a * a) + 1e-12) * (sum(b * b) + 1e-12))``, composed of those operations; the
+    constant is 0 in float16. Under autocast all of it is float32. ``ValueError`` for other shapes.
+    """
+    how = reduction_of(reduction, size_average, reduce)
+    goal = np.asarray(plain(target))
+    shapes = np.shape(plain(input1)), np.shape(plain(input2))
+    if goal.ndim > 1 or any(len(shape) != goal.ndim + 1 for shape in shapes):
+        allowed = "(N, D) with targets (N,), (D,) with a number"
+        raise ValueError(f"target: shape {goal.shape} does not fit inputs {shapes[0]}, {shapes[1]}; allowed: {allowed}")
+    a, b = as_category("fp32", input1, input2)
+    squares = mul(add(sum(mul(a, a), -1), 1e-12), add(sum(mul(b, b), -1), 1e-12))
+    cos = div(sum(mul(a, b), -1), sqrt(squares))
+    alike = where(goal == 1, sub(1.0, cos), 0.0)
+    apart = where(goal == -1, clamp(sub(cos, margin), 0.0), 0.0)
+    return reduced(add(alike, apart), how)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from math import prod
-from operator import index
+from math import prod as size_of
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.ops._common import axes_of
 from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import plain
 from halfsim.numerics.quantize import Array
-
-
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    axes = tuple(range(ndim)) if axis is None else tuple(axis) if isinstance(axis, tuple) else (index(axis),)
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise ValueError(f"axis: {a} is not allowed; allowed: {-ndim} to {ndim - 1} for {ndim} dimensions")
-    return tuple(a % ndim for a in axes)
 
 
 def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
@@ -29,64 +22,217 @@ def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 @op("fp32")
 def sum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis`` (an int, a tuple, None for all)."""
-    axes, shape = _axes(axis, x.ndim), x.shape
+    axes, shape = axes_of(axis, x.ndim), x.shape
     return fp.sum(x, axes, keepdims), lambda fp, g: _spread(g, shape, axes)
 
 
 @op()
 def mean(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``, then one division by the number of terms; NaN where there are none."""
-    axes, shape = _axes(axis, x.ndim), x.shape
-    n = fp.constant(prod(shape[a] for a in axes))
+    axes, shape = axes_of(axis, x.ndim), x.shape
+    n = fp.constant(size_of(shape[a] for a in axes))
     return fp.div(fp.sum(x, axes, keepdims), n), lambda fp, g: _spread(fp.div(g, n), shape, axes)
 
 
 @op()
 def var(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, correction: float = 1) -> Any:
     """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division."""
-    axes, shape = _axes(axis, x.ndim), x.shape
-    count = prod(shape[a] for a in axes)
+    return _variance(fp, x, axis, keepdims, correction)
+
+
+def _variance(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
+    axes, shape = axes_of(axis, x.ndim), x.shape
+    count = size_of(shape[a] for a in axes)
     n, free = fp.constant(count), fp.constant(count - correction)
     d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
     y = fp.div(fp.sum(fp.mul(d, d), axes, keepdims), free)
-    two = fp.constant(2)
+    two = fp.constant(2.0)
     return y, lambda fp, g: fp.mul(fp.mul(d, two), _spread(fp.div(g, free), shape, axes))
 
 
+@op()
+def std(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, correction: float = 1) -> Any:
+    """The square root of `var`, one step more; gradient 0 where it is 0, as in PyTorch."""
+    y, pull = _variance(fp, x, axis, keepdims, correction)
+    y = fp.sqrt(y)
+    return y, lambda fp, g: pull(fp, fp.keep(fp.div(g, fp.mul(y, fp.constant(2.0))), y != 0))
+
+
 @op("fp32")
-def norm(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The Euclidean norm ``sqrt(sum(x * x))``; at zero its gradient is 0, as in PyTorch."""
-    axes, shape = _axes(axis, x.ndim), x.shape
-    y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
+def norm(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, p: float = 2) -> Any:
+    """The norm ``sum(abs(x)**p)**(1/p)``; ``sqrt(sum(x * x))`` for p=2, the sum for 1, the largest for inf.
+
+    At zero the gradient is 0; for inf equal ones share it; as in PyTorch.
+    """
+    axes, shape = axes_of(axis, x.ndim), x.shape
+    if p == 2:
+        y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
+    elif p == 1:
+        y = fp.sum(np.abs(x), axes, keepdims)
+    elif p == np.inf:
+        y = np.abs(x).max(axes, keepdims=keepdims, initial=0)
+    else:
+        powers = fp.sum(fp.pow(np.abs(x), fp.constant(p)), axes, keepdims)
+        y = fp.pow(powers, fp.constant(1 / p))
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        whole = _spread(y, shape, axes)
-        return fp.keep(fp.div(fp.mul(x, _spread(g, shape, axes)), whole), whole != 0)
+        whole, spread = _spread(y, shape, axes), _spread(g, shape, axes)
+        if p == 2:
+            return fp.keep(fp.div(fp.mul(x, spread), whole), whole != 0)
+        if p == 1:
+            return fp.mul(spread, np.sign(x))
+        if p == np.inf:
+            ties = np.equal(np.abs(x), whole)
+            return fp.mul(_shared(fp, g, ties, axes), np.sign(x))
+        power = fp.mul(np.sign(x), fp.pow(np.abs(x), fp.constant(p - 1)))
+        return fp.keep(fp.div(fp.mul(power, spread), fp.pow(whole, fp.constant(p - 1))), whole != 0)
 
     return y, pullback
 
 
 @op("fp32")
+def prod(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over ``axis``: halves are multiplied with halves, each product rounded, until one is left.
+
+    1 where there are no factors. Gradient ``g * (y / x)``; the one zero among factors gets ``g`` times the product
+    of the others.
+    """
+    axes, shape = axes_of(axis, x.ndim), x.shape
+    y = _product(fp, x, axes)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        spread, zero = _spread(g, shape, axes), np.equal(x, 0)
+        if not zero.any():
+            return fp.mul(spread, fp.div(_spread(y, shape, axes), x))
+        count = _spread(np.count_nonzero(zero, axes), shape, axes)
+        others = _spread(_product(fp, np.where(zero, x.dtype.type(1), x), axes), shape, axes)
+        others = fp.div(others, np.where(zero, x.dtype.type(1), x))
+        return fp.keep(fp.mul(spread, others), count == zero)  # no zero, or this is the only one
+
+    return y.reshape(_kept(shape, axes, keepdims)), pullback
+
+
+def _product(fp: Arithmetic, x: Array, axes: tuple[int, ...]) -> Array:
+    kept = tuple(a for a in range(x.ndim) if a not in axes)
+    rows = x.transpose(axes + kept).reshape(-1, *(x.shape[a] for a in kept)) if x.size else x[:0]
+    if not x.size:
+        return np.ones([x.shape[a] for a in kept], x.dtype)
+    while len(rows) > 1:
+        half = len(rows) // 2
+        rest = rows[2 * half :]
+        rows = fp.mul(rows[:half], rows[half : 2 * half])
+        rows = np.concatenate([rows, rest]) if len(rest) else rows
+    return rows[0]
+
+
+@op("fp32")
+def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """``log(sum(exp(x - m))) + m`` with m the maximum over ``axis`` (0 where it is infinite).
+
+    Gradient ``g * exp(x - y)``: NaN where all are -inf, as in PyTorch.
+    """
+    axes, shape = axes_of(axis, x.ndim), x.shape
+    m = x.max(axes, keepdims=True, initial=-np.inf)
+    m = fp.keep(m, ~np.isinf(m))
+    total = fp.log(fp.sum(fp.exp(fp.sub(x, m)), axes, keepdims=True))
+    y = fp.add(total, m).reshape(_kept(shape, axes, keepdims))
+    return y, lambda fp, g: fp.mul(_spread(g, shape, axes), fp.exp(fp.sub(x, _spread(y, shape, axes))))
+
+
+@op("fp32")
 def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
     """The running sums along ``axis``, each formed as ``accumulate`` says."""
-    (along,) = _axes(axis, x.ndim)
+    (along,) = axes_of(axis, x.ndim)
     return fp.cumsum(x, along), lambda fp, g: np.flip(fp.cumsum(np.flip(g, along), along), along)
 
 
 @op(exact=True)
 def max(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The largest value over ``axis``; the gradient goes to the first of equal ones."""
-    axes, shape = _axes(axis, x.ndim), x.shape
-    kept = tuple(a for a in range(x.ndim) if a not in axes)
-    if x.size == 0 and any(shape[a] == 0 for a in axes):
-        raise ValueError(f"axis: {axis} of an input {shape} has no elements; allowed: axes with elements")
-    rows = x.transpose(kept + axes).reshape(*(shape[a] for a in kept), prod(shape[a] for a in axes))
-    first, flat = np.expand_dims(rows.argmax(-1), -1), rows.shape
+    """The largest value over ``axis``; NaN if there is one.
+
+    As in PyTorch the gradient goes to the first of equal values along one axis; without ``axis`` and along
+    several they share it (see `amax`).
+    """
+    return (
+        _extreme(fp, x, axis, keepdims, np.argmax) if _single(axis) else _shared_extreme(fp, x, axis, keepdims, np.max)
+    )
+
+
+@op(exact=True)
+def min(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest value over ``axis``, as `max`."""
+    return (
+        _extreme(fp, x, axis, keepdims, np.argmin) if _single(axis) else _shared_extreme(fp, x, axis, keepdims, np.min)
+    )
+
+
+@op(exact=True)
+def amax(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The largest value over ``axis``; equal ones share the gradient, divided by their number."""
+    return _shared_extreme(fp, x, axis, keepdims, np.max)
+
+
+@op(exact=True)
+def amin(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest value over ``axis``, as `amax`."""
+    return _shared_extreme(fp, x, axis, keepdims, np.min)
+
+
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Array:
+    """The index (int64) of the first of the largest values along ``dim``, or in the flattened tensor."""
+    return _place(np.argmax, input, dim, keepdim)
+
+
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Array:
+    """The index (int64) of the first of the smallest values along ``dim``, or in the flattened tensor."""
+    return _place(np.argmin, input, dim, keepdim)
+
+
+def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Array:
+    x = np.asarray(plain(input))
+    _check_elements(x, dim, axes_of(dim, x.ndim))
+    return np.asarray(find(x, axis=dim, keepdims=keepdim))
+
+
+def _single(axis: Axis) -> bool:
+    return axis is not None and not isinstance(axis, (tuple, list))
+
+
+def _check_elements(x: Array, axis: Axis, axes: tuple[int, ...]) -> None:
+    if any(x.shape[a] == 0 for a in axes):
+        raise ValueError(f"axis: {axis} of an input {x.shape} has no elements; allowed: axes with elements")
+
+
+def _kept(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> list[int]:
+    return [1 if i in axes else n for i, n in enumerate(shape) if keepdims or i not in axes]
+
+
+def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
+    axes, shape = axes_of(axis, x.ndim), x.shape
+    _check_elements(x, axis, axes)
+    if not axes:
+        return x, lambda fp, g: g
+    first = np.expand_dims(find(x, axes[0]), axes[0])
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        out = np.zeros(flat, g.dtype)
-        np.put_along_axis(out, first, g.reshape(first.shape), -1)
-        return out.reshape([shape[a] for a in kept + axes]).transpose(np.argsort(kept + axes))
+        out = np.zeros(shape, g.dtype)
+        np.put_along_axis(out, first, g.reshape(first.shape), axes[0])
+        return out
 
-    y = np.take_along_axis(rows, first, -1)
-    return y.reshape([1 if a in axes else n for a, n in enumerate(shape) if keepdims or a in kept]), pullback
+    return np.take_along_axis(x, first, axes[0]).reshape(_kept(shape, axes, keepdims)), pullback
+
+
+def _shared_extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
+    axes = axes_of(axis, x.ndim)
+    _check_elements(x, axis, axes)
+    y = np.asarray(find(x, axes, keepdims=True))
+    ties = np.equal(x, y) | np.isnan(x)
+    return y.reshape(_kept(x.shape, axes, keepdims)), lambda fp, g: _shared(fp, g, ties, axes)
+
+
+def _shared(fp: Arithmetic, g: Array, ties: Array, axes: tuple[int, ...]) -> Array:
+    """A gradient for each of the ``ties``, divided by their number."""
+    count = ties.sum(axes, keepdims=True)
+    g = g.reshape(count.shape)
+    share = g if (count == 1).all() else fp.div(g, count.astype(g.dtype))
+    return fp.keep(_spread(share, ties.shape, axes), ties)

@@ -1,0 +1,218 @@
+"""Smooth activations: each is one kernel, whose steps are those of PyTorch's for CUDA, forward and backward.
+
+Arguments named ``inplace`` are taken for PyTorch's sake: no operation writes into its operands.
+"""
+
+from __future__ import annotations
+
+from math import log, pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import axis_of
+from halfsim.autograd.ops.elementwise import abs as magnitude
+from halfsim.autograd.ops.elementwise import add, div, neg, sub
+from halfsim.autograd.ops.functions import tanh
+from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.formats import unknown
+from halfsim.numerics.quantize import Array
+
+
+@op()
+def elu(fp: Arithmetic, x: Array, /, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """``x`` above 0, ``expm1(x) * alpha`` elsewhere; gradient there ``g * alpha * exp(x)``."""
+    return _elu(fp, x, alpha, 1.0, 1.0)
+
+
+@op()
+def selu(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
+    """``x * scale`` above 0, ``expm1(x) * (alpha * scale)`` elsewhere, scale 1.0507... and alpha 1.6732... ."""
+    return _elu(fp, x, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
+
+
+@op()
+def celu(fp: Arithmetic, x: Array, /, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """``x`` above 0, ``expm1(x * (1 / alpha)) * alpha`` elsewhere."""
+    if alpha == 0:
+        raise ValueError("alpha: 0 is not allowed; allowed: other numbers")
+    return _elu(fp, x, alpha, 1.0, 1 / alpha)
+
+
+def _elu(fp: Arithmetic, x: Array, alpha: float, scale: float, inner: float) -> Any:
+    k, s, d = fp.constant(float(alpha)), fp.constant(scale), fp.constant(inner)
+    k, one = fp.mul(k, s)[()], fp.constant(1.0)
+    above = x > 0
+    y = fp.mul(fp.function("expm1", fp.mul(fp.keep(x, ~above), d)), k)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        below = x <= 0  # NaN counts as above here, as in PyTorch
+        g = fp.mul(fp.mul(g, np.where(below, d, one)), np.where(below, k, s))
+        return fp.mul(g, fp.exp(fp.mul(fp.keep(x, below), d)))
+
+    return np.where(above, fp.mul(fp.keep(x, above), s), y), pullback
+
+
+@op()
+def gelu(fp: Arithmetic, x: Array, /, approximate: str = "none") -> Any:
+    """``x * 0.5 * (1 + erf(x * sqrt(1/2)))`` from the left, or by tanh.
+
+    "none": gradient ``g * (0.5 * (1 + erf(x * sqrt(1/2))) + x * (exp(-0.5 * x * x) * k))``, k = 1/sqrt(2 pi). "tanh":
+    ``0.5 * x * (1 + tanh(k * (x + 0.044715 * (x * x * x))))`` with k = sqrt(2/pi). NaN at -inf, as in PyTorch.
+
+    >>> from halfsim import tensor
+    >>> gelu(tensor([1.0, -1.0]))
+    tensor([ 0.8413447 , -0.15865526], float32)
+    """
+    if approximate not in ("none", "tanh"):
+        raise unknown("approximate", approximate, ("none", "tanh"))
+    half, one = fp.constant(0.5), fp.constant(1.0)
+    if approximate == "tanh":
+        return fp.mul(fp.mul(x, half), fp.add(_gelu_tanh(fp, x), one)), lambda fp, g: _gelu_tanh_gradient(fp, g, x)
+    root, density = fp.constant(sqrt(0.5)), fp.constant(1 / sqrt(2 * pi))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        cdf = fp.mul(fp.add(fp.function("erf", fp.mul(x, root)), one), half)
+        pdf = fp.mul(fp.exp(fp.mul(fp.mul(x, -half), x)), density)
+        return fp.mul(g, fp.add(cdf, fp.mul(x, pdf)))
+
+    return fp.mul(fp.mul(x, half), fp.add(fp.function("erf", fp.mul(x, root)), one)), pullback
+
+
+def _gelu_tanh(fp: Arithmetic, x: Array) -> Array:
+    cube = fp.mul(fp.mul(x, x), x)
+    inner = fp.add(x, fp.mul(cube, fp.constant(0.044715)))
+    return fp.tanh(fp.mul(inner, fp.constant(sqrt(2 / pi))))
+
+
+def _gelu_tanh_gradient(fp: Arithmetic, g: Array, x: Array) -> Array:
+    """``g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (k * (1 + 3 * 0.044715 * (x * x))))``."""
+    one, half, t = fp.constant(1.0), fp.constant(0.5), _gelu_tanh(fp, x)
+    slope = fp.add(fp.mul(fp.mul(x, x), fp.mul(fp.constant(3.0), fp.constant(0.044715))), one)
+    slope = fp.mul(slope, fp.constant(sqrt(2 / pi)))
+    right = fp.mul(fp.mul(fp.mul(x, half), fp.sub(one, fp.mul(t, t))), slope)
+    return fp.mul(g, fp.add(fp.mul(fp.add(t, one), half), right))
+
+
+@op()
+def silu(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
+    """``x / (1 + exp(-x))``; gradient ``g * s * (1 + x * (1 - s))`` with ``s = 1 / (1 + exp(-x))``. NaN at -inf."""
+    one = fp.constant(1.0)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = _logistic(fp, x)
+        return fp.mul(fp.mul(g, s), fp.add(fp.mul(x, fp.sub(one, s)), one))
+
+    return fp.div(x, fp.add(fp.exp(-x), one)), pullback
+
+
+def _logistic(fp: Arithmetic, x: Array) -> Array:
+    """The sigmoid as kernels form it on the way to something else: exp, sum, quotient."""
+    one = fp.constant(1.0)
+    return fp.div(one, fp.add(fp.exp(-x), one))
+
+
+@op()
+def mish(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
+    """``x * t`` with ``t = tanh(log1p(exp(x)))``; gradient ``g * (t + x * s * (1 - t * t))``, s as for `silu`."""
+    one = fp.constant(1.0)
+    end = min(20.0, float(int(log(fp.precision.compute.max))))  # from where tanh is 1 and exp only overflows
+
+    def squashed(fp: Arithmetic) -> Array:
+        return fp.tanh(fp.function("log1p", fp.exp(np.minimum(x, fp.constant(end)))))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        t = squashed(fp)
+        slope = fp.mul(fp.mul(x, _logistic(fp, x)), fp.sub(one, fp.mul(t, t)))
+        return fp.mul(g, fp.add(slope, t))
+
+    return fp.mul(x, squashed(fp)), pullback
+
+
+@op("fp32")
+def softplus(fp: Arithmetic, x: Array, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """``log1p(exp(x * beta)) / beta``, and ``x`` where ``x * beta`` exceeds ``threshold``.
+
+    Gradient ``g * z / (z + 1)`` with ``z = exp(x * beta)``, and ``g`` there. Overflow is infinite: exp(12) in float16.
+    """
+    b, end = fp.constant(float(beta)), fp.constant(float(threshold))
+    scaled = fp.mul(x, b)
+    linear = scaled > end
+    y = fp.div(fp.function("log1p", fp.exp(fp.keep(scaled, ~linear))), b)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        z = fp.exp(fp.keep(fp.mul(x, b), ~linear))
+        return np.where(linear, g, fp.div(fp.mul(g, z), fp.add(z, fp.constant(1.0))))
+
+    return np.where(linear, x, y), pullback
+
+
+@op()
+def logsigmoid(fp: Arithmetic, x: Array, /) -> Any:
+    """``min(x, 0) - log1p(z)`` with ``z = exp(-abs(x))``.
+
+    Gradient ``g * (1 - q)`` below 0 and ``g * q`` elsewhere, with ``q = z / (1 + z)``.
+    """
+    one = fp.constant(1.0)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        z = fp.exp(-np.abs(x))
+        q = fp.div(z, fp.add(z, one))
+        return fp.mul(g, np.where(x < 0, fp.sub(one, q), q))
+
+    return fp.sub(np.minimum(x, fp.constant(0.0)), fp.function("log1p", fp.exp(-np.abs(x)))), pullback
+
+
+def softsign(input: Any) -> Tensor:
+    """``x / (abs(x) + 1)``, composed of `abs`, `add`, `div`; NaN at infinities."""
+    return div(input, add(magnitude(input), 1.0))
+
+
+def tanhshrink(input: Any) -> Tensor:
+    """``x - tanh(x)``, composed of `tanh` and `sub`."""
+    return sub(input, tanh(input))
+
+
+@op()
+def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
+    """``a * s`` for the halves a, b of ``x`` along ``dim`` and ``s = 1 / (1 + exp(-b))``; `_logistic` is three steps.
+
+    Gradients ``s * g`` and ``(1 - s) * s * g * a`` from the left.
+    """
+    along = axis_of(dim, x.ndim)
+    if not x.ndim or x.shape[along] % 2:
+        raise ValueError(f"glu: axis {dim} of {x.shape} has no halves; allowed: axes of even length")
+    a, b = np.split(x, 2, along)
+    one = fp.constant(1.0)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = _logistic(fp, b)
+        gate = fp.mul(fp.mul(fp.mul(fp.sub(one, s), s), g), a)
+        return np.concatenate([fp.mul(s, g), gate], along)
+
+    return fp.mul(a, _logistic(fp, b)), pullback
+
+
+@op("fp32")
+def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
+    """``e / sum(e)`` with ``e = exp(x - max(x))``; gradient ``y * (g - sum(g * y))``."""
+    axis = axis_of(axis, x.ndim)
+    e = fp.exp(fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf)))
+    y = fp.div(e, fp.sum(e, axis, keepdims=True))
+    return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), axis, keepdims=True)))
+
+
+@op("fp32")
+def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
+    """``d - log(sum(exp(d)))`` with ``d = x - max(x)``; gradient ``g - exp(y) * sum(g)``."""
+    axis = axis_of(axis, x.ndim)
+    d = fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf))
+    y = fp.sub(d, fp.log(fp.sum(fp.exp(d), axis, keepdims=True)))
+    return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, axis, keepdims=True)))
+
+
+def softmin(input: Any, dim: int = -1) -> Tensor:
+    """``softmax(-x)``, composed of `neg` and `softmax`."""
+    return softmax(neg(input), dim)

@@ -1,0 +1,126 @@
+"""Layers without state under the names and signatures of ``torch.nn.functional``; see `halfsim.ops`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd import ops
+from halfsim.autograd.ops import (
+    bilinear,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    celu,
+    cosine_embedding_loss,
+    cosine_similarity,
+    cross_entropy,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    leaky_relu,
+    linear,
+    logsigmoid,
+    mish,
+    mse_loss,
+    nll_loss,
+    normalize,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    smooth_l1_loss,
+    softplus,
+    softshrink,
+    softsign,
+    tanh,
+    tanhshrink,
+    threshold,
+)
+from halfsim.autograd.ops._common import indices
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.nn.activation import implicit_dim
+from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "bilinear",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "mse_loss",
+    "nll_loss",
+    "normalize",
+    "one_hot",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]
+
+
+def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Tensor:
+    """`halfsim.ops.softmax` along ``dim`` (without one 0 for 0, 1 and 3 dimensions, else 1) in the format ``dtype``."""
+    return ops.softmax(_as(input, dtype), implicit_dim(input, dim))
+
+
+def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Tensor:
+    """`halfsim.ops.log_softmax`, arguments as of `softmax`."""
+    return ops.log_softmax(_as(input, dtype), implicit_dim(input, dim))
+
+
+def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Tensor:
+    """`halfsim.ops.softmin`, arguments as of `softmax`."""
+    return ops.softmin(_as(input, dtype), implicit_dim(input, dim))
+
+
+def _as(input: Any, dtype: object) -> Any:
+    if dtype is None:
+        return input
+    return input.to(dtype) if isinstance(input, Tensor) else tensor(input, dtype)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Array:
+    """An array (int64) with an axis more, 1 at the class of each element; as many classes as are met for -1."""
+    classes = indices("tensor", tensor)
+    count = (int(classes.max()) + 1 if classes.size else 0) if num_classes == -1 else num_classes
+    if count < 1 or (classes.size and not 0 <= classes.min() <= classes.max() < count):
+        raise ValueError(f"tensor: classes do not fit num_classes={num_classes}; allowed: 0 to num_classes - 1")
+    return (classes[..., None] == np.arange(count)).astype(np.int64)

@@ -1,0 +1,215 @@
+"""First weights, with the names and distributions of ``torch.nn.init``.
+
+Every function draws float64 numbers from ``generator`` (a NumPy Generator; by default the one that
+`halfsim.manual_seed` seeds), rounds them once to the format of the tensor, puts them there and returns the tensor.
+Arrays in use elsewhere are not written into. ``TypeError`` for what is no Tensor.
+"""
+
+from __future__ import annotations
+
+from math import erf, prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd import random
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import tensor as rounded
+from halfsim.numerics.formats import unknown
+from halfsim.numerics.quantize import Array
+
+_GAINS = {
+    **dict.fromkeys(("linear", "sigmoid", "conv1d", "conv2d", "conv3d"), 1.0),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), 1.0),
+    "tanh": 5 / 3,
+    "relu": sqrt(2),
+    "selu": 3 / 4,
+}
+
+
+def _source(generator: np.random.Generator | None) -> np.random.Generator:
+    return random.generator() if generator is None else generator
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"tensor: {type(tensor).__name__} is not allowed; allowed: Tensor")
+    return tensor.shape
+
+
+def _fill(tensor: Tensor, values: Array) -> Tensor:
+    tensor.data = rounded(values, tensor.format).data.reshape(tensor.shape)
+    return tensor
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By how much weights before an activation are larger; ``param`` is the slope of "leaky_relu" (0.01).
+
+    >>> calculate_gain("leaky_relu", 1.0)
+    1.0
+    """
+    if nonlinearity == "leaky_relu":
+        return sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in _GAINS:
+        raise unknown("nonlinearity", nonlinearity, ["leaky_relu", *_GAINS])
+    return _GAINS[nonlinearity]
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Inputs and outputs of a weight (out, in, ...)."""
+    if len(shape) < 2:
+        raise ValueError(f"tensor: shape {shape} has no fan-in and fan-out; allowed: at least two dimensions")
+    return shape[1] * prod(shape[2:]), shape[0] * prod(shape[2:])
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Uniform from ``a`` to ``b``."""
+    return _fill(tensor, _source(generator).uniform(a, b, _shape(tensor)))
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None
+) -> Tensor:
+    """Normal about ``mean``."""
+    if std < 0:
+        raise ValueError(f"std: {std} is not allowed; allowed: numbers from 0")
+    return _fill(tensor, _source(generator).normal(mean, std, _shape(tensor)))
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Normal, drawn again where a number lies outside ``a`` to ``b`` (not in units of ``std``)."""
+    shape, source = _shape(tensor), _source(generator)
+    if not (a < b and std > 0):
+        raise ValueError(f"trunc_normal_: a={a}, b={b}, std={std} is not allowed; allowed: a < b, a positive std")
+    low, high = ((1 + erf((end - mean) / std / sqrt(2))) / 2 for end in (a, b))
+    if high - low > 0.3:
+        values = source.normal(mean, std, shape)
+        while (outside := (values < a) | (values > b)).any():
+            values[outside] = source.normal(mean, std, int(outside.sum()))
+    else:  # far in a tail few would pass: accept uniform ones by the density instead
+        values = source.uniform(a, b, shape)
+        peak = min(max(mean, a), b)
+        pending = np.ones(shape, np.bool_)
+        while pending.any():
+            drawn = source.uniform(a, b, int(pending.sum()))
+            density = np.exp(((peak - mean) ** 2 - (drawn - mean) ** 2) / (2 * std**2))
+            values[pending] = drawn
+            pending[pending] = source.uniform(size=drawn.size) >= density
+    return _fill(tensor, values)
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """``val`` everywhere."""
+    return _fill(tensor, np.full(_shape(tensor), float(val)))
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """1 everywhere."""
+    return constant_(tensor, 1.0)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """0 everywhere."""
+    return constant_(tensor, 0.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """1 on the diagonal of a matrix, 0 elsewhere."""
+    shape = _shape(tensor)
+    if len(shape) != 2:
+        raise ValueError(f"tensor: shape {shape} is not allowed; allowed: two dimensions")
+    return _fill(tensor, np.eye(*shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The convolution kernel (out, in, ...) that keeps its input, in each of ``groups``: 1 in the middle, else 0."""
+    shape = _shape(tensor)
+    if not 3 <= len(shape) <= 5 or groups < 1 or shape[0] % groups:
+        raise ValueError(
+            f"tensor: shape {shape} with groups={groups} is not allowed; allowed: 3 to 5 dimensions, out / groups"
+        )
+    values, outs = np.zeros(shape), shape[0] // groups
+    i = np.arange(min(outs, shape[1]))
+    middle: Any = tuple(n // 2 for n in shape[2:])
+    for group in range(groups):
+        values[(group * outs + i, i, *middle)] = 1
+    return _fill(tensor, values)
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Uniform within ``gain * sqrt(6 / (fan_in + fan_out))``."""
+    bound = sqrt(3) * _xavier(tensor, gain)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Normal with deviation ``gain * sqrt(2 / (fan_in + fan_out))``."""
+    return normal_(tensor, 0.0, _xavier(tensor, gain), generator)
+
+
+def _xavier(tensor: Tensor, gain: float) -> float:
+    return gain * sqrt(2 / max(sum(_fans(_shape(tensor))), 1))
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Uniform within ``gain * sqrt(3 / fan)``; ``a`` is the slope of "leaky_relu", ``mode`` "fan_in" or "fan_out"."""
+    bound = sqrt(3) * _kaiming(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Normal with deviation ``gain / sqrt(fan)``, arguments as of `kaiming_uniform_`."""
+    return normal_(tensor, 0.0, _kaiming(tensor, a, mode, nonlinearity), generator)
+
+
+def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    modes = ("fan_in", "fan_out")
+    if str(mode).lower() not in modes:
+        raise unknown("mode", mode, modes)
+    fan = _fans(_shape(tensor))[modes.index(str(mode).lower())]
+    return calculate_gain(nonlinearity, a) / sqrt(max(fan, 1))
+
+
+def lecun_uniform_(tensor: Tensor, generator: np.random.Generator | None = None) -> Tensor:
+    """Uniform within ``sqrt(3 / fan_in)``."""
+    bound = sqrt(3) * _kaiming(tensor, 0, "fan_in", "linear")
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def lecun_normal_(tensor: Tensor, generator: np.random.Generator | None = None) -> Tensor:
+    """Normal, cut at two deviations as in JAX and Keras, with deviation ``sqrt(1 / fan_in)`` after the cut."""
+    std = _kaiming(tensor, 0, "fan_in", "linear") / 0.87962566103423978  # the deviation of a normal cut at 2
+    return trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std, generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: np.random.Generator | None = None) -> Tensor:
+    """Orthonormal rows or columns, whichever are fewer, times ``gain``; axes after the first count as one."""
+    shape = _shape(tensor)
+    if len(shape) < 2:
+        raise ValueError(f"tensor: shape {shape} is not allowed; allowed: at least two dimensions")
+    rows, columns = shape[0], prod(shape[1:])
+    if not rows * columns:
+        return tensor
+    drawn = _source(generator).standard_normal((rows, columns))
+    q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
+    q = q * np.sign(np.diag(r))  # which makes it uniform among all orthogonal ones (Mezzadri 2007)
+    return _fill(tensor, gain * (q.T if rows < columns else q))

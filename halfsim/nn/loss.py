@@ -1,0 +1,187 @@
+"""Losses as layers; see the functions of the same meaning in `halfsim.ops`.
+
+``size_average`` and ``reduce`` are PyTorch's old spelling of ``reduction``. Weights are buffers there: they are kept
+as tensors here, and are no parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halfsim.autograd import ops
+from halfsim.autograd.ops.loss import reduction_of
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.nn.module import Module
+
+
+def _as_weight(weight: Any) -> Tensor | None:
+    return weight if weight is None or isinstance(weight, Tensor) else tensor(weight)
+
+
+class _Loss(Module):
+    """A loss with a reduction: "mean", "sum" or "none"."""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction_of(reduction, size_average, reduce)
+
+
+class CrossEntropyLoss(_Loss):
+    """-log softmax(input)[target], the mean, the sum or each; see `halfsim.ops.cross_entropy`.
+
+    >>> import halfsim as hs
+    >>> CrossEntropyLoss(label_smoothing=0.5)(hs.tensor([[2.0, 1.0]]), [0])
+    tensor(0.5632616, float32)
+    """
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.weight = _as_weight(weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        rest: dict[str, Any] = {"reduction": self.reduction, "label_smoothing": self.label_smoothing}
+        return ops.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, **rest)
+
+
+class NLLLoss(_Loss):
+    """-input[target] for log-probabilities; see `halfsim.ops.nll_loss`."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.weight, self.ignore_index = _as_weight(weight), ignore_index
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class MSELoss(_Loss):
+    """The squared difference; see `halfsim.ops.mse_loss`."""
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """The absolute difference; see `halfsim.ops.l1_loss`."""
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """The absolute difference, squared near zero; see `halfsim.ops.smooth_l1_loss`."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """The squared difference near zero, linear from ``delta`` on; see `halfsim.ops.huber_loss`."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.huber_loss(input, target, self.reduction, self.delta)
+
+
+class BCELoss(_Loss):
+    """The cross entropy of probabilities of two classes; see `halfsim.ops.binary_cross_entropy`."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.weight = _as_weight(weight)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """The same of what a sigmoid would make probabilities; see `halfsim.ops.binary_cross_entropy_with_logits`."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Any = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.weight, self.pos_weight = _as_weight(weight), _as_weight(pos_weight)
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        weights: dict[str, Any] = {"weight": self.weight, "pos_weight": self.pos_weight}
+        return ops.binary_cross_entropy_with_logits(input, target, reduction=self.reduction, **weights)
+
+
+class KLDivLoss(_Loss):
+    """The Kullback-Leibler divergence of log-probabilities from a target; see `halfsim.ops.kl_div`.
+
+    ``reduction`` may also be "batchmean".
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        batch = reduction == "batchmean" and size_average is None and reduce is None
+        super().__init__(size_average, reduce, "mean" if batch else reduction)
+        self.reduction = "batchmean" if batch else self.reduction
+        self.log_target = log_target
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        return ops.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """How far the cosine of two vectors is from 1, or above a margin; see `halfsim.ops.cosine_embedding_loss`."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
+        return ops.cosine_embedding_loss(input1, input2, target, self.margin, reduction=self.reduction)
