@@ -8,7 +8,6 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.ops.attention import attend, split_mask
-from halfsim.autograd.ops.fused import join
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.linear import Linear
@@ -173,7 +172,7 @@ class MultiheadAttention(Module):
     def _longer(self, x: Tensor, bias: Tensor) -> Tensor:
         """Keys or values (N, heads, S, head_dim) and a learnt one more."""
         more = bias.reshape(1, self.num_heads, 1, self.head_dim)[np.zeros(x.shape[0], np.intp)]
-        return join(x, more, axis=2)
+        return ops.cat([x, more], 2)
 
     def _masks(self, attn: Any, padding: Any, batch: int, length: int, keys: int) -> tuple[Any, Array | None]:
         """Both masks as numbers to add and booleans that block, each (N or 1, heads or 1, L or 1, S) or None."""
@@ -227,6 +226,4 @@ def _padded(mask: Any) -> Any:
     if mask is None:
         return None
     column = np.zeros((*mask.shape[:-1], 1), np.bool_ if isinstance(mask, np.ndarray) else np.float32)
-    return (
-        np.concatenate([mask, column], -1) if isinstance(mask, np.ndarray) else join(mask, column, axis=mask.ndim - 1)
-    )
+    return np.concatenate([mask, column], -1) if isinstance(mask, np.ndarray) else ops.cat([mask, column], -1)

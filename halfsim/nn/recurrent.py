@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.ops.fused import join
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.module import Module
@@ -106,7 +105,7 @@ class RNNBase(Module):
             x = self._layer(x, k, states, last)
         out = x.transpose(1, 0, 2) if batched and self.batch_first else x if batched else x[:, 0]
         shape = (-1, x.shape[1], self.hidden_size) if batched else (-1, self.hidden_size)
-        return out, [_stacked(parts).reshape(shape) for parts in last]
+        return out, [ops.stack(parts).reshape(shape) for parts in last]
 
     def _layer(self, x: Any, k: int, states: list[Any], last: list[list[Tensor]]) -> Tensor:
         """One layer, in one direction or two."""
@@ -122,7 +121,7 @@ class RNNBase(Module):
             if self.mode == "lstm":
                 last[1].append(y[-1])
             outs.append(h)
-        return outs[0] if ways == 1 else join(*outs, axis=2)
+        return outs[0] if ways == 1 else ops.cat(outs, 2)
 
     def _initial(self, name: str, state: Any, batch: int, batched: bool) -> Any:
         state = state if isinstance(state, Tensor) else np.asarray(state)
@@ -136,14 +135,6 @@ class RNNBase(Module):
         plain_values = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         changed = [f"{n}={getattr(self, n)}" for n, value in plain_values.items() if getattr(self, n) != value]
         return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
-
-
-def _stacked(parts: list[Tensor]) -> Tensor:
-    """Tensors (batch, hidden) as one (len(parts), batch, hidden)."""
-    out = parts[0].reshape(1, *parts[0].shape)
-    for part in parts[1:]:
-        out = join(out, part.reshape(1, *part.shape))
-    return out
 
 
 class RNN(RNNBase):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.tape import op
 from halfsim.numerics.quantize import Array
 
 _Result = TypeVar("_Result")
@@ -36,13 +33,3 @@ def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmet
         return last[0][1]
 
     return shared
-
-
-@op(exact=True)
-def join(fp: Arithmetic, a: Array, b: Array, /, axis: int = 0) -> Any:
-    """``a`` and ``b`` one after the other along ``axis``."""
-    n = a.shape[axis]
-    return np.concatenate([a, b], axis), (
-        lambda fp, g: np.split(g, [n], axis)[0],
-        lambda fp, g: np.split(g, [n], axis)[1],
-    )
