@@ -104,7 +104,9 @@ def main() -> None:
     measured = measure(works, arguments.repeats)
     base = measured["halfsim fp32"]
     rows: list[dict[str, Any]] = [{"name": n, "ms": 1e3 * s, "times_fp32": s / base} for n, s in measured.items()]
-    print(f"Transformer encoder, {LAYERS} layers, d {MODEL}, {HEADS} heads, ff {FEED}, sequence {LENGTH}, batch {BATCH}")
+    print(
+        f"Transformer encoder, {LAYERS} layers, d {MODEL}, {HEADS} heads, ff {FEED}, sequence {LENGTH}, batch {BATCH}"
+    )
     lines = [("what", "ms", "times our fp32")]
     print(columns(lines + [(r["name"], f"{r['ms']:.1f}", f"{r['times_fp32']:.2f}") for r in rows], left=1))
     if arguments.json:

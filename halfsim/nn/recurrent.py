@@ -104,8 +104,8 @@ class RNNBase(Module):
                 x = ops.dropout(x, self.dropout, True)
             x = self._layer(x, k, states, last)
         out = x.transpose(1, 0, 2) if batched and self.batch_first else x if batched else x[:, 0]
-        shape = (-1, x.shape[1], self.hidden_size) if batched else (-1, self.hidden_size)
-        return out, [ops.stack(parts).reshape(shape) for parts in last]
+        ends = [ops.stack(parts) for parts in last]
+        return out, ends if batched else [end[:, 0] for end in ends]
 
     def _layer(self, x: Any, k: int, states: list[Any], last: list[list[Tensor]]) -> Tensor:
         """One layer, in one direction or two."""

@@ -1,4 +1,4 @@
-"""The sequence layers whose results are recorded: how to build and call them with ``torch.nn`` and ``halfsim.nn`` alike."""
+"""The sequence layers whose results are recorded: built and called with ``torch.nn`` and ``halfsim.nn`` alike."""
 
 from __future__ import annotations
 

@@ -70,6 +70,9 @@ def scaled_dot_product_attention(
     if is_causal and attn_mask is not None:
         raise ValueError("is_causal: True with attn_mask is not allowed; allowed: one of them")
     mask, allowed = split_mask("attn_mask", attn_mask)
+    scores, shape = (np.shape(plain(query))[-2], np.shape(plain(key))[-2]), np.shape(plain(attn_mask))
+    if any(n not in (1, fits) for n, fits in zip(shape[::-1], scores[::-1], strict=False)):
+        raise ValueError(f"attn_mask: shape {shape} is not allowed; allowed: fit for (..., L, S) of {scores}")
     if not enable_gqa:
         return _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
     query, key, value = (x if isinstance(x, Tensor) else np.asarray(x) for x in (query, key, value))

@@ -174,8 +174,8 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: attend(*[np.ones((3, 2))] * 3, dropout_p=1.5), ValueError, "dropout_p: 1.5 is not allowed"),
     (lambda: attend(*[np.ones((3, 2))] * 3, np.ones((3, 3), np.int64)), TypeError, "attn_mask: dtype int64"),
     (lambda: attend(*[np.ones((3, 2))] * 3, np.ones((3, 3)), is_causal=True), ValueError, "is_causal: True with"),
-    (lambda: attend(*[np.ones((3, 2))] * 3, np.ones((2, 2))), ValueError, "do not fit"),
-    (lambda: attend(*[np.ones((3, 2))] * 3, np.ones((2, 2), np.bool_)), ValueError, "do not fit"),
+    (lambda: attend(*[np.ones((3, 2))] * 3, np.ones((2, 2))), ValueError, "attn_mask: shape (2, 2)"),
+    (lambda: attend(*[np.ones((3, 2))] * 3, np.ones((2, 2), np.bool_)), ValueError, "of (3, 3)"),
     (
         lambda: attend(np.ones((3, 2, 2)), *[np.ones((2, 2, 2))] * 2, enable_gqa=True),
         ValueError,

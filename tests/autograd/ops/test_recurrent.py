@@ -161,9 +161,13 @@ def test_every_step_back_is_rounded_as_written(name: str, rule: str, compute: An
 @pytest.mark.parametrize("name", GATES)
 def test_a_layer_is_its_cell_step_by_step(name: str, rule: str) -> None:
     with hs.precision(f"{rule}"):
-        x, *weights, _, _ = (hs.tensor(a) for a in operands("lstm", 4, 2, 3, 5)) if name == "lstm" else (
-            *(hs.tensor(a) for a in operands(name, 4, 2, 3, 5)),
-            None,
+        x, *weights, _, _ = (
+            (hs.tensor(a) for a in operands("lstm", 4, 2, 3, 5))
+            if name == "lstm"
+            else (
+                *(hs.tensor(a) for a in operands(name, 4, 2, 3, 5)),
+                None,
+            )
         )
         y = getattr(hs.ops, name)(x, *weights)
         h, c = hs.tensor(np.zeros((2, 5))), hs.tensor(np.zeros((2, 5)))
