@@ -43,12 +43,12 @@ def _split(x: Array, gates: int) -> list[Array]:
 
 def _slope(fp: Arithmetic, g: Array, y: Array) -> Array:
     """The gradient behind a sigmoid: ``g * (1 - y) * y``."""
-    return fp.mul(fp.mul(g, fp.sub(fp.constant(1), y)), y)
+    return fp.mul(fp.mul(g, fp.sub(fp.constant(1.0), y)), y)
 
 
 def _tanh_slope(fp: Arithmetic, g: Array, y: Array) -> Array:
     """The gradient behind a hyperbolic tangent: ``g * (1 - y * y)``."""
-    return fp.mul(g, fp.sub(fp.constant(1), fp.mul(y, y)))
+    return fp.mul(g, fp.sub(fp.constant(1.0), fp.mul(y, y)))
 
 
 def _tanh_forward(fp: Arithmetic, x: Array, hh: Array, biases: tuple[Array, ...], state: State) -> tuple[State, Array]:
@@ -102,7 +102,7 @@ def _gru_forward(fp: Arithmetic, x: Array, hh: Array, biases: tuple[Array, ...],
 
 
 def _gru_backward(fp: Arithmetic, g: State, before: State, after: State, saved: Array) -> tuple[Array, Array, State]:
-    (r, z, new, inner), one = _split(saved, 4), fp.constant(1)
+    (r, z, new, inner), one = _split(saved, 4), fp.constant(1.0)
     dz = _slope(fp, fp.mul(g[0], fp.sub(before[0], new)), z)
     dn = _tanh_slope(fp, fp.mul(g[0], fp.sub(one, z)), new)
     dr = _slope(fp, fp.mul(dn, inner), r)
