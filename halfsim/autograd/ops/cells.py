@@ -24,6 +24,7 @@ class Cell(NamedTuple):
 
     gates: int
     states: int
+    saved: int  # how many arrays of the state's shape backward needs
     apart: bool  # whether the two products get different gradients
     forward: Callable[..., tuple[State, Array]]
     backward: Callable[..., tuple[Array, Array, State]]
@@ -111,7 +112,7 @@ def _gru_backward(fp: Arithmetic, g: State, before: State, after: State, saved: 
     return outer, hidden, (kept(fp, fp.mul(g[0], z)),)
 
 
-TANH = Cell(1, 1, False, _tanh_forward, _tanh_backward)
-RELU = Cell(1, 1, False, _relu_forward, _relu_backward)
-LSTM = Cell(4, 2, False, _lstm_forward, _lstm_backward)
-GRU = Cell(3, 1, True, _gru_forward, _gru_backward)
+TANH = Cell(1, 1, 0, False, _tanh_forward, _tanh_backward)
+RELU = Cell(1, 1, 0, False, _relu_forward, _relu_backward)
+LSTM = Cell(4, 2, 4, False, _lstm_forward, _lstm_backward)
+GRU = Cell(3, 1, 4, True, _gru_forward, _gru_backward)

@@ -74,16 +74,18 @@ def _forward(
     products = kept(fp, fp.matmul(_rows(x), weights[0].T)).reshape(steps, shape[0], len(weights[0]))
     out = np.empty((steps + cell.states - 1, *shape), fp.dtype)
     states = (out[:steps], np.empty((steps, *shape), fp.dtype))[: cell.states]
-    saved: list[Array] = [products[0]] * steps
+    width = cell.saved * shape[1]  # where the gates fit they take the place of the products that made them
+    saved = products if width == products.shape[2] else np.empty((steps, shape[0], width), fp.dtype)
     for t in order:
         product = kept(fp, fp.matmul(state[0], weights[1].T))
-        state, saved[t] = cell.forward(fp, products[t], product, biases, state)
+        state, gates = cell.forward(fp, products[t], product, biases, state)
+        saved[t] = kept(fp, gates)
         state = tuple(fp.read(s, fp.precision.compute) for s in state)
         for all_steps, s in zip(states, state, strict=True):
             all_steps[t] = s
     if cell.states == 2:
         out[steps] = state[1]
-    return out, states, kept(fp, np.stack(saved))
+    return out, states, saved
 
 
 def _backward(

@@ -146,6 +146,16 @@ def test_scores_overflow_in_half_and_not_in_float32() -> None:
     assert event.op == "scaled_dot_product_attention"
 
 
+def test_probabilities_that_vanish_on_the_way_are_no_trouble() -> None:
+    """Most of these are below half's smallest number; the result, a mean of values, is none the worse."""
+    scores = hs.tensor(np.linspace(0, 40, 16)[:, None], "fp16")
+    with hs.trace() as trace, hs.precision("fp16"):
+        y = attend(hs.tensor([[1.0]]), scores, hs.tensor(np.ones((16, 8))), scale=1.0)
+    assert (y.numpy() == 1).all()
+    assert trace.first() is None
+    assert trace.count().flushed == 0
+
+
 def test_dropout_drops_what_it_should_and_its_gradient_agrees() -> None:
     q, v = np.zeros((400, 1)), np.eye(400)
     hs.manual_seed(1)
