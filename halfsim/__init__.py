@@ -3,7 +3,7 @@
 from halfsim import amp, data, nn, optim
 from halfsim.autograd import ops
 from halfsim.autograd.gradcheck import gradcheck
-from halfsim.autograd.policy import AMP, Policy, no_grad, precision
+from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, trace
@@ -23,7 +23,7 @@ from halfsim.numerics.formats import (
     tfloat32,
 )
 from halfsim.numerics.neighbours import classify, next_down, next_up, spacing, ulp
-from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PURE_FP16, TF32, Precision
+from halfsim.numerics.precision import BF16, FP8, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
 
@@ -32,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AMP",
     "BF16",
+    "FP8",
     "FP16",
     "FP32",
     "FP64",
@@ -54,6 +55,7 @@ __all__ = [
     "data",
     "decode",
     "elementary",
+    "enable_grad",
     "encode",
     "errstate",
     "explain",
@@ -74,6 +76,7 @@ __all__ = [
     "ops",
     "optim",
     "precision",
+    "reproducible",
     "round_to",
     "spacing",
     "tensor",

@@ -2,42 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from halfsim.numerics.formats import Format, float64, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, Precision, native
+from halfsim.numerics.precision import reproducible as without_blas
+
+OPERATIONS: set[str] = set()  # the names that "@name" may match; `halfsim.autograd.tape` fills it
+
+# What a default may be besides a Precision: one for each category of operations, as they declare it by `@op("fp16")`.
+# Operations in no category keep the format of their widest operand, and so do those on float64, as under autocast.
+_LISTS: dict[str, dict[str, Precision]] = {
+    "promote": {},
+    "amp": {"fp16": FP16, "fp32": FP32},
+    "amp_bf16": {"fp16": BF16, "fp32": FP32},
+}
+
+_BY_FORMAT = {preset.storage.name: preset for preset in (FP64, FP32, BF16, FP16)}
+
+Base: TypeAlias = "Precision | str"  # a Precision, or the name of lists
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Policy:
-    """A precision for each category of operations; operations in no category keep their widest operand's.
+    """Precisions by module path and by operation; the most specific rule wins.
 
-    ``categories`` pairs categories, as operations declare them by ``@op("fp16")``, with precisions.
-    Operations on float64 keep float64, as under PyTorch's autocast.
+    ``rules`` maps patterns to precisions (anything `halfsim.precision` takes but a Policy of several rules), or is
+    the string ``"pattern: precision; pattern: precision"`` that ``str`` gives back. A pattern is
+
+    - ``"default"``: what rules the rest; without it "promote", by which results take the format of the widest operand;
+    - a module path, in which ``*`` and ``?`` stand for any characters, dots too; it rules the module it names and all
+      inside, like a scope;
+    - ``"@name"``: operations of that name (wildcards allowed), wherever they are; ``"path@name"``: those in a module.
+
+    Of the rules that match, those for operations go before those for modules, then the one whose last name is that of
+    the innermost module ("*.norm" before "encoder.layers.*" in "encoder.layers.0.norm"), then the one with more
+    literal characters, then the later one. ``ValueError`` for an operation that does not exist, naming the
+    nearest; a path that no module has is found when a model of several modules runs, see `check`.
+
+    >>> policy = Policy({"default": "fp32", "encoder.*": "fp16", "*.norm": "fp32", "@softmax": "fp32"})
+    >>> [policy.precision(op, path).storage.name for op, path in
+    ...  [("linear", "encoder.0.fc"), ("layer_norm", "encoder.0.norm"), ("softmax", "encoder.0.attention")]]
+    ['float16', 'float32', 'float32']
     """
 
-    name: str
-    categories: tuple[tuple[str, Precision], ...] = ()
+    default: Base
+    rules: tuple[tuple[str, Base], ...]
+    _found: dict[tuple[str, ...], Base] = field(compare=False, repr=False)
+    _checked: set[int] = field(compare=False, repr=False)
 
-    def precision(self, category: str | None, widest: Format) -> Precision:
-        """The precision of an operation of ``category`` whose widest operand has format ``widest``."""
-        chosen = {} if widest == float64 else dict(self.categories)
+    def __init__(self, rules: Mapping[str, object] | str = "promote") -> None:
+        given = dict(_entries(rules) if isinstance(rules, str) else rules)
+        object.__setattr__(self, "default", _base(given.pop("default", "promote")))
+        for pattern in given:
+            if not isinstance(pattern, str) or not pattern.strip():
+                raise ValueError(f"policy: {pattern!r} is not allowed; allowed: 'default', a module path, '@op'")
+            name = pattern.partition("@")[2]
+            if "@" in pattern and not any(fnmatchcase(known, name) for known in OPERATIONS):
+                raise unknown("policy", pattern, [f"@{known}" for known in sorted(OPERATIONS)])
+        object.__setattr__(self, "rules", tuple((pattern.strip(), _base(spec)) for pattern, spec in given.items()))
+        object.__setattr__(self, "_found", {})
+        object.__setattr__(self, "_checked", set())
+
+    def precision(
+        self, op: str, path: str = "", category: str | None = None, widest: Format = FP32.storage, within: Any = ()
+    ) -> Precision:
+        """The precision of operation ``op`` of a ``category`` in module ``path``, on operands up to ``widest``.
+
+        ``within`` names the composed operations it is a step of, outermost first.
+        """
+        key = (path, op, *within)
+        base = self._found.get(key)
+        if base is None:
+            base = self._found[key] = self._most_specific(path, (op, *within))
+        if isinstance(base, Precision):
+            return base
+        chosen = {} if widest == float64 else _LISTS[base]
         return chosen.get(category or "") or native(widest)
 
+    def _most_specific(self, path: str, ops: tuple[str, ...]) -> Base:
+        best, found = (False, -1, -1, -1), self.default
+        for i, (pattern, base) in enumerate(self.rules):
+            where, at, name = pattern.partition("@")
+            depth = _depth(where, path) if where else 0
+            if depth is not None and (not at or any(fnmatchcase(op, name) for op in ops)):
+                literal = sum(character not in "*?" for character in pattern)
+                best, found = max((best, found), ((bool(at), depth, literal, i), base), key=lambda pair: pair[0])
+        return found
+
+    def check(self, paths: Iterable[str]) -> None:
+        """``ValueError``, with the nearest one, for a rule that none of the module ``paths`` of a model matches."""
+        known = [path for path in paths if path]
+        for pattern, _ in self.rules:
+            where = pattern.partition("@")[0]
+            if where and not any(_depth(where, path) is not None for path in known):
+                raise unknown("policy", pattern, known)
+
+    @property
+    def by_path(self) -> bool:
+        """Whether a rule is for modules."""
+        return any(not pattern.startswith("@") for pattern, _ in self.rules)
+
+    @property
+    def by_op(self) -> bool:
+        """Whether a rule is for operations."""
+        return any("@" in pattern for pattern, _ in self.rules)
+
+    def restarted(self) -> Policy:
+        """The same policy with every stochastic rounding at the beginning of its stream."""
+        bases = [self.default, *(base for _, base in self.rules)]
+        if all(not isinstance(base, Precision) or base.restarted() is base for base in bases):
+            return self
+        fresh = [base.restarted() if isinstance(base, Precision) else base for base in bases]
+        return Policy({"default": fresh[0], **dict(zip((p for p, _ in self.rules), fresh[1:], strict=True))})
+
     def __str__(self) -> str:
-        return self.name
+        if not self.rules:
+            return _word(self.default)
+        return "; ".join(f"{pattern}: {_word(base)}" for pattern, base in (("default", self.default), *self.rules))
+
+
+def _depth(pattern: str, path: str) -> int | None:
+    """How many names deep the innermost module is that ``pattern`` names on the way to ``path``; None for no match."""
+    parts = path.split(".")
+    ways = [".".join(parts[: n + 1]) for n in range(len(parts))] if path else []
+    if not any(fnmatchcase(way, pattern) for way in ways):
+        return None
+    named = pattern
+    while named.endswith(".*"):
+        named = named[:-2]
+    if not named.strip("*?"):
+        return 0
+    return max((n + 1 for n, way in enumerate(ways) if fnmatchcase(way, named)), default=0)
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    if ":" not in text or "=" in text.partition(":")[0]:
+        yield "default", text
+        return
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        pattern, colon, spec = (part.strip() for part in entry.partition(":"))
+        if not colon or not spec:
+            raise ValueError(f"policy: {entry!r} is not allowed; allowed: 'pattern: precision'")
+        yield pattern, spec
+
+
+def _base(spec: object) -> Base:
+    if isinstance(spec, str) and spec.strip().lower() in _LISTS:
+        return spec.strip().lower()
+    rule = as_rule(spec)
+    if isinstance(rule, Policy) and rule.rules:
+        raise ValueError("policy: a policy of several rules is not allowed inside another; allowed: a precision")
+    return rule.default if isinstance(rule, Policy) else rule
+
+
+def _word(base: Base) -> str:
+    """A preset's name, or the pairs."""
+    if isinstance(base, str):
+        return base
+    return next((name for name, preset in PRESETS.items() if preset == base), str(base))
 
 
 PROMOTE = Policy("promote")
-AMP = Policy("amp", (("fp16", FP16), ("fp32", FP32)))
+AMP = Policy("amp")
 
-_POLICIES = {"amp": AMP, "promote": PROMOTE}
-
-_BY_FORMAT = {preset.storage.name: preset for preset in (FP64, FP32, BF16, FP16)}
+_POLICIES = {"amp": AMP, "promote": PROMOTE, "amp_bf16": Policy("amp_bf16")}
 
 Rule: TypeAlias = Precision | Policy
 
@@ -45,23 +179,28 @@ Rule: TypeAlias = Precision | Policy
 def as_rule(spec: object) -> Rule:
     """The Precision or Policy that ``spec`` names.
 
-    ``spec`` is one of these, a preset ("fp16", or its format "float16"), "amp", or ``role=value`` pairs.
-    ``ValueError`` for an unknown word, ``TypeError`` for something that is none of these.
+    ``spec`` is one of these, a preset ("fp16", or its format "float16"), "amp", ``role=value`` pairs, a mapping of
+    patterns to precisions, or the string of one. ``ValueError`` for an unknown word, ``TypeError`` for something
+    that is none of these.
 
     >>> str(as_rule("amp"))
     'amp'
     """
     if isinstance(spec, (Precision, Policy)):
         return spec
-    if isinstance(spec, str) and "=" not in spec:
-        name = spec.strip().lower()
-        found = PRESETS.get(name) or _POLICIES.get(name) or _BY_FORMAT.get(name)
-        if found is None:
-            raise unknown("precision", spec, [*PRESETS, *_POLICIES, "role=value pairs"])
-        return found
+    if isinstance(spec, Mapping):
+        return Policy(spec)
     if not isinstance(spec, str):
         raise TypeError(f"precision: {type(spec).__name__} is not allowed; allowed: a Precision, a Policy, a string")
-    return Precision(spec)
+    if ":" in spec and "=" not in spec.partition(":")[0]:
+        return Policy(spec)
+    if "=" in spec:
+        return Precision(spec)
+    name = spec.strip().lower()
+    found = PRESETS.get(name) or _POLICIES.get(name) or _BY_FORMAT.get(name)
+    if found is None:
+        raise unknown("precision", spec, [*PRESETS, *_POLICIES, "role=value pairs"])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +209,17 @@ class Scope:
 
     rule: Rule = PROMOTE
     override: bool = False
+    base: str = ""  # the path of the module that set the rule, from which a policy's paths count
     path: str = ""
+    within: tuple[str, ...] = ()  # the composed operations that this one is a step of
     phase: str = "forward"
     gradients: bool = True
+    reproducible: bool = False
+
+    @property
+    def inner_path(self) -> str:
+        """The module's path as the rule in force counts it."""
+        return self.path[len(self.base) :].lstrip(".") if self.base else self.path
 
 
 _SCOPE: ContextVar[Scope] = ContextVar("halfsim_scope", default=Scope())  # noqa: B039  # a Scope is frozen
@@ -89,6 +236,7 @@ def scoped(**changes: Any) -> Iterator[None]:
     current = _SCOPE.get()
     if current.override:
         changes.pop("rule", None)
+        changes.pop("base", None)
     token = _SCOPE.set(replace(current, **changes))
     try:
         yield
@@ -99,17 +247,18 @@ def scoped(**changes: Any) -> Iterator[None]:
 def precision(spec: object, *, override: bool = False) -> Any:
     """A context in which operations run in the precision ``spec``.
 
-    ``spec`` is a Precision, a Policy, a preset ("fp64", "fp32", "fp16", "pure_fp16", ...), "amp", or a
-    string of ``role=value`` pairs. The innermost scope wins; with ``override`` this one beats every scope
-    and module precision inside. ``ValueError`` for an unknown word.
+    ``spec`` is a Precision, a Policy, a preset ("fp64", "fp32", "fp16", "pure_fp16", ...), "amp", a string of
+    ``role=value`` pairs, or a mapping of module paths and "@op" names to precisions. The innermost scope wins;
+    with ``override`` this one beats every scope and module precision inside. Stochastic rounding begins its stream
+    anew. ``ValueError`` for an unknown word.
 
     >>> from halfsim import tensor
     >>> with precision("fp16"):
     ...     (tensor([2048.0]) + 1).format.name
     'float16'
     """
-    rule = as_rule(spec)
-    return scoped(rule=rule, override=True) if override else scoped(rule=rule)
+    rule = as_rule(spec).restarted()
+    return scoped(rule=rule, base="", override=True) if override else scoped(rule=rule, base="")
 
 
 def no_grad() -> Any:
@@ -117,13 +266,35 @@ def no_grad() -> Any:
     return scoped(gradients=False)
 
 
-def resolve(category: str | None, widest: Format) -> Precision:
-    """The precision in force for an operation of ``category`` on operands no wider than ``widest``."""
-    rule = _SCOPE.get().rule
-    return rule if isinstance(rule, Precision) else rule.precision(category, widest)
+def enable_grad() -> Any:
+    """A context in which operations on tensors that require a gradient go on the tape, inside `no_grad` too."""
+    return scoped(gradients=True)
+
+
+def reproducible() -> Any:
+    """A context in which sums and products give the same bits on every machine and with any number of threads.
+
+    The accumulator ``exact`` takes the place of ``blas`` wherever that stands, in the forward and the backward pass.
+
+    >>> from halfsim import tensor
+    >>> with reproducible():
+    ...     (tensor([[1e8, 1.0, -1e8]]) @ tensor([1.0, 1.0, 1.0])).item()
+    1.0
+    """
+    return scoped(reproducible=True)
+
+
+def resolve(op: str, category: str | None, widest: Format) -> Precision:
+    """The precision in force for the operation ``op`` of ``category`` on operands no wider than ``widest``."""
+    here = _SCOPE.get()
+    rule = here.rule
+    if isinstance(rule, Policy):
+        rule = rule.precision(op, here.inner_path, category, widest, here.within)
+    return without_blas(rule) if here.reproducible else rule
 
 
 def resolve_for(fmt: Format) -> Precision:
     """The precision in force for tensors that stay in ``fmt``: the scope's if it stores in ``fmt``, else native."""
-    rule = _SCOPE.get().rule
-    return rule if isinstance(rule, Precision) and rule.storage == fmt else native(fmt)
+    here = _SCOPE.get()
+    rule = here.rule if isinstance(here.rule, Precision) and here.rule.storage == fmt else native(fmt)
+    return without_blas(rule) if here.reproducible else rule

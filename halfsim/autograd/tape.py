@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.policy import resolve, scope
-from halfsim.autograd.tensor import OPS, Tensor, format_of, plain, tensor
+from halfsim.autograd.operators import OPS
+from halfsim.autograd.policy import OPERATIONS, Policy, resolve, scope, scoped
+from halfsim.autograd.tensor import Tensor, format_of, plain, tensor
 from halfsim.autograd.trace import Event, LostConstant, active
 from halfsim.numerics.flags import FlagCounts, report, watching
 from halfsim.numerics.formats import Format, float32
@@ -28,7 +29,7 @@ class Op:
     __slots__ = ("category", "exact", "formula", "name", "operands", "required")
 
     def __init__(
-        self, formula: Callable[..., Any], category: str | None, exact: bool, operands: list[inspect.Parameter]
+        self, formula: Callable[..., Any], category: str | None, exact: bool | str, operands: list[inspect.Parameter]
     ) -> None:
         self.formula, self.category, self.exact = formula, category, exact
         self.name = formula.__name__.strip("_")  # _layer_norm is what the public layer_norm calls
@@ -54,13 +55,15 @@ SPECS: dict[str, Op] = {}
 _ALIASES = {"dim": "axis", "keepdim": "keepdims", "input": "x"}  # PyTorch's names for NumPy's and for our first operand
 
 
-def op(category: str | None = None, *, exact: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
+def op(
+    category: str | None = None, *, exact: bool | str = False
+) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Make an operation on tensors of a formula: the one place where the precision in force becomes arithmetic.
 
     The formula takes an `Arithmetic`, then positional-only operands (arrays), then options; it returns the
     result and, for each operand, a gradient formula ``(fp, g) -> array``. ``category`` is its place in
     PyTorch's CUDA autocast lists: "fp16", "fp32" or None. ``exact`` says that its results and gradients are
-    values of its operands (moved, masked, negated), which need no rounding.
+    values of its operands (moved, masked, negated), which need no rounding; "forward" says so of the results alone.
     """
 
     def decorate(formula: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -81,9 +84,26 @@ def op(category: str | None = None, *, exact: bool = False) -> Callable[[Callabl
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
         call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]
         SPECS[spec.name], OPS[spec.name] = spec, call
+        OPERATIONS.add(spec.name)
         return call
 
     return decorate
+
+
+def composed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function that is made of operations a name that a policy can rule as "@name"."""
+    name = function.__name__
+    OPERATIONS.add(name)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        here = scope()
+        if not (isinstance(here.rule, Policy) and here.rule.by_op):
+            return function(*args, **kwargs)
+        with scoped(within=(*here.within, name)):
+            return function(*args, **kwargs)
+
+    return call
 
 
 def apply(
@@ -103,13 +123,13 @@ def apply(
             raise TypeError(f"{spec.name}: {name} is missing; allowed: a tensor, an array, a number")
     here = scope()
     if precision is None:
-        precision = resolve(spec.category, _widest(operands))
+        precision = resolve(spec.name, spec.category, _widest(operands))
     counts = _tally()
     fp = Arithmetic(precision, counts)
     with np.errstate(all="ignore"):
-        arrays = [_read(fp, x) for x in operands]
+        arrays = [_read(fp, x, bool(spec.exact)) for x in operands]
         y, pullbacks = _compute(spec, fp, arrays, options, keywords or {})
-        y = fp.store(np.asarray(y), arrays, spec.exact)
+        y = fp.store(np.asarray(y), arrays, bool(spec.exact))
     _tell(counts, here.phase, here.path, spec.name, label, y.shape, fp.lost)
     out = Tensor(y, precision.storage)
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
@@ -151,8 +171,13 @@ def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[
 
 
 def _widest(operands: Sequence[Any]) -> Format:
-    """The format of the widest tensor; arrays and numbers adopt it. Without tensors, the widest array's."""
-    formats = [x.format for x in operands if isinstance(x, Tensor)]
+    """The format of the widest tensor or NumPy scalar; arrays and Python numbers adopt it (NEP 50 of the latter).
+
+    Without either, the widest array's.
+    """
+    formats = [
+        x.format if isinstance(x, Tensor) else format_of(x) for x in operands if isinstance(x, (Tensor, np.floating))
+    ]
     formats = formats or [format_of(x) for x in operands if isinstance(x, np.ndarray)] or [float32]
     widest = formats[0]
     for other in formats[1:]:
@@ -161,16 +186,16 @@ def _widest(operands: Sequence[Any]) -> Format:
     return widest
 
 
-def _read(fp: Arithmetic, x: Any) -> Any:
+def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
     if isinstance(x, Tensor):
-        return fp.read(x.data, x.format)
+        return fp.read(x.data, x.format, exact)
     if x is None:
         return None
-    if isinstance(x, (bool, int, float)):
-        return fp.constant(x)
+    if isinstance(x, (bool, int, float, np.integer, np.bool_)) and type(x) is not np.float64:  # which is a float
+        return fp.constant(x if isinstance(x, float) else int(x))
     values = as_floats(x, fp.precision.storage)
     fmt = format_of(values)
-    return fp.read(values.astype(container(fmt)), fmt)  # a copy: the caller's array may change
+    return fp.read(values.astype(container(fmt)), fmt, exact)  # a copy: the caller's array may change
 
 
 def cast(fp: Arithmetic, x: Array, /) -> Any:
@@ -195,9 +220,12 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
     with np.errstate(all="ignore"):
         for out in _topological(root):
             g, node = pending.pop(id(out)), out.node
-            if node is None:
+            for hook in list((out.hooks or {}).values()):
+                g = _hooked(out, g, hook)
+            if node is None or out.retains_grad:
                 total = g if out.grad is None else _accumulate(out.grad.data, g, out, "")
                 out.grad = Tensor(total, out.format)
+            if node is None:
                 continue
             if node.inputs is None:
                 raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
@@ -210,17 +238,28 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
                 node.inputs, node.pullbacks = None, ()
 
 
+def _hooked(out: Tensor, g: Array, hook: Callable[[Tensor], Any]) -> Array:
+    """The gradient that ``hook`` leaves of ``g``."""
+    changed = hook(Tensor(g, out.format))
+    if changed is None:
+        return g
+    data = tensor(changed, out.format).data
+    if data.shape != g.shape:
+        raise RuntimeError(f"hook: returned shape {data.shape} for a gradient of {g.shape}; allowed: the same shape")
+    return data
+
+
 def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> Array:
     """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
-    counts = _tally()
+    counts, exact = _tally(), SPECS[node.op].exact is True
     fp = Arithmetic(node.precision, counts)
-    given, g = g, fp.read(g, fmt)
-    grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), SPECS[node.op].exact and g.shape == x.shape)
+    given, g = g, fp.read(g, fmt, exact)
+    grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), exact and g.shape == x.shape)
     grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
     _tell(counts, "backward", node.path, node.op, _last(x.name), grad.shape)
     grad = grad.astype(container(x.format), copy=False)
-    # A leaf owns its gradient, though formulas may hand on one array to several operands, or a broadcast view.
-    shared = x.node is None and not (grad.flags.owndata and not np.may_share_memory(grad, given))
+    # A tensor with ``grad`` owns it, though formulas may hand on one array to several operands, or a broadcast view.
+    shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, given))
     return grad.copy() if shared else grad
 
 

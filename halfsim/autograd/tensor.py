@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from halfsim.autograd.operators import OPS, Operators
 from halfsim.autograd.policy import scope
 from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64
@@ -17,7 +19,7 @@ from halfsim.numerics.quantize import Array, container, round_to
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
 
-OPS: dict[str, Callable[..., Tensor]] = {}  # every operation by name; `halfsim.autograd.tape.op` fills it
+Hook = Callable[..., Any]
 
 _DTYPES: dict[Format, np.dtype[Any]] = {
     float16: np.dtype(np.float16),
@@ -26,7 +28,7 @@ _DTYPES: dict[Format, np.dtype[Any]] = {
 }
 
 
-class Tensor:
+class Tensor(Operators):
     """An array on the grid of a `Format`, with a gradient.
 
     ``data`` holds the values in the format's container dtype (float32 for float16); every value is a number
@@ -34,8 +36,7 @@ class Tensor:
     `halfsim.precision`. Make one with `halfsim.tensor`.
     """
 
-    __slots__ = ("__weakref__", "data", "format", "grad", "name", "node", "requires_grad")
-    __array_ufunc__ = None  # NumPy leaves `array + tensor` to the tensor
+    __slots__ = ("__weakref__", "data", "format", "grad", "hooks", "name", "node", "requires_grad", "retains_grad")
 
     def __init__(self, data: Array, fmt: Format, requires_grad: bool = False, name: str = "") -> None:
         self.data = data
@@ -44,6 +45,8 @@ class Tensor:
         self.grad: Tensor | None = None
         self.name = name
         self.node: Node | None = None
+        self.hooks: dict[int, Hook] | None = None
+        self.retains_grad = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,6 +66,11 @@ class Tensor:
         return -(-self.data.size * self.format.bits // 8)
 
     @property
+    def dtype(self) -> Format:
+        """PyTorch's name for ``format``."""
+        return self.format
+
+    @property
     def is_leaf(self) -> bool:
         return self.node is None
 
@@ -80,9 +88,42 @@ class Tensor:
             raise ValueError(f"item: a tensor of {self.size} values has no single value; allowed: size 1")
         return float(self.data.reshape(-1)[0])
 
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self.data.tolist()
+
     def detach(self) -> Tensor:
         """The same values off the tape."""
         return Tensor(self.data, self.format)
+
+    def clone(self) -> Tensor:
+        """The same values in another tensor, on the tape."""
+        return OPS["cast"](self, self.format)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Say whether this leaf takes a gradient; ``RuntimeError`` for the result of an operation, which does."""
+        if self.node is not None and not requires_grad:
+            raise RuntimeError("requires_grad_: the result of an operation takes a gradient; allowed: detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def retain_grad(self) -> None:
+        """Let the backward pass set ``grad`` of this result of an operation, as it does that of leaves."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: the tensor requires no gradient; allowed: requires_grad=True")
+        self.retains_grad = self.node is not None
+
+    def register_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook`` with the gradient (a Tensor) of this tensor in every backward pass, once it is complete.
+
+        If ``hook`` returns a tensor or an array, that, rounded to ``format``, takes the gradient's place. A leaf's hook
+        sees what this pass adds to ``grad``. Returns a handle whose ``remove()`` ends it. ``RuntimeError`` if the
+        tensor requires no gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: the tensor requires no gradient; allowed: requires_grad=True")
+        self.hooks = self.hooks or {}
+        return RemovableHandle(self.hooks, hook)
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add to ``grad`` of every leaf the gradient of this tensor with respect to it.
@@ -110,87 +151,25 @@ class Tensor:
     def double(self) -> Tensor:
         return self.to(float64)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["sum"](self, axis, keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["mean"](self, axis, keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["max"](self, axis, keepdims)
-
-    def exp(self) -> Tensor:
-        return OPS["exp"](self)
-
-    def log(self) -> Tensor:
-        return OPS["log"](self)
-
-    def sqrt(self) -> Tensor:
-        return OPS["sqrt"](self)
-
-    def tanh(self) -> Tensor:
-        return OPS["tanh"](self)
-
-    def relu(self) -> Tensor:
-        return OPS["relu"](self)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return OPS["reshape"](self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        return OPS["transpose"](self, (axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else axes) or None)
-
-    @property
-    def T(self) -> Tensor:
-        return OPS["transpose"](self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return OPS["getitem"](self, index)
-
-    def __add__(self, other: Any) -> Tensor:
-        return OPS["add"](self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return OPS["add"](other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return OPS["sub"](self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return OPS["sub"](other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return OPS["mul"](self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return OPS["mul"](other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return OPS["div"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return OPS["mul"](OPS["reciprocal"](self), other)  # as in PyTorch, where autocast runs it in float32
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return OPS["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return OPS["matmul"](other, self)
-
-    def __neg__(self) -> Tensor:
-        return OPS["neg"](self)
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("copy: False is not allowed, for a tensor's array is its own; allowed: True, None")
         values = self.numpy()
         return values if dtype is None else values.astype(dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """A DLPack capsule of a copy of the values, for float16, float32 and float64."""
+        if self.format not in _DTYPES:
+            raise BufferError(f"__dlpack__: {self.format} has no NumPy dtype; allowed: float16, float32, float64")
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
 
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len: a 0-d tensor has no length")
         return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
 
     def __float__(self) -> Any:  # `float` names a method here
         return self.item()
@@ -225,7 +204,7 @@ class Tensor:
 
     def _compare(self, relation: Any, other: object) -> Any:
         """A bool array; a Python number is rounded to ``format`` first, so that ``tensor(0.1, "fp16") == 0.1``."""
-        if isinstance(other, (bool, int, float)):
+        if isinstance(other, (bool, int, float)) and not isinstance(other, np.generic):
             return relation(self.data, round_to(other, self.format))
         known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple))
         return relation(self.data, plain(other)) if known else NotImplemented
@@ -234,6 +213,26 @@ class Tensor:
         """Copies and pickles hold values and gradient, off the tape."""
         state = (self.data, self.format, self.requires_grad, self.grad, self.name)
         return _rebuilt, (type(self), *state)
+
+
+class RemovableHandle:
+    """A hook's registration in a table; ``remove()`` ends it."""
+
+    _next = itertools.count()
+
+    def __init__(self, hooks: dict[int, Hook], hook: Hook) -> None:
+        self._hooks, self._key = hooks, next(RemovableHandle._next)
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
 
 
 def _rebuilt(

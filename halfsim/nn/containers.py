@@ -43,9 +43,10 @@ class _ModuleSequence(Module):
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, slice):
             return self._modules[self._key(index)]
-        part = type(self)()
-        for name, module in list(self._modules.items())[index]:
-            part.add_module(name if isinstance(self, Sequential) else str(len(part)), module)
+        chosen = list(self._modules.items())[index]
+        named = isinstance(self, Sequential)
+        part = type(self)()  # filled past add_module: these modules keep the paths they have in the whole model
+        part.__dict__["_modules"] = {name if named else str(i): module for i, (name, module) in enumerate(chosen)}
         return part
 
     def __setitem__(self, index: Any, module: Module) -> None:

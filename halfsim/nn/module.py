@@ -230,7 +230,7 @@ class Module:
     # State and mode.
 
     def state_dict(self, *, prefix: str = "") -> dict[str, Any]:
-        """The values of all parameters and buffers by path, a shared one under each of its paths.
+        """The values of all parameters and buffers by path (after ``prefix``), a shared one under each of its paths.
 
         Tensors are detached, integer buffers are copies. Operations never write into arrays, so this is a snapshot.
         """

@@ -18,7 +18,7 @@ def _constant(value: float, shape: tuple[int, ...]) -> Tensor:
 
 
 def _sizes(name: str, value: Any) -> tuple[int, ...]:
-    sizes = (value,) if isinstance(value, (int, np.integer)) else tuple(value)
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not sizes or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
         raise ValueError(f"{name}: {value!r} is not allowed; allowed: integers from 0")
     return tuple(int(n) for n in sizes)

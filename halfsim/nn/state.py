@@ -25,9 +25,9 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-def _slots(module: Module, prefix: str = "") -> Iterator[tuple[str, dict[str, Any], str]]:
+def _slots(module: Module) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Every place of the state in PyTorch's order: its path, the table it stands in, its name there."""
-    for path, owner in walk(module, prefix):
+    for path, owner in walk(module):
         tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
         for table in tables:
             for name, part in table.items():
@@ -37,7 +37,7 @@ def _slots(module: Module, prefix: str = "") -> Iterator[tuple[str, dict[str, An
 
 def snapshot(module: Module, prefix: str) -> dict[str, Any]:
     """See `Module.state_dict`."""
-    parts = ((path, table[name]) for path, table, name in _slots(module, prefix))
+    parts = ((prefix + path, table[name]) for path, table, name in _slots(module))
     return {path: part.detach() if isinstance(part, Tensor) else part.copy() for path, part in parts}
 
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.numerics._directed import matmul_directed
 from halfsim.numerics._orders import matmul_ordered
-from halfsim.numerics.exact import matmul_exact
+from halfsim.numerics.exact import add_in, matmul_exact
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
 from halfsim.numerics.quantize import BLOCK, Array, computable, container, round_, rounded
+from halfsim.numerics.rounding import Mode
 
 _ORDERS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked", "kahan", "neumaier", "exact")
 _WORDS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked(k)", "kahan", "neumaier")
@@ -75,8 +77,10 @@ class Accumulator:
         """The NumPy dtype in which the running sum is carried."""
         return container(self.format)
 
-    def operand(self, x: Array, counts: FlagCounts | None = None) -> Array:
+    def operand(self, x: Array, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
         """``x`` as an ordered accumulation takes it: rounded to ``format`` first, where it is not on that grid."""
+        if mode is not None:
+            return rounded(x.astype(np.float64), self.format, counts, mode)
         x = x.astype(self.dtype if x.itemsize < self.dtype.itemsize else x.dtype, copy=False)
         if x.dtype == self.dtype and self.format in (float32, float64):
             return x
@@ -127,7 +131,13 @@ def accumulator(spec: object) -> Accumulator:
 
 
 def matmul(
-    a: Array, b: Array, how: Accumulator, counts: FlagCounts | None = None, *, target: Format | None = None
+    a: Array,
+    b: Array,
+    how: Accumulator,
+    counts: FlagCounts | None = None,
+    *,
+    target: Format | None = None,
+    mode: Mode | None = None,
 ) -> Array:
     """The product of ``a`` (..., M, K) and ``b`` (..., K, N), accumulated as ``how`` says.
 
@@ -136,8 +146,9 @@ def matmul(
     hands on float64 rounded to odd, to be rounded once more without harm, unless ``target``, the format
     of that next rounding, is float64: then it rounds to nearest even. By default it takes float64 operands for
     a sign of that. ``counts`` gains the rounded operands; with ``sequential`` and ``sequential+fma`` also the swamped
-    addends, and as ``flushed`` the sums all of whose nonzero products were flushed. ``ValueError`` where
-    the shapes do not fit.
+    addends, and as ``flushed`` the sums all of whose nonzero products were flushed. With ``mode`` every rounding of an
+    ordered accumulation is of that kind; the order of ``blas`` and the sum of ``exact`` have none inside.
+    ``ValueError`` where the shapes do not fit.
 
     >>> matmul(np.float32([[2048, 1, 1]]), np.ones((3, 1), np.float32), accumulator("fp16:sequential"))
     array([[2048.]], dtype=float32)
@@ -149,14 +160,14 @@ def matmul(
             raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; allowed: (..., M, K) and (..., K, N)")
         nearest = _nearest(target, a, b)
         if how.order != "exact":
-            a, b = how.operand(a, counts), how.operand(b, counts)
+            a, b = how.operand(a, counts, mode), how.operand(b, counts, mode)
         if a.ndim == 2 and b.ndim == 2:
-            return _product(a, b, how, counts, nearest)
+            return _product(a, b, how, counts, nearest, mode)
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         out = np.empty((*lead, a.shape[-2], b.shape[-1]), how.dtype)
         left, right = (np.broadcast_to(x, lead + x.shape[-2:]) for x in (a, b))
         for index in np.ndindex(lead):
-            out[index] = _product(left[index], right[index], how, counts, nearest)
+            out[index] = _product(left[index], right[index], how, counts, nearest, mode)
         return out
 
 
@@ -166,9 +177,13 @@ def _nearest(target: Format | None, *operands: Array) -> bool:
     return target.precision > 51
 
 
-def _product(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None, nearest: bool) -> Array:
+def _product(
+    a: Array, b: Array, how: Accumulator, counts: FlagCounts | None, nearest: bool, mode: Mode | None
+) -> Array:
     if how.order == "exact":
         return matmul_exact(a, b, nearest)
+    if mode is not None:
+        return matmul_directed(a, b, how.order, how.format, how.size, counts, mode).astype(how.dtype, copy=False)
     if b.shape[1] < a.shape[0]:  # long rows make long inner loops; products commute, k keeps its order
         return np.ascontiguousarray(matmul_ordered(b.T, a.T, how.order, how.format, how.size, counts).T)
     return matmul_ordered(a, b, how.order, how.format, how.size, counts)
@@ -193,12 +208,13 @@ def sum_(
     counts: FlagCounts | None = None,
     *,
     target: Format | None = None,
+    mode: Mode | None = None,
 ) -> Array:
     """The sum of ``x`` over ``axis`` (an int, a tuple, or None for all), accumulated as ``how`` says.
 
     Elements are taken in C order of the reduced axes, whatever the memory layout, as the products of a dot product
     with ones: ``sequential`` and ``sequential+fma`` agree. The result is an array of dtype ``how.dtype``; an empty
-    sum is +0. NaN, infinities, ``counts`` and ``target`` are as in `matmul`. ``AxisError`` for an axis that
+    sum is +0. NaN, infinities, ``counts``, ``target`` and ``mode`` are as in `matmul`. ``AxisError`` for an axis that
     ``x`` does not have.
 
     >>> [float(sum_(np.ones(5000, np.float32), None, False, accumulator(f"fp16:{word}"))) for word in
@@ -210,17 +226,17 @@ def sum_(
             return np.asarray(np.sum(x.astype(how.dtype, copy=False), axis=axis, keepdims=keepdims))
         nearest = _nearest(target, x)
         if how.order != "exact":
-            x = how.operand(x, counts)
+            x = how.operand(x, counts, mode)
         axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
         axes = tuple(sorted(axes))
         kept = tuple(a for a in range(x.ndim) if a not in axes)
         rows = x.transpose(axes + kept).reshape(prod(x.shape[a] for a in axes), *(x.shape[a] for a in kept))
-        if how.order.startswith("sequential"):
+        if how.order.startswith("sequential") and mode is None:
             total = _running_sum(rows, how, counts)
         else:
             flat = rows.reshape(rows.shape[0], prod(rows.shape[1:]))
             ones = np.ones((1, flat.shape[0]), flat.dtype)
-            total = _product(ones, flat, how, counts, nearest).reshape(rows.shape[1:])
+            total = _product(ones, flat, how, counts, nearest, mode).reshape(rows.shape[1:])
         return total.reshape([1 if a in axes else x.shape[a] for a in range(x.ndim)]) if keepdims else total
 
 
@@ -240,11 +256,11 @@ def _running_sum(rows: Array, how: Accumulator, counts: FlagCounts | None) -> Ar
     return total
 
 
-def cumsum(x: Array, axis: int, how: Accumulator) -> Array:
+def cumsum(x: Array, axis: int, how: Accumulator, *, mode: Mode | None = None) -> Array:
     """The running sums of ``x`` along ``axis``: element i is what `sum_` gives for the first i + 1 elements.
 
     The result has the shape of ``x`` and dtype ``how.dtype``; NaN, infinities and zeros are as in `sum_`, whose
-    errors it shares. ``sequential`` takes one pass; other orders start afresh for each element.
+    errors and ``mode`` it shares. ``sequential`` takes one pass; other orders start afresh for each element.
 
     >>> cumsum(np.float32([2047, 1, 1, 1]), 0, accumulator("fp16:sequential"))
     array([2047., 2048., 2048., 2048.], dtype=float32)
@@ -255,10 +271,11 @@ def cumsum(x: Array, axis: int, how: Accumulator) -> Array:
         rows = np.moveaxis(x, axis, 0)
         out = np.empty(rows.shape, how.dtype)
         if how.order.startswith("sequential"):
-            total = np.zeros(rows.shape[1:], how.dtype)
-            for i, row in enumerate(how.operand(rows)):
-                out[i] = total = round_(np.asarray(total + row), how.format)
+            total = np.zeros(rows.shape[1:], how.dtype if mode is None else np.float64)
+            for i, row in enumerate(how.operand(rows, None, mode)):
+                addition = total + row if mode is None else add_in(total, row, mode)
+                out[i] = total = round_(np.asarray(addition), how.format, None, mode)
         else:
             for i in range(len(rows)):
-                out[i] = sum_(rows[: i + 1], 0, False, how)
+                out[i] = sum_(rows[: i + 1], 0, False, how, mode=mode)
         return np.moveaxis(out, 0, axis)

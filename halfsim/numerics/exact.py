@@ -17,6 +17,7 @@ import numpy as np
 
 from halfsim.numerics.inputs import _fraction_to_float as as_float
 from halfsim.numerics.quantize import Array
+from halfsim.numerics.rounding import Mode, Rounding
 
 _CHUNK = 8192  # doubles: the dozen temporaries below stay in the second-level cache
 _ROOM = 52  # bits of an integer in float64, less one for a carry
@@ -142,6 +143,14 @@ def to_odd(head: Array, tail: Array) -> Array:
 def add_odd(a: Array, b: Array) -> Array:
     """``a`` + ``b`` in float64, rounded to odd."""
     return to_odd(*_two_sum(a, b))
+
+
+def add_in(a: Array, b: Array, mode: Mode) -> Array:
+    """``a + b`` in float64, rounded to odd; where opposite terms cancel, downward rounding makes -0 (clause 6.3)."""
+    total = np.asarray(add_odd(a, b))
+    if mode.rounding is Rounding.DOWNWARD:
+        total = np.where((total == 0) & (np.signbit(a) | np.signbit(b)), -0.0, total)
+    return total
 
 
 def _joined(levels: list[Array], bits: int) -> tuple[Array, Array]:

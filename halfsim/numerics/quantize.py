@@ -24,9 +24,9 @@ from halfsim.numerics._wide import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, as_format
 from halfsim.numerics.inputs import as_floats, beyond_floats
-from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding, source_of
+from halfsim.numerics.rounding import Mode, Rounding, Stochastic, as_rounding, source_of
 
-__all__ = ["BLOCK", "Array", "computable", "container", "round_", "round_to", "rounded"]
+__all__ = ["BLOCK", "Array", "computable", "container", "flushed", "round_", "round_to", "rounded"]
 
 
 class _Scratch(threading.local):
@@ -213,27 +213,41 @@ def _copy(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array 
     return None
 
 
-def round_(x: Array, fmt: Format, counts: FlagCounts | None = None) -> Array:
+def round_(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
     """Round a float32 or float64 array that the caller owns; in place where its memory is one run.
 
-    Returns ``x``, or a rounded copy where ``x`` is read-only or strided.
+    Returns ``x``, or a rounded copy where ``x`` is read-only or strided. Without ``mode``: to nearest, ties to even.
     """
     flat = _flat(x) if x.flags.writeable else None
     if flat is None:
         x = x.copy(order="C")
         flat = x.reshape(-1)
     if flat.size:
-        _round_flat(flat, flat, target(fmt), counts, None)
+        _round_flat(flat, flat, *_goal(fmt, counts, mode))
     return x
 
 
-def rounded(x: Array, fmt: Format, counts: FlagCounts | None = None) -> Array:
+def rounded(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
     """A new array of the dtype of ``x`` (float32 or float64) with its elements rounded to ``fmt``."""
     if not (x.flags.c_contiguous and x.size):
-        return round_(x.copy(order="C"), fmt, counts)
+        return round_(x.copy(order="C"), fmt, counts, mode)
     out = np.empty_like(x)
-    _round_flat(x.reshape(-1), out.reshape(-1), target(fmt), counts, None)
+    _round_flat(x.reshape(-1), out.reshape(-1), *_goal(fmt, counts, mode))
     return out
+
+
+def _goal(fmt: Format, counts: FlagCounts | None, mode: Mode | None) -> tuple[Any, ...]:
+    if mode is None:
+        return target(fmt), counts, None
+    results = "flush_outputs" if mode.flush_outputs else "keep"  # inputs are flushed by what reads them
+    goal = target(fmt, as_rounding(mode.rounding), mode.overflow, results)
+    return goal, counts, None, source_of(mode.rounding)
+
+
+def flushed(x: Array, fmt: Format) -> Array:
+    """``x`` (float32 or float64) with the subnormal numbers of ``fmt`` as zeros of their sign."""
+    small = (np.abs(x) < fmt.smallest_normal) & (x != 0)
+    return np.where(small, np.copysign(x.dtype.type(0), x), x) if small.any() else x
 
 
 def round_to(

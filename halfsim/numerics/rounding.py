@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import re
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +54,76 @@ class Stochastic:
         words: NDArray[np.uint32] = self._source.random_raw(-(-n // 2)).view(np.uint32)[:n]
         return words if self.bits == 32 else words >> np.uint32(32 - self.bits)
 
+    def restarted(self) -> Stochastic:
+        """The same seed and bits, at the beginning of the stream."""
+        return Stochastic(self.seed, self.bits)
+
+    def get_state(self) -> list[int]:
+        """Where the stream is, as integers for `set_state`."""
+        return [int(word) for word in self._source.state["state"]["state"]]
+
+    def set_state(self, state: list[int]) -> None:
+        """Go on from where `get_state` was taken."""
+        self._source.state = {**self._source.state, "state": {"state": np.array(state, np.uint64)}}
+
+    def __eq__(self, other: object) -> bool:
+        """Equal seed and bits, wherever the two streams are."""
+        return isinstance(other, Stochastic) and (self.seed, self.bits) == (other.seed, other.bits)
+
+    def __hash__(self) -> int:
+        return hash((self.seed, self.bits))
+
+    def __str__(self) -> str:
+        return f"stochastic(seed={self.seed}, bits={self.bits})"
+
     def __repr__(self) -> str:
         return f"Stochastic(seed={self.seed}, bits={self.bits})"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How values reach a grid: the rounding, what overflow becomes, and which subnormal numbers are flushed.
+
+    The words of ``overflow`` and ``subnormals`` are those of `halfsim.round_to`.
+    """
+
+    rounding: Rounding | Stochastic = Rounding.NEAREST_EVEN
+    overflow: str = "infinity"
+    subnormals: str = "keep"
+
+    @property
+    def nearest(self) -> bool:
+        """Whether results are the nearest numbers, ties to even, so that a wider sum may be rounded to them."""
+        return self.rounding is Rounding.NEAREST_EVEN
+
+    @property
+    def flush_inputs(self) -> bool:
+        return self.subnormals in ("flush_inputs", "flush")
+
+    @property
+    def flush_outputs(self) -> bool:
+        return self.subnormals in ("flush_outputs", "flush")
+
+
+def parsed(spec: object, argument: str = "rounding") -> Rounding | Stochastic:
+    """The Rounding or Stochastic that ``spec`` names; "stochastic(seed=1, bits=16)" has a stream of its own.
+
+    >>> parsed("stochastic(seed=1)"), parsed("upward").value
+    (Stochastic(seed=1, bits=32), 'upward')
+    """
+    if isinstance(spec, Stochastic):
+        return spec
+    call = re.fullmatch(r"\s*stochastic\s*\((.*)\)\s*", spec, re.I) if isinstance(spec, str) else None
+    if call is None:
+        found = as_rounding(spec, argument)
+        return Stochastic() if found is Rounding.STOCHASTIC else found
+    given = {}
+    for pair in filter(None, (part.strip() for part in call[1].split(","))):
+        match = re.fullmatch(r"(seed|bits)\s*=\s*(\d+)", pair)
+        if match is None:
+            raise ValueError(f"{argument}: {pair!r} is not allowed; allowed: as 'stochastic(seed=1, bits=16)'")
+        given[match[1]] = int(match[2])
+    return Stochastic(**given)
 
 
 def as_rounding(spec: object, argument: str = "rounding") -> Rounding:

@@ -52,7 +52,7 @@ def test_optimizers_keep_to_their_parameters_format() -> None:
         assert resolve_for(hs.float32) == hs.FP32
     with hs.precision("amp"):
         assert resolve_for(hs.float32) == hs.FP32
-        assert resolve("fp16", hs.float32) == hs.FP16
+        assert resolve("linear", "fp16", hs.float32) == hs.FP16
 
 
 @pytest.mark.parametrize("spec", ["fp17", "half precision", "storage=nope"])
@@ -72,3 +72,72 @@ def test_format_names_are_precisions_too() -> None:
 def test_role_strings_work_as_scopes() -> None:
     with hs.precision("storage=fp16, compute=fp16"):
         assert format_of_sum() == "float16"
+
+
+LAYERS = ["encoder", "encoder.layers", "encoder.layers.0", "encoder.layers.0.norm", "encoder.layers.0.fc", "head"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "op", "path", "expected"),
+    [
+        ({"default": "fp32", "encoder.*": "fp16"}, "linear", "encoder.layers.0.fc", "float16"),
+        ({"default": "fp32", "encoder.*": "fp16"}, "linear", "encoder", "float32"),
+        ({"default": "fp32", "encoder": "fp16"}, "linear", "encoder.layers.0.fc", "float16"),
+        ({"default": "fp32", "encoder": "fp16"}, "linear", "encoders", "float32"),
+        ({"*.norm": "fp32", "encoder.*": "fp16"}, "mul", "encoder.layers.0.norm", "float32"),
+        ({"encoder.layers.0": "fp16", "encoder.*": "fp32"}, "mul", "encoder.layers.0.fc", "float16"),
+        ({"encoder.layers.0": "fp16", "*.norm": "fp32"}, "mul", "encoder.layers.0.norm", "float32"),
+        ({"*": "fp16", "default": "fp32"}, "mul", "head", "float16"),
+        ({"*": "fp16", "default": "fp32"}, "mul", "", "float32"),
+        ({"@mul": "bf16", "head": "fp16"}, "mul", "head", "bfloat16"),
+        ({"@mu*": "bf16", "@mul": "fp16"}, "mul", "head", "float16"),
+        ({"@mul": "bf16", "head@mul": "fp16"}, "mul", "head", "float16"),
+        ({"head@mul": "fp16", "default": "fp32"}, "mul", "encoder", "float32"),
+        ({"default": "amp", "head": "fp32"}, "linear", "encoder", "float16"),
+        ({"default": "amp", "head": "fp32"}, "linear", "head", "float32"),
+        ({"head": "bf16", "hea?": "fp16"}, "linear", "head", "bfloat16"),
+    ],
+)
+def test_the_most_specific_rule_wins(rules: dict[str, str], op: str, path: str, expected: str) -> None:
+    category = {"linear": "fp16"}.get(op)
+    assert hs.Policy(rules).precision(op, path, category).storage.name == expected
+
+
+def test_a_policy_round_trips_through_its_string() -> None:
+    policy = hs.Policy(
+        {
+            "default": "amp",
+            "encoder.*": "storage=fp16, accumulate=fp16:blocked(16)",
+            "*.norm": "fp32",
+            "@softmax": "tf32",
+        }
+    )
+    assert hs.Policy(str(policy)) == policy
+    with hs.precision(str(policy)):
+        pass
+    assert str(hs.AMP) == "amp"
+    assert hs.Policy("fp16").precision("mul").storage == hs.float16
+
+
+def test_an_operation_that_does_not_exist_is_an_error_that_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="'@sofmax'.*'?@softmax"):
+        hs.Policy({"@sofmax": "fp32"})
+    with pytest.raises(ValueError, match="policy: 3 is not allowed"):
+        hs.Policy({3: "fp32"})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="policy: 'fc1:' is not allowed"):
+        hs.Policy("fc1:")
+
+
+def test_paths_are_checked_against_a_model() -> None:
+    hs.Policy({"*.norm": "fp32", "encoder.layers": "fp16", "default": "fp32"}).check(LAYERS)
+    with pytest.raises(ValueError, match="'encodr'.*encoder"):
+        hs.Policy({"encodr": "fp16"}).check(LAYERS)
+    with pytest.raises(ValueError, match="'head2@mul'"):
+        hs.Policy({"head2@mul": "fp16"}).check(LAYERS)
+
+
+def test_a_policy_rules_operations_by_name() -> None:
+    x = hs.tensor([[1.0, 2.0]])
+    with hs.precision({"default": "fp32", "@softmax": "fp16"}):
+        assert hs.ops.softmax(x).format == hs.float16
+        assert hs.ops.exp(x).format == hs.float32

@@ -46,7 +46,7 @@ def test_python_numbers_do_not_widen_and_reach_the_kernel_whole() -> None:
 
 def test_arrays_adopt_the_tensors_format_on_either_side() -> None:
     t = hs.tensor([1.0, 2.0], "fp16")
-    for result in (t + np.array([1.0, 1.0]), np.array([1.0, 1.0]) + t, np.float64(1) + t, np.array([1, 1]) + t):
+    for result in (t + np.array([1.0, 1.0]), np.array([1.0, 1.0]) + t, np.int64(1) + t, np.array([1, 1]) + t):
         assert isinstance(result, hs.Tensor)
         assert result.format is hs.float16
         assert result.numpy().tolist() == [2, 3]
@@ -133,3 +133,59 @@ def test_the_callers_arrays_may_change_later() -> None:
 
 def test_huge_integers_are_numbers_too() -> None:
     assert (hs.tensor([3.0], "fp16") + 2**2000).item() == np.inf
+
+
+def test_scalars_follow_nep_50() -> None:
+    """Python's numbers are weak and NumPy's floats strong, as in NumPy 2."""
+    t = hs.tensor([1.0, 2.0], "fp16")
+    assert [(x * t).format.name for x in (2, 2.5, True)] == ["float16"] * 3
+    assert [(x * t).format.name for x in (np.float16(2), np.float32(2), np.float64(2))] == [
+        "float16",
+        "float32",
+        "float64",
+    ]
+    assert (t * np.float32(0.1)).numpy()[0] == np.float32(0.1)
+
+
+def test_numpys_functions_run_on_the_unit_or_are_refused_by_name() -> None:
+    t = hs.tensor([[1.0, 2.0], [3.0, 4.0]], "fp16", requires_grad=True)
+    for function in (np.exp, np.sqrt, np.tanh, np.negative, np.sum, np.mean, np.max, np.transpose):
+        result = function(t)
+        assert isinstance(result, hs.Tensor)
+        assert result.format == hs.float16
+        assert result.requires_grad
+        np.testing.assert_allclose(result.numpy(), function(t.numpy().astype(np.float32)), rtol=2**-11)
+    assert np.sum(t, axis=0, keepdims=True).shape == (1, 2)
+    assert np.add(t, np.ones(2)).format == hs.float16
+    assert np.matmul(t, t).shape == np.reshape(t, (2, 2)).shape
+    assert np.isfinite(t).all()
+    assert np.shape(t) == (2, 2)
+    assert np.array_equal(t, t.numpy())
+    for refused, name in (
+        (lambda: np.fmod(t, 2), "numpy.fmod"),
+        (lambda: np.add.reduce(t), "numpy.add.reduce"),
+        (lambda: np.exp(t, out=np.empty((2, 2))), "numpy.exp with out="),
+        (lambda: np.median(t), "numpy.median"),
+        (lambda: np.linalg.inv(t), "numpy.inv"),
+    ):
+        with pytest.raises(TypeError, match=f"{name} is not simulated"):
+            refused()
+
+
+def test_dlpack_hands_out_a_copy() -> None:
+    t = hs.tensor([1.0, 2.0], "fp16")
+    view = np.from_dlpack(t)
+    assert view.dtype == np.float16
+    assert view.tolist() == [1, 2]
+    with pytest.raises(BufferError, match="bfloat16 has no NumPy dtype"):
+        np.from_dlpack(hs.tensor([1.0], "bf16"))
+
+
+def test_arrays_are_copies() -> None:
+    t = hs.tensor([1.0], "fp32")
+    np.asarray(t)[0] = 5
+    assert t.item() == 1
+    with pytest.raises(ValueError, match="copy: False is not allowed"):
+        np.array(t, copy=False)
+    with pytest.raises(TypeError, match="takes no assignment"):
+        t[0] = 2

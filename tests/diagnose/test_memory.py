@@ -11,9 +11,9 @@ def model() -> hs.nn.Sequential:
 
 
 def test_what_backward_needs_is_counted_by_hand() -> None:
-    """Input 2x8, hidden 2x16 after ReLU, its mask of bytes, log-probabilities 2x4, labels of 8 bytes."""
+    """Input 2x8, hidden 2x16 after ReLU, its mask of bytes, log-probabilities 2x4, labels and which count."""
     x, y = np.ones((2, 8)), [0, 1]
-    floats, rest = 2 * 8 + 2 * 16 + 2 * 4, 2 * 16 + 2 * 8
+    floats, rest = 2 * 8 + 2 * 16 + 2 * 4, 2 * 16 + 2 * 8 + 2
     for rule, fmt, width in (("fp32", "fp32", 4), ("fp16", "fp16", 2)):
         net = model().to(fmt)
         with hs.precision(rule):

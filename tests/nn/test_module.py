@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -223,3 +224,188 @@ def test_a_value_that_is_no_number_is_named() -> None:
 def test_sizes_are_integers(size: object) -> None:
     with pytest.raises(ValueError, match="in_features"):
         hs.nn.Linear(size, 2)  # type: ignore[arg-type]
+
+
+class Tracked(hs.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", np.arange(3.0, dtype=np.float32))
+        self.register_buffer("steps", np.array(0, np.int64))
+        self.register_buffer("cache", hs.tensor([1.0]), persistent=False)
+        self.register_buffer("absent", None)
+        self.inner = hs.nn.BatchNorm1d(2)
+        self.scale = hs.nn.Parameter([1.0, 2.0])
+
+    def forward(self, x: hs.Tensor) -> hs.Tensor:
+        self.steps = self.steps + 1
+        return self.inner(x) * self.scale
+
+
+def test_buffers_are_state_but_not_parameters() -> None:
+    net = Tracked()
+    keys = ["scale", "table", "steps", "inner.weight", "inner.bias"]
+    keys += ["inner.running_mean", "inner.running_var", "inner.num_batches_tracked"]
+    assert list(net.state_dict()) == keys, "PyTorch's order: parameters, buffers, then those of the children"
+    assert next(iter(net.state_dict(prefix="a."))) == "a.scale"
+    assert [name for name, _ in net.named_buffers()] == ["table", "steps", "cache", *keys[-3:]]
+    assert [name for name, _ in net.named_buffers(recurse=False)] == ["table", "steps", "cache"]
+    assert [name for name, _ in net.named_parameters()] == ["scale", "inner.weight", "inner.bias"]
+    assert [name for name, _ in net.named_parameters(prefix="m", recurse=False)] == ["m.scale"]
+    assert net.inner.running_mean.name == "inner.running_mean"
+    assert len(list(net.buffers())) == 6
+    assert isinstance(net.table, hs.Tensor)
+
+
+def test_buffers_load_convert_and_copy() -> None:
+    net = Tracked()
+    net(hs.tensor([[1.0, 2.0], [3.0, 5.0]]))
+    state = net.state_dict()
+    net(hs.tensor([[1.0, 2.0], [3.0, 5.0]]))
+    assert (int(state["steps"]), int(net.steps), int(net.inner.num_batches_tracked)) == (1, 2, 2)
+    assert net.steps.dtype == np.int64
+    assert isinstance(net.steps, np.ndarray)
+    for other in (Tracked(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert other.load_state_dict(state) == ([], [])
+        for key, value in other.state_dict().items():
+            np.testing.assert_array_equal(np.asarray(value), np.asarray(state[key]))
+    net.half()
+    assert net.table.format is net.cache.format is net.inner.running_var.format is hs.float16
+    assert net.steps.dtype == np.int64
+    net.load_state_dict({**state, "steps": hs.tensor(7.0), "inner.num_batches_tracked": 8})
+    assert (net.steps.tolist(), net.inner.num_batches_tracked.tolist()) == (7, 8)
+
+
+def test_wrong_buffers_are_listed_too() -> None:
+    net = Tracked()
+    state = {**net.state_dict(), "steps": 0.5, "table": [1.0], "cache": [2.0]}
+    del state["inner.num_batches_tracked"]
+    before = net.state_dict()
+    with pytest.raises(ValueError, match="^state: ") as caught:
+        net.load_state_dict(state)
+    for part in (
+        "missing inner.num_batches_tracked",
+        "unexpected cache",
+        "table has shape (1,), not (3,)",
+        "steps: dtype float64 is not allowed; allowed: integers, for a buffer of int64",
+    ):
+        assert part in str(caught.value)
+    with pytest.raises(ValueError, match="table has shape"):
+        net.load_state_dict({"table": [1.0]}, strict=False)
+    for key, value in net.state_dict().items():
+        np.testing.assert_array_equal(np.asarray(value), np.asarray(before[key]))
+
+
+def test_a_state_in_part_tells_what_is_missing() -> None:
+    net = hs.nn.Linear(2, 1)
+    keys = net.load_state_dict({"weight": [[3.0, 4.0]], "more": 1}, strict=False)
+    assert keys.missing_keys == ["bias"]
+    assert keys.unexpected_keys == ["more"]
+    assert net.weight.numpy().tolist() == [[3, 4]]
+
+
+def test_weights_loaded_under_a_wider_precision_are_wider() -> None:
+    values = {"weight": np.array([[0.1]]), "bias": np.array([1 / 3])}
+    net = hs.nn.Linear(1, 1)
+    net(hs.tensor([[1.0]])).sum().backward()
+    with hs.precision("fp64"):
+        net.load_state_dict(values)
+    assert net.weight.format is hs.float64
+    assert net.weight.item() == 0.1
+    assert net.weight.grad is not None
+    assert net.weight.grad.format is hs.float64
+    for rule in ("fp16", "pure_fp16", "amp"):
+        with hs.precision(rule):
+            net.load_state_dict(values)
+        assert net.bias.item() == 1 / 3
+
+
+def test_what_may_be_registered() -> None:
+    net = Tracked()
+    bad: list[tuple[Callable[[], object], type[Exception], str]] = [
+        (lambda: net.register_buffer("a.b", None), ValueError, "name: 'a.b' is not allowed"),
+        (lambda: net.register_buffer("", None), ValueError, "name: '' is not allowed"),
+        (lambda: net.register_buffer("forward", None), ValueError, "name: 'forward' is an attribute already"),
+        (lambda: net.register_buffer("z", 3), TypeError, "z: int is not allowed there; allowed: Tensor, ndarray, None"),
+        (lambda: net.register_parameter("q", hs.tensor([1.0])), TypeError, "q: Tensor is not allowed there"),
+        (lambda: net.add_module("q", 3), TypeError, "q: int is not allowed there; allowed: Module, None"),
+        (lambda: setattr(net, "table", 3), TypeError, "table: int is not allowed there; allowed: Tensor"),
+        (lambda: net.get_parameter("inner.wait"), AttributeError, "did you mean 'inner.weight'?"),
+        (lambda: net.get_submodule("iner"), AttributeError, "module: 'iner' is not allowed (did you mean 'inner'?)"),
+        (lambda: net.get_buffer("tabel"), AttributeError, "did you mean 'table'?"),
+        (lambda: hs.nn.ReLU().get_parameter("w"), AttributeError, "parameter: 'w' is not allowed"),
+    ]
+    for call, error, text in bad:
+        with pytest.raises(error) as caught:
+            call()
+        assert text in str(caught.value)
+        assert "\n" not in str(caught.value)
+    net.register_parameter("q", None)
+    net.q = hs.nn.Parameter([1.0])
+    net.register_module("last", hs.nn.ReLU())
+    assert net.get_parameter("q").name == "q"
+    assert net.get_submodule("") is net
+    assert net.get_submodule("last") is net.last
+    assert net.get_buffer("inner.running_mean") is net.inner.running_mean
+    del net.table
+    net.cache = None
+    assert [name for name, _ in net.named_buffers(recurse=False)] == ["steps"]
+
+
+def test_a_part_may_change_its_kind() -> None:
+    net = Tracked()
+    net.table = hs.nn.Parameter([1.0])
+    assert "table" in dict(net.named_parameters())
+    assert "table" not in dict(net.named_buffers())
+
+
+def test_every_module_is_visited_innermost_first() -> None:
+    net = Net()
+    seen: list[str] = []
+    assert net.apply(lambda m: seen.append(type(m).__name__)) is net
+    assert seen == ["Linear", "ReLU", "Linear", "Sequential", "Net"]
+    assert [type(m).__name__ for m in net.modules()] == ["Net", "Linear", "Sequential", "ReLU", "Linear"]
+    assert [name for name, _ in net.named_children()] == ["fc1", "body"]
+    assert net.fc1.requires_grad_(False) is net.fc1
+    assert [p.requires_grad for p in net.parameters()] == [False, False, True]
+    net(hs.tensor(np.ones((1, 3)))).sum().backward()
+    net.zero_grad(set_to_none=False)
+    assert net.fc1.weight.grad is None
+    assert (net.body[1].weight.grad.numpy() == 0).all()
+
+
+class Double(hs.nn.Module):
+    def forward(self, x: hs.Tensor, shift: float = 0.0) -> hs.Tensor:
+        return x * 2 + shift
+
+
+def test_hooks_come_before_and_after() -> None:
+    net, x = Double(), hs.tensor([1.0])
+    after = net.register_forward_hook(lambda module, args, output: output + 1)
+    before = net.register_forward_pre_hook(lambda module, args: args[0] * 10)
+    assert net(x).item() == 21
+    with net.register_forward_pre_hook(lambda module, args: (args[0] + 1,), prepend=True):
+        assert net(x).item() == 41
+    after.remove()
+    after.remove()
+    assert net(x).item() == 20
+    before.remove()
+    net.register_forward_pre_hook(lambda m, args, kwargs: (args, {"shift": kwargs["shift"] + 1}), with_kwargs=True)
+    seen: list[object] = []
+    net.register_forward_hook(lambda m, args, kwargs, output: seen.append(kwargs), with_kwargs=True)
+    assert net(x, shift=3.0).item() == 6
+    assert seen == [{"shift": 4.0}]
+    with pytest.raises(TypeError, match="hook: int is not allowed; allowed: a function"):
+        net.register_forward_hook(3)  # type: ignore[arg-type]
+    bad = Double()
+    bad.register_forward_pre_hook(lambda m, args, kwargs: args, with_kwargs=True)
+    with pytest.raises(TypeError, match="hook: with_kwargs=True returns None or a pair"):
+        bad(x)
+
+
+def test_hooks_run_in_the_precision_of_their_module() -> None:
+    net = Double()
+    net.precision = "fp16"
+    net.register_forward_hook(lambda module, args, output: hs.ops.add(output, 1.0))
+    with hs.trace() as t:
+        assert net(hs.tensor([1.0])).format is hs.float16
+    assert ("forward", "", "add", "") in t.totals

@@ -1,5 +1,6 @@
 """Every operation, by PyTorch's or NumPy's name."""
 
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops.activation import (
     celu,
     elu,
@@ -137,6 +138,8 @@ from halfsim.autograd.ops.shape import (
     unsqueeze,
 )
 from halfsim.autograd.ops.sparse import embedding
+from halfsim.autograd.policy import OPERATIONS
+from halfsim.autograd.tape import composed
 
 __all__ = [
     "abs",
@@ -287,3 +290,9 @@ __all__ = [
     "var",
     "where",
 ]
+
+# Functions made of several operations go by their names in policies too, and tensors find every function in OPS.
+for _name in __all__:
+    if globals()[_name].__name__ not in OPERATIONS:
+        globals()[_name] = composed(globals()[_name])
+    OPS[_name] = globals()[_name]

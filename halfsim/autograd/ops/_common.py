@@ -63,6 +63,19 @@ def mask_of(name: str, values: Any) -> Array:
     return found
 
 
+def choose(mask: Any, a: Any, b: Any) -> Array:
+    """``a`` where ``mask`` is true, else ``b``, as ``np.where`` of floats; by their bits, which needs no branches."""
+    a, b = np.asarray(a), np.asarray(b)
+    word = np.dtype(f"i{a.itemsize}")
+    a, b, chosen = a.view(word), b.view(word), -np.asarray(mask).astype(word)
+    return np.asarray(b ^ ((a ^ b) & chosen)).view(f"f{word.itemsize}")
+
+
+def signs(x: Array) -> Array:
+    """-1, 0 or 1 for each element, 0 for NaN."""
+    return np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
 def like(x: Any, other: Tensor) -> Tensor:
     """A Tensor as it is; an array or a number in the format of another tensor."""
     return x if isinstance(x, Tensor) else tensor(x, other.format)
@@ -70,5 +83,5 @@ def like(x: Any, other: Tensor) -> Tensor:
 
 def as_category(category: str, *operands: Any) -> tuple[Any, ...]:
     """The tensors as autocast hands them to a function of ``category`` that is made of other operations."""
-    storage = resolve(category, widest(operands)).storage
+    storage = resolve("", category, widest(operands)).storage
     return tuple(x.to(storage) if isinstance(x, Tensor) else x for x in operands)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axis_of
+from halfsim.autograd.ops._common import axis_of, choose
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
 from halfsim.autograd.ops.functions import tanh
@@ -49,10 +49,10 @@ def _elu(fp: Arithmetic, x: Array, alpha: float, scale: float, inner: float) -> 
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         below = x <= 0  # NaN counts as above here, as in PyTorch
-        g = fp.mul(fp.mul(g, np.where(below, d, one)), np.where(below, k, s))
+        g = fp.mul(fp.mul(g, choose(below, d, one)), choose(below, k, s))
         return fp.mul(g, fp.exp(fp.mul(fp.keep(x, below), d)))
 
-    return np.where(above, fp.mul(fp.keep(x, above), s), y), pullback
+    return choose(above, fp.mul(fp.keep(x, above), s), y), pullback
 
 
 @op()
@@ -144,9 +144,9 @@ def softplus(fp: Arithmetic, x: Array, /, beta: float = 1.0, threshold: float = 
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         z = fp.exp(fp.keep(fp.mul(x, b), ~linear))
-        return np.where(linear, g, fp.div(fp.mul(g, z), fp.add(z, fp.constant(1.0))))
+        return choose(linear, g, fp.div(fp.mul(g, z), fp.add(z, fp.constant(1.0))))
 
-    return np.where(linear, x, y), pullback
+    return choose(linear, x, y), pullback
 
 
 @op()
@@ -160,7 +160,7 @@ def logsigmoid(fp: Arithmetic, x: Array, /) -> Any:
     def pullback(fp: Arithmetic, g: Array) -> Array:
         z = fp.exp(-np.abs(x))
         q = fp.div(z, fp.add(z, one))
-        return fp.mul(g, np.where(x < 0, fp.sub(one, q), q))
+        return fp.mul(g, choose(x < 0, fp.sub(one, q), q))
 
     return fp.sub(np.minimum(x, fp.constant(0.0)), fp.function("log1p", fp.exp(-np.abs(x)))), pullback
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import choose, signs
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -89,13 +90,13 @@ def lerp(fp: Arithmetic, a: Array, b: Array, /, weight: float) -> Any:
 @op(exact=True)
 def abs(fp: Arithmetic, x: Array, /) -> Any:
     """The magnitude; the gradient at both zeros, and at NaN, is 0."""
-    return np.abs(x), lambda fp, g: np.where(x < 0, -g, fp.keep(g, x > 0))
+    return np.abs(x), lambda fp, g: fp.mul(g, signs(x))
 
 
 @op(exact=True)
 def sign(fp: Arithmetic, x: Array, /) -> Any:
     """-1, 0 or 1; 0 for NaN. Its gradient is 0."""
-    return _steps(fp.keep(np.sign(x), ~np.isnan(x)))
+    return _steps(signs(x))
 
 
 @op(exact=True)
@@ -140,11 +141,11 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
         slope = fp.mul(_power(fp, a, fp.sub(b, one)[()]), b)
-        return fp.mul(g, np.where(zero, g.dtype.type(0), slope))
+        return fp.mul(g, choose(zero, g.dtype.type(0), slope))
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
         known = np.equal(a, 0) & (b >= 0)
-        return fp.mul(g, np.where(known, g.dtype.type(0), fp.mul(y, fp.log(np.asarray(a)))))
+        return fp.mul(g, choose(known, g.dtype.type(0), fp.mul(y, fp.log(np.asarray(a)))))
 
     return y, (pull_a, pull_b)
 

@@ -6,8 +6,6 @@ from math import log as _log
 from math import pi, sqrt
 from typing import Any
 
-import numpy as np
-
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.tape import op
 from halfsim.numerics.quantize import Array
@@ -43,13 +41,13 @@ def log(fp: Arithmetic, x: Array, /) -> Any:
 @op("fp32")
 def log2(fp: Arithmetic, x: Array, /) -> Any:
     """The logarithm to base 2; gradient ``g / (x * log(2))``."""
-    return fp.log(x, np.log2), lambda fp, g: fp.div(g, fp.mul(x, fp.constant(_log(2))))
+    return fp.log(x, "log2"), lambda fp, g: fp.div(g, fp.mul(x, fp.constant(_log(2))))
 
 
 @op("fp32")
 def log10(fp: Arithmetic, x: Array, /) -> Any:
     """The logarithm to base 10; gradient ``g / (x * log(10))``."""
-    return fp.log(x, np.log10), lambda fp, g: fp.div(g, fp.mul(x, fp.constant(_log(10))))
+    return fp.log(x, "log10"), lambda fp, g: fp.div(g, fp.mul(x, fp.constant(_log(10))))
 
 
 @op("fp32")

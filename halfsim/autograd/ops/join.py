@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axis_of, indices, named
 from halfsim.autograd.ops.shape import getitem, reshape, unsqueeze
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import OPS, Tensor, plain
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 
@@ -75,6 +76,8 @@ def _some(name: str, tensors: Any) -> list[Any]:
         raise ValueError(
             f"{name}: {type(tensors).__name__} is not allowed; allowed: a list or tuple with tensors in it"
         )
+    if any(x is None for x in tensors):
+        raise TypeError(f"{name}: a tensor is missing; allowed: tensors, arrays, numbers")
     return list(tensors)
 
 

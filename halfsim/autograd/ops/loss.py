@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import as_category, like, named
+from halfsim.autograd.ops._common import as_category, choose, like, named
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, mul, sqrt, sub
 from halfsim.autograd.ops.reduce import mean, sum
@@ -110,11 +110,11 @@ def _smooth_l1(fp: Arithmetic, x: Array, target: Array, /, beta: float) -> Any:
     d = fp.sub(x, target)
     z = np.abs(d)
     near = np.minimum(z, b)  # so that no square overflows unused
-    y = np.where(z < b, fp.div(fp.mul(fp.mul(near, half), near), b), fp.sub(z, fp.mul(b, half)))
+    y = choose(z < b, fp.div(fp.mul(fp.mul(near, half), near), b), fp.sub(z, fp.mul(b, half)))
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         slope = fp.div(fp.mul(np.clip(d, -b, b), g), b)
-        return np.where(np.abs(d) < b, slope, np.where(d < 0, -g, g))
+        return choose(np.abs(d) < b, slope, choose(d < 0, -g, g))
 
     return y, (pullback, lambda fp, g: -pullback(fp, g))
 
@@ -147,7 +147,7 @@ def _huber(fp: Arithmetic, x: Array, target: Array, /, delta: float) -> Any:
     d = fp.sub(x, target)
     z = np.abs(d)
     near = np.minimum(z, k)
-    y = np.where(z <= k, fp.mul(fp.mul(near, half), near), fp.mul(k, fp.sub(z, fp.mul(k, half))))
+    y = choose(z <= k, fp.mul(fp.mul(near, half), near), fp.mul(k, fp.sub(z, fp.mul(k, half))))
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         return fp.mul(np.clip(d, -k, k), g)

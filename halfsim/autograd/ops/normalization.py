@@ -151,8 +151,7 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 
 def _normalized(name: str, x: Any, normalized_shape: Any, **parts: Any) -> tuple[int, ...]:
-    one = isinstance(normalized_shape, (int, np.integer))
-    shape = (int(normalized_shape),) if one else tuple(normalized_shape)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     given = _shape(x)
     if not shape or given[-len(shape) :] != shape:
         raise ValueError(f"{name}: input {given} does not end in normalized_shape {shape}; allowed: (..., *shape)")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import choose
 from halfsim.autograd.tape import op
 from halfsim.numerics.quantize import Array
 
@@ -25,7 +26,7 @@ def relu(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
 def leaky_relu(fp: Arithmetic, x: Array, /, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """``x`` above 0, ``x * negative_slope`` elsewhere (NaN and 0 too); gradients by the same factors."""
     one, slope = fp.constant(1.0), fp.constant(float(negative_slope))
-    return fp.mul(x, np.where(x > 0, one, slope)), lambda fp, g: fp.mul(g, np.where(x > 0, one, slope))
+    return fp.mul(x, choose(x > 0, one, slope)), lambda fp, g: fp.mul(g, choose(x > 0, one, slope))
 
 
 @op("fp16")
@@ -40,8 +41,8 @@ def prelu(fp: Arithmetic, x: Array, weight: Array, /) -> Any:
         weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight.reshape(()),
     )
     others = tuple(i for i in range(x.ndim) if i != 1) if weight.size > 1 else None
-    return fp.mul(x, np.where(above, fp.constant(1.0), w)), (
-        lambda fp, g: fp.mul(g, np.where(above, fp.constant(1.0), w)),
+    return fp.mul(x, choose(above, fp.constant(1.0), w)), (
+        lambda fp, g: fp.mul(g, choose(above, fp.constant(1.0), w)),
         lambda fp, g: fp.sum(fp.mul(fp.keep(x, ~above), g), others).reshape(shape),
     )
 
@@ -71,7 +72,7 @@ def hardswish(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
     def pullback(fp: Arithmetic, g: Array) -> Array:
         inside = np.abs(x) < three
         slope = fp.mul(fp.keep(g, inside), fp.add(fp.div(x, three), half))
-        return np.where(inside, slope, fp.keep(g, ~(x <= -three)))
+        return choose(inside, slope, fp.keep(g, ~(x <= -three)))
 
     return fp.mul(fp.mul(x, gate), fp.constant(1 / 6)), pullback
 
@@ -88,7 +89,7 @@ def hardsigmoid(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
 def threshold(fp: Arithmetic, x: Array, /, threshold: float, value: float, inplace: bool = False) -> Any:
     """``value`` where ``x <= threshold``, else ``x`` (NaN too); gradient 0 or g."""
     below = x <= fp.constant(threshold)
-    return np.where(below, fp.constant(value), x), lambda fp, g: fp.keep(g, ~below)
+    return choose(below, fp.constant(value), x), lambda fp, g: fp.keep(g, ~below)
 
 
 @op(exact=True)

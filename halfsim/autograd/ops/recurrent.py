@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops.cells import GRU, LSTM, RELU, TANH, Cell, State
 from halfsim.autograd.ops.fused import kept, once
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import OPS, Tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.ops._common import axes_of
+from halfsim.autograd.ops._common import axes_of, signs
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import plain
 from halfsim.numerics.quantize import Array
@@ -80,11 +80,11 @@ def norm(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False,
         if p == 2:
             return fp.keep(fp.div(fp.mul(x, spread), whole), whole != 0)
         if p == 1:
-            return fp.mul(spread, np.sign(x))
+            return fp.mul(spread, signs(x))
         if p == np.inf:
             ties = np.equal(np.abs(x), whole)
-            return fp.mul(_shared(fp, g, ties, axes), np.sign(x))
-        power = fp.mul(np.sign(x), fp.pow(np.abs(x), fp.constant(p - 1)))
+            return fp.mul(_shared(fp, g, ties, axes), signs(x))
+        power = fp.mul(signs(x), fp.pow(np.abs(x), fp.constant(p - 1)))
         return fp.keep(fp.div(fp.mul(power, spread), fp.pow(whole, fp.constant(p - 1))), whole != 0)
 
     return y, pullback

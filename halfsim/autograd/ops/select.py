@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import mask_of, named
+from halfsim.autograd.ops._common import choose, mask_of, named
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -48,14 +48,15 @@ def minimum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
 def _share(fp: Arithmetic, g: Array, a: Array, b: Array, lost: Array) -> Array:
     equal = np.equal(a, b)
-    g = fp.mul(g, np.where(equal, fp.constant(0.5), fp.constant(1.0))) if equal.any() else g
+    g = fp.mul(g, choose(equal, fp.constant(0.5), fp.constant(1.0))) if equal.any() else g
     return fp.keep(g, ~lost)
 
 
 @op()
 @named("where")
 def _where(fp: Arithmetic, a: Array, b: Array, /, mask: Array) -> Any:
-    return np.where(mask, a, b), (lambda fp, g: fp.keep(g, mask), lambda fp, g: fp.keep(g, ~mask))
+    _check("where", "condition", mask, a, b)
+    return choose(mask, a, b), (lambda fp, g: fp.keep(g, mask), lambda fp, g: fp.keep(g, ~mask))
 
 
 def where(condition: Any, input: Any, other: Any) -> Tensor:
@@ -68,14 +69,24 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
     return _where(input, other, mask_of("condition", condition))
 
 
+def _check(name: str, mask_name: str, mask: Array, *operands: Array) -> tuple[int, ...]:
+    """The common shape of a mask and operands."""
+    shapes = [np.shape(x) for x in operands]
+    try:
+        return np.broadcast_shapes(mask.shape, *shapes)
+    except ValueError:
+        given = " and ".join(map(str, shapes))
+        raise ValueError(f"{name}: {mask_name} {mask.shape} does not fit {given}; allowed: equal sides or 1") from None
+
+
 @op()
 @named("masked_fill")
 def _masked_fill(fp: Arithmetic, x: Array, value: Array, /, mask: Array) -> Any:
-    if np.broadcast_shapes(x.shape, mask.shape) != x.shape:
-        raise ValueError(f"masked_fill: mask {mask.shape} does not fit input {x.shape}; allowed: masks that broadcast")
+    if _check("masked_fill", "mask", mask, x) != x.shape:
+        raise ValueError(f"masked_fill: mask {mask.shape} does not fit input {x.shape}; allowed: no larger ones")
     if np.ndim(value):
         raise ValueError(f"masked_fill: value has shape {value.shape}; allowed: a number")
-    return np.where(mask, value, x), (lambda fp, g: fp.keep(g, ~mask), lambda fp, g: fp.keep(g, mask))
+    return choose(mask, value, x), (lambda fp, g: fp.keep(g, ~mask), lambda fp, g: fp.keep(g, mask))
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of, axis_of, named
 from halfsim.autograd.ops.sparse import scatter_sum
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import OPS, Tensor, plain
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 
@@ -209,7 +210,7 @@ def diagonal(fp: Arithmetic, x: Array, /, offset: int = 0, dim1: int = 0, dim2: 
     return y, pullback
 
 
-@op()
+@op(exact="forward")
 def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
     """``x[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says."""
     shape = x.shape

@@ -1,0 +1,199 @@
+"""What a tensor can do: Python's operators, the methods of NumPy and PyTorch, and NumPy's protocols.
+
+All of it only names operations, which `halfsim.autograd.tape.op` has put into `OPS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+OPS: dict[str, Callable[..., Any]] = {}  # every operation by name
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return OPS[name](self, *args, **kwargs)
+
+    method.__name__, method.__doc__ = name, f"See `halfsim.ops.{name}`."
+    return method
+
+
+def _reflected(name: str) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        return OPS[name](other, self)
+
+    method.__name__, method.__doc__ = f"r{name}", f"See `halfsim.ops.{name}`."
+    return method
+
+
+class Operators:
+    """The operators and methods of a `Tensor`, each an operation on the simulated unit."""
+
+    __slots__ = ()
+
+    __add__, __radd__ = _method("add"), _reflected("add")
+    __sub__, __rsub__ = _method("sub"), _reflected("sub")
+    __mul__, __rmul__ = _method("mul"), _reflected("mul")
+    __truediv__ = _method("div")
+    __matmul__, __rmatmul__ = _method("matmul"), _reflected("matmul")
+    __pow__, __rpow__ = _method("pow"), _reflected("pow")
+    __neg__, __abs__ = _method("neg"), _method("abs")
+    __getitem__ = _method("getitem")
+
+    abs, sign, square, sqrt, rsqrt = (_method(n) for n in ("abs", "sign", "square", "sqrt", "rsqrt"))
+    exp, expm1, log, log1p, log2, log10 = (_method(n) for n in ("exp", "expm1", "log", "log1p", "log2", "log10"))
+    sin, cos, tan, tanh, sigmoid, erf = (_method(n) for n in ("sin", "cos", "tan", "tanh", "sigmoid", "erf"))
+    floor, ceil, round, trunc = (_method(n) for n in ("floor", "ceil", "round", "trunc"))
+    reciprocal, neg, relu, softmax, log_softmax = (
+        _method(n) for n in ("reciprocal", "neg", "relu", "softmax", "log_softmax")
+    )
+    add, sub, mul, div, pow, matmul, dot = (_method(n) for n in ("add", "sub", "mul", "div", "pow", "matmul", "dot"))
+    maximum, minimum, clamp, clip, masked_fill = (
+        _method(n) for n in ("maximum", "minimum", "clamp", "clamp", "masked_fill")
+    )
+    sum, mean, var, std, norm, prod = (_method(n) for n in ("sum", "mean", "var", "std", "norm", "prod"))
+    max, min, argmax, argmin = (_method(n) for n in ("max", "min", "argmax", "argmin"))
+    cumsum, logsumexp = _method("cumsum"), _method("logsumexp")
+    flatten, squeeze, unsqueeze, swapaxes, moveaxis = (
+        _method(n) for n in ("flatten", "squeeze", "unsqueeze", "swapaxes", "moveaxis")
+    )
+    split, chunk, flip, roll, gather, index_select = (
+        _method(n) for n in ("split", "chunk", "flip", "roll", "gather", "index_select")
+    )
+    tril, triu, take, repeat, tile = (_method(n) for n in ("tril", "triu", "take", "repeat", "tile"))
+    expand, unflatten = _method("expand"), _method("unflatten")
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return OPS["mul"](OPS["reciprocal"](self), other)  # as in PyTorch, where autocast runs it in float32
+
+    def __pos__(self) -> Any:
+        return self
+
+    def reshape(self, *shape: Any) -> Any:
+        """The values in C order in another shape, given as a tuple or as integers; -1 stands for what is left."""
+        return OPS["reshape"](self, _axes(shape))
+
+    view = reshape
+
+    def permute(self, *axes: Any) -> Any:
+        """The axes in another order, given as a tuple or as integers."""
+        return OPS["permute"](self, _axes(axes))
+
+    def transpose(self, *axes: Any) -> Any:
+        """All axes reversed, or permuted as NumPy does; two integers swap these axes, as in PyTorch."""
+        return OPS["transpose"](self, *axes)
+
+    @property
+    def T(self) -> Any:
+        """The axes reversed."""
+        return OPS["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes swapped."""
+        return OPS["swapaxes"](self, -1, -2)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("a tensor takes no assignment of elements; allowed: hs.ops.where, hs.ops.cat, a new hs.tensor")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))  # type: ignore[arg-type]
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's universal functions run on the simulated unit, or are refused by name."""
+        name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if method != "__call__" or options:
+            given = "" if not options else f" with {', '.join(sorted(options))}="
+            raise TypeError(f"{name}{given} is not simulated; allowed: plain calls, functions of hs.ops")
+        if ufunc.__name__ in _TESTS:
+            return ufunc(*(getattr(x, "data", x) if isinstance(x, Operators) else x for x in inputs))
+        return _operation(_UFUNCS.get(ufunc.__name__, ufunc.__name__), name)(*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's other functions run on the simulated unit, or are refused by name."""
+        name = function.__name__
+        if name in _READERS:
+            return function(*_arrays(args), **{key: _arrays(value) for key, value in kwargs.items()})
+        renamed = {_OPTIONS.get(key, key): value for key, value in kwargs.items()}
+        return _operation(_FUNCTIONS.get(name, name), f"numpy.{name}")(*args, **renamed)
+
+
+def _axes(given: tuple[Any, ...]) -> Any:
+    """A tuple that was given as one or as its parts."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+
+
+def _operation(name: str, called: str) -> Callable[..., Any]:
+    if name not in OPS:
+        raise TypeError(f"{called} is not simulated; allowed: functions of hs.ops, or np.asarray(tensor) first")
+    return OPS[name]
+
+
+def _arrays(x: Any) -> Any:
+    if isinstance(x, Operators):
+        return np.asarray(x)
+    return type(x)(_arrays(item) for item in x) if isinstance(x, (tuple, list)) else x
+
+
+# NumPy's names for our operations, where they differ.
+_UFUNCS = {
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "div",
+    "true_divide": "div",
+    "negative": "neg",
+    "absolute": "abs",
+    "fabs": "abs",
+    "power": "pow",
+    "float_power": "pow",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "rint": "round",
+}
+_FUNCTIONS = {
+    "concatenate": "cat",
+    "amax": "max",
+    "amin": "min",
+    "clip": "clamp",
+    "expand_dims": "unsqueeze",
+    "broadcast_to": "expand",
+    "permute_dims": "transpose",
+    "concat": "cat",
+    "ravel": "flatten",
+    "take": "index_select",
+}
+_OPTIONS = {"ddof": "correction", "axes": "axes", "a_min": "min", "a_max": "max"}
+
+# What only asks, and answers with arrays and numbers of NumPy.
+_TESTS = {
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "signbit",
+}
+_READERS = {
+    "allclose",
+    "array2string",
+    "array_equal",
+    "array_repr",
+    "array_str",
+    "count_nonzero",
+    "isclose",
+    "ndim",
+    "nonzero",
+    "save",
+    "savez",
+    "shape",
+    "size",
+    "testing",
+}
