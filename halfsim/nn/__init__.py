@@ -30,6 +30,7 @@ from halfsim.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from halfsim.nn.attention import MultiheadAttention
 from halfsim.nn.containers import Flatten, Identity, ModuleDict, ModuleList, ParameterList, Sequential, Unflatten
 from halfsim.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from halfsim.nn.conversion import Conversion, ConversionRow, ConversionWarning, conversion_report
@@ -59,13 +60,18 @@ from halfsim.nn.normalization import (
 )
 from halfsim.nn.parameter import Parameter
 from halfsim.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from halfsim.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from halfsim.nn.sparse import Embedding
+from halfsim.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -90,6 +96,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
@@ -101,6 +108,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -113,11 +121,13 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
     "ParameterList",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -132,6 +142,8 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "conversion_report",
     "cross_entropy",

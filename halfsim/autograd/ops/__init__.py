@@ -17,6 +17,7 @@ from halfsim.autograd.ops.activation import (
     softsign,
     tanhshrink,
 )
+from halfsim.autograd.ops.attention import baddbmm, scaled_dot_product_attention
 from halfsim.autograd.ops.avg_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d
 from halfsim.autograd.ops.classes import cross_entropy, nll_loss
 from halfsim.autograd.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -94,6 +95,16 @@ from halfsim.autograd.ops.piecewise import (
     threshold,
 )
 from halfsim.autograd.ops.pool import max_pool1d, max_pool2d
+from halfsim.autograd.ops.recurrent import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from halfsim.autograd.ops.reduce import (
     amax,
     amin,
@@ -150,6 +161,7 @@ __all__ = [
     "atan",
     "avg_pool1d",
     "avg_pool2d",
+    "baddbmm",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -194,6 +206,8 @@ __all__ = [
     "getitem",
     "glu",
     "group_norm",
+    "gru",
+    "gru_cell",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -214,6 +228,8 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "logsumexp",
+    "lstm",
+    "lstm_cell",
     "masked_fill",
     "matmul",
     "max",
@@ -244,9 +260,14 @@ __all__ = [
     "repeat_interleave",
     "reshape",
     "rms_norm",
+    "rnn_relu",
+    "rnn_relu_cell",
+    "rnn_tanh",
+    "rnn_tanh_cell",
     "roll",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "sign",

@@ -1,0 +1,188 @@
+"""Attention: the fused operation of `torch.nn.functional`, and the product with a sum that the unfused one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops.fused import kept, once
+from halfsim.autograd.random import generator
+from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.quantize import Array
+
+
+@op("fp16")
+def baddbmm(fp: Arithmetic, x: Array, a: Array, b: Array, /, beta: float = 1, alpha: float = 1) -> Any:
+    """``beta * x + alpha * (a @ b)`` for a (..., L, K), b (..., K, S) and x that broadcasts to (..., L, S).
+
+    Steps: the product, times alpha, beta times x, the sum; a factor of 1 is no step.
+    """
+    if a.ndim < 3 or b.ndim < 3 or a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"baddbmm: shapes {a.shape} and {b.shape} do not fit; allowed: (..., L, K) and (..., K, S)")
+
+    def scaled(fp: Arithmetic, y: Array, factor: float) -> Array:
+        return y if factor == 1 else fp.mul(y, fp.constant(factor))
+
+    y = fp.add(scaled(fp, fp.matmul(a, b), alpha), scaled(fp, x, beta))
+    return y, (
+        lambda fp, g: scaled(fp, g, beta),
+        lambda fp, g: scaled(fp, fp.matmul(g, _turned(b)), alpha),
+        lambda fp, g: scaled(fp, fp.matmul(_turned(a), g), alpha),
+    )
+
+
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """``softmax(query @ key.T * scale + attn_mask) @ value``, one fused operation.
+
+    ``query`` is (..., L, E), ``key`` (..., S, E), ``value`` (..., S, V), the result (..., L, V). ``attn_mask``,
+    broadcast to (..., L, S), is boolean, True where a query may attend, or numbers that are added to the
+    scores; ``is_causal`` lets query i attend to the keys up to i, and excludes a mask. ``scale`` is 1/sqrt(E) unless
+    given. With ``enable_gqa`` the heads (axis -3) of key and value serve groups of heads of query. ``dropout_p`` drops
+    probabilities and is always applied, as in PyTorch. A query that may attend to nothing gives 0.
+
+    Steps: product, times ``scale``, plus mask, minus the row's maximum, exp, sum, division: scores stay in
+    ``compute``, as in a flash kernel, and the probabilities are stored, since matrix units take narrow operands; then,
+    if any, times ``1 / (1 - dropout_p)`` where kept, stored; the product with ``value``. The backward pass computes
+    ``dP = g @ value.T``, ``dS = P * (dP - sum(P * dP))``, stored, then ``dS @ key * scale`` and
+    ``dS.T @ query * scale``. -inf in a mask is no trouble; NaN spreads. ``ValueError`` for shapes and numbers that do
+    not fit, ``TypeError`` for an integer mask.
+
+    >>> from halfsim import tensor
+    >>> x = tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.0)
+    tensor([[1. , 0. ],
+            [0.5, 0.5]], float32)
+    """
+    _check(query, key, value, dropout_p, enable_gqa)
+    if is_causal and attn_mask is not None:
+        raise ValueError("is_causal: True with attn_mask is not allowed; allowed: one of them")
+    mask, allowed = split_mask("attn_mask", attn_mask)
+    scores, shape = (np.shape(plain(query))[-2], np.shape(plain(key))[-2]), np.shape(plain(attn_mask))
+    if any(n not in (1, fits) for n, fits in zip(shape[::-1], scores[::-1], strict=False)):
+        raise ValueError(f"attn_mask: shape {shape} is not allowed; allowed: fit for (..., L, S) of {scores}")
+    if not enable_gqa:
+        return _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
+    query, key, value = (x if isinstance(x, Tensor) else np.asarray(x) for x in (query, key, value))
+    heads, shape = key.shape[-3], query.shape
+    query = query.reshape(*shape[:-3], heads, shape[-3] // heads, *shape[-2:])
+    key, value = (x.reshape(*x.shape[:-2], 1, *x.shape[-2:]) for x in (key, value))
+    mask, allowed = (_by_group(m, heads) for m in (mask, allowed))
+    y = _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
+    return y.reshape(*shape[:-1], value.shape[-1])
+
+
+def _by_group(mask: Any, heads: int) -> Any:
+    """A mask (..., query heads or 1, L, S) for scores (..., heads, group, L, S)."""
+    if mask is None or mask.ndim < 3:
+        return mask
+    split = (1, 1) if mask.shape[-3] == 1 else (heads, mask.shape[-3] // heads)
+    return mask.reshape(*mask.shape[:-3], *split, *mask.shape[-2:])
+
+
+def split_mask(name: str, mask: Any) -> tuple[Any, Array | None]:
+    """A mask as (numbers to add, None) or (None, booleans)."""
+    if mask is None:
+        return None, None
+    values = np.asarray(plain(mask))
+    if values.dtype == np.bool_:
+        return None, values
+    if values.dtype.kind != "f":
+        raise TypeError(f"{name}: dtype {values.dtype} is not allowed; allowed: bool, floating point")
+    return mask if isinstance(mask, Tensor) else values, None
+
+
+def _check(query: Any, key: Any, value: Any, dropout_p: float, grouped: bool) -> None:
+    q, k, v = shapes = [np.shape(plain(x)) for x in (query, key, value)]
+    if min(map(len, shapes)) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
+        raise ValueError(
+            f"scaled_dot_product_attention: query {q}, key {k} and value {v} do not fit; "
+            "allowed: (..., L, E), (..., S, E), (..., S, V)"
+        )
+    if not 0 <= dropout_p <= 1:
+        raise ValueError(f"dropout_p: {dropout_p} is not allowed; allowed: 0 to 1")
+    if grouped and (min(map(len, shapes)) < 3 or k[-3] != v[-3] or not k[-3] or q[-3] % k[-3]):
+        raise ValueError(
+            f"enable_gqa: query {q}, key {k} and value {v} do not fit; allowed: heads of key that divide query's"
+        )
+
+
+def _softmax(fp: Arithmetic, scores: Array) -> Array:
+    """The probabilities over the last axis; zeros where every score is -inf."""
+    top = scores.max(-1, keepdims=True, initial=-np.inf)
+    e = fp.exp(fp.sub(scores, np.where(top == -np.inf, 0, top).astype(top.dtype, copy=False)))
+    total = fp.sum(e, -1, keepdims=True)
+    return fp.div(e, np.where(total == 0, 1, total).astype(total.dtype, copy=False))
+
+
+def _dropout(p: float, shape: tuple[int, ...]) -> Callable[[Arithmetic, Array], Array]:
+    """Keeps what chance keeps, times 1 / (1 - p); 0 elsewhere."""
+    if not p:
+        return lambda fp, x: x
+    keep, factor = generator().random(shape, np.float32) >= p, 1 / (1 - p) if p < 1 else 0.0
+    return lambda fp, x: kept(fp, fp.mul(fp.keep(x, keep), fp.constant(factor)))
+
+
+@op("fp16")
+def _scaled_dot_product_attention(
+    fp: Arithmetic,
+    query: Array,
+    key: Array | None = None,
+    value: Array | None = None,
+    attn_mask: Array | None = None,
+    /,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    allowed: Array | None = None,
+) -> Any:
+    """The formula of `scaled_dot_product_attention`; ``query`` alone holds all three on its first axis."""
+    q, k, v = query if key is None or value is None else (query, key, value)
+    factor = fp.constant(scale if scale is not None else q.shape[-1] ** -0.5 if q.shape[-1] else 1.0)
+    scores = fp.mul(fp.matmul(q, _turned(k)), factor)
+    if attn_mask is not None:
+        scores = fp.add(scores, attn_mask)
+    if is_causal:
+        allowed = np.tri(*scores.shape[-2:], dtype=np.bool_)
+    if allowed is not None:
+        scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
+    p = kept(fp, _softmax(fp, scores))
+    drop = _dropout(dropout_p, p.shape)
+    y = fp.matmul(drop(fp, p), v)
+
+    @once
+    def scores_gradient(fp: Arithmetic, g: Array) -> Array:
+        dp = drop(fp, fp.matmul(g, _turned(v)))
+        return kept(fp, fp.mul(p, fp.sub(dp, fp.sum(fp.mul(p, dp), -1, keepdims=True))))
+
+    def dq(fp: Arithmetic, g: Array) -> Array:
+        return fp.mul(fp.matmul(scores_gradient(fp, g), k), factor)
+
+    def dk(fp: Arithmetic, g: Array) -> Array:
+        return fp.mul(fp.matmul(_turned(scores_gradient(fp, g)), q), factor)
+
+    def dv(fp: Arithmetic, g: Array) -> Array:
+        return fp.matmul(_turned(drop(fp, p)), g)
+
+    if key is None:
+        return y, (lambda fp, g: np.stack([dq(fp, g), dk(fp, g), dv(fp, g)]), None, None, scores_gradient)
+    return y, (dq, dk, dv, scores_gradient)
+
+
+def _turned(x: Array) -> Array:
+    return x.swapaxes(-1, -2)
+
+
+attend = _scaled_dot_product_attention  # for those that know their operands to fit
