@@ -37,8 +37,7 @@ _FUNCTIONS: dict[str, tuple[Callable[[Array], Array], bool]] = {
 
 
 def _sigmoid(x: Array) -> Array:
-    e = np.exp(-np.abs(x))  # of the magnitude, which cannot overflow
-    return np.where(x < 0, e, 1) / (1 + e)
+    return 1 / (1 + np.exp(-x))  # exp is infinite below -709, where the result is zero in every narrower format
 
 
 Axis = int | tuple[int, ...] | None
@@ -158,7 +157,9 @@ class Arithmetic:
     def keep(x: Array, mask: Array) -> Array:
         """``x`` where ``mask`` is true and +0 elsewhere, exactly; by its bits, for a branch an element is slow."""
         word = np.dtype(f"i{x.itemsize}")
-        return np.bitwise_and(x.view(word), -mask.astype(word)).view(x.dtype)
+        kept = np.array(mask, word)
+        np.negative(kept, out=kept)
+        return np.bitwise_and(x.view(word), kept, out=kept if kept.shape == x.shape else None).view(x.dtype)
 
     # Accumulations, formed as `accumulate` says and then rounded to `compute`.
 

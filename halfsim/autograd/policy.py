@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 from halfsim.numerics.formats import Format, float64, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, Precision, native
@@ -53,8 +54,10 @@ class Policy:
 
     default: Base
     rules: tuple[tuple[str, Base], ...]
+    by_path: bool = field(compare=False, repr=False)  # whether a rule is for modules
+    by_op: bool = field(compare=False, repr=False)  # whether a rule is for operations
     _found: dict[tuple[str, ...], Base] = field(compare=False, repr=False)
-    _checked: set[int] = field(compare=False, repr=False)
+    _checked: WeakSet[Any] = field(compare=False, repr=False)
 
     def __init__(self, rules: Mapping[str, object] | str = "promote") -> None:
         given = dict(_entries(rules) if isinstance(rules, str) else rules)
@@ -66,8 +69,10 @@ class Policy:
             if "@" in pattern and not any(fnmatchcase(known, name) for known in OPERATIONS):
                 raise unknown("policy", pattern, [f"@{known}" for known in sorted(OPERATIONS)])
         object.__setattr__(self, "rules", tuple((pattern.strip(), _base(spec)) for pattern, spec in given.items()))
+        object.__setattr__(self, "by_path", any(not pattern.startswith("@") for pattern, _ in self.rules))
+        object.__setattr__(self, "by_op", any("@" in pattern for pattern, _ in self.rules))
         object.__setattr__(self, "_found", {})
-        object.__setattr__(self, "_checked", set())
+        object.__setattr__(self, "_checked", WeakSet())
 
     def precision(
         self, op: str, path: str = "", category: str | None = None, widest: Format = FP32.storage, within: Any = ()
@@ -95,23 +100,19 @@ class Policy:
                 best, found = max((best, found), ((bool(at), depth, literal, i), base), key=lambda pair: pair[0])
         return found
 
-    def check(self, paths: Iterable[str]) -> None:
-        """``ValueError``, with the nearest one, for a rule that none of the module ``paths`` of a model matches."""
+    def check(self, model: object, paths: Iterable[str]) -> None:
+        """``ValueError``, with the nearest one, for a rule that none of the module ``paths`` of ``model`` matches.
+
+        A model that has passed is not looked at again.
+        """
+        if model in self._checked:
+            return
         known = [path for path in paths if path]
         for pattern, _ in self.rules:
             where = pattern.partition("@")[0]
             if where and not any(_depth(where, path) is not None for path in known):
                 raise unknown("policy", pattern, known)
-
-    @property
-    def by_path(self) -> bool:
-        """Whether a rule is for modules."""
-        return any(not pattern.startswith("@") for pattern, _ in self.rules)
-
-    @property
-    def by_op(self) -> bool:
-        """Whether a rule is for operations."""
-        return any("@" in pattern for pattern, _ in self.rules)
+        self._checked.add(model)
 
     def restarted(self) -> Policy:
         """The same policy with every stochastic rounding at the beginning of its stream."""
@@ -120,6 +121,9 @@ class Policy:
             return self
         fresh = [base.restarted() if isinstance(base, Precision) else base for base in bases]
         return Policy({"default": fresh[0], **dict(zip((p for p, _ in self.rules), fresh[1:], strict=True))})
+
+    def __reduce__(self) -> Any:
+        return Policy, ({"default": self.default, **dict(self.rules)},)
 
     def __str__(self) -> str:
         if not self.rules:

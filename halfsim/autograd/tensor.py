@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.policy import scope
+from halfsim.autograd.policy import PROMOTE, scope
 from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
@@ -258,8 +258,9 @@ def tensor(data: object, format: object = None, requires_grad: bool = False) -> 
     """A new Tensor of the values of ``data``, rounded once to ``format``.
 
     ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor. Without
-    ``format`` it is the storage of the precision in force if that is a plain Precision; else the dtype of a
-    float array, or float32. NaN, infinities, both zeros and subnormals are kept; overflow gives infinity.
+    ``format`` it is the storage of the precision in force, float32 under "amp" and other policies of several formats;
+    where none is in force the dtype of a float array, or float32. NaN, infinities, both zeros and subnormals are
+    kept; overflow gives infinity.
     ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
 
     >>> tensor([1, 0.1, 65520], "fp16")
@@ -272,6 +273,8 @@ def tensor(data: object, format: object = None, requires_grad: bool = False) -> 
         fmt = data.format
     elif isinstance(rule, Precision):
         fmt = rule.storage
+    elif rule != PROMOTE:
+        fmt = rule.default.storage if isinstance(rule.default, Precision) else float32
     else:
         fmt = format_of(data) if isinstance(data, (np.ndarray, np.floating)) else float32
     given = as_floats(plain(data), fmt)

@@ -45,7 +45,29 @@ def _nodes(root: Tensor) -> Iterator[Any]:
             stack.extend(x for x in node.inputs or () if isinstance(x, Tensor))
 
 
-def _closed_over(function: Any) -> Iterator[Array]:
-    for cell in function.__closure__ or ():
-        if isinstance(cell.cell_contents, np.ndarray) and cell.cell_contents.size:
+def _closed_over(held: Any) -> Iterator[Array]:
+    """The arrays that a formula holds: in its closure, in functions and lists there."""
+    seen: set[int] = set()
+    stack = [held]
+    while stack:
+        item = stack.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, np.ndarray):
+            if item.size:
+                yield item
+        elif isinstance(item, (tuple, list)):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        else:
+            stack.extend(_contents(getattr(item, "__closure__", None) or ()))
+
+
+def _contents(cells: Any) -> Iterator[Any]:
+    for cell in cells:
+        try:
             yield cell.cell_contents
+        except ValueError:  # a name that the formula has deleted
+            continue

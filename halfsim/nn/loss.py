@@ -1,7 +1,6 @@
 """Losses as layers; see the functions of the same meaning in `halfsim.ops`.
 
-``size_average`` and ``reduce`` are PyTorch's old spelling of ``reduction``. Weights are buffers there: they are kept
-as tensors here, and are no parameters.
+``size_average`` and ``reduce`` are PyTorch's old spelling of ``reduction``. Weights are buffers, as there.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.weight = _as_weight(weight)
+        self.register_buffer("weight", _as_weight(weight))
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Any, target: Any) -> Tensor:
@@ -64,7 +63,8 @@ class NLLLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.weight, self.ignore_index = _as_weight(weight), ignore_index
+        self.register_buffer("weight", _as_weight(weight))
+        self.ignore_index = ignore_index
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
@@ -123,7 +123,7 @@ class BCELoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.weight = _as_weight(weight)
+        self.register_buffer("weight", _as_weight(weight))
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
@@ -141,7 +141,8 @@ class BCEWithLogitsLoss(_Loss):
         pos_weight: Any = None,
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.weight, self.pos_weight = _as_weight(weight), _as_weight(pos_weight)
+        self.register_buffer("weight", _as_weight(weight))
+        self.register_buffer("pos_weight", _as_weight(pos_weight))
 
     def forward(self, input: Any, target: Any) -> Tensor:
         weights: dict[str, Any] = {"weight": self.weight, "pos_weight": self.pos_weight}

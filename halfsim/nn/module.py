@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.autograd.policy import Rule, as_rule, scoped
+from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conversion import Conversion, convert
 from halfsim.nn.hooks import Handle, called
@@ -48,9 +48,20 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: forward is not defined")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        rule = self._precision
-        with scoped(path=self._path) if rule is None else scoped(path=self._path, rule=rule):
+        with self._scope():
             return called(self, self._hooks, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
+
+    def _scope(self) -> Any:
+        """The scope of this module's operations; a policy that names paths this model lacks is refused here."""
+        here, own = scope(), self._precision
+        changes: dict[str, Any] = {"path": self._path}
+        if own is not None and not here.override:
+            changes |= {"rule": own, "base": self._path}
+        rule = changes.get("rule", here.rule)
+        outermost = rule is own or not (self._path or here.path)
+        if isinstance(rule, Policy) and rule.by_path and outermost and any(self._modules.values()):
+            rule.check(self, (path for path, _ in self.named_modules()))
+        return scoped(**changes)
 
     # Parts and their names.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import halfsim as hs
@@ -74,6 +75,10 @@ def test_role_strings_work_as_scopes() -> None:
         assert format_of_sum() == "float16"
 
 
+class object_:  # noqa: N801  # weakly referenced
+    pass
+
+
 LAYERS = ["encoder", "encoder.layers", "encoder.layers.0", "encoder.layers.0.norm", "encoder.layers.0.fc", "head"]
 
 
@@ -129,11 +134,11 @@ def test_an_operation_that_does_not_exist_is_an_error_that_names_the_nearest() -
 
 
 def test_paths_are_checked_against_a_model() -> None:
-    hs.Policy({"*.norm": "fp32", "encoder.layers": "fp16", "default": "fp32"}).check(LAYERS)
+    hs.Policy({"*.norm": "fp32", "encoder.layers": "fp16", "default": "fp32"}).check(object_(), LAYERS)
     with pytest.raises(ValueError, match="'encodr'.*encoder"):
-        hs.Policy({"encodr": "fp16"}).check(LAYERS)
+        hs.Policy({"encodr": "fp16"}).check(object_(), LAYERS)
     with pytest.raises(ValueError, match="'head2@mul'"):
-        hs.Policy({"head2@mul": "fp16"}).check(LAYERS)
+        hs.Policy({"head2@mul": "fp16"}).check(object_(), LAYERS)
 
 
 def test_a_policy_rules_operations_by_name() -> None:
@@ -141,3 +146,35 @@ def test_a_policy_rules_operations_by_name() -> None:
     with hs.precision({"default": "fp32", "@softmax": "fp16"}):
         assert hs.ops.softmax(x).format == hs.float16
         assert hs.ops.exp(x).format == hs.float32
+
+
+def net() -> hs.nn.Sequential:
+    return hs.nn.Sequential(hs.nn.Linear(4, 4), hs.nn.Sequential(hs.nn.LayerNorm(4), hs.nn.Linear(4, 2)))
+
+
+def test_a_path_that_no_module_has_is_an_error_when_the_model_runs() -> None:
+    model, x = net(), hs.tensor(np.ones((1, 4)), "fp32")
+    with hs.precision({"default": "fp32", "1.O": "fp16"}), pytest.raises(ValueError, match="policy: '1.O'.*1.0"):
+        model(x)
+    model.precision = {"2": "fp16"}
+    with pytest.raises(ValueError, match="policy: '2'"):
+        model(x)
+    model.precision = None
+    with hs.precision({"default": "fp32", "1.0": "fp16"}):
+        assert model(x).format == hs.float32
+        assert hs.nn.CrossEntropyLoss()(model(x), [0]).format == hs.float32  # has no modules of these names
+
+
+def test_paths_of_a_modules_own_policy_begin_at_that_module() -> None:
+    model, x = net(), hs.tensor(np.ones((1, 4)), "fp32")
+    model[1].precision = {"default": "fp32", "1": "fp16"}
+    assert model(x).format == hs.float16
+    with hs.precision("fp32", override=True):
+        assert model(x).format == hs.float32
+
+
+def test_composed_functions_go_by_their_names() -> None:
+    x = hs.tensor([[1.0, 2.0]])
+    with hs.precision({"default": "fp32", "@cross_entropy": "fp16"}):
+        assert hs.nn.cross_entropy(x, [0]).format == hs.float16
+        assert hs.ops.log_softmax(x).format == hs.float32
