@@ -1,6 +1,6 @@
 """halfsim: what would this computation have done in half precision, and where would it have gone wrong?"""
 
-from halfsim import amp, data, nn, optim
+from halfsim import amp, checkpoint, data, nn, optim
 from halfsim.autograd import ops
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
@@ -51,6 +51,7 @@ __all__ = [
     "Trace",
     "amp",
     "bfloat16",
+    "checkpoint",
     "classify",
     "data",
     "decode",
