@@ -6,7 +6,9 @@ from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import Event, Trace, trace
+from halfsim.autograd.trace import Event
+from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.explain import explain
@@ -39,6 +41,7 @@ __all__ = [
     "PURE_FP16",
     "TF32",
     "Event",
+    "Finding",
     "Flag",
     "FlagCounts",
     "FlagWarning",

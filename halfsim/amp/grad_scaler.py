@@ -173,7 +173,7 @@ class GradScaler:
         if not state.overflowed:
             result = optimizer.step(*args, **kwargs)
         elif (trace := active()) is not None:
-            trace.advance()
+            trace.advance(skipped=True)
         state.stage = "stepped"
         return result
 
@@ -197,6 +197,8 @@ class GradScaler:
         found = bool(self._overflowed)
         record = ScaleRecord(len(self.history) + 1, float(before), found, self._overflowed, self.get_scale())
         self.history.append(record)
+        if (trace := active()) is not None:
+            trace.note_scale(float(before), found)
         self._states = {}
 
     def _adjust(self, scale: np.float32) -> None:

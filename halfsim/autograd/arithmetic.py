@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,34 +17,33 @@ from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, flushed, round_, rounded
 from halfsim.numerics.special import erf
 
-# Functions of one argument in float64, and whether a nonzero argument can only give a zero that was flushed.
-_FUNCTIONS: dict[str, tuple[Callable[[Array], Array], bool]] = {
-    "exp": (np.exp, True),
-    "expm1": (np.expm1, True),
-    "log1p": (np.log1p, True),
-    "sin": (np.sin, True),
-    "cos": (np.cos, False),
-    "tan": (np.tan, True),
-    "sinh": (np.sinh, True),
-    "cosh": (np.cosh, False),
-    "tanh": (np.tanh, True),
-    "asin": (np.arcsin, True),
-    "acos": (np.arccos, False),
-    "atan": (np.arctan, True),
-    "erf": (erf, True),
-    "softplus": (lambda x: np.logaddexp(0.0, x), True),  # log(1 + e**x)
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {  # of one argument, in float64
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "log2": np.log2,
+    "log10": np.log10,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "erf": erf,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),  # exp is infinite below -709, where the result is zero or close to it
+    "softplus": lambda x: np.logaddexp(0.0, x),  # log(1 + e**x)
 }
-
-
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))  # exp is infinite below -709, where the result is zero in every narrower format
-
 
 Axis = int | tuple[int, ...] | None
 
 
 class Arithmetic:
-    """A unit that computes as one `Precision` says and, if given ``counts``, counts what its roundings do.
+    """A unit that computes as one `Precision` says; `halfsim.autograd.counting` has one that counts what it does.
 
     Operands are arrays that `read` has put on the grid of ``compute``, carried in its container dtype;
     + - * / and sqrt in the container, rounded to ``compute``, are the correctly rounded results (see
@@ -52,14 +51,13 @@ class Arithmetic:
     zeros follow IEEE 754. Host exception state is never read.
     """
 
-    __slots__ = ("_directed", "_flushes", "_last", "_mode", "_zeros", "counts", "dtype", "lost", "native", "precision")
+    __slots__ = ("_directed", "_flushes", "_mode", "dtype", "lost", "native", "precision")
 
-    def __init__(self, precision: Precision, counts: FlagCounts | None = None) -> None:
+    counts: FlagCounts | None = None
+
+    def __init__(self, precision: Precision) -> None:
         self.precision = precision
-        self.counts = counts
         self.lost: LostConstant | None = None
-        self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
-        self._zeros: Array | None = None  # where elementwise steps have flushed something
         mode = self._mode = precision.mode
         self._flushes = mode is not None and mode.flush_inputs
         self._directed = mode is not None and not mode.nearest
@@ -74,84 +72,58 @@ class Arithmetic:
         if self._mode is not None:
             a, b = self._taken(a), self._taken(b)
             if self._directed:  # the nearest float64 would be a rounding too many
-                return self._round(add_in(np.asarray(a, np.float64), np.asarray(b, np.float64), self._mode), a, b)
-        return self._round(np.add(a, b, dtype=self._exact), a, b)
+                wide = add_in(np.asarray(a, np.float64), np.asarray(b, np.float64), self._mode)
+                return self._round(wide, "add", a, b)
+        return self._round(np.add(a, b, dtype=self._sums), "add", a, b)
 
     def sub(self, a: Array, b: Array) -> Array:
         if self._mode is not None:
             return self.add(a, np.negative(b))
-        return self._round(np.subtract(a, b, dtype=self._exact), a, b)
+        return self._round(np.subtract(a, b, dtype=self._sums), "sub", a, b)
 
     def mul(self, a: Array, b: Array) -> Array:
         if self._flushes:
             a, b = self._taken(a), self._taken(b)
-        return self._round(np.multiply(a, b, dtype=self.dtype if self._mode else None), a, b, nonzero=True)
+        return self._round(np.multiply(a, b, dtype=self.dtype if self._mode else None), "mul", a, b)
 
     def div(self, a: Array, b: Array) -> Array:
         if self._flushes:
             a, b = self._taken(a), self._taken(b)
-        y = np.divide(a, b, dtype=np.float64 if self._directed else None)
-        if self.counts is None:
-            return self._round(y)
-        poles = np.equal(b, 0) & (a != 0) & np.isfinite(a)
-        self.counts.divide_by_zero += int(np.count_nonzero(poles))
-        return self._round(y, np.where(poles, np.inf, a), b, nonzero=True)  # a pole is no overflow
+        return self._round(np.divide(a, b, dtype=np.float64 if self._directed else None), "div", a, b)
 
     def sqrt(self, a: Array) -> Array:
         a = self._taken(a)
-        return self._round(np.sqrt(a, dtype=np.float64 if self._directed else None), a)
+        return self._round(np.sqrt(a, dtype=np.float64 if self._directed else None), "sqrt", a)
+
+    def pow(self, a: Array, b: Array) -> Array:
+        """``a ** b``, rounded once, as C's pow: NaN for a negative base with an exponent that is no integer."""
+        a, b = self._taken(a), self._taken(b)
+        return self._round(np.power(np.asarray(a, np.float64), b), "pow", a, np.asarray(b))
 
     def function(self, name: str, a: Array) -> Array:
-        """exp, expm1, log1p, sin, cos, tan, sinh, cosh, tanh, asin, acos, atan, erf or softplus, rounded once."""
-        (f, nonzero), a = _FUNCTIONS[name], self._taken(a)
-        return self._round(self._unrounded(name, f, a.astype(np.float64)), a, nonzero=nonzero)
-
-    def _unrounded(self, name: str, f: Callable[[Array], Array], a: Array) -> Array:
-        """``f(a)`` in float64, on the right side of the numbers of ``compute`` where the rounding is directed."""
-        if self._directed and self.precision.compute.bits <= 16:
+        """A function of one argument by its name in ``_FUNCTIONS``, rounded once; rsqrt of a zero has its sign."""
+        a = self._taken(a)
+        wide = a.astype(np.float64)
+        if self._directed and self.precision.compute.bits <= 16:  # where float64 may fall on the very number
             table: elementary.Function = getattr(elementary, name)
-            return table.unrounded(a, self.precision.compute)
-        return f(a)
+            return self._round(table.unrounded(wide, self.precision.compute), name, a)
+        return self._round(_FUNCTIONS[name](wide), name, a)
 
     def exp(self, a: Array) -> Array:
         return self.function("exp", a)
 
     def log(self, a: Array, base: str = "log") -> Array:
         """The natural logarithm, or "log2" or "log10"."""
-        a = self._taken(a)
-        y = self._unrounded(base, getattr(np, base), a.astype(np.float64))
-        if self.counts is None:
-            return self._round(y)
-        poles = np.equal(a, 0)
-        self.counts.divide_by_zero += int(np.count_nonzero(poles))
-        return self._round(y, np.where(poles, np.inf, a))
+        return self.function(base, a)
 
     def rsqrt(self, a: Array) -> Array:
-        """``1 / sqrt(a)``, rounded once; infinite at zero with its sign."""
-        a = self._taken(a)
-        y = self._unrounded("rsqrt", lambda x: 1 / np.sqrt(x), a.astype(np.float64))
-        if self.counts is None:
-            return self._round(y)
-        poles = np.equal(a, 0)
-        self.counts.divide_by_zero += int(np.count_nonzero(poles))
-        return self._round(y, np.where(poles, np.inf, a))
-
-    def pow(self, a: Array, b: Array) -> Array:
-        """``a ** b``, rounded once, as C's pow: NaN for a negative base with an exponent that is no integer."""
-        a, b = self._taken(a), self._taken(b)
-        y = np.power(np.asarray(a, np.float64), b)
-        if self.counts is None:
-            return self._round(y)
-        poles = np.equal(a, 0) & (b < 0)
-        self.counts.divide_by_zero += int(np.count_nonzero(poles))
-        return self._round(y, np.where(poles, np.inf, a), np.asarray(b), nonzero=True)
+        return self.function("rsqrt", a)
 
     def tanh(self, a: Array) -> Array:
         return self.function("tanh", a)
 
     def sigmoid(self, a: Array) -> Array:
-        a = self._taken(a)
-        return self._round(self._unrounded("sigmoid", _sigmoid, a.astype(np.float64)), a, nonzero=True)
+        return self.function("sigmoid", a)
 
     @staticmethod
     def keep(x: Array, mask: Array) -> Array:
@@ -164,33 +136,25 @@ class Arithmetic:
     # Accumulations, formed as `accumulate` says and then rounded to `compute`.
 
     def matmul(self, a: Array, b: Array) -> Array:
-        operands, how, counts = self.precision.operands, self.precision.accumulate, self.counts
+        operands, how = self.precision.operands, self.precision.accumulate
         if not operands.contains(self.precision.storage):
-            a, b = rounded(a, operands, counts, self._mode), rounded(b, operands, counts, self._mode)
+            a, b = rounded(a, operands, self.counts, self._mode), rounded(b, operands, self.counts, self._mode)
         elif self._flushes:
             a, b = self._taken(a), self._taken(b)
-        before, swamped = (0, 0) if counts is None else (counts.flushed, counts.swamped)
-        y = accumulate.matmul(a, b, how, counts, target=self.precision.compute, mode=self._mode)
-        if counts is not None and counts.swamped > swamped:
-            wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
-            self._count_stalled(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b))
-        return self._accumulated(y, before, a, b)
+        return self._settled(accumulate.matmul(a, b, how, self.counts, target=self.precision.compute, mode=self._mode))
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-        counts = self.counts
-        before, swamped = (0, 0) if counts is None else (counts.flushed, counts.swamped)
         a, how, target = self._taken(a), self.precision.accumulate, self.precision.compute
-        y = accumulate.sum_(a, axis, keepdims, how, counts, target=target, mode=self._mode)
-        if counts is not None and counts.swamped > swamped:
-            wide = a.astype(np.float64)
-            self._count_stalled(y, wide.sum(axis, keepdims=keepdims), np.abs(wide).sum(axis, keepdims=keepdims))
-        return self._accumulated(y, before, a)
+        return self._settled(accumulate.sum_(a, axis, keepdims, how, self.counts, target=target, mode=self._mode))
 
     def cumsum(self, a: Array, axis: int) -> Array:
-        before = 0 if self.counts is None else self.counts.flushed
-        return self._accumulated(
-            accumulate.cumsum(self._taken(a), axis, self.precision.accumulate, mode=self._mode), before, a
-        )
+        return self._settled(accumulate.cumsum(self._taken(a), axis, self.precision.accumulate, mode=self._mode))
+
+    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+        """``out`` with ``pieces``, each an accumulation's result, put at their places."""
+        for place, piece in pieces:
+            out[place] = piece
+        return out
 
     def sum_to(self, a: Array, shape: tuple[int, ...]) -> Array:
         """The sum of ``a`` over the axes that broadcasting added to ``shape``: the gradient of a broadcast."""
@@ -240,73 +204,25 @@ class Arithmetic:
         A value that is on the grid already, being ``exact`` or one of the operands, stays as it is.
         """
         storage = self.precision.storage
-        if self.counts is not None:
-            self.counts.flushed += self._inner_zeros(y)
-            self.counts.size += y.size
-            self.counts.nonzero += int(np.count_nonzero(y != 0)) + self.counts.flushed
         moved = (exact and self.precision.compute.contains(storage)) or any(y is x for x in operands)
         if not moved and not storage.contains(self.precision.compute):
             y = round_(y, storage, self.counts, self._mode)
         return y.astype(container(storage), copy=False)
 
     @property
-    def _exact(self) -> np.dtype[Any]:
-        """Where a sum of narrow numbers is formed: to count inexact ones takes more than the container."""
-        return self.dtype if self.counts is None or self.native else np.dtype(np.float64)
+    def _sums(self) -> np.dtype[Any]:
+        """Where a sum of narrow numbers is formed."""
+        return self.dtype
 
-    def _round(self, y: Any, *operands: Array, nonzero: bool = False) -> Array:
-        """``y`` on the grid of ``compute``; ``nonzero`` says that of finite nonzero operands it is not exactly zero."""
-        y, compute, counts = np.asarray(y), self.precision.compute, self.counts
-        if counts is None:
-            return (y if self.native else round_(y, compute, None, self._mode)).astype(self.dtype, copy=False)
-        before, zeros = counts.flushed, self._count_made(y, operands, nonzero)
-        z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts, self._mode)
-        if counts.flushed > before:
-            zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
-            counts.flushed = before  # what is flushed on the way to another result is no zero of that result
-        if zeros is not None:
-            same = self._zeros is not None and self._zeros.shape == zeros.shape
-            self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
-        return z.astype(self.dtype, copy=False)
+    def _round(self, y: Any, op: str, *operands: Array) -> Array:
+        """``y``, the result of the elementary operation ``op``, on the grid of ``compute``."""
+        y = np.asarray(y)
+        return (y if self.native else round_(y, self.precision.compute, None, self._mode)).astype(
+            self.dtype, copy=False
+        )
 
-    def _count_made(self, y: Array, operands: Sequence[Array], nonzero: bool) -> Array | None:
-        """Count NaN and infinities that the operands do not explain; returns where zeros are that they do not."""
-        assert self.counts is not None
-        if not np.isfinite(y).all():
-            known, finite = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
-            for x in operands:
-                known, finite = known | np.isnan(x), finite & np.isfinite(x)
-            self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
-            self.counts.overflow += int(np.count_nonzero(np.isinf(y) & finite))
-        if not nonzero or y.all():
-            return None
-        vanished = y == 0
-        for x in operands:
-            vanished = vanished & (x != 0) & np.isfinite(x)
-        return vanished if vanished.any() else None
-
-    def _inner_zeros(self, y: Array) -> int:
-        """How many elements of the result ``y`` are zero because a step on the way flushed them."""
-        count = self._last[1] if y is self._last[0] or (y.base is not None and y.base is self._last[0]) else 0
-        if self._zeros is not None and self._zeros.size == y.size:
-            count += int(np.count_nonzero(self._zeros.reshape(y.shape) & (y == 0)))
-        return count
-
-    def _accumulated(self, y: Array, before: int, *operands: Array) -> Array:
-        if self.counts is not None and not np.isfinite(y).all():
-            if not any(np.isnan(x).any() for x in operands):
-                self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
-            if all(np.isfinite(x).all() for x in operands):
-                self.counts.overflow += int(np.count_nonzero(np.isinf(y)))
+    def _settled(self, y: Array) -> Array:
+        """An accumulation's result on the grid of ``compute``."""
         if self._mode is not None or not self.precision.compute.contains(self.precision.accumulate.format):
             y = round_(y, self.precision.compute, self.counts, self._mode)
-        y = y.astype(self.dtype, copy=False)
-        if self.counts is not None:
-            self._last = (y, self.counts.flushed - before)
-            self.counts.flushed = before
-        return y
-
-    def _count_stalled(self, y: Array, exact: Array, magnitude: Array) -> None:
-        """Count the sums off by more than 1 % of ``magnitude``: the harm that swamped addends may have done."""
-        assert self.counts is not None
-        self.counts.stalled += int(np.count_nonzero(np.abs(y - exact) > 0.01 * magnitude))
+        return y.astype(self.dtype, copy=False)

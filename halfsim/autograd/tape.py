@@ -1,4 +1,4 @@
-"""The `op` decorator, through which every operation passes, and the backward pass over what it leaves behind."""
+"""The `op` decorator, through which every operation passes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd import follow as follows
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.counting import Counting, unit
+from halfsim.autograd.follow import told
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import OPERATIONS, Policy, resolve, scope, scoped
-from halfsim.autograd.tensor import Tensor, format_of, plain, tensor
-from halfsim.autograd.trace import Event, LostConstant, active
+from halfsim.autograd.policy import OPERATIONS, Policy, Scope, resolve, scope, scoped
+from halfsim.autograd.tensor import Tensor, format_of
+from halfsim.autograd.trace import Error, Trace, active
 from halfsim.numerics.flags import FlagCounts, report, watching
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.inputs import as_floats
@@ -40,14 +43,21 @@ class Op:
 class Node:
     """What backward needs of one operation: its precision, its operands, and a gradient formula for each."""
 
-    __slots__ = ("inputs", "op", "path", "precision", "pullbacks")
+    __slots__ = ("inputs", "op", "path", "precision", "pullbacks", "twins")
 
     def __init__(
-        self, op: str, path: str, precision: Precision, inputs: Sequence[Any], pullbacks: Sequence[Pullback]
+        self,
+        op: str,
+        path: str,
+        precision: Precision,
+        inputs: Sequence[Any],
+        pullbacks: Sequence[Pullback],
+        twins: Sequence[Pullback] | None = None,
     ) -> None:
         self.op, self.path, self.precision = op, path, precision
         self.inputs: Sequence[Any] | None = inputs
         self.pullbacks = pullbacks
+        self.twins = twins  # the same formulas in a trace's reference precision
 
 
 SPECS: dict[str, Op] = {}
@@ -124,40 +134,60 @@ def apply(
     here = scope()
     if precision is None:
         precision = resolve(spec.name, spec.category, _widest(operands))
-    counts = _tally()
-    fp = Arithmetic(precision, counts)
+    trace, counts = active(), tally()
+    fp = unit(precision, counts)
     with np.errstate(all="ignore"):
         arrays = [_read(fp, x, bool(spec.exact)) for x in operands]
+        if isinstance(fp, Counting):
+            fp.inputs = arrays
         y, pullbacks = _compute(spec, fp, arrays, options, keywords or {})
         y = fp.store(np.asarray(y), arrays, bool(spec.exact))
-    _tell(counts, here.phase, here.path, spec.name, label, y.shape, fp.lost)
-    out = Tensor(y, precision.storage)
+        out = Tensor(y, precision.storage)
+        twins = None
+        if trace is not None and isinstance(fp, Counting):
+            twins = follow(trace, spec, fp, out, operands, arrays, (options, keywords or {}), (here, label))
+    if counts is not None and watching():
+        report(counts, spec.name)
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
         out.requires_grad = True
         pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
-        out.node = Node(spec.name, here.path, precision, operands, pullbacks)
+        out.node = Node(spec.name, here.path, precision, operands, pullbacks, twins)
     return out
 
 
-def _tally() -> FlagCounts | None:
+def tally() -> FlagCounts | None:
     """Where an operation counts what it does, if a trace or somebody else wants to know."""
     return FlagCounts() if active() is not None or watching() else None
 
 
-def _tell(
-    counts: FlagCounts | None,
-    phase: str,
-    path: str,
-    op: str,
-    tensor: str,
-    shape: tuple[int, ...],
-    lost: LostConstant | None = None,
-) -> None:
-    trace = active()
-    if counts is not None and trace is not None:
-        trace.record(Event(trace.step, phase, path, op, tensor, shape, counts, lost))
-    if counts is not None and watching():
-        report(counts, op)
+def follow(
+    trace: Trace,
+    spec: Op,
+    fp: Counting,
+    out: Tensor,
+    operands: Sequence[Any],
+    arrays: Sequence[Any],
+    given: tuple[Sequence[Any], dict[str, Any]],
+    where: tuple[Scope, str],
+) -> Any:
+    """Tell the trace of an operation, and leave on its result what the trace will ask; returns the twin's gradients."""
+    local = total = twin = pullbacks = None
+    if trace.reference is not None:
+        twins = [None if x is None else follows.twin(x, trace) for x in operands]
+        twin, pullbacks = follows.evaluate(spec.formula, trace.reference, twins, given)
+        total = follows.error(out.data, twin, out.format)
+        if spec.exact:
+            local = Error(0.0, 0.0, 0.0)
+        elif trace.locally:
+            exact, _ = follows.evaluate(spec.formula, trace.reference, [follows.own(x) for x in operands], given)
+            local = follows.error(out.data, exact, out.format)
+    (here, label), names = where, [*spec.operands, *("operand" for _ in operands)]
+    event = told(
+        trace, fp, (here.phase, here.path, spec.name, label), out, arrays=dict(zip(names, arrays, strict=False)),
+        origin=follows.origin(operands, trace), errors=(local, total),
+    )  # fmt: skip
+    follows.mark(trace, out, event, twin)
+    return pullbacks
 
 
 def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Any:
@@ -205,89 +235,3 @@ def cast(fp: Arithmetic, x: Array, /) -> Any:
 
 op(exact=True)(cast)
 OPS["cast"] = lambda x, fmt: apply(SPECS["cast"], (x,), precision=native(fmt))
-
-
-def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
-    """See `Tensor.backward`."""
-    if not root.requires_grad:
-        raise RuntimeError("backward: the tensor requires no gradient; allowed: results of requires_grad=True tensors")
-    if gradient is None and root.size != 1:
-        raise RuntimeError(f"backward: shape {root.shape} needs gradient=; allowed without it: one element")
-    start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format).data
-    if start.shape != root.shape:
-        raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
-    pending = {id(root): start}
-    with np.errstate(all="ignore"):
-        for out in _topological(root):
-            g, node = pending.pop(id(out)), out.node
-            for hook in list((out.hooks or {}).values()):
-                g = _hooked(out, g, hook)
-            if node is None or out.retains_grad:
-                total = g if out.grad is None else _accumulate(out.grad.data, g, out, "")
-                out.grad = Tensor(total, out.format)
-            if node is None:
-                continue
-            if node.inputs is None:
-                raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
-            for x, pullback in zip(node.inputs, node.pullbacks, strict=False):
-                if isinstance(x, Tensor) and x.requires_grad:
-                    grad = _pull(node, pullback, g, out.format, x)
-                    before = pending.get(id(x))
-                    pending[id(x)] = grad if before is None else _accumulate(before, grad, x, node.path)
-            if not retain_graph:
-                node.inputs, node.pullbacks = None, ()
-
-
-def _hooked(out: Tensor, g: Array, hook: Callable[[Tensor], Any]) -> Array:
-    """The gradient that ``hook`` leaves of ``g``."""
-    changed = hook(Tensor(g, out.format))
-    if changed is None:
-        return g
-    data = tensor(changed, out.format).data
-    if data.shape != g.shape:
-        raise RuntimeError(f"hook: returned shape {data.shape} for a gradient of {g.shape}; allowed: the same shape")
-    return data
-
-
-def _pull(node: Node, pullback: Pullback, g: Array, fmt: Format, x: Tensor) -> Array:
-    """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
-    counts, exact = _tally(), SPECS[node.op].exact is True
-    fp = Arithmetic(node.precision, counts)
-    given, g = g, fp.read(g, fmt, exact)
-    grad = fp.store(fp.sum_to(np.asarray(pullback(fp, g)), x.shape), (g,), exact and g.shape == x.shape)
-    grad = Arithmetic(native(x.format), counts).read(grad, node.precision.storage)
-    _tell(counts, "backward", node.path, node.op, _last(x.name), grad.shape)
-    grad = grad.astype(container(x.format), copy=False)
-    # A tensor with ``grad`` owns it, though formulas may hand on one array to several operands, or a broadcast view.
-    shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, given))
-    return grad.copy() if shared else grad
-
-
-def _accumulate(a: Array, b: Array, x: Tensor, path: str) -> Array:
-    """The sum of two gradients of ``x``, in the format of ``x``."""
-    counts = _tally()
-    fp = Arithmetic(native(x.format), counts)
-    total = fp.store(fp.add(a, b))
-    _tell(counts, "backward", path, "accumulate", _last(x.name), total.shape)
-    return total
-
-
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _topological(root: Tensor) -> list[Tensor]:
-    """Every tensor that ``root`` depends on and that takes a gradient, each before its operands."""
-    order: list[Tensor] = []
-    seen: set[int] = set()
-    stack: list[tuple[Tensor, bool]] = [(root, False)]
-    while stack:
-        out, done = stack.pop()
-        if done:
-            order.append(out)
-        elif id(out) not in seen:
-            seen.add(id(out))
-            stack.append((out, True))
-            if out.node is not None and out.node.inputs is not None:
-                stack.extend((x, False) for x in out.node.inputs if isinstance(x, Tensor) and x.requires_grad)
-    return order[::-1]

@@ -10,13 +10,16 @@ import numpy as np
 
 from halfsim.autograd.operators import OPS, Operators
 from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.trace import active
 from halfsim.numerics.codec import encode
+from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
 
 if TYPE_CHECKING:
+    from halfsim.autograd.follow import Shadow
     from halfsim.autograd.tape import Node
 
 Hook = Callable[..., Any]
@@ -36,7 +39,18 @@ class Tensor(Operators):
     `halfsim.precision`. Make one with `halfsim.tensor`.
     """
 
-    __slots__ = ("__weakref__", "data", "format", "grad", "hooks", "name", "node", "requires_grad", "retains_grad")
+    __slots__ = (
+        "__weakref__",
+        "data",
+        "format",
+        "grad",
+        "hooks",
+        "name",
+        "node",
+        "requires_grad",
+        "retains_grad",
+        "shadow",
+    )
 
     def __init__(self, data: Array, fmt: Format, requires_grad: bool = False, name: str = "") -> None:
         self.data = data
@@ -47,6 +61,7 @@ class Tensor(Operators):
         self.node: Node | None = None
         self.hooks: dict[int, Hook] | None = None
         self.retains_grad = False
+        self.shadow: Shadow | None = None  # what a trace knows of the values
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,7 +109,9 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same values off the tape."""
-        return Tensor(self.data, self.format)
+        out = Tensor(self.data, self.format)
+        out.shadow = self.shadow
+        return out
 
     def clone(self) -> Tensor:
         """The same values in another tensor, on the tape."""
@@ -133,7 +150,7 @@ class Tensor(Operators):
         rounded to the format of the tensor it belongs to. ``RuntimeError`` for a tensor off the tape, for
         several elements without ``gradient``, and for a second call without ``retain_graph``.
         """
-        from halfsim.autograd.tape import backward
+        from halfsim.autograd.backward import backward
 
         backward(self, gradient, retain_graph)
 
@@ -280,4 +297,28 @@ def tensor(data: object, format: object = None, requires_grad: bool = False) -> 
     given = as_floats(plain(data), fmt)
     wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
     with np.errstate(all="ignore"):
-        return Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
+        made = Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
+    trace = active()
+    if trace is not None and wide.size:
+        _tell_of_input(wide, made)
+        if trace.reference is not None and not isinstance(data, Tensor):
+            from halfsim.autograd.follow import Shadow
+
+            made.shadow = Shadow(trace, made.data, None, wide.astype(np.float64))
+    return made
+
+
+def _tell_of_input(wide: Array, made: Tensor) -> None:
+    """Tell the trace what a tensor's format did to the numbers given for it."""
+    from halfsim.autograd.follow import note
+
+    y, counts = made.data, FlagCounts(size=wide.size, nonzero=int(np.count_nonzero(wide)))
+    counts.inexact = int(np.count_nonzero((y != wide) & ~np.isnan(wide)))
+    if not counts.inexact:
+        return
+    counts.overflow = int(np.count_nonzero(np.isinf(y) & np.isfinite(wide)))
+    counts.flushed = int(np.count_nonzero((y == 0) & (wide != 0)))
+    if wide.size > 1 and np.array_equal(wide, np.rint(wide)):
+        counts.integers = counts.inexact
+    magnitude = float(np.abs(y).sum(dtype=np.float64))
+    note("tensor", made.name, made.shape, counts, format=made.format, magnitude=magnitude)

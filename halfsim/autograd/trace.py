@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import numpy as np
 
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format, unknown
+from halfsim.numerics.formats import Format, float32, unknown
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import Array
 from halfsim.text import columns
 
-CLASSES = ("NaN", "overflow", "underflow", "swamping")
+CLASSES = ("NaN", "overflow", "underflow", "swamping", "cancellation", "integer rounding")
 
-# Rounding always flushes and swamps a little; these shares of the values concerned make it a trouble.
-FLUSHED_SHARE = 0.05
+# Rounding always flushes, swamps and cancels a little; these shares of the values concerned make it a trouble.
+FLUSHED_SHARE = 0.05  # of the nonzero results, if with them goes ...
+VANISHED_SHARE = 0.01  # ... this share of their magnitude,
+FLUSHED_GRADIENTS = 0.5  # or this share of nonzero gradients and optimizer state
 SWAMPED_SHARE = 0.5
+CANCELLED_SHARE = 0.5
+
+BINS = 512  # steps a series tells apart; later ones share a bin, in twos, in fours, ...
 
 
 @dataclass(frozen=True)
@@ -42,11 +55,28 @@ class LostConstant:
 
 
 @dataclass(frozen=True, slots=True)
+class Error:
+    """How far a result is from a reference: the largest and the mean distance in ulp, and the relative one in norm.
+
+    Of more than 16,384 elements every so many-th is compared, see `sample`. ``ulp`` is that of the result's format at
+    the reference. Where only one of the two is finite, all are infinite.
+    """
+
+    largest: float
+    mean: float
+    relative: float
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One operation's result: where it was computed and what its roundings did.
 
     ``phase`` is "forward", "backward" or "optimizer"; ``path`` the module (in the optimizer phase, the
-    parameter), "" outside any; ``tensor`` what was written, where the operation alone does not say.
+    parameter), "" outside any; ``tensor`` what was written, where the operation alone does not say. ``format`` is that
+    of the result, ``exponents`` how many of its numbers have which exponent (see `exponents`), ``magnitude`` the sum of
+    their magnitudes where some were flushed (of a `sample`), ``terms`` the length of its longest sum and ``unit``
+    the format that was formed in. With a reference, ``local`` is the error that this operation made and ``total``
+    what has come together. ``origin`` is the event where the trouble in its operands began, if they had any.
     """
 
     step: int
@@ -57,18 +87,30 @@ class Event:
     shape: tuple[int, ...]
     counts: FlagCounts
     lost: LostConstant | None = None  # a constant that the format cannot hold
+    format: Format = float32
+    exponents: Array | None = None
+    magnitude: float = 0.0
+    terms: int = 1
+    unit: Format = float32
+    local: Error | None = None
+    total: Error | None = None
+    origin: Event | None = None
+    square: float = 0.0  # of a parameter's gradient: the sum of squares
+    serial: int = 0  # events are numbered as they happen
 
     @property
     def klass(self) -> str | None:
-        """The gravest class of trouble in this event, or None: NaN, overflow, underflow, swamping."""
+        """The gravest class of trouble in this event, or None."""
         return next((klass for klass in CLASSES if self.shows(klass)), None)
 
     def shows(self, klass: str) -> bool:
         """Whether the event is trouble of ``klass``.
 
-        Any NaN made from numbers and any overflow or division by zero is; underflow where more than 5 % of the
-        nonzero results, or a constant, became zero; swamping where more than half of the nonzero addends changed
-        nothing and a sum is off by more than 1 % of the magnitude of its terms (or a weight did not move).
+        Any NaN made from numbers and any overflow or division by zero is; underflow where a constant became zero,
+        where more than 5 % of the nonzero results did that held more than 1 % of their magnitude, or half of the
+        nonzero gradients; swamping where more than half of the nonzero addends changed nothing and a sum is off by more
+        than 1 % of the magnitude of its terms (or a weight did not move); cancellation where half of the differences
+        have at most four good bits left; integer rounding where integers became other integers.
         """
         c = self.counts
         if self.lost is not None and klass == self.lost.klass:
@@ -78,8 +120,14 @@ class Event:
         if klass == "overflow":
             return c.overflow + c.divide_by_zero > 0
         if klass == "underflow":
-            return c.flushed > FLUSHED_SHARE * c.nonzero
-        return c.stalled > 0 and c.swamped > SWAMPED_SHARE * c.addends
+            lost = 0.5 * c.flushed * self.format.smallest_subnormal  # at most
+            half = self.phase != "forward" and c.flushed > FLUSHED_GRADIENTS * c.nonzero
+            return half or (c.flushed > FLUSHED_SHARE * c.nonzero and lost > VANISHED_SHARE * self.magnitude)
+        if klass == "swamping":
+            return c.stalled > 0 and c.swamped > SWAMPED_SHARE * c.addends
+        if klass == "cancellation":
+            return c.cancelled > CANCELLED_SHARE * c.sums > 0
+        return c.integers > 0
 
     @property
     def place(self) -> str:
@@ -88,58 +136,182 @@ class Event:
         return f"{self.op}{where}{f' ({self.tensor})' if self.tensor else ''}"
 
 
-@dataclass
-class Trace:
-    """The counts of every operation since the trace began, and the first event of each class.
+@dataclass(frozen=True)
+class Frame:
+    """What an operation had before it when it first went wrong: its operands and its result, by name.
 
-    Its size depends on the number of distinct (phase, path, op, tensor), never on the number of steps.
+    Arrays are copies; of those with more than 65,536 elements, the first so many in C order. ``before`` are the
+    latest events up to this one.
     """
 
-    step: int = 1
-    totals: dict[tuple[str, str, str, str], FlagCounts] = field(default_factory=dict)
-    firsts: dict[str, Event] = field(default_factory=dict)
-    constant: Event | None = None  # the first that lost a constant
-    outer: Trace | None = None  # the trace around this one, which sees the same events
+    event: Event
+    arrays: Mapping[str, Array]
+    before: tuple[Event, ...]
 
-    def record(self, event: Event) -> None:
-        """Add one event, here and to the traces around."""
+
+@dataclass
+class Total:
+    """What all events of one place add up to, the largest errors among them, and their exponents."""
+
+    counts: FlagCounts = field(default_factory=FlagCounts)
+    exponents: Array | None = None
+    format: Format = float32
+    local: Error | None = None
+    total: Error | None = None
+    events: int = 0
+    terms: int = 1
+    unit: Format = float32  # of the running sums
+    step: int = 1  # where the local error was largest
+
+    def add(self, event: Event) -> None:
+        """Add one event."""
+        self.counts += event.counts
+        self.events += 1
+        self.format, self.terms = event.format, max(self.terms, event.terms)
+        self.unit = event.unit
+        if event.exponents is not None:
+            if self.exponents is None:
+                self.exponents = np.zeros(256, np.int64)
+            self.exponents += event.exponents
+        if event.local is not None and (self.local is None or event.local.relative > self.local.relative):
+            self.local, self.step = event.local, event.step
+        if event.total is not None and (self.total is None or event.total.largest > self.total.largest):
+            self.total = event.total
+
+
+SERIES = ("overflow", "flushed", "nonzero", "lost", "updates", "square", "invalid")
+
+
+class Series:
+    """Counts by step, in at most 512 bins of 2**shift steps each."""
+
+    def __init__(self) -> None:
+        self.shift = 0
+        self.rows = np.zeros((BINS, len(SERIES)))
+
+    def add(self, step: int, event: Event) -> None:
+        """Add what ``event`` counted in ``step``."""
+        while step >> self.shift >= BINS:
+            folded = self.rows[0::2] + self.rows[1::2]
+            self.rows[: BINS // 2], self.rows[BINS // 2 :] = folded, 0
+            self.shift += 1
+        c, row = event.counts, self.rows[step >> self.shift]
+        row += (c.overflow + c.divide_by_zero, c.flushed, c.nonzero, c.lost, c.updates, event.square, c.invalid)
+
+
+class Trace:
+    """The counts of every operation since the trace began, the first event of each class, and the latest ones.
+
+    Its size depends on the number of distinct (phase, path, op, tensor), about 3 kB each, and of paths, 28 kB each,
+    never on the number of steps. ``allow`` holds patterns ("@op", a module path, "path@op"; wildcards as in
+    `halfsim.Policy`) of operations whose NaN and infinities are meant: they are counted, and are no trouble.
+    """
+
+    def __init__(
+        self,
+        reference: Precision | None = None,
+        allow: Iterable[str] = (),
+        frames: int = 64,
+        outer: Trace | None = None,
+    ) -> None:
+        self.step = 1
+        self.places: dict[tuple[str, str, str, str], Total] = {}
+        self.firsts: dict[str, Event] = {}
+        self.constant: Event | None = None  # the first that lost a constant
+        self.latest: deque[Event] = deque(maxlen=frames)
+        self.captured: dict[str, Frame] = {}
+        self.series: dict[tuple[str, str], Series] = {}
+        self.scales: list[tuple[int, float, bool]] = []  # step, loss scale, whether the step was skipped
+        self.reference, self.allow, self.outer = reference, tuple(allow), outer
+        self.serial = 0
+        self.locally = True  # whether operations of this step are measured alone, too
+        self._pending: dict[str, Event] = {}  # first overflows of this step, which a scaler may be about to skip
+
+    @property
+    def totals(self) -> dict[tuple[str, str, str, str], FlagCounts]:
+        """The counts by (phase, path, op, tensor)."""
+        return {key: total.counts for key, total in self.places.items()}
+
+    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
+        """Add one event, here and to the traces around; ``arrays`` are its operands and its result."""
         if self.outer is not None:
-            self.outer.record(event)
+            self.outer.record(event, arrays)
         key = (event.phase, event.path, event.op, event.tensor)
-        total = self.totals.get(key)
-        if total is None:
-            total = self.totals[key] = FlagCounts()
-        total += event.counts
+        place = self.places.get(key)
+        if place is None:
+            place = self.places[key] = Total()
+        place.add(event)
+        self.latest.append(event)
+        where = self.series.get((event.phase, event.path))
+        if where is None:
+            where = self.series[event.phase, event.path] = Series()
+        where.add(self.step, event)
         if event.lost is not None and self.constant is None:
             self.constant = event
         for klass in CLASSES:
-            if klass not in self.firsts and event.shows(klass):
-                self.firsts[klass] = event
+            if klass not in self.firsts and klass not in self._pending and event.shows(klass):
+                self._begin(klass, event, arrays)
 
-    def advance(self) -> None:
-        """Begin the next step, here and in the traces around; optimizers and the GradScaler do this."""
-        if self.outer is not None:
-            self.outer.advance()
-        self.step += 1
+    def _begin(self, klass: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
+        if self.allow and klass in ("NaN", "overflow") and self._allowed(event):
+            return
+        scaled = klass in ("NaN", "overflow") and event.phase != "forward"
+        (self._pending if scaled else self.firsts)[klass] = event
+        kept = {name: _copied(x) for name, x in (arrays or {}).items() if isinstance(x, np.ndarray)}
+        self.captured[klass] = Frame(event, kept, tuple(self.latest))
 
-    def first(self, klass: str | None = None) -> Event | None:
-        """The first event of ``klass``, or of any class: the earliest step, then the order of execution.
+    def _allowed(self, event: Event) -> bool:
+        for pattern in self.allow:
+            path, at, op = pattern.partition("@")
+            if (not path or fnmatchcase(event.path, path)) and (not at or fnmatchcase(event.op, op)):
+                return True
+        return False
 
-        ``klass`` is "NaN", "overflow", "underflow" or "swamping"; ``ValueError`` for another word.
+    def advance(self, skipped: bool = False) -> None:
+        """Begin the next step, here and in the traces around; optimizers and the GradScaler do this.
+
+        A ``skipped`` step's overflows in the backward pass are how a scaler finds its scale: they are no trouble.
         """
-        if klass is not None:
-            if klass not in CLASSES:
-                raise unknown("klass", klass, CLASSES)
-            return self.firsts.get(klass)
-        order = list(self.firsts.values())  # recorded as they happened
-        return order[0] if order else None
+        if self.outer is not None:
+            self.outer.advance(skipped)
+        self._settle(skipped)
+        self.step += 1
+        self.locally = self.step == 1 or self.step % 8 == 0
+
+    def _settle(self, skipped: bool) -> None:
+        for klass, event in self._pending.items():
+            if not skipped:
+                self.firsts.setdefault(klass, event)
+            elif self.captured.get(klass, None) is not None and self.captured[klass].event is event:
+                del self.captured[klass]
+        self._pending.clear()
+
+    def note_scale(self, scale: float, skipped: bool) -> None:
+        """Remember the loss scale of a step, here and in the traces around."""
+        if self.outer is not None:
+            self.outer.note_scale(scale, skipped)
+        if len(self.scales) >= 2 * BINS:
+            self.scales = self.scales[::2]
+        self.scales.append((self.step, scale, skipped))
+
+    def events(self) -> list[Event]:
+        """The first event of each class, as they happened."""
+        return sorted((*self.firsts.values(), *self._pending.values()), key=lambda event: event.serial)
+
+    def first_event(self, klass: str | None = None) -> Event | None:
+        """The first event of ``klass``, or of any class; ``ValueError`` for a word that is not in ``CLASSES``."""
+        if klass is not None and klass not in CLASSES:
+            raise unknown("klass", klass, CLASSES)
+        if klass is None:
+            return next(iter(self.events()), None)
+        return self.firsts.get(klass) or self._pending.get(klass)
 
     def count(self, phase: str | None = None) -> FlagCounts:
         """The counts of all operations, or of one phase."""
         result = FlagCounts()
-        for key, counts in self.totals.items():
+        for key, total in self.places.items():
             if phase is None or key[0] == phase:
-                result += counts
+                result += total.counts
         return result
 
     def table(self) -> str:
@@ -152,6 +324,37 @@ class Trace:
         return columns(rows, left=4)
 
 
+SAMPLE = 16384
+
+
+def sample(x: Array) -> Array:
+    """``x`` in one dimension, and of more than 16,384 elements only every so many-th, in memory order."""
+    flat = x.ravel(order="K")
+    return flat if flat.size <= SAMPLE else flat[:: -(-flat.size // SAMPLE)]
+
+
+_LEADING = 1 if sys.byteorder == "little" else 0  # the half of a float32 that has sign and exponent
+
+
+def exponents(y: Array) -> Array:
+    """How many elements of ``y`` have which exponent: bin e + 127 counts the numbers with floor(log2 |y|) = e.
+
+    Bin 0 counts zeros and magnitudes below 2**-126, bin 255 NaN, infinities and magnitudes from 2**128 on. Of more than
+    16,384 elements every so many-th is looked at, see `sample`.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        codes = np.ascontiguousarray(sample(y), np.float32).view(np.uint16)[_LEADING::2]
+    counts = np.bincount(codes >> 7, minlength=512)
+    return counts[:256] + counts[256:]
+
+
+_KEPT = 65536  # elements of an array in a Frame
+
+
+def _copied(x: Array) -> Array:
+    return x.copy() if x.size <= _KEPT else x.reshape(-1)[:_KEPT].copy()
+
+
 _TRACE: ContextVar[Trace | None] = ContextVar("halfsim_trace", default=None)
 
 
@@ -160,17 +363,13 @@ def active() -> Trace | None:
     return _TRACE.get()
 
 
-@contextmanager
-def trace() -> Iterator[Trace]:
-    """A context that records every operation inside it, forward, backward and optimizer.
+_Kind = TypeVar("_Kind", bound=Trace)
 
-    >>> import halfsim as hs
-    >>> with trace() as t:
-    ...     product = hs.tensor([300.0], "fp16") * hs.tensor([300.0], "fp16")
-    >>> t.first().klass, t.first().op
-    ('overflow', 'mul')
-    """
-    fresh = Trace(outer=_TRACE.get())
+
+@contextmanager
+def tracing(fresh: _Kind) -> Iterator[_Kind]:
+    """A context in which ``fresh`` records every operation, and the traces around it do too."""
+    fresh.outer = _TRACE.get()
     token = _TRACE.set(fresh)
     try:
         yield fresh

@@ -50,7 +50,7 @@ def cells(run: Run) -> tuple[str, ...]:
 
 def first_trouble(run: Run) -> str:
     """Where a run first went wrong, in one line."""
-    event = run.trace.first()
+    event = run.trace.first_event()
     if event is None:
         return "none"
     facts = trouble(event)

@@ -14,7 +14,7 @@ from halfsim import amp, nn, optim
 from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import Event, Trace, trace
+from halfsim.autograd.trace import Event, Trace, tracing
 from halfsim.data import Split, digits
 from halfsim.diagnose.advise import Facts, advise, describe, share
 from halfsim.diagnose.memory import held_bytes
@@ -158,14 +158,14 @@ class Run:
             skipped=self.skipped,
             scaled=self.recipe.scaled,
             master_weights=self.recipe.weights == "fp32",
-            first=self.trace.first(),
+            first=self.trace.first_event(),
             constant=self.trace.constant,
         )
         return advise(facts)
 
     def to_json(self, reference: Run | None = None) -> dict[str, Any]:
         """The facts of the table; numbers that are not finite are null."""
-        first = self.trace.first()
+        first = self.trace.first_event()
         return {
             "recipe": self.recipe.name,
             "test_accuracy": self.test_accuracy,
@@ -256,7 +256,7 @@ def train(
     losses, lost, flushed, scales = [], [], [], []
     steps = skipped = activations = 0
     start = time.perf_counter()
-    with precision(recipe.rule), trace() as events:
+    with precision(recipe.rule), tracing(Trace()) as events:
         for _ in range(settings.epochs):
             before = updates(events), events.count("backward")
             total = 0.0

@@ -37,7 +37,9 @@ class FlagCounts:
     rounded; ``flushed`` counts results that are zero though they were not before, ``swamped`` the nonzero addends that
     left a sum (or a weight) unchanged, out of ``addends`` nonzero ones, and ``stalled`` the sums that are off by
     more than 1 % of the magnitude of their terms. Of weights, ``addends`` and ``swamped`` are those with a gradient;
-    ``updates`` and ``lost`` count all with a nonzero update, momentum that is dying out included.
+    ``updates`` and ``lost`` count all with a nonzero update, momentum that is dying out included. Of ``sums``
+    additions and subtractions, ``cancelled`` had nonzero results with at most four of their operands' leading bits
+    left; ``integers`` counts integers that a format turned into other integers.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)
@@ -58,6 +60,9 @@ class FlagCounts:
     stalled: int = 0
     updates: int = 0
     lost: int = 0
+    sums: int = 0
+    cancelled: int = 0
+    integers: int = 0
 
     def __iadd__(self, other: FlagCounts) -> FlagCounts:
         for name in _COUNTS:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.follow import note
 from halfsim.autograd.kernel import kernel
-from halfsim.autograd.policy import scope, scoped
+from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import Event, active
+from halfsim.autograd.trace import active
 from halfsim.nn.module import Module
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import as_format
@@ -97,5 +98,4 @@ def _count_stalled(p: Tensor, before: Tensor, after: Tensor) -> None:
         same = apart & (after.data == before.data)
         counts = FlagCounts(size=p.size, addends=int(np.count_nonzero(apart)), swamped=int(np.count_nonzero(same)))
         counts.stalled = counts.swamped
-        here = scope()
-        trace.record(Event(trace.step, here.phase, here.path, "average", "", p.shape, counts))
+        note("average", "", p.shape, counts, format=before.format)

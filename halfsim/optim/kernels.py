@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd import follow
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.follow import note
 from halfsim.autograd.kernel import private
-from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import Event, LostConstant, active
+from halfsim.autograd.trace import LostConstant, active
 from halfsim.numerics.flags import Flag, FlagCounts
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array, container, round_to
@@ -34,11 +35,11 @@ def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:
     y, flags = round_to(x.data, fmt, source, return_flags=True)
     trace = active()
     if trace is not None:
-        counts, here = FlagCounts(size=x.size, nonzero=int(np.count_nonzero(x.data))), scope()
+        counts = FlagCounts(size=x.size, nonzero=int(np.count_nonzero(x.data)))
         for flag in (Flag.INEXACT, Flag.UNDERFLOW, Flag.OVERFLOW):
             setattr(counts, str(flag.name).lower(), int(np.count_nonzero(flags & flag)))
         counts.flushed = int(np.count_nonzero((y == 0) & (x.data != 0)))
-        trace.record(Event(trace.step, here.phase, here.path, "round_to", label, x.shape, counts))
+        note("round_to", label, x.shape, counts, format=fmt)
     return Tensor(y.astype(container(fmt), copy=False), fmt)
 
 
@@ -52,8 +53,7 @@ def count_lost(p: Tensor, same: Array, direction: Tensor) -> None:
     counts = FlagCounts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
     counts.addends, counts.swamped = int(np.count_nonzero(live)), int(np.count_nonzero(same & live))
     counts.stalled = counts.swamped
-    here = scope()
-    trace.record(Event(trace.step, here.phase, here.path, "update", "", p.shape, counts))
+    note("update", "", p.shape, counts, format=p.format, origin=follow.origin([p.grad], trace))
 
 
 def watch_constant(op: str, name: str, value: float, fmt: Format) -> None:
@@ -61,8 +61,8 @@ def watch_constant(op: str, name: str, value: float, fmt: Format) -> None:
     trace = active()
     small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.max * (1 + fmt.epsneg / 2) <= value
     if trace is not None and (small or large):
-        here, counts = scope(), FlagCounts(size=1, nonzero=1, inexact=1)
+        counts = FlagCounts(size=1, nonzero=1, inexact=1)
         counts.underflow = counts.flushed = int(small)
         counts.overflow = int(large)
         lost = LostConstant(f"{name} =", float(value), fmt)
-        trace.record(Event(trace.step, here.phase, here.path, op, name, (), counts, lost))
+        note(op, name, (), counts, lost=lost, format=fmt)

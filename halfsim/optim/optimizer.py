@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from halfsim.autograd.follow import hand_on
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import active
@@ -141,12 +142,13 @@ class Optimizer:
         watch_constant(type(self).__name__, "lr", group["lr"], resolve_for(weight.value.format).compute)
         assert p.grad is not None
         direction = self.update(weight, as_format_of(p.grad, weight.format), state, group)
-        data = weight.settle()
+        new = weight.settle()
         if active() is not None:
-            count_lost(p, weight.unmoved(data), direction)
-        p.data = data
+            count_lost(p, weight.unmoved(new.data), direction)
+        p.data = new.data
+        hand_on(new, p)
         if weight.format != p.format:
-            self._written[p] = data
+            self._written[p] = new.data
 
     def _weight(self, p: Tensor, state: dict[str, Any]) -> Weight:
         """What the update of ``p`` is added to."""

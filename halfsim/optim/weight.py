@@ -61,9 +61,9 @@ class Weight:
         """Multiply by ``1 - rate``."""
         self.value = kernel("mul", self.value, 1 - rate, label="param")
 
-    def settle(self) -> Array:
+    def settle(self) -> Tensor:
         """The parameter's new data, with what belongs to it put into the state."""
-        return self.value.data
+        return self.value
 
     def unmoved(self, new: Array) -> Array:
         """Where the update left nothing behind, neither in the ``new`` data nor in the state."""
@@ -81,9 +81,9 @@ class Master(Weight):
             known = Tensor(p.data.astype(np.float32), float32)  # at first, and when others wrote the parameter
         self.before = self.value = known
 
-    def settle(self) -> Array:
+    def settle(self) -> Tensor:
         self.state["master"] = self.value
-        return kernel("cast", self.value, precision=native(self.parameter.format), label="param").data
+        return kernel("cast", self.value, precision=native(self.parameter.format), label="param")
 
     def unmoved(self, new: Array) -> Array:
         return self.value.data == self.before.data
@@ -102,12 +102,12 @@ class Kahan(Weight):
     def decay(self, rate: float) -> None:
         self.change = kernel("add", self.change, self.value, alpha=-rate, label="compensation")
 
-    def settle(self) -> Array:
+    def settle(self) -> Tensor:
         p, u = self.parameter, self.change
         new = kernel("add", p, u, label="param")
         moved = kernel("sub", p, new, label="compensation")
         self.state["compensation"] = kernel("add", u, moved, label="compensation")
-        return new.data
+        return new
 
     def unmoved(self, new: Array) -> Array:
         return (new == self.parameter.data) & (self.state["compensation"].data == self.before.data)
@@ -121,5 +121,5 @@ class Dithered(Weight):
         self.source = source
         self.value = Tensor(p.data.astype(np.float32, copy=False), float32)
 
-    def settle(self) -> Array:
-        return narrowed(self.value, self.parameter.format, self.source, "param").data
+    def settle(self) -> Tensor:
+        return narrowed(self.value, self.parameter.format, self.source, "param")

@@ -87,7 +87,7 @@ def test_in_half_the_failure_is_located(kind: Any) -> None:
     event = trace.first()
     assert event is not None
     assert (event.step, event.phase, event.op, event.tensor) == (1, "optimizer", "Adam", "eps")
-    assert str(event.lost) == "eps = 1e-08 is zero in float16 (smallest subnormal 5.96e-08)"
+    assert str(event.event.lost) == "eps = 1e-08 is zero in float16 (smallest subnormal 5.96e-08)"
     for klass in ("overflow", "NaN"):
         found = trace.first(klass)
         assert found is not None

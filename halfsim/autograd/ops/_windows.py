@@ -5,7 +5,7 @@ One-dimensional operations are two-dimensional ones with a height of 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -126,16 +126,6 @@ def in_blocks(fp: Arithmetic, size: int, count: int, work: Callable[[slice], Arr
     out[:step] = first
     for i in range(step, count, step):
         out[i : i + step] = work(slice(i, i + step))
-    return out
-
-
-def joined(fp: Arithmetic, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
-    """``out`` with pieces put at their places, each from an accumulation of its own, whose flushed zeros it has."""
-    flushed = 0
-    for place, piece in pieces:
-        out[place] = piece
-        flushed += fp._inner_zeros(piece) if fp.counts is not None else 0
-    fp._last = out, flushed
     return out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._windows import Axis, in_blocks, joined, phases, sizes, taps, unfold
+from halfsim.autograd.ops._windows import Axis, in_blocks, phases, sizes, taps, unfold
 from halfsim.autograd.tape import op
 from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.quantize import Array
@@ -52,7 +52,7 @@ def _scattered(fp: Arithmetic, g: Array, weight: Array, bias: Array | None, axes
             return part(images, *parts[0])
         out = np.empty((len(g[images]), groups * per[2], rows.size, columns.size), fp.dtype)
         places = [(slice(None), slice(None), row.elements, column.elements) for row, column in parts]
-        return joined(fp, out, zip(places, (part(images, *each) for each in parts), strict=True))
+        return fp.joined(out, zip(places, (part(images, *each) for each in parts), strict=True))
 
     return in_blocks(fp, weight[:, 0].size * rows.size * columns.size, len(g), work)
 

@@ -220,12 +220,12 @@ def test_the_trace_names_where_a_convolution_overflows() -> None:
         hs.ops.conv2d(hs.tensor(np.full((1, 9, 3, 3), 60.0), "fp16"), hs.tensor(np.full((1, 9, 3, 3), 60.0), "fp16"))
     event = t.first("overflow")
     assert event is not None
-    assert (event.op, event.counts.overflow) == ("conv2d", 1)
+    assert (event.op, event.event.counts.overflow) == ("conv2d", 1)
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.ops.conv2d(hs.tensor(np.full((1, 1, 3, 3), 1e-5)), hs.tensor(np.full((1, 1, 3, 3), 1e-5)))
     event = t.first("underflow")
     assert event is not None
-    assert (event.op, event.counts.flushed) == ("conv2d", 1)
+    assert (event.op, event.event.counts.flushed) == ("conv2d", 1)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

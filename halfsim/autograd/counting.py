@@ -1,0 +1,184 @@
+"""The simulated unit under observation: the same results, and counts of what every rounding did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.formats import Format
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import BLOCK, Array, rounded
+
+# Operations that are zero for no nonzero finite operands, so that a zero of theirs was flushed.
+_NONZERO = {"mul", "div", "pow", "exp", "expm1", "log1p", "sin", "tan", "sinh", "tanh", "asin", "atan", "erf"}
+_NONZERO |= {"sigmoid", "softplus", "rsqrt"}
+
+# Where operations are infinite by IEEE 754's definition of division by zero, which is no overflow.
+_POLES: dict[str, Callable[..., Any]] = {
+    "div": lambda a, b: np.equal(b, 0) & (a != 0) & np.isfinite(a),
+    "pow": lambda a, b: np.equal(a, 0) & (b < 0),
+    **dict.fromkeys(("log", "log2", "log10", "rsqrt"), lambda a: np.equal(a, 0)),
+    "log1p": lambda a: np.equal(a, -1),
+}
+
+
+def unit(precision: Precision, counts: FlagCounts | None) -> Arithmetic:
+    """A unit that computes as ``precision`` says and counts what it does in ``counts``, if given."""
+    return Arithmetic(precision) if counts is None else Counting(precision, counts)
+
+
+class Counting(Arithmetic):
+    """An `Arithmetic` that tells ``counts`` what its roundings do. Host exception state is never read.
+
+    ``inputs`` are the operands as the operation read them: results of earlier roundings to ``storage``; ``terms`` is
+    the length of the longest sum.
+    """
+
+    __slots__ = ("_last", "_zeros", "counts", "inputs", "terms")
+
+    def __init__(self, precision: Precision, counts: FlagCounts) -> None:
+        super().__init__(precision)
+        self.counts: FlagCounts = counts
+        self.inputs: Sequence[Any] = ()
+        self.terms = 1
+        self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
+        self._zeros: Array | None = None  # where elementwise steps have flushed something
+
+    @property
+    def _sums(self) -> np.dtype[Any]:
+        return (
+            self.dtype if self.native else np.dtype(np.float64)
+        )  # to count inexact sums takes more than the container
+
+    def _round(self, y: Any, op: str, *operands: Array) -> Array:
+        y, compute, counts = np.asarray(y), self.precision.compute, self.counts
+        before, zeros = counts.flushed, self._made(y, op, operands)
+        z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts, self._mode)
+        if counts.flushed > before:
+            zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
+            counts.flushed = before  # what is flushed on the way to another result is no zero of that result
+        if zeros is not None:
+            same = self._zeros is not None and self._zeros.shape == zeros.shape
+            self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
+        if op in ("add", "sub") and z.size:
+            self._count_sum(z, *operands)
+        return z.astype(self.dtype, copy=False)
+
+    def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
+        """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
+        if not np.isfinite(y).all():
+            poles = np.asarray(_POLES[op](*operands) if op in _POLES else False)
+            self.counts.divide_by_zero += int(np.count_nonzero(poles))
+            known, finite = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
+            for x in operands:
+                known, finite = known | np.isnan(x), finite & np.isfinite(x)
+            self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
+            self.counts.overflow += int(np.count_nonzero(np.isinf(y) & finite & ~poles))
+        if op not in _NONZERO or y.all():
+            return None
+        vanished = y == 0
+        for x in operands:
+            vanished = vanished & (x != 0) & np.isfinite(x)
+        return vanished if vanished.any() else None
+
+    def _count_sum(self, z: Array, a: Array, b: Array) -> None:
+        """Count addends that changed nothing, and results that lost all but their last four leading bits.
+
+        Operands that the operation read were rounded to ``storage``, others to ``compute``; a difference of numbers
+        that were so rounded has as many digits to lose.
+        """
+        counts, size = self.counts, z.size
+        if size < 2 or a is b:
+            return
+        given = any(a is x or b is x for x in self.inputs)
+        narrow = self.precision.storage if given else self.precision.compute
+        digits = min(narrow.precision, self.precision.compute.precision)
+        kept = self.dtype.type(2.0 ** (4 - digits))
+        for part, left, right in _parts(z, a, b):
+            larger = np.maximum(np.abs(left), np.abs(right))
+            magnitude = np.abs(part)
+            small = np.less(magnitude, np.multiply(larger, kept, out=larger))
+            if small.any():
+                counts.cancelled += int(np.count_nonzero(small & (magnitude != 0)))
+        counts.sums += size
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        flushed, swamped = self.counts.flushed, self.counts.swamped
+        y = super().matmul(a, b)
+        self.terms = max(self.terms, a.shape[-1])
+        if self.counts.swamped > swamped:
+            wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+            self._count_stalled(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b))
+        return self._accumulated(y, flushed, a, b)
+
+    def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+        flushed, swamped = self.counts.flushed, self.counts.swamped
+        y = super().sum(a, axis, keepdims)
+        self.terms = max(self.terms, a.size // max(1, y.size))
+        if self.counts.swamped > swamped:
+            wide = a.astype(np.float64)
+            self._count_stalled(y, wide.sum(axis, keepdims=keepdims), np.abs(wide).sum(axis, keepdims=keepdims))
+        return self._accumulated(y, flushed, a)
+
+    def cumsum(self, a: Array, axis: int) -> Array:
+        flushed = self.counts.flushed
+        self.terms = max(self.terms, a.shape[axis])
+        return self._accumulated(super().cumsum(a, axis), flushed, a)
+
+    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+        flushed = 0
+        for place, piece in pieces:
+            out[place] = piece
+            flushed += self._inner_zeros(piece)
+        self._last = out, flushed
+        return out
+
+    def read(self, x: Array, fmt: Format, exact: bool = False) -> Array:
+        before = self.counts.inexact
+        y = super().read(x, fmt, exact)
+        if self.counts.inexact > before and x.size > 1 and np.array_equal(x, np.rint(x)):
+            self.counts.integers += self.counts.inexact - before
+        return y
+
+    def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:
+        counts = self.counts
+        counts.flushed += self._inner_zeros(y)
+        counts.size += y.size
+        counts.nonzero += int(np.count_nonzero(y != 0)) + counts.flushed
+        return super().store(y, operands, exact)
+
+    def _inner_zeros(self, y: Array) -> int:
+        """How many elements of the result ``y`` are zero because a step on the way flushed them."""
+        count = self._last[1] if y is self._last[0] or (y.base is not None and y.base is self._last[0]) else 0
+        if self._zeros is not None and self._zeros.size == y.size:
+            count += int(np.count_nonzero(self._zeros.reshape(y.shape) & (y == 0)))
+        return count
+
+    def _accumulated(self, y: Array, before: int, *operands: Array) -> Array:
+        if not np.isfinite(y).all():
+            if not any(np.isnan(x).any() for x in operands):
+                self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
+            if all(np.isfinite(x).all() for x in operands):
+                self.counts.overflow += int(np.count_nonzero(np.isinf(y)))
+        self._last = (y, self.counts.flushed - before)
+        self.counts.flushed = before
+        return y
+
+    def _count_stalled(self, y: Array, exact: Array, magnitude: Array) -> None:
+        """Count the sums off by more than 1 % of ``magnitude``: the harm that swamped addends may have done."""
+        self.counts.stalled += int(np.count_nonzero(np.abs(y - exact) > 0.01 * magnitude))
+
+
+def _parts(z: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """``z`` and what it was made from, in parts that stay in the cache."""
+    if z.size <= BLOCK or not z.ndim:
+        yield z, a, b
+        return
+    a, b = np.broadcast_to(a, z.shape), np.broadcast_to(b, z.shape)
+    rows = max(1, BLOCK // (z.size // len(z)))
+    for i in range(0, len(z), rows):
+        yield z[i : i + rows], a[i : i + rows], b[i : i + rows]

@@ -1,0 +1,191 @@
+"""What a trace knows of a tensor: where its trouble began, and what it would have been in the reference precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.counting import Counting
+from halfsim.autograd.policy import scope
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace import SAMPLE, Error, Event, Trace, active, exponents, sample
+from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.formats import Format, float64
+from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.quantize import Array
+
+Errors = tuple[Error | None, Error | None]  # local, total
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What a trace knows of the array ``of``, while a tensor holds it."""
+
+    trace: Trace
+    of: Array
+    origin: Event | None
+    twin: Array | None
+
+
+def shadow_of(x: Any, trace: Trace | None) -> Shadow | None:
+    """What ``trace`` knows of a tensor's present values."""
+    known = x.shadow if isinstance(x, Tensor) else None
+    return known if known is not None and known.trace is trace and known.of is x.data else None
+
+
+def hand_on(source: Tensor, target: Tensor) -> None:
+    """Let ``target``, which has taken the array of ``source``, keep what is known of it."""
+    known = source.shadow
+    if known is not None and known.of is source.data:
+        target.shadow = Shadow(known.trace, target.data, known.origin, known.twin)
+
+
+def origin(operands: Sequence[Any], trace: Trace) -> Event | None:
+    """Where the trouble in the operands began: that of one that is not finite now, or the earliest."""
+    known = [(x, s.origin) for x in operands if (s := shadow_of(x, trace)) is not None and s.origin is not None]
+    if len(known) < 2:
+        return known[0][1] if known else None
+    broken = [event for x, event in known if not np.isfinite(x.data).all()]
+    return min(broken or [event for _, event in known], key=lambda event: event.serial)
+
+
+def twin(x: Any, trace: Trace) -> Any:
+    """The operand as the reference has it: its twin, or its own values in float64."""
+    known = shadow_of(x, trace)
+    if known is not None and known.twin is not None:
+        return known.twin
+    values = own(x)
+    if isinstance(x, Tensor):
+        x.shadow = Shadow(trace, x.data, None if known is None else known.origin, values)
+    return values
+
+
+def own(x: Any) -> Any:
+    """The operand's own values in float64."""
+    if x is None:
+        return None
+    return x.data.astype(np.float64) if isinstance(x, Tensor) else np.asarray(as_floats(x, float64), np.float64)
+
+
+def error(y: Array, reference: Array, fmt: Format) -> Error:
+    """How far ``y`` is from ``reference``, in ulp of ``fmt`` there."""
+    if not y.size:
+        return Error(0.0, 0.0, 0.0)
+    if y.size > SAMPLE:
+        y, reference = sample(np.ascontiguousarray(y)), sample(np.ascontiguousarray(reference))
+    y = y.astype(np.float64, copy=False)
+    reference = np.ascontiguousarray(reference)
+    both = np.isfinite(y) & np.isfinite(reference)
+    whole = bool(both.all())
+    if not whole:
+        agree = both | (np.isnan(y) & np.isnan(reference)) | (y == reference)
+        if not agree.all():
+            return Error(np.inf, np.inf, np.inf)
+        y, reference = np.where(both, y, 0), np.where(both, reference, 0)
+    distance = np.abs(y - reference)
+    ulp = (reference.view(np.int64) & np.int64(0x7FF << 52)).view(np.float64)
+    ulp = np.maximum(ulp * 2.0 ** (1 - fmt.precision), fmt.smallest_subnormal)
+    norm = float(np.sqrt(np.vdot(reference, reference)))
+    relative = float(np.sqrt(np.vdot(distance, distance)))
+    distance /= ulp
+    return Error(float(distance.max()), float(distance.mean()), relative / norm if norm else float(relative > 0))
+
+
+def evaluate(
+    formula: Callable[..., Any], reference: Any, operands: Sequence[Any], given: tuple[Sequence[Any], dict[str, Any]]
+) -> tuple[Array, Any]:
+    """A formula in the reference precision: its value, and its gradient formulas."""
+    fp = Arithmetic(reference)
+    y, pullbacks = formula(fp, *operands, *given[0], **given[1])
+    return fp.store(np.asarray(y)).copy(), pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+
+
+def told(
+    trace: Trace,
+    fp: Counting,
+    place: tuple[str, str, str, str],
+    out: Tensor,
+    *,
+    arrays: dict[str, Any] | None = None,
+    origin: Event | None = None,
+    errors: Errors = (None, None),
+    square: float = 0.0,
+) -> Event:
+    """Tell ``trace`` of a result, ``out``, at a place: phase, path, operation, tensor."""
+    counts, y = fp.counts, out.data
+    trace.serial += 1
+    event = Event(
+        trace.step, *place, y.shape, counts, fp.lost, out.format, exponents(y),
+        magnitude=float(np.abs(y).sum(dtype=np.float64)) if counts.flushed else 0.0,
+        terms=fp.terms, unit=fp.precision.accumulate.format,
+        local=errors[0], total=errors[1], origin=origin, square=square, serial=trace.serial,
+    )  # fmt: skip
+    trace.record(event, {**(arrays or {}), "result": y})
+    return event
+
+
+def mark(trace: Trace, out: Tensor, event: Event, twin: Array | None) -> None:
+    """Leave on a result where its trouble began, if any, and its twin."""
+    began = event.origin or (event if event.klass is not None else None)
+    if began is not None or twin is not None:
+        out.shadow = Shadow(trace, out.data, began, twin)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def gradients(trace: Trace, node: Any, g: Tensor, wanted: Sequence[tuple[int, Tensor]]) -> list[tuple[Any, Any]]:
+    """For each operand its gradient in the reference precision, and that of these very numbers, without rounding."""
+    if trace.reference is None or node.twins is None:
+        return [(None, None)] * len(wanted)
+    fp, given = Arithmetic(trace.reference), twin(g, trace)
+    mine = own(g) if trace.locally else None
+    ways = [(node.twins, given), (node.pullbacks, mine)]
+    found = [
+        [fp.sum_to(np.asarray(pullbacks[i](fp, start), np.float64), x.shape).copy() for i, x in wanted]
+        for pullbacks, start in (ways if trace.locally else ways[:1])
+    ]
+    return list(zip(found[0], found[1] if trace.locally else [None] * len(wanted), strict=True))
+
+
+def gradient(trace: Trace, node: Any, x: Tensor, grad: Tensor, fp: Counting, twin: Any, local: Any, g: Tensor) -> None:
+    """Tell the trace of a gradient, and leave on it what the trace will ask."""
+    square = 0.0
+    if x.node is None:
+        flat = grad.data.reshape(-1)
+        square = float(np.dot(flat, flat))
+    errors: Errors = (None, None)
+    if twin is not None:
+        here = None if local is None else error(grad.data, local, grad.format)
+        errors = here, error(grad.data, twin, grad.format)
+    place = ("backward", node.path, node.op, _last(x.name))
+    began = origin([g, *(node.inputs or ())], trace)
+    event = told(trace, fp, place, grad, arrays={"gradient": g.data}, origin=began, errors=errors, square=square)
+    mark(trace, grad, event, twin)
+
+
+def sum_of_two(trace: Trace, path: str, x: Tensor, fp: Counting, total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Tell the trace of the sum of two gradients."""
+    twins: Any = None
+    errors: Errors = (None, None)
+    if trace.reference is not None:
+        twins = twin(a, trace) + twin(b, trace)
+        errors = error(total.data, own(a) + own(b), total.format), error(total.data, twins, total.format)
+    place = ("backward", path, "accumulate", _last(x.name))
+    event = told(
+        trace, fp, place, total, arrays={"a": a.data, "b": b.data}, origin=origin([a, b], trace), errors=errors
+    )
+    mark(trace, total, event, twins)
+
+
+def note(op: str, tensor: str, shape: tuple[int, ...], counts: FlagCounts, **facts: Any) -> None:
+    """Tell the trace in force, if any, of something that is no operation, in the scope in force."""
+    trace, here = active(), scope()
+    if trace is not None:
+        trace.serial += 1
+        trace.record(Event(trace.step, here.phase, here.path, op, tensor, shape, counts, serial=trace.serial, **facts))
