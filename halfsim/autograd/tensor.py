@@ -13,7 +13,7 @@ from halfsim.autograd.policy import PROMOTE, scope
 from halfsim.autograd.trace import active
 from halfsim.numerics.codec import encode
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format, as_format, float16, float32, float64
+from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
@@ -168,6 +168,9 @@ class Tensor(Operators):
     def double(self) -> Tensor:
         return self.to(float64)
 
+    def bfloat16(self) -> Tensor:
+        return self.to(bfloat16)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("copy: False is not allowed, for a tensor's array is its own; allowed: True, None")
@@ -190,6 +193,12 @@ class Tensor(Operators):
 
     def __float__(self) -> Any:  # `float` names a method here
         return self.item()
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -271,19 +280,20 @@ def format_of(x: Any) -> Format:
     return next((fmt for fmt, dtype in _DTYPES.items() if getattr(x, "dtype", None) == dtype), float32)
 
 
-def tensor(data: object, format: object = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: object, format: object = None, requires_grad: bool = False, *, dtype: object = None) -> Tensor:
     """A new Tensor of the values of ``data``, rounded once to ``format``.
 
-    ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor. Without
-    ``format`` it is the storage of the precision in force, float32 under "amp" and other policies of several formats;
-    where none is in force the dtype of a float array, or float32. NaN, infinities, both zeros and subnormals are
-    kept; overflow gives infinity.
+    ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor; ``dtype`` is PyTorch's
+    name for ``format``. Without either it is the storage of the precision in force, float32 under "amp" and other
+    policies of several formats; where none is in force the dtype of a float array, or float32. NaN, infinities, both
+    zeros and subnormals are kept; overflow gives infinity.
     ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
 
     >>> tensor([1, 0.1, 65520], "fp16")
     tensor([1. , 0.1, inf], float16)
     """
     rule = scope().rule
+    format = dtype if format is None else format
     if format is not None:
         fmt = as_format(format)
     elif isinstance(data, Tensor):
