@@ -93,6 +93,8 @@ def _accumulate(a: Tensor, b: Tensor, x: Tensor, path: str) -> Tensor:
     """The sum of two gradients of ``x``, in the format of ``x``."""
     counts, trace = tally(), active()
     fp = unit(native(x.format), counts)
+    if isinstance(fp, Counting):
+        fp.inputs = a.data, b.data
     total = Tensor(fp.store(fp.add(a.data, b.data)), x.format)
     if trace is not None and isinstance(fp, Counting):
         follow.sum_of_two(trace, path, x, fp, total, a, b)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.trace import LostConstant
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format
+from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import BLOCK, Array, rounded
 
@@ -35,16 +37,22 @@ class Counting(Arithmetic):
     """An `Arithmetic` that tells ``counts`` what its roundings do. Host exception state is never read.
 
     ``inputs`` are the operands as the operation read them: results of earlier roundings to ``storage``; ``terms`` is
-    the length of the longest sum.
+    the length of the longest sum; ``disorder`` the error of sums in a narrow accumulator, in norm, relative to the
+    magnitude of their terms; ``addition`` the operands of the addition, and its sign, whose sum is the result, if
+    it is one.
     """
 
-    __slots__ = ("_last", "_zeros", "counts", "inputs", "terms")
+    __slots__ = ("_constants", "_last", "_sum", "_zeros", "addition", "counts", "disorder", "inputs", "terms")
 
     def __init__(self, precision: Precision, counts: FlagCounts) -> None:
         super().__init__(precision)
         self.counts: FlagCounts = counts
         self.inputs: Sequence[Any] = ()
         self.terms = 1
+        self.disorder = 0.0
+        self.addition: tuple[Array, Array, int] | None = None
+        self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
+        self._constants: list[tuple[Any, LostConstant]] = []  # those that storage or compute cannot hold
         self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
         self._zeros: Array | None = None  # where elementwise steps have flushed something
 
@@ -64,9 +72,36 @@ class Counting(Arithmetic):
         if zeros is not None:
             same = self._zeros is not None and self._zeros.shape == zeros.shape
             self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
+        z = z.astype(self.dtype, copy=False)
         if op in ("add", "sub") and z.size:
             self._count_sum(z, *operands)
-        return z.astype(self.dtype, copy=False)
+            self._sum = (z, *operands, 1 if op == "add" else -1)
+        elif self._constants:
+            self._count_factors(operands)
+        return z
+
+    def _count_factors(self, operands: Sequence[Array]) -> None:
+        """Call constants that something is multiplied with factors: nobody's eps."""
+        for i, (kept, lost) in enumerate(self._constants):
+            if any(x is kept for x in operands):
+                self._constants[i] = kept, replace(lost, name="factor")
+
+    def constant(self, value: float) -> Any:
+        kept = super().constant(value)
+        if self.lost is not None:
+            self._constants.append((kept, self.lost))
+            self.lost = None
+        elif 0 < abs(value) <= self.precision.storage.smallest_subnormal / 2:
+            self._constants.append((kept, LostConstant("constant", value, self.precision.storage)))
+        return kept
+
+    @property
+    def lost_constant(self) -> LostConstant | None:
+        """A constant that ``compute`` cannot hold, or that is too small for ``storage``, whose zeros were results."""
+        for kept, lost in self._constants:
+            if kept == 0 or np.isinf(kept) or (self.counts.flushed and lost.name == "constant"):
+                return lost
+        return None
 
     def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
         """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
@@ -103,31 +138,61 @@ class Counting(Arithmetic):
             magnitude = np.abs(part)
             small = np.less(magnitude, np.multiply(larger, kept, out=larger))
             if small.any():
-                counts.cancelled += int(np.count_nonzero(small & (magnitude != 0)))
+                small &= magnitude != 0
+                counts.cancelled += int(np.count_nonzero(small))
+                lost = np.frexp(larger[small] / kept)[1] - np.frexp(magnitude[small])[1]
+                counts.bits = max(counts.bits, int(lost.max(initial=0)))
         counts.sums += size
+
+    def _count_addends(self, y: Array) -> None:
+        """Where the result ``y`` is an operand plus something, count what left it as it was, and what left nothing."""
+        assert self._sum is not None
+        _, a, b, sign = self._sum
+        if a is b or not y.size or not any((x is a or x is b) and x.shape == y.shape for x in self.inputs):
+            return
+        self.addition, counts = (a, b, sign), self.counts
+        both = np.logical_and(a, b)
+        if not both.shape:
+            both = np.broadcast_to(both, y.shape)
+        same = np.equal(y, a)
+        same |= np.equal(y, b if sign > 0 else np.negative(b))
+        if same.any():
+            same &= both
+            counts.swamped += int(np.count_nonzero(same & np.isfinite(y)))
+        counts.addends += int(np.count_nonzero(both))
+        if not y.all():
+            counts.annulled += int(np.count_nonzero(both & (y == 0)))
 
     def matmul(self, a: Array, b: Array) -> Array:
         flushed, swamped = self.counts.flushed, self.counts.swamped
         y = super().matmul(a, b)
         self.terms = max(self.terms, a.shape[-1])
-        if self.counts.swamped > swamped:
+        if self._narrow or self.counts.swamped > swamped:
             wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
-            self._count_stalled(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b))
+            self._compare(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b), self.counts.swamped > swamped)
         return self._accumulated(y, flushed, a, b)
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         flushed, swamped = self.counts.flushed, self.counts.swamped
         y = super().sum(a, axis, keepdims)
         self.terms = max(self.terms, a.size // max(1, y.size))
-        if self.counts.swamped > swamped:
-            wide = a.astype(np.float64)
-            self._count_stalled(y, wide.sum(axis, keepdims=keepdims), np.abs(wide).sum(axis, keepdims=keepdims))
+        if self._narrow or self.counts.swamped > swamped:
+            wide, how = a.astype(np.float64), {"axis": axis, "keepdims": keepdims}
+            self._compare(y, wide.sum(**how), np.abs(wide).sum(**how), self.counts.swamped > swamped)
         return self._accumulated(y, flushed, a)
 
     def cumsum(self, a: Array, axis: int) -> Array:
-        flushed = self.counts.flushed
+        counts, flushed = self.counts, self.counts.flushed
+        y = super().cumsum(a, axis)
         self.terms = max(self.terms, a.shape[axis])
-        return self._accumulated(super().cumsum(a, axis), flushed, a)
+        fed, sums = np.moveaxis(a, axis, 0) != 0, np.moveaxis(y, axis, 0)
+        same = fed[1:] & (sums[1:] == sums[:-1]) & np.isfinite(sums[1:])
+        counts.addends += int(np.count_nonzero(fed))
+        counts.swamped += int(np.count_nonzero(same))
+        if same.any():
+            wide = a.astype(np.float64)
+            self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), True)
+        return self._accumulated(y, flushed, a)
 
     def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
         flushed = 0
@@ -149,7 +214,10 @@ class Counting(Arithmetic):
         counts.flushed += self._inner_zeros(y)
         counts.size += y.size
         counts.nonzero += int(np.count_nonzero(y != 0)) + counts.flushed
-        return super().store(y, operands, exact)
+        out = super().store(y, operands, exact)
+        if self._sum is not None and self._sum[0] is y:
+            self._count_addends(out)
+        return out
 
     def _inner_zeros(self, y: Array) -> int:
         """How many elements of the result ``y`` are zero because a step on the way flushed them."""
@@ -168,9 +236,19 @@ class Counting(Arithmetic):
         self.counts.flushed = before
         return y
 
-    def _count_stalled(self, y: Array, exact: Array, magnitude: Array) -> None:
-        """Count the sums off by more than 1 % of ``magnitude``: the harm that swamped addends may have done."""
-        self.counts.stalled += int(np.count_nonzero(np.abs(y - exact) > 0.01 * magnitude))
+    @property
+    def _narrow(self) -> bool:
+        return self.precision.accumulate.format.precision < float32.precision
+
+    def _compare(self, y: Array, exact: Array, magnitude: Array, swamped: bool) -> None:
+        """Measure sums against the ``magnitude`` of their terms; count those that swamped addends put off by 1 % of it."""
+        distance = np.abs(y - exact)
+        if swamped:
+            self.counts.stalled += int(np.count_nonzero(distance > 0.01 * magnitude))
+        whole = float(np.sqrt(np.vdot(magnitude, magnitude)))
+        off = float(np.sqrt(np.vdot(distance, distance)))
+        if whole and np.isfinite(off):
+            self.disorder = max(self.disorder, off / whole)
 
 
 def _parts(z: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array, Array]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.counting import Counting
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import SAMPLE, Error, Event, Trace, active, exponents, sample
+from halfsim.autograd.trace import SAMPLE, Error, Event, Trace, active, exponents, sample, subnormals
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.inputs import as_floats
@@ -21,14 +21,17 @@ from halfsim.numerics.quantize import Array
 Errors = tuple[Error | None, Error | None]  # local, total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shadow:
     """What a trace knows of the array ``of``, while a tensor holds it."""
 
     trace: Trace
     of: Array
-    origin: Event | None
-    twin: Array | None
+    origin: Event | None = None  # where trouble in the values began
+    twin: Array | None = None
+    rounded: bool = False  # whether the values are rounded results
+    suspect: Event | None = None  # where zeros among the values were made, of numbers that were none
+    missing: Array | None = None  # what additions that swallowed an addend left out of the values
 
 
 def shadow_of(x: Any, trace: Trace | None) -> Shadow | None:
@@ -41,7 +44,7 @@ def hand_on(source: Tensor, target: Tensor) -> None:
     """Let ``target``, which has taken the array of ``source``, keep what is known of it."""
     known = source.shadow
     if known is not None and known.of is source.data:
-        target.shadow = Shadow(known.trace, target.data, known.origin, known.twin)
+        target.shadow = replace(known, of=target.data)
 
 
 def origin(operands: Sequence[Any], trace: Trace) -> Event | None:
@@ -53,6 +56,34 @@ def origin(operands: Sequence[Any], trace: Trace) -> Event | None:
     return min(broken or [event for _, event in known], key=lambda event: event.serial)
 
 
+def suspect(operands: Sequence[Any], trace: Trace) -> Event | None:
+    """The earliest event that made zeros in the operands, of numbers that were none."""
+    known = [s.suspect for x in operands if (s := shadow_of(x, trace)) is not None and s.suspect is not None]
+    return min(known, key=lambda event: event.serial) if len(known) > 1 else known[0] if known else None
+
+
+def missing(trace: Trace, fp: Counting, y: Array, operands: Sequence[Any]) -> Array | None:
+    """What the result of an addition lacks, with what its operands lack, from the first swallowed addend on.
+
+    A sum that a loop forms is off by more than 1 % of itself where this is: that is ``stalled``.
+    """
+    if fp.addition is None or scope().phase != "forward":
+        return None
+    a, b, sign = fp.addition
+    carried = [
+        (s.missing, sign if i else 1)
+        for i, x in enumerate(operands[:2])
+        if (s := shadow_of(x, trace)) is not None and s.missing is not None and s.missing.shape == y.shape
+    ]
+    if not fp.counts.swamped and not carried:
+        return None
+    lacking = np.subtract(np.add(a, sign * b, dtype=np.float64), y)
+    for before, way in carried:
+        lacking += way * before
+    fp.counts.stalled += int(np.count_nonzero(np.abs(lacking) > 0.01 * np.abs(y)))
+    return lacking
+
+
 def twin(x: Any, trace: Trace) -> Any:
     """The operand as the reference has it: its twin, or its own values in float64."""
     known = shadow_of(x, trace)
@@ -60,7 +91,7 @@ def twin(x: Any, trace: Trace) -> Any:
         return known.twin
     values = own(x)
     if isinstance(x, Tensor):
-        x.shadow = Shadow(trace, x.data, None if known is None else known.origin, values)
+        x.shadow = Shadow(trace, x.data, twin=values) if known is None else replace(known, twin=values)
     return values
 
 
@@ -111,28 +142,36 @@ def told(
     out: Tensor,
     *,
     arrays: dict[str, Any] | None = None,
-    origin: Event | None = None,
+    sources: Sequence[Any] = (),
+    exact: bool = False,
     errors: Errors = (None, None),
     square: float = 0.0,
-) -> Event:
-    """Tell ``trace`` of a result, ``out``, at a place: phase, path, operation, tensor."""
-    counts, y = fp.counts, out.data
+    twin: Array | None = None,
+) -> None:
+    """Tell ``trace`` of a result, ``out``, at a place (phase, path, operation, tensor), made from tensors ``sources``.
+
+    What the trace will ask is left on the result: where its trouble began, if any, and its ``twin``.
+    """
+    counts, y, seen = fp.counts, out.data, exponents(out.data)
+    counts.subnormals = subnormals(y, seen, out.format)
+    lacking, lost = missing(trace, fp, y, sources), fp.lost_constant
+    began, zeros = origin(sources, trace), suspect(sources, trace)
+    before = any(s.rounded for x in sources if (s := shadow_of(x, trace)) is not None)
+    wrong = counts.divide_by_zero or counts.invalid
+    given = bool(seen[255]) and began is None and not wrong and not counts.overflow and bool(np.isnan(y).any())
     trace.serial += 1
     event = Event(
-        trace.step, *place, y.shape, counts, fp.lost, out.format, exponents(y),
+        trace.step, *place, y.shape, counts, lost, out.format, seen,
         magnitude=float(np.abs(y).sum(dtype=np.float64)) if counts.flushed else 0.0,
-        terms=fp.terms, unit=fp.precision.accumulate.format,
-        local=errors[0], total=errors[1], origin=origin, square=square, serial=trace.serial,
+        terms=fp.terms, unit=fp.precision.accumulate.format, disorder=fp.disorder, local=errors[0], total=errors[1],
+        origin=began or (zeros if wrong and lost is None else None), given=given, square=square, serial=trace.serial,
     )  # fmt: skip
     trace.record(event, {**(arrays or {}), "result": y})
-    return event
-
-
-def mark(trace: Trace, out: Tensor, event: Event, twin: Array | None) -> None:
-    """Leave on a result where its trouble began, if any, and its twin."""
     began = event.origin or (event if event.klass is not None else None)
-    if began is not None or twin is not None:
-        out.shadow = Shadow(trace, out.data, began, twin)
+    zeros = zeros or (event if counts.flushed or (counts.annulled and before) else None)
+    zeros = None if zeros is None or y.all() else zeros
+    rounded = before or counts.inexact > 0 or (not exact and fp.native and out.format.contains(fp.precision.compute))
+    out.shadow = Shadow(trace, y, began, twin, rounded, zeros, lacking)
 
 
 def _last(name: str) -> str:
@@ -164,9 +203,8 @@ def gradient(trace: Trace, node: Any, x: Tensor, grad: Tensor, fp: Counting, twi
         here = None if local is None else error(grad.data, local, grad.format)
         errors = here, error(grad.data, twin, grad.format)
     place = ("backward", node.path, node.op, _last(x.name))
-    began = origin([g, *(node.inputs or ())], trace)
-    event = told(trace, fp, place, grad, arrays={"gradient": g.data}, origin=began, errors=errors, square=square)
-    mark(trace, grad, event, twin)
+    sources = [g, *(node.inputs or ())]
+    told(trace, fp, place, grad, arrays={"gradient": g.data}, sources=sources, errors=errors, square=square, twin=twin)
 
 
 def sum_of_two(trace: Trace, path: str, x: Tensor, fp: Counting, total: Tensor, a: Tensor, b: Tensor) -> None:
@@ -177,15 +215,25 @@ def sum_of_two(trace: Trace, path: str, x: Tensor, fp: Counting, total: Tensor, 
         twins = twin(a, trace) + twin(b, trace)
         errors = error(total.data, own(a) + own(b), total.format), error(total.data, twins, total.format)
     place = ("backward", path, "accumulate", _last(x.name))
-    event = told(
-        trace, fp, place, total, arrays={"a": a.data, "b": b.data}, origin=origin([a, b], trace), errors=errors
-    )
-    mark(trace, total, event, twins)
+    told(trace, fp, place, total, arrays={"a": a.data, "b": b.data}, sources=[a, b], errors=errors, twin=twins)
 
 
-def note(op: str, tensor: str, shape: tuple[int, ...], counts: FlagCounts, **facts: Any) -> None:
+def note(op: str, tensor: str, shape: tuple[int, ...], counts: FlagCounts, **facts: Any) -> Event | None:
     """Tell the trace in force, if any, of something that is no operation, in the scope in force."""
     trace, here = active(), scope()
-    if trace is not None:
-        trace.serial += 1
-        trace.record(Event(trace.step, here.phase, here.path, op, tensor, shape, counts, serial=trace.serial, **facts))
+    if trace is None:
+        return None
+    trace.serial += 1
+    event = Event(trace.step, here.phase, here.path, op, tensor, shape, counts, serial=trace.serial, **facts)
+    trace.record(event)
+    return event
+
+
+def note_average(before: Tensor, after: Tensor, goal: Array, label: str = "") -> None:
+    """Tell the trace in force, if any, how many averages stayed as they were, more than 1 % from their goal."""
+    if active() is not None:
+        gap, size = np.abs(goal - before.data), np.maximum(np.abs(goal), np.abs(before.data))
+        apart = (gap > 0.01 * size) & np.isfinite(gap)
+        counts = FlagCounts(size=after.size, addends=int(np.count_nonzero(apart)))
+        counts.swamped = counts.stalled = int(np.count_nonzero(apart & (after.data == before.data)))
+        note("average", label, after.shape, counts, format=after.format)

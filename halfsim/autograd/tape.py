@@ -183,11 +183,10 @@ def follow(
             exact, _ = follows.evaluate(spec.formula, trace.reference, [follows.own(x) for x in operands], given)
             local = follows.error(out.data, exact, out.format)
     (here, label), names = where, [*spec.operands, *("operand" for _ in operands)]
-    event = told(
+    told(
         trace, fp, (here.phase, here.path, spec.name, label), out, arrays=dict(zip(names, arrays, strict=False)),
-        origin=follows.origin(operands, trace), errors=(local, total),
+        sources=operands, exact=bool(spec.exact), errors=(local, total), twin=twin,
     )  # fmt: skip
-    follows.mark(trace, out, event, twin)
     return pullbacks
 
 

@@ -21,6 +21,7 @@ from halfsim.numerics.quantize import Array, container, round_to
 if TYPE_CHECKING:
     from halfsim.autograd.follow import Shadow
     from halfsim.autograd.tape import Node
+    from halfsim.autograd.trace import Event
 
 Hook = Callable[..., Any]
 
@@ -310,25 +311,27 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
         made = Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
     trace = active()
     if trace is not None and wide.size:
-        _tell_of_input(wide, made)
-        if trace.reference is not None and not isinstance(data, Tensor):
-            from halfsim.autograd.follow import Shadow
+        from halfsim.autograd.follow import Shadow
 
-            made.shadow = Shadow(trace, made.data, None, wide.astype(np.float64))
+        event = _tell_of_input(wide, made, isinstance(data, Tensor))
+        twin = None if trace.reference is None or isinstance(data, Tensor) else wide.astype(np.float64)
+        if twin is not None or (event is not None and event.klass is not None):
+            made.shadow = Shadow(trace, made.data, event, twin)
     return made
 
 
-def _tell_of_input(wide: Array, made: Tensor) -> None:
-    """Tell the trace what a tensor's format did to the numbers given for it."""
+def _tell_of_input(wide: Array, made: Tensor, known: bool) -> Event | None:
+    """Tell the trace what a tensor's format did to the numbers given for it, and of NaN that nobody ``known`` made."""
     from halfsim.autograd.follow import note
 
     y, counts = made.data, FlagCounts(size=wide.size, nonzero=int(np.count_nonzero(wide)))
     counts.inexact = int(np.count_nonzero((y != wide) & ~np.isnan(wide)))
-    if not counts.inexact:
-        return
+    given = not known and bool(np.isnan(wide).any())
+    if not counts.inexact and not given:
+        return None
     counts.overflow = int(np.count_nonzero(np.isinf(y) & np.isfinite(wide)))
     counts.flushed = int(np.count_nonzero((y == 0) & (wide != 0)))
     if wide.size > 1 and np.array_equal(wide, np.rint(wide)):
         counts.integers = counts.inexact
     magnitude = float(np.abs(y).sum(dtype=np.float64))
-    note("tensor", made.name, made.shape, counts, format=made.format, magnitude=magnitude)
+    return note("tensor", made.name, made.shape, counts, format=made.format, magnitude=magnitude, given=given)

@@ -28,6 +28,8 @@ FLUSHED_GRADIENTS = 0.5  # or this share of nonzero gradients and optimizer stat
 SWAMPED_SHARE = 0.5
 CANCELLED_SHARE = 0.5
 
+REPEATED = ("update", "decay", "average")  # a step that moves few weights is no trouble where others move them
+
 BINS = 512  # steps a series tells apart; later ones share a bin, in twos, in fours, ...
 
 
@@ -76,7 +78,9 @@ class Event:
     of the result, ``exponents`` how many of its numbers have which exponent (see `exponents`), ``magnitude`` the sum of
     their magnitudes where some were flushed (of a `sample`), ``terms`` the length of its longest sum and ``unit``
     the format that was formed in. With a reference, ``local`` is the error that this operation made and ``total``
-    what has come together. ``origin`` is the event where the trouble in its operands began, if they had any.
+    what has come together. ``origin`` is the event where the trouble in its operands began, if they had any,
+    ``given`` says that a NaN among them came from no recorded operation. ``disorder`` is how far its sums in a narrow
+    accumulator are off, in norm, relative to the magnitude of their terms.
     """
 
     step: int
@@ -95,6 +99,8 @@ class Event:
     local: Error | None = None
     total: Error | None = None
     origin: Event | None = None
+    given: bool = False
+    disorder: float = 0.0
     square: float = 0.0  # of a parameter's gradient: the sum of squares
     serial: int = 0  # events are numbered as they happen
 
@@ -110,13 +116,13 @@ class Event:
         where more than 5 % of the nonzero results did that held more than 1 % of their magnitude, or half of the
         nonzero gradients; swamping where more than half of the nonzero addends changed nothing and a sum is off by more
         than 1 % of the magnitude of its terms (or a weight did not move); cancellation where half of the differences
-        have at most four good bits left; integer rounding where integers became other integers.
+        have at most four good bits left, or none; integer rounding where integers became other integers.
         """
         c = self.counts
         if self.lost is not None and klass == self.lost.klass:
             return True
         if klass == "NaN":
-            return c.invalid > 0
+            return c.invalid > 0 or self.given
         if klass == "overflow":
             return c.overflow + c.divide_by_zero > 0
         if klass == "underflow":
@@ -126,8 +132,13 @@ class Event:
         if klass == "swamping":
             return c.stalled > 0 and c.swamped > SWAMPED_SHARE * c.addends
         if klass == "cancellation":
-            return c.cancelled > CANCELLED_SHARE * c.sums > 0
+            return c.cancelled > 0 and c.cancelled + c.annulled > CANCELLED_SHARE * c.sums
         return c.integers > 0
+
+    @property
+    def suspicion(self) -> str | None:
+        """What zeros in the result would be, if a division by one of them is to be explained."""
+        return "underflow" if self.counts.flushed else "cancellation" if self.counts.annulled else None
 
     @property
     def place(self) -> str:
@@ -162,13 +173,17 @@ class Total:
     terms: int = 1
     unit: Format = float32  # of the running sums
     step: int = 1  # where the local error was largest
+    disorder: float = 0.0
+    swamped: Event | None = None  # the first, where it takes the whole run to tell
 
     def add(self, event: Event) -> None:
         """Add one event."""
         self.counts += event.counts
         self.events += 1
         self.format, self.terms = event.format, max(self.terms, event.terms)
-        self.unit = event.unit
+        self.unit, self.disorder = event.unit, max(self.disorder, event.disorder)
+        if event.op in REPEATED and self.swamped is None and event.shows("swamping"):
+            self.swamped = event
         if event.exponents is not None:
             if self.exponents is None:
                 self.exponents = np.zeros(256, np.int64)
@@ -177,6 +192,17 @@ class Total:
             self.local, self.step = event.local, event.step
         if event.total is not None and (self.total is None or event.total.largest > self.total.largest):
             self.total = event.total
+
+    @property
+    def range(self) -> tuple[int, int] | None:
+        """The smallest and the largest exponent of the numbers seen (from -126 to 127), if there were any."""
+        seen = np.flatnonzero(self.exponents[1:255]) if self.exponents is not None else np.empty(0, np.intp)
+        return (int(seen[0]) - 126, int(seen[-1]) - 126) if seen.size else None
+
+    @property
+    def lasting(self) -> Event | None:
+        """The first event that swamped updates, if they were swamped over the whole run."""
+        return self.swamped if self.counts.swamped > SWAMPED_SHARE * self.counts.addends else None
 
 
 SERIES = ("overflow", "flushed", "nonzero", "lost", "updates", "square", "invalid")
@@ -250,6 +276,8 @@ class Trace:
             self.constant = event
         for klass in CLASSES:
             if klass not in self.firsts and klass not in self._pending and event.shows(klass):
+                if klass == "swamping" and event.op in REPEATED:
+                    continue  # see `Total.lasting`
                 self._begin(klass, event, arrays)
 
     def _begin(self, klass: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
@@ -296,15 +324,22 @@ class Trace:
 
     def events(self) -> list[Event]:
         """The first event of each class, as they happened."""
-        return sorted((*self.firsts.values(), *self._pending.values()), key=lambda event: event.serial)
+        found = {**self._pending, **self.firsts}
+        lasting = [event for total in self.places.values() if (event := total.lasting) is not None]
+        if lasting:
+            earliest = min((*lasting, *filter(None, [found.get("swamping")])), key=lambda event: event.serial)
+            found["swamping"] = earliest
+        return sorted(found.values(), key=lambda event: event.serial)
 
     def first_event(self, klass: str | None = None) -> Event | None:
         """The first event of ``klass``, or of any class; ``ValueError`` for a word that is not in ``CLASSES``."""
         if klass is not None and klass not in CLASSES:
             raise unknown("klass", klass, CLASSES)
+        events = self.events()
         if klass is None:
-            return next(iter(self.events()), None)
-        return self.firsts.get(klass) or self._pending.get(klass)
+            return events[0] if events else None
+        known = self.firsts.get(klass) or self._pending.get(klass)
+        return next((e for e in events if e.shows(klass)), None) if klass == "swamping" else known
 
     def count(self, phase: str | None = None) -> FlagCounts:
         """The counts of all operations, or of one phase."""
@@ -346,6 +381,20 @@ def exponents(y: Array) -> Array:
         codes = np.ascontiguousarray(sample(y), np.float32).view(np.uint16)[_LEADING::2]
     counts = np.bincount(codes >> 7, minlength=512)
     return counts[:256] + counts[256:]
+
+
+def subnormals(y: Array, seen: Array, fmt: Format) -> int:
+    """How many numbers of ``y``, of which `exponents` are ``seen``, are subnormal in ``fmt``.
+
+    Of more than 16,384 elements the share among those looked at. None in float64, whose range is beyond a float32's.
+    """
+    if not 0 < fmt.emin + 127 < 256:
+        return 0
+    count = int(seen[1 : fmt.emin + 127].sum())
+    if seen[0]:
+        few = sample(y)
+        count += int(np.count_nonzero((few != 0) & (np.abs(few) < 2.0**-126)))
+    return count if y.size <= SAMPLE else round(count * y.size / int(seen.sum()))
 
 
 _KEPT = 65536  # elements of an array in a Frame

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from halfsim.autograd.trace import Event, Trace
+from halfsim.autograd.trace import REPEATED, Event, Trace
 
 CLASSES = (
     "overflow",
@@ -33,6 +33,7 @@ _FIXES = {
     "swamping": "accumulate in float32 (accumulate=fp32), pairwise, or with compensation",
     "swamping optimizer": "float32 master weights (master_weights=True, or amp), kahan=True or rounding='stochastic'; "
     "or a larger learning rate",
+    "swamping average": "keep the average in float32, or average less often with a larger step",
     "cancellation": "subtract before rounding: center the data first, or keep both operands in float32",
     "eps lost": "take an eps of 1e-4 or more in float16, or keep the operation in float32",
     "integer rounding": "keep positions, counts and indices in integers or float32, whose integers reach 2**24",
@@ -82,7 +83,10 @@ def klass_of(event: Event) -> str:
     """The class of a Finding at this event, its gravest trouble."""
     if event.lost is not None:
         small = event.lost.klass == "underflow"
-        return "eps lost" if small and not event.lost.name.startswith("lr") else event.lost.klass
+        named = event.lost.name.startswith(("lr", "factor"))
+        return "eps lost" if small and not named else event.lost.klass
+    if event.klass is None and event.suspicion is not None:
+        return event.suspicion
     return {"NaN": "NaN propagation"}.get(event.klass or "", event.klass or "benign rounding")
 
 
@@ -96,6 +100,8 @@ def finding(event: Event, trace: Trace | None = None, klass: str | None = None, 
     key = f"{klass} {event.phase}"
     if event.lost is not None and klass != "eps lost":
         key = f"{klass} constant"
+    if event.op == "average":
+        key = "swamping average"
     fix = _FIXES.get(key, _FIXES[klass])
     values = numbers(event, klass)
     frame = None if trace is None else next((f for f in trace.captured.values() if f.event is event), None)
@@ -120,7 +126,7 @@ def numbers(event: Event, klass: str) -> dict[str, Any]:
         "overflow": ("overflow", "divide_by_zero", "size"),
         "underflow": ("flushed", "nonzero"),
         "swamping": ("swamped", "addends", "stalled"),
-        "cancellation": ("cancelled", "sums"),
+        "cancellation": ("cancelled", "annulled", "sums", "bits"),
         "integer rounding": ("integers", "size"),
         "NaN propagation": ("invalid", "size"),
     }.get(klass, ("inexact", "size"))
@@ -139,16 +145,24 @@ def sentence(event: Event, klass: str) -> str:
     if klass == "underflow":
         values = "gradients" if event.phase == "backward" else "values"
         return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero in {event.format}"
+    if klass == "cancellation" and not c.cancelled:
+        return f"{c.annulled:,} of {c.sums:,} differences are zero, of numbers that were rounded before"
     if klass == "swamping":
-        if event.op in ("update", "average"):
-            kind = "weights with a gradient" if event.op == "update" else "averages"
+        if event.op in REPEATED:
+            kind = {"update": "weights with a gradient", "decay": "weights"}.get(event.op, "averages off by over 1 %")
             return f"{c.swamped:,} of {c.addends:,} {kind} did not move: the change is below half an ulp"
         return f"{c.swamped:,} of {c.addends:,} nonzero addends changed nothing"
     if klass == "cancellation":
-        return f"{c.cancelled:,} of {c.sums:,} differences have at most four of their operands' leading bits left"
+        zero = f", and {c.annulled:,} are zero" if c.annulled else ""
+        return (
+            f"{c.cancelled:,} of {c.sums:,} differences have at most four of their operands' leading bits left"
+            f"{zero}; up to {c.bits} bits were lost"
+        )
     if klass == "integer rounding":
         limit = 2**event.format.precision
         return f"{c.integers:,} of {c.size:,} integers became other integers in {event.format}, exact to {limit:,}"
+    if event.given and not c.invalid:
+        return "there was a NaN among the values given, which no operation under the trace made"
     parts = [f"{c.invalid:,} of {c.size:,} values became NaN"] if c.invalid else []
     if c.overflow:
         parts.append(f"{c.overflow:,} of {c.size:,} values became infinite, past {event.format.max:.6g}")

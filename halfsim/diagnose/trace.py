@@ -66,7 +66,7 @@ class Trace(recording.Trace):
     def _rounding(self) -> Finding | None:
         """The verdict where nothing is wrong: how large errors are beside what is to be expected."""
         for key, total in self.places.items():
-            if total.local is not None and self._late(total):
+            if self._late(total):
                 return self._of_place(key, total, "accumulation order")
         rounded = [(total.local.relative if total.local else -1.0, total.counts.inexact, key) for key, total in
                    self.places.items() if total.counts.inexact]  # fmt: skip
@@ -77,8 +77,7 @@ class Trace(recording.Trace):
 
     def _late(self, total: Total) -> bool:
         """Whether an operation's own error is past what random rounding of so long a sum makes likely."""
-        assert total.local is not None
-        return total.terms > 1 and total.local.relative > 8 * likely(total.terms, total.unit) + total.format.eps
+        return total.terms > 1 and total.disorder > 2 * likely(total.terms, total.unit)
 
     def _of_place(self, key: tuple[str, str, str, str], total: Total, klass: str) -> Finding:
         phase, path, op, tensor = key

@@ -34,12 +34,14 @@ class FlagCounts:
     """How often the roundings of an operation raised each exception.
 
     Beside the five flags: ``size`` counts the operation's results and ``nonzero`` those not zero before they were
-    rounded; ``flushed`` counts results that are zero though they were not before, ``swamped`` the nonzero addends that
-    left a sum (or a weight) unchanged, out of ``addends`` nonzero ones, and ``stalled`` the sums that are off by
-    more than 1 % of the magnitude of their terms. Of weights, ``addends`` and ``swamped`` are those with a gradient;
-    ``updates`` and ``lost`` count all with a nonzero update, momentum that is dying out included. Of ``sums``
-    additions and subtractions, ``cancelled`` had nonzero results with at most four of their operands' leading bits
-    left; ``integers`` counts integers that a format turned into other integers.
+    rounded; ``flushed`` counts results that are zero though they were not before, ``subnormals`` those that a trace
+    found subnormal, ``swamped`` the nonzero addends that left a sum (an operand, a weight) unchanged, out of
+    ``addends`` nonzero ones, and ``stalled`` the sums that are off by more than 1 % of the magnitude of their terms. Of
+    weights, ``addends`` and ``swamped`` are those with a gradient; ``updates`` and ``lost`` count all with a nonzero
+    update, momentum that is dying out included. Of ``sums`` additions and subtractions, ``cancelled`` had nonzero
+    results with at most four of their operands' leading bits left, ``bits`` the largest number of bits that
+    one of these lost (it is no sum: the larger of two counts), and ``annulled`` results of zero from two nonzero
+    numbers; ``integers`` counts integers that a format turned into other integers.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)
@@ -55,6 +57,7 @@ class FlagCounts:
     divide_by_zero: int = 0
     invalid: int = 0
     flushed: int = 0
+    subnormals: int = 0
     swamped: int = 0
     addends: int = 0
     stalled: int = 0
@@ -62,15 +65,20 @@ class FlagCounts:
     lost: int = 0
     sums: int = 0
     cancelled: int = 0
+    annulled: int = 0
     integers: int = 0
+    bits: int = 0
 
     def __iadd__(self, other: FlagCounts) -> FlagCounts:
         for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            more = getattr(other, name)
+            if more:
+                setattr(self, name, getattr(self, name) + more)
+        self.bits = max(self.bits, other.bits)
         return self
 
 
-_COUNTS = tuple(field.name for field in fields(FlagCounts))
+_COUNTS = tuple(field.name for field in fields(FlagCounts) if field.name != "bits")
 
 _NAMES = {
     "inexact": Flag.INEXACT,

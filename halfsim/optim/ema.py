@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.follow import note
+from halfsim.autograd.follow import note_average
 from halfsim.autograd.kernel import kernel
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import active
 from halfsim.nn.module import Module
-from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import as_format
 from halfsim.optim.optimizer import checked
 from halfsim.optim.weight import as_format_of
@@ -54,7 +52,7 @@ class EMA:
         for i, (p, before) in enumerate(zip(self.parameters, self.averages, strict=True)):
             with scoped(phase="optimizer", path=p.name, gradients=False):
                 after = kernel("lerp", before, p, weight=1 - self.decay, label="average")
-                _count_stalled(p, before, after)
+                note_average(before, after, as_format_of(p, before.format).data)
             self.averages[i] = after
 
     def copy_to(self) -> None:
@@ -89,13 +87,3 @@ class EMA:
                 raise ValueError(f"averages: shape {new.shape} does not fit {own.shape}")
         self.decay, self.averages = state_dict["decay"], loaded
 
-
-def _count_stalled(p: Tensor, before: Tensor, after: Tensor) -> None:
-    """Tell the trace how many averages stayed where they are though their weight is elsewhere."""
-    trace = active()
-    if trace is not None:
-        apart = as_format_of(p, before.format).data != before.data
-        same = apart & (after.data == before.data)
-        counts = FlagCounts(size=p.size, addends=int(np.count_nonzero(apart)), swamped=int(np.count_nonzero(same)))
-        counts.stalled = counts.swamped
-        note("average", "", p.shape, counts, format=before.format)

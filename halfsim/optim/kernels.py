@@ -56,6 +56,15 @@ def count_lost(p: Tensor, same: Array, direction: Tensor) -> None:
     note("update", "", p.shape, counts, format=p.format, origin=follow.origin([p.grad], trace))
 
 
+def count_idle(op: str, before: Tensor, after: Tensor) -> None:
+    """Tell the trace how many finite nonzero weights a step that shrinks them all left as they were."""
+    if active() is not None:
+        meant = (before.data != 0) & np.isfinite(before.data)
+        counts = FlagCounts(size=before.size, addends=int(np.count_nonzero(meant)))
+        counts.swamped = counts.stalled = int(np.count_nonzero(meant & (before.data == after.data)))
+        note(op, "", before.shape, counts, format=after.format)
+
+
 def watch_constant(op: str, name: str, value: float, fmt: Format) -> None:
     """Tell the trace if ``fmt`` makes zero or infinity of a hyper-parameter."""
     trace = active()

@@ -143,7 +143,7 @@ class Optimizer:
         assert p.grad is not None
         direction = self.update(weight, as_format_of(p.grad, weight.format), state, group)
         new = weight.settle()
-        if active() is not None:
+        if active() is not None and group["lr"]:
             count_lost(p, weight.unmoved(new.data), direction)
         p.data = new.data
         hand_on(new, p)

@@ -21,7 +21,7 @@ from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array, container, rounded
 from halfsim.numerics.rounding import Stochastic
-from halfsim.optim.kernels import narrowed
+from halfsim.optim.kernels import count_idle, narrowed
 
 
 def as_format_of(x: Tensor, fmt: Format) -> Tensor:
@@ -59,7 +59,8 @@ class Weight:
 
     def decay(self, rate: float) -> None:
         """Multiply by ``1 - rate``."""
-        self.value = kernel("mul", self.value, 1 - rate, label="param")
+        before, self.value = self.value, kernel("mul", self.value, 1 - rate, label="param")
+        count_idle("decay", before, self.value)
 
     def settle(self) -> Tensor:
         """The parameter's new data, with what belongs to it put into the state."""

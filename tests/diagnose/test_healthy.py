@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bodies import BODIES, batch, train
+from tests.diagnose.bodies import BODIES, batch, train
 
 import halfsim as hs
 from halfsim import nn, ops
@@ -89,7 +89,7 @@ class Characters(nn.Module):
         return self.head(self.cell(self.embedding(codes))[0]).reshape(-1, 28)
 
 
-def language(rule: str, weights: str, make: Made, model: nn.Module | None = None, steps: int = 6) -> hs.Trace:
+def language(rule: str, weights: str, make: Made, model: nn.Module | None = None, steps: int = 14) -> hs.Trace:
     x, y = text()
     return scaled((model or Language()).to(weights), x, y.reshape(-1), make, rule, steps)
 
@@ -127,7 +127,7 @@ RUNS: dict[str, Callable[[], hs.Trace]] = {
        for body in BODIES for r in ("fp16", "bf16", "amp")},
     "text, transformer, amp": lambda: language("amp", "fp32", adamw),
     "text, transformer, amp, norm first": lambda: language("amp", "fp32", adam, Language(0.0, True)),
-    "text, transformer, fp16, master weights": lambda: language("fp16", "fp16", master, steps=10),
+    "text, transformer, fp16, master weights": lambda: language("fp16", "fp16", master),
     "text, LSTM, amp": lambda: language("amp", "fp32", adamw, Characters()),
     "text, GRU, amp": lambda: language("amp", "fp32", sgd, Characters("GRU")),
 }  # fmt: skip

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.follow import note_average
 from halfsim.autograd.policy import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace import active
 from halfsim.numerics.quantize import Array
 
 
@@ -33,4 +35,6 @@ def update(running: Any, batch: Array, momentum: float, factor: float, label: st
     new = apply(SPECS["running_average"], (running.detach(),), (), options, precision, label)
     if len(batch) > 1:
         new = apply(SPECS["mean"], (new,), (0,), None, precision, label)
+    goal = batch.mean(0) * factor if active() is not None else batch  # for the trace's eyes alone
+    note_average(running, new, goal.reshape(running.shape), label)
     running.data = np.ascontiguousarray(new.data.reshape(running.shape))
