@@ -75,7 +75,7 @@ class Counting(Arithmetic):
         z = z.astype(self.dtype, copy=False)
         if op in ("add", "sub") and z.size:
             self._count_sum(z, *operands)
-            self._sum = (z, *operands, 1 if op == "add" else -1)
+            self._sum = (z, operands[0], operands[1], 1 if op == "add" else -1)
         elif self._constants:
             self._count_factors(operands)
         return z
@@ -177,8 +177,9 @@ class Counting(Arithmetic):
         y = super().sum(a, axis, keepdims)
         self.terms = max(self.terms, a.size // max(1, y.size))
         if self._narrow or self.counts.swamped > swamped:
-            wide, how = a.astype(np.float64), {"axis": axis, "keepdims": keepdims}
-            self._compare(y, wide.sum(**how), np.abs(wide).sum(**how), self.counts.swamped > swamped)
+            wide = a.astype(np.float64)
+            exact, size = (np.asarray(x.sum(axis, keepdims=keepdims)) for x in (wide, np.abs(wide)))
+            self._compare(y, exact, size, self.counts.swamped > swamped)
         return self._accumulated(y, flushed, a)
 
     def cumsum(self, a: Array, axis: int) -> Array:

@@ -229,11 +229,11 @@ def note(op: str, tensor: str, shape: tuple[int, ...], counts: FlagCounts, **fac
     return event
 
 
-def note_average(before: Tensor, after: Tensor, goal: Array, label: str = "") -> None:
+def note_average(before: Array, after: Array, goal: Array, fmt: Format, label: str = "") -> None:
     """Tell the trace in force, if any, how many averages stayed as they were, more than 1 % from their goal."""
     if active() is not None:
-        gap, size = np.abs(goal - before.data), np.maximum(np.abs(goal), np.abs(before.data))
+        gap, size = np.abs(goal - before), np.maximum(np.abs(goal), np.abs(before))
         apart = (gap > 0.01 * size) & np.isfinite(gap)
         counts = FlagCounts(size=after.size, addends=int(np.count_nonzero(apart)))
-        counts.swamped = counts.stalled = int(np.count_nonzero(apart & (after.data == before.data)))
-        note("average", label, after.shape, counts, format=after.format)
+        counts.swamped = counts.stalled = int(np.count_nonzero(apart & (after == before)))
+        note("average", label, after.shape, counts, format=fmt)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any, TypeVar
 
 import numpy as np
@@ -188,9 +189,9 @@ class Total:
             if self.exponents is None:
                 self.exponents = np.zeros(256, np.int64)
             self.exponents += event.exponents
-        if event.local is not None and (self.local is None or event.local.relative > self.local.relative):
+        if _worse(event.local, self.local, "relative"):
             self.local, self.step = event.local, event.step
-        if event.total is not None and (self.total is None or event.total.largest > self.total.largest):
+        if _worse(event.total, self.total, "largest"):
             self.total = event.total
 
     @property
@@ -203,6 +204,11 @@ class Total:
     def lasting(self) -> Event | None:
         """The first event that swamped updates, if they were swamped over the whole run."""
         return self.swamped if self.counts.swamped > SWAMPED_SHARE * self.counts.addends else None
+
+
+def _worse(new: Error | None, old: Error | None, by: str) -> bool:
+    """Whether a finite error is larger than what was known; infinite ones are counted as overflow and NaN."""
+    return new is not None and isfinite(size := getattr(new, by)) and (old is None or size > getattr(old, by))
 
 
 SERIES = ("overflow", "flushed", "nonzero", "lost", "updates", "square", "invalid")

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 from halfsim.autograd import trace as recording
 from halfsim.autograd.policy import as_rule
-from halfsim.autograd.trace import Event, Total
+from halfsim.autograd.trace import Error, Event, Total
 from halfsim.diagnose.finding import CLASSES, Finding, finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.precision import FP64, Precision
 
 _EVENTS = {"NaN propagation": "NaN", "NaN": "NaN"}
+
+
+NONE = Error(0.0, 0.0, 0.0)
+
+
+class Made(NamedTuple):
+    """The error that one place makes of operands as they are, and the one that has come together there."""
+
+    phase: str
+    path: str
+    op: str
+    tensor: str
+    local: Error
+    total: Error
+
+    @property
+    def role(self) -> str:
+        """ "producer" where at least half of the accumulated error may be this place's own, else "propagator"."""
+        return "producer" if 2 * self.local.relative >= self.total.relative > 0 else "propagator"
 
 
 class Trace(recording.Trace):
@@ -51,6 +70,16 @@ class Trace(recording.Trace):
         if events:
             return finding(self._root(events[0]), self)
         return self._rounding()
+
+    def errors(self) -> list[Made]:
+        """Where errors are made and where they only pass: one row a place, by the local error, largest first.
+
+        Empty without a ``reference``. Of each place the largest local and the largest accumulated error are
+        given, which need not be of one event, and infinite ones are left out.
+        """
+        known = [(key, t.local, t.total) for key, t in self.places.items() if t.total is not None]
+        rows = [Made(*key, local or NONE, total or NONE) for key, local, total in known]
+        return sorted(rows, key=lambda row: -row.local.relative)
 
     def _root(self, event: Event) -> Event:
         return event.origin or event

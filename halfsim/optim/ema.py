@@ -52,7 +52,7 @@ class EMA:
         for i, (p, before) in enumerate(zip(self.parameters, self.averages, strict=True)):
             with scoped(phase="optimizer", path=p.name, gradients=False):
                 after = kernel("lerp", before, p, weight=1 - self.decay, label="average")
-                note_average(before, after, as_format_of(p, before.format).data)
+                note_average(before.data, after.data, as_format_of(p, before.format).data, before.format)
             self.averages[i] = after
 
     def copy_to(self) -> None:
@@ -86,4 +86,3 @@ class EMA:
             if new.shape != own.shape:
                 raise ValueError(f"averages: shape {new.shape} does not fit {own.shape}")
         self.decay, self.averages = state_dict["decay"], loaded
-

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from tests.diagnose.bodies import Planted, train
 
 import halfsim as hs
 from halfsim import ops
 from halfsim.nn import functional
+from tests.diagnose.bodies import Planted, train
 
 
 class Fault(NamedTuple):

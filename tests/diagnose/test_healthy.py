@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.diagnose.bodies import BODIES, batch, train
 
 import halfsim as hs
 from halfsim import nn, ops
 from halfsim.diagnose.trace import certain
+from tests.diagnose.bodies import BODIES, batch, train
 
 Made = Callable[[Any], hs.optim.Optimizer]
 

@@ -35,6 +35,7 @@ def update(running: Any, batch: Array, momentum: float, factor: float, label: st
     new = apply(SPECS["running_average"], (running.detach(),), (), options, precision, label)
     if len(batch) > 1:
         new = apply(SPECS["mean"], (new,), (0,), None, precision, label)
-    goal = batch.mean(0) * factor if active() is not None else batch  # for the trace's eyes alone
-    note_average(running, new, goal.reshape(running.shape), label)
-    running.data = np.ascontiguousarray(new.data.reshape(running.shape))
+    data = np.ascontiguousarray(new.data.reshape(running.shape))
+    if active() is not None:
+        note_average(running.data, data, batch.reshape(-1, running.size).mean(0) * factor, running.format, label)
+    running.data = data
