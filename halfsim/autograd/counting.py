@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -105,7 +106,7 @@ class Counting(Arithmetic):
 
     def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
         """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
-        if not np.isfinite(y).all():
+        if not _finite(y):
             poles = np.asarray(_POLES[op](*operands) if op in _POLES else False)
             self.counts.divide_by_zero += int(np.count_nonzero(poles))
             known, finite = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
@@ -113,7 +114,7 @@ class Counting(Arithmetic):
                 known, finite = known | np.isnan(x), finite & np.isfinite(x)
             self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
             self.counts.overflow += int(np.count_nonzero(np.isinf(y) & finite & ~poles))
-        if op not in _NONZERO or y.all():
+        if op not in _NONZERO or (y != 0).all():
             return None
         vanished = y == 0
         for x in operands:
@@ -134,15 +135,20 @@ class Counting(Arithmetic):
         digits = min(narrow.precision, self.precision.compute.precision)
         kept = self.dtype.type(2.0 ** (4 - digits))
         for part, left, right in _parts(z, a, b):
-            larger = np.maximum(np.abs(left), np.abs(right))
-            magnitude = np.abs(part)
-            small = np.less(magnitude, np.multiply(larger, kept, out=larger))
+            magnitude, near = _magnitude(part, 0), _magnitude(left, 1)
+            np.multiply(near, 2 * kept, out=near)  # a small difference is small beside either operand
+            small = np.less(magnitude, near, out=None if part.size > BLOCK else _scratch.small[: part.size].reshape(part.shape))
             if small.any():
-                small &= magnitude != 0
-                counts.cancelled += int(np.count_nonzero(small))
-                lost = np.frexp(larger[small] / kept)[1] - np.frexp(magnitude[small])[1]
-                counts.bits = max(counts.bits, int(lost.max(initial=0)))
+                counts.cancelled += self._count_bits(magnitude[small], left[small], right[small], kept)
         counts.sums += size
+
+    def _count_bits(self, magnitude: Array, left: Array, right: Array, kept: Any) -> int:
+        """How many nonzero sums are below ``kept`` times their larger operand, noting the bits that these lost."""
+        larger = np.maximum(np.abs(left), np.abs(right))
+        small = (magnitude < larger * kept) & (magnitude != 0)
+        lost = np.frexp(larger[small])[1] - np.frexp(magnitude[small])[1]
+        self.counts.bits = max(self.counts.bits, int(lost.max(initial=0)))
+        return lost.size
 
     def _count_addends(self, y: Array) -> None:
         """Where the result ``y`` is an operand plus something, count what left it as it was, and what left nothing."""
@@ -160,7 +166,7 @@ class Counting(Arithmetic):
             same &= both
             counts.swamped += int(np.count_nonzero(same & np.isfinite(y)))
         counts.addends += int(np.count_nonzero(both))
-        if not y.all():
+        if not (y != 0).all():
             counts.annulled += int(np.count_nonzero(both & (y == 0)))
 
     def matmul(self, a: Array, b: Array) -> Array:
@@ -228,7 +234,7 @@ class Counting(Arithmetic):
         return count
 
     def _accumulated(self, y: Array, before: int, *operands: Array) -> Array:
-        if not np.isfinite(y).all():
+        if not _finite(y):
             if not any(np.isnan(x).any() for x in operands):
                 self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
             if all(np.isfinite(x).all() for x in operands):
@@ -242,7 +248,7 @@ class Counting(Arithmetic):
         return self.precision.accumulate.format.precision < float32.precision
 
     def _compare(self, y: Array, exact: Array, magnitude: Array, swamped: bool) -> None:
-        """Measure sums against the ``magnitude`` of their terms; count those that swamped addends put off by 1 % of it."""
+        """Measure sums against the ``magnitude`` of their terms; count those that swamped addends put off by 1 %."""
         distance = np.abs(y - exact)
         if swamped:
             self.counts.stalled += int(np.count_nonzero(distance > 0.01 * magnitude))
@@ -252,12 +258,35 @@ class Counting(Arithmetic):
             self.disorder = max(self.disorder, off / whole)
 
 
+class _Scratch(threading.local):
+    """Room for a block's magnitudes, made once a thread."""
+
+    def __init__(self) -> None:
+        self.words = np.empty((2, BLOCK), np.float64)
+        self.small = np.empty(BLOCK, np.bool_)
+
+
+_scratch = _Scratch()
+
+
+def _magnitude(x: Array, row: int) -> Array:
+    """The magnitudes of a part of `_parts`, in scratch memory if they fit there."""
+    if x.size > BLOCK:
+        return np.abs(x)
+    return np.abs(x, out=_scratch.words[row].view(x.dtype)[: x.size].reshape(x.shape))
+
+
+def _finite(x: Array) -> bool:
+    """Whether every element is finite; by their squares first, which is quicker."""
+    return (x.flags.c_contiguous and bool(np.isfinite(np.vdot(x, x)))) or bool(np.isfinite(x).all())
+
+
 def _parts(z: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array, Array]]:
     """``z`` and what it was made from, in parts that stay in the cache."""
+    a, b = np.broadcast_to(a, z.shape), np.broadcast_to(b, z.shape)
     if z.size <= BLOCK or not z.ndim:
         yield z, a, b
         return
-    a, b = np.broadcast_to(a, z.shape), np.broadcast_to(b, z.shape)
     rows = max(1, BLOCK // (z.size // len(z)))
     for i in range(0, len(z), rows):
         yield z[i : i + rows], a[i : i + rows], b[i : i + rows]

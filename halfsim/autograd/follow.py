@@ -12,7 +12,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.counting import Counting
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import SAMPLE, Error, Event, Trace, active, exponents, sample, subnormals
+from halfsim.autograd.trace import FLUSHED_SHARE, SAMPLE, Error, Event, Trace, active, exponents, sample, subnormals
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.inputs import as_floats
@@ -31,6 +31,7 @@ class Shadow:
     twin: Array | None = None
     rounded: bool = False  # whether the values are rounded results
     suspect: Event | None = None  # where zeros among the values were made, of numbers that were none
+    broken: bool = False  # whether an infinity or a NaN was seen among the values
     missing: Array | None = None  # what additions that swallowed an addend left out of the values
 
 
@@ -49,17 +50,16 @@ def hand_on(source: Tensor, target: Tensor) -> None:
 
 def origin(operands: Sequence[Any], trace: Trace) -> Event | None:
     """Where the trouble in the operands began: that of one that is not finite now, or the earliest."""
-    known = [(x, s.origin) for x in operands if (s := shadow_of(x, trace)) is not None and s.origin is not None]
-    if len(known) < 2:
-        return known[0][1] if known else None
-    broken = [event for x, event in known if not np.isfinite(x.data).all()]
-    return min(broken or [event for _, event in known], key=lambda event: event.serial)
+    return _origin([s for x in operands if (s := shadow_of(x, trace)) is not None])
 
 
-def suspect(operands: Sequence[Any], trace: Trace) -> Event | None:
-    """The earliest event that made zeros in the operands, of numbers that were none."""
-    known = [s.suspect for x in operands if (s := shadow_of(x, trace)) is not None and s.suspect is not None]
-    return min(known, key=lambda event: event.serial) if len(known) > 1 else known[0] if known else None
+def _origin(known: Sequence[Shadow]) -> Event | None:
+    troubled = [s for s in known if s.origin is not None]
+    return _earliest([s.origin for s in troubled if s.broken] or [s.origin for s in troubled])
+
+
+def _earliest(events: Sequence[Event | None]) -> Event | None:
+    return min((e for e in events if e is not None), key=lambda event: event.serial, default=None)
 
 
 def missing(trace: Trace, fp: Counting, y: Array, operands: Sequence[Any]) -> Array | None:
@@ -132,7 +132,7 @@ def evaluate(
     """A formula in the reference precision: its value, and its gradient formulas."""
     fp = Arithmetic(reference)
     y, pullbacks = formula(fp, *operands, *given[0], **given[1])
-    return fp.store(np.asarray(y)).copy(), pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+    return fp.store(np.asarray(y)), pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
 
 
 def told(
@@ -155,23 +155,23 @@ def told(
     counts, y, seen = fp.counts, out.data, exponents(out.data)
     counts.subnormals = subnormals(y, seen, out.format)
     lacking, lost = missing(trace, fp, y, sources), fp.lost_constant
-    began, zeros = origin(sources, trace), suspect(sources, trace)
-    before = any(s.rounded for x in sources if (s := shadow_of(x, trace)) is not None)
+    known = [s for x in sources if (s := shadow_of(x, trace)) is not None]
+    began, zeros, before = _origin(known), _earliest([s.suspect for s in known]), any(s.rounded for s in known)
     wrong = counts.divide_by_zero or counts.invalid
     given = bool(seen[255]) and began is None and not wrong and not counts.overflow and bool(np.isnan(y).any())
     trace.serial += 1
     event = Event(
         trace.step, *place, y.shape, counts, lost, out.format, seen,
-        magnitude=float(np.abs(y).sum(dtype=np.float64)) if counts.flushed else 0.0,
+        magnitude=float(np.abs(y).sum(dtype=np.float64)) if counts.flushed > FLUSHED_SHARE * counts.nonzero else 0.0,
         terms=fp.terms, unit=fp.precision.accumulate.format, disorder=fp.disorder, local=errors[0], total=errors[1],
         origin=began or (zeros if wrong and lost is None else None), given=given, square=square, serial=trace.serial,
     )  # fmt: skip
     trace.record(event, {**(arrays or {}), "result": y})
     began = event.origin or (event if event.klass is not None else None)
     zeros = zeros or (event if counts.flushed or (counts.annulled and before) else None)
-    zeros = None if zeros is None or y.all() else zeros
+    zeros = zeros if seen[0] else None
     rounded = before or counts.inexact > 0 or (not exact and fp.native and out.format.contains(fp.precision.compute))
-    out.shadow = Shadow(trace, y, began, twin, rounded, zeros, lacking)
+    out.shadow = Shadow(trace, y, began, twin, rounded, zeros, bool(seen[255]), lacking)
 
 
 def _last(name: str) -> str:
@@ -186,7 +186,7 @@ def gradients(trace: Trace, node: Any, g: Tensor, wanted: Sequence[tuple[int, Te
     mine = own(g) if trace.locally else None
     ways = [(node.twins, given), (node.pullbacks, mine)]
     found = [
-        [fp.sum_to(np.asarray(pullbacks[i](fp, start), np.float64), x.shape).copy() for i, x in wanted]
+        [fp.sum_to(np.asarray(pullbacks[i](fp, start), np.float64), x.shape) for i, x in wanted]
         for pullbacks, start in (ways if trace.locally else ways[:1])
     ]
     return list(zip(found[0], found[1] if trace.locally else [None] * len(wanted), strict=True))

@@ -77,7 +77,7 @@ class Event:
     ``phase`` is "forward", "backward" or "optimizer"; ``path`` the module (in the optimizer phase, the
     parameter), "" outside any; ``tensor`` what was written, where the operation alone does not say. ``format`` is that
     of the result, ``exponents`` how many of its numbers have which exponent (see `exponents`), ``magnitude`` the sum of
-    their magnitudes where some were flushed (of a `sample`), ``terms`` the length of its longest sum and ``unit``
+    their magnitudes where over 5 % were flushed, ``terms`` the length of its longest sum and ``unit``
     the format that was formed in. With a reference, ``local`` is the error that this operation made and ``total``
     what has come together. ``origin`` is the event where the trouble in its operands began, if they had any,
     ``given`` says that a NaN among them came from no recorded operation. ``disorder`` is how far its sums in a narrow
@@ -397,7 +397,7 @@ def subnormals(y: Array, seen: Array, fmt: Format) -> int:
     if not 0 < fmt.emin + 127 < 256:
         return 0
     count = int(seen[1 : fmt.emin + 127].sum())
-    if seen[0]:
+    if seen[0] and fmt.emin == -126:
         few = sample(y)
         count += int(np.count_nonzero((few != 0) & (np.abs(few) < 2.0**-126)))
     return count if y.size <= SAMPLE else round(count * y.size / int(seen.sum()))

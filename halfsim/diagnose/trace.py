@@ -31,7 +31,7 @@ class Made(NamedTuple):
 
     @property
     def role(self) -> str:
-        """ "producer" where at least half of the accumulated error may be this place's own, else "propagator"."""
+        """The word producer where at least half of the accumulated error may be this place's own, else propagator."""
         return "producer" if 2 * self.local.relative >= self.total.relative > 0 else "propagator"
 
 
