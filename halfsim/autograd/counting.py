@@ -43,13 +43,25 @@ class Counting(Arithmetic):
     it is one.
     """
 
-    __slots__ = ("_constants", "_last", "_sum", "_zeros", "addition", "counts", "disorder", "inputs", "terms")
+    __slots__ = (
+        "_constants",
+        "_last",
+        "_sum",
+        "_zeros",
+        "addition",
+        "counts",
+        "disorder",
+        "inputs",
+        "summing",
+        "terms",
+    )
 
     def __init__(self, precision: Precision, counts: FlagCounts) -> None:
         super().__init__(precision)
         self.counts: FlagCounts = counts
         self.inputs: Sequence[Any] = ()
         self.terms = 1
+        self.summing = True  # whether addends that a result swallows are counted
         self.disorder = 0.0
         self.addition: tuple[Array, Array, int] | None = None
         self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
@@ -106,14 +118,14 @@ class Counting(Arithmetic):
 
     def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
         """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
-        if not _finite(y):
+        if not finite(y):
             poles = np.asarray(_POLES[op](*operands) if op in _POLES else False)
             self.counts.divide_by_zero += int(np.count_nonzero(poles))
-            known, finite = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
+            known, numbers = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
             for x in operands:
-                known, finite = known | np.isnan(x), finite & np.isfinite(x)
+                known, numbers = known | np.isnan(x), numbers & np.isfinite(x)
             self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
-            self.counts.overflow += int(np.count_nonzero(np.isinf(y) & finite & ~poles))
+            self.counts.overflow += int(np.count_nonzero(np.isinf(y) & numbers & ~poles))
         if op not in _NONZERO or (y != 0).all():
             return None
         vanished = y == 0
@@ -137,7 +149,7 @@ class Counting(Arithmetic):
         for part, left, right in _parts(z, a, b):
             magnitude, near = _magnitude(part, 0), _magnitude(left, 1)
             np.multiply(near, 2 * kept, out=near)  # a small difference is small beside either operand
-            small = np.less(magnitude, near, out=None if part.size > BLOCK else _scratch.small[: part.size].reshape(part.shape))
+            small = np.less(magnitude, near)
             if small.any():
                 counts.cancelled += self._count_bits(magnitude[small], left[small], right[small], kept)
         counts.sums += size
@@ -157,11 +169,10 @@ class Counting(Arithmetic):
         if a is b or not y.size or not any((x is a or x is b) and x.shape == y.shape for x in self.inputs):
             return
         self.addition, counts = (a, b, sign), self.counts
-        both = np.logical_and(a, b)
-        if not both.shape:
-            both = np.broadcast_to(both, y.shape)
+        both = np.not_equal(a, 0) & np.not_equal(b, 0)
+        both = np.broadcast_to(both, y.shape)
         same = np.equal(y, a)
-        same |= np.equal(y, b if sign > 0 else np.negative(b))
+        same |= np.equal(y, b) if sign > 0 else np.equal(y, np.negative(b))
         if same.any():
             same &= both
             counts.swamped += int(np.count_nonzero(same & np.isfinite(y)))
@@ -222,7 +233,7 @@ class Counting(Arithmetic):
         counts.size += y.size
         counts.nonzero += int(np.count_nonzero(y != 0)) + counts.flushed
         out = super().store(y, operands, exact)
-        if self._sum is not None and self._sum[0] is y:
+        if self.summing and self._sum is not None and self._sum[0] is y:
             self._count_addends(out)
         return out
 
@@ -234,7 +245,7 @@ class Counting(Arithmetic):
         return count
 
     def _accumulated(self, y: Array, before: int, *operands: Array) -> Array:
-        if not _finite(y):
+        if not finite(y):
             if not any(np.isnan(x).any() for x in operands):
                 self.counts.invalid += int(np.count_nonzero(np.isnan(y)))
             if all(np.isfinite(x).all() for x in operands):
@@ -263,7 +274,6 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.words = np.empty((2, BLOCK), np.float64)
-        self.small = np.empty(BLOCK, np.bool_)
 
 
 _scratch = _Scratch()
@@ -276,7 +286,7 @@ def _magnitude(x: Array, row: int) -> Array:
     return np.abs(x, out=_scratch.words[row].view(x.dtype)[: x.size].reshape(x.shape))
 
 
-def _finite(x: Array) -> bool:
+def finite(x: Array) -> bool:
     """Whether every element is finite; by their squares first, which is quicker."""
     return (x.flags.c_contiguous and bool(np.isfinite(np.vdot(x, x)))) or bool(np.isfinite(x).all())
 

@@ -12,7 +12,19 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.counting import Counting
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import FLUSHED_SHARE, SAMPLE, Error, Event, Trace, active, exponents, sample, subnormals
+from halfsim.autograd.trace import (
+    FLUSHED_SHARE,
+    SAMPLE,
+    SWAMPED_SHARE,
+    Error,
+    Event,
+    Trace,
+    active,
+    exponents,
+    magnitude,
+    sample,
+    subnormals,
+)
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.inputs import as_floats
@@ -75,7 +87,7 @@ def missing(trace: Trace, fp: Counting, y: Array, operands: Sequence[Any]) -> Ar
         for i, x in enumerate(operands[:2])
         if (s := shadow_of(x, trace)) is not None and s.missing is not None and s.missing.shape == y.shape
     ]
-    if not fp.counts.swamped and not carried:
+    if not carried and fp.counts.swamped <= SWAMPED_SHARE / 2 * fp.counts.addends:
         return None
     lacking = np.subtract(np.add(a, sign * b, dtype=np.float64), y)
     for before, way in carried:
@@ -162,7 +174,7 @@ def told(
     trace.serial += 1
     event = Event(
         trace.step, *place, y.shape, counts, lost, out.format, seen,
-        magnitude=float(np.abs(y).sum(dtype=np.float64)) if counts.flushed > FLUSHED_SHARE * counts.nonzero else 0.0,
+        magnitude=magnitude(y) if counts.flushed > FLUSHED_SHARE * counts.nonzero else 0.0,
         terms=fp.terms, unit=fp.precision.accumulate.format, disorder=fp.disorder, local=errors[0], total=errors[1],
         origin=began or (zeros if wrong and lost is None else None), given=given, square=square, serial=trace.serial,
     )  # fmt: skip

@@ -61,7 +61,7 @@ class LostConstant:
 class Error:
     """How far a result is from a reference: the largest and the mean distance in ulp, and the relative one in norm.
 
-    Of more than 16,384 elements every so many-th is compared, see `sample`. ``ulp`` is that of the result's format at
+    Of more than 8,192 elements every so many-th is compared, see `sample`. ``ulp`` is that of the result's format at
     the reference. Where only one of the two is finite, all are infinite.
     """
 
@@ -365,11 +365,11 @@ class Trace:
         return columns(rows, left=4)
 
 
-SAMPLE = 16384
+SAMPLE = 8192
 
 
 def sample(x: Array) -> Array:
-    """``x`` in one dimension, and of more than 16,384 elements only every so many-th, in memory order."""
+    """``x`` in one dimension, and of more than 8,192 elements only every so many-th, in memory order."""
     flat = x.ravel(order="K")
     return flat if flat.size <= SAMPLE else flat[:: -(-flat.size // SAMPLE)]
 
@@ -381,7 +381,7 @@ def exponents(y: Array) -> Array:
     """How many elements of ``y`` have which exponent: bin e + 127 counts the numbers with floor(log2 |y|) = e.
 
     Bin 0 counts zeros and magnitudes below 2**-126, bin 255 NaN, infinities and magnitudes from 2**128 on. Of more than
-    16,384 elements every so many-th is looked at, see `sample`.
+    8,192 elements every so many-th is looked at, see `sample`.
     """
     with np.errstate(over="ignore", under="ignore"):
         codes = np.ascontiguousarray(sample(y), np.float32).view(np.uint16)[_LEADING::2]
@@ -389,10 +389,16 @@ def exponents(y: Array) -> Array:
     return counts[:256] + counts[256:]
 
 
+def magnitude(y: Array) -> float:
+    """The sum of the magnitudes in ``y``, if those in its `sample` are like the others."""
+    few = sample(y)
+    return float(np.abs(few).sum(dtype=np.float64)) * y.size / few.size
+
+
 def subnormals(y: Array, seen: Array, fmt: Format) -> int:
     """How many numbers of ``y``, of which `exponents` are ``seen``, are subnormal in ``fmt``.
 
-    Of more than 16,384 elements the share among those looked at. None in float64, whose range is beyond a float32's.
+    Of more than 8,192 elements the share among those looked at. None in float64, whose range is beyond a float32's.
     """
     if not 0 < fmt.emin + 127 < 256:
         return 0

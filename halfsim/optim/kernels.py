@@ -8,6 +8,7 @@ import numpy as np
 
 from halfsim.autograd import follow
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.counting import finite
 from halfsim.autograd.follow import note
 from halfsim.autograd.kernel import private
 from halfsim.autograd.tensor import Tensor
@@ -48,10 +49,16 @@ def count_lost(p: Tensor, same: Array, direction: Tensor) -> None:
     trace = active()
     if trace is None or p.grad is None:
         return
-    meant = (direction.data != 0) & np.isfinite(p.data)
-    same, live = meant & same, meant & (p.grad.data != 0)
+    meant = direction.data != 0
+    if not finite(p.data):
+        meant &= np.isfinite(p.data)
+    same &= meant
     counts = FlagCounts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
-    counts.addends, counts.swamped = int(np.count_nonzero(live)), int(np.count_nonzero(same & live))
+    if direction.data is p.grad.data:
+        counts.addends, counts.swamped = counts.updates, counts.lost
+    else:
+        live = p.grad.data != 0
+        counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
     counts.stalled = counts.swamped
     note("update", "", p.shape, counts, format=p.format, origin=follow.origin([p.grad], trace))
 
