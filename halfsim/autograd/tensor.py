@@ -331,7 +331,7 @@ def _tell_of_input(wide: Array, made: Tensor, known: bool) -> Event | None:
         return None
     counts.overflow = int(np.count_nonzero(np.isinf(y) & np.isfinite(wide)))
     counts.flushed = int(np.count_nonzero((y == 0) & (wide != 0)))
-    if wide.size > 1 and np.array_equal(wide, np.rint(wide)):
+    if counts.inexact and wide.size > 1 and not given and np.array_equal(wide, np.rint(wide)):
         counts.integers = counts.inexact
     magnitude = float(np.abs(y).sum(dtype=np.float64))
     return note("tensor", made.name, made.shape, counts, format=made.format, magnitude=magnitude, given=given)
