@@ -61,7 +61,7 @@ class Counting(Arithmetic):
         self.counts: FlagCounts = counts
         self.inputs: Sequence[Any] = ()
         self.terms = 1
-        self.summing = True  # whether addends that a result swallows are counted
+        self.summing = True  # whether additions are looked at; an optimizer looks at those to weights
         self.disorder = 0.0
         self.addition: tuple[Array, Array, int] | None = None
         self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
@@ -86,7 +86,7 @@ class Counting(Arithmetic):
             same = self._zeros is not None and self._zeros.shape == zeros.shape
             self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
         z = z.astype(self.dtype, copy=False)
-        if op in ("add", "sub") and z.size:
+        if op in ("add", "sub") and z.size and self.summing:
             self._count_sum(z, *operands)
             self._sum = (z, operands[0], operands[1], 1 if op == "add" else -1)
         elif self._constants:

@@ -120,21 +120,20 @@ def error(y: Array, reference: Array, fmt: Format) -> Error:
         return Error(0.0, 0.0, 0.0)
     if y.size > SAMPLE:
         y, reference = sample(np.ascontiguousarray(y)), sample(np.ascontiguousarray(reference))
-    y = y.astype(np.float64, copy=False)
     reference = np.ascontiguousarray(reference)
-    both = np.isfinite(y) & np.isfinite(reference)
-    whole = bool(both.all())
-    if not whole:
+    distance = np.subtract(y, reference, dtype=np.float64)
+    if not np.isfinite(np.vdot(distance, distance)):
+        both = np.isfinite(y) & np.isfinite(reference)
         agree = both | (np.isnan(y) & np.isnan(reference)) | (y == reference)
         if not agree.all():
             return Error(np.inf, np.inf, np.inf)
-        y, reference = np.where(both, y, 0), np.where(both, reference, 0)
-    distance = np.abs(y - reference)
+        distance, reference = np.where(both, distance, 0), np.where(both, reference, 0)
     ulp = (reference.view(np.int64) & np.int64(0x7FF << 52)).view(np.float64)
-    ulp = np.maximum(ulp * 2.0 ** (1 - fmt.precision), fmt.smallest_subnormal)
+    np.multiply(ulp, 2.0 ** (1 - fmt.precision), out=ulp)
+    np.maximum(ulp, fmt.smallest_subnormal, out=ulp)
     norm = float(np.sqrt(np.vdot(reference, reference)))
     relative = float(np.sqrt(np.vdot(distance, distance)))
-    distance /= ulp
+    np.divide(np.abs(distance, out=distance), ulp, out=distance)
     return Error(float(distance.max()), float(distance.mean()), relative / norm if norm else float(relative > 0))
 
 

@@ -140,7 +140,7 @@ def apply(
         arrays = [_read(fp, x, bool(spec.exact)) for x in operands]
         if isinstance(fp, Counting):
             fp.inputs = arrays
-            fp.summing = label != "param"  # of weights, the optimizer tells
+            fp.summing = label != "param"
         y, pullbacks = _compute(spec, fp, arrays, options, keywords or {})
         y = fp.store(np.asarray(y), arrays, bool(spec.exact))
         out = Tensor(y, precision.storage)

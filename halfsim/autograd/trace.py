@@ -61,7 +61,7 @@ class LostConstant:
 class Error:
     """How far a result is from a reference: the largest and the mean distance in ulp, and the relative one in norm.
 
-    Of more than 8,192 elements every so many-th is compared, see `sample`. ``ulp`` is that of the result's format at
+    Of more than 4,096 elements every so many-th is compared, see `sample`. ``ulp`` is that of the result's format at
     the reference. Where only one of the two is finite, all are infinite.
     """
 
@@ -365,11 +365,11 @@ class Trace:
         return columns(rows, left=4)
 
 
-SAMPLE = 8192
+SAMPLE = 4096
 
 
 def sample(x: Array) -> Array:
-    """``x`` in one dimension, and of more than 8,192 elements only every so many-th, in memory order."""
+    """``x`` in one dimension, and of more than 4,096 elements only every so many-th, in memory order."""
     flat = x.ravel(order="K")
     return flat if flat.size <= SAMPLE else flat[:: -(-flat.size // SAMPLE)]
 
@@ -381,7 +381,7 @@ def exponents(y: Array) -> Array:
     """How many elements of ``y`` have which exponent: bin e + 127 counts the numbers with floor(log2 |y|) = e.
 
     Bin 0 counts zeros and magnitudes below 2**-126, bin 255 NaN, infinities and magnitudes from 2**128 on. Of more than
-    8,192 elements every so many-th is looked at, see `sample`.
+    4,096 elements every so many-th is looked at, see `sample`.
     """
     with np.errstate(over="ignore", under="ignore"):
         codes = np.ascontiguousarray(sample(y), np.float32).view(np.uint16)[_LEADING::2]
@@ -398,7 +398,7 @@ def magnitude(y: Array) -> float:
 def subnormals(y: Array, seen: Array, fmt: Format) -> int:
     """How many numbers of ``y``, of which `exponents` are ``seen``, are subnormal in ``fmt``.
 
-    Of more than 8,192 elements the share among those looked at. None in float64, whose range is beyond a float32's.
+    Of more than 4,096 elements the share among those looked at. None in float64, whose range is beyond a float32's.
     """
     if not 0 < fmt.emin + 127 < 256:
         return 0

@@ -124,7 +124,7 @@ def test_of_large_tensors_every_so_many_th_is_looked_at() -> None:
     with hs.trace() as t:
         ops.mul(x, 1.0)
     total = t.places["forward", "", "mul", ""]
-    assert total.exponents.sum() <= 8192
+    assert total.exponents.sum() <= 4096
     assert total.counts.subnormals in (50000, 0, 100000) or abs(total.counts.subnormals - 50000) < 5000
 
 
@@ -260,12 +260,12 @@ def test_a_trace_of_many_steps_stays_small(reference: str | None) -> None:
     with hs.precision("fp16"), hs.trace(reference=reference) as t:
         sizes = []
         tracemalloc.start()
-        for i in range(160):
+        for i in range(48):
             optimizer.zero_grad()
             hs.nn.cross_entropy(model(x), y).backward()
             optimizer.step()
-            if i % 80 == 79:
+            if i % 24 == 23:
                 sizes.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
     assert sizes[1] - sizes[0] < 50_000
-    assert t.step == 161
+    assert t.step == 49
