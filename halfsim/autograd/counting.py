@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -146,12 +146,15 @@ class Counting(Arithmetic):
         narrow = self.precision.storage if given else self.precision.compute
         digits = min(narrow.precision, self.precision.compute.precision)
         kept = self.dtype.type(2.0 ** (4 - digits))
-        for part, left, right in _parts(z, a, b):
-            magnitude, near = _magnitude(part, 0), _magnitude(left, 1)
+        step = size if size <= BLOCK or not z.ndim else max(1, BLOCK // (size // len(z)))
+        left, right = (x if np.shape(x) == z.shape else np.broadcast_to(x, z.shape) for x in (a, b))
+        for i in range(0, len(z) if z.ndim else 1, step):  # in parts that stay in the cache
+            rows = slice(i, i + step) if step < size else ...
+            magnitude, near = _magnitude(z[rows], 0), _magnitude(left[rows], 1)
             np.multiply(near, 2 * kept, out=near)  # a small difference is small beside either operand
             small = np.less(magnitude, near)
             if small.any():
-                counts.cancelled += self._count_bits(magnitude[small], left[small], right[small], kept)
+                counts.cancelled += self._count_bits(magnitude[small], left[rows][small], right[rows][small], kept)
         counts.sums += size
 
     def _count_bits(self, magnitude: Array, left: Array, right: Array, kept: Any) -> int:
@@ -280,7 +283,7 @@ _scratch = _Scratch()
 
 
 def _magnitude(x: Array, row: int) -> Array:
-    """The magnitudes of a part of `_parts`, in scratch memory if they fit there."""
+    """The magnitudes of part of an array, in scratch memory if they fit there."""
     if x.size > BLOCK:
         return np.abs(x)
     return np.abs(x, out=_scratch.words[row].view(x.dtype)[: x.size].reshape(x.shape))
@@ -289,14 +292,3 @@ def _magnitude(x: Array, row: int) -> Array:
 def finite(x: Array) -> bool:
     """Whether every element is finite; by their squares first, which is quicker."""
     return (x.flags.c_contiguous and bool(np.isfinite(np.vdot(x, x)))) or bool(np.isfinite(x).all())
-
-
-def _parts(z: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """``z`` and what it was made from, in parts that stay in the cache."""
-    a, b = np.broadcast_to(a, z.shape), np.broadcast_to(b, z.shape)
-    if z.size <= BLOCK or not z.ndim:
-        yield z, a, b
-        return
-    rows = max(1, BLOCK // (z.size // len(z)))
-    for i in range(0, len(z), rows):
-        yield z[i : i + rows], a[i : i + rows], b[i : i + rows]

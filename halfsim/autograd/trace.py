@@ -108,7 +108,14 @@ class Event:
     @property
     def klass(self) -> str | None:
         """The gravest class of trouble in this event, or None."""
-        return next((klass for klass in CLASSES if self.shows(klass)), None)
+        return None if self.quiet else next((klass for klass in CLASSES if self.shows(klass)), None)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing happened that could be trouble."""
+        c = self.counts
+        seen = c.flushed or c.cancelled or c.stalled or c.overflow or c.invalid or c.divide_by_zero or c.integers
+        return not (seen or self.given or self.lost is not None)
 
     def shows(self, klass: str) -> bool:
         """Whether the event is trouble of ``klass``.
@@ -280,7 +287,7 @@ class Trace:
         where.add(self.step, event)
         if event.lost is not None and self.constant is None:
             self.constant = event
-        for klass in CLASSES:
+        for klass in () if event.quiet else CLASSES:
             if klass not in self.firsts and klass not in self._pending and event.shows(klass):
                 if klass == "swamping" and event.op in REPEATED:
                     continue  # see `Total.lasting`

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,7 @@ class FlagCounts:
     bits: int = 0
 
     def __iadd__(self, other: FlagCounts) -> FlagCounts:
-        for name in _COUNTS:
-            more = getattr(other, name)
+        for name, more in zip(_COUNTS, _values(other), strict=True):
             if more:
                 setattr(self, name, getattr(self, name) + more)
         self.bits = max(self.bits, other.bits)
@@ -79,6 +79,7 @@ class FlagCounts:
 
 
 _COUNTS = tuple(field.name for field in fields(FlagCounts) if field.name != "bits")
+_values = attrgetter(*_COUNTS)
 
 _NAMES = {
     "inexact": Flag.INEXACT,
