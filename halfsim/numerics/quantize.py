@@ -133,9 +133,13 @@ def _observe(
     inexact, tiny, work = (row[: x.size] for row in _scratch.bools)
     np.not_equal(x, y, out=inexact)
     magnitude = np.abs(x, out=_scratch.floats(0, grid, x.size))
-    nan = bool(np.isnan(magnitude.max())) if x.size else False
+    nan = over is not None and bool(np.isnan(magnitude.max()))  # past the largest number's exponent alone
     if nan:  # a NaN is not inexact
         np.greater(inexact, np.isnan(x, out=work), out=inexact)
+    if flags is None and counts is not None and magnitude.view(grid.integer).min() >= grid.lowest[0]:  # none is tiny
+        counts.inexact += int(np.count_nonzero(inexact))
+        counts.overflow += 0 if over is None else int(np.count_nonzero(over))
+        return
     np.less(magnitude, grid.tiny[0], out=tiny)
     if grid.tiny[0] != grid.tiny[1]:
         np.copyto(tiny, magnitude < grid.tiny[1], where=np.signbit(x))
@@ -210,7 +214,7 @@ def _round_flat(
 
 def _copy(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
     np.copyto(out, x)
-    return None
+    return np.zeros(x.size, np.bool_)
 
 
 def round_(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
