@@ -103,7 +103,7 @@ class Arithmetic:
     def function(self, name: str, a: Array) -> Array:
         """A function of one argument by its name in ``_FUNCTIONS``, rounded once; rsqrt of a zero has its sign."""
         a = self._taken(a)
-        wide = a.astype(np.float64)
+        wide = a.astype(np.float64, copy=False)
         if self._directed and self.precision.compute.bits <= 16:  # where float64 may fall on the very number
             table: elementary.Function = getattr(elementary, name)
             return self._round(table.unrounded(wide, self.precision.compute), name, a)

@@ -119,7 +119,10 @@ def error(y: Array, reference: Array, fmt: Format) -> Error:
     if not y.size:
         return Error(0.0, 0.0, 0.0)
     if y.size > SAMPLE:
-        y, reference = sample(np.ascontiguousarray(y)), sample(np.ascontiguousarray(reference))
+        ratio = reference.itemsize // y.itemsize
+        if tuple(ratio * step for step in y.strides) != reference.strides:  # which samples alike
+            y, reference = np.ascontiguousarray(y), np.ascontiguousarray(reference)
+        y, reference = sample(y), sample(reference)
     reference = np.ascontiguousarray(reference)
     distance = np.subtract(y, reference, dtype=np.float64)
     if not np.isfinite(np.vdot(distance, distance)):
@@ -167,7 +170,10 @@ def told(
     counts.subnormals = subnormals(y, seen, out.format)
     lacking, lost = missing(trace, fp, y, sources), fp.lost_constant
     known = [s for x in sources if (s := shadow_of(x, trace)) is not None]
-    began, zeros, before = _origin(known), _earliest([s.suspect for s in known]), any(s.rounded for s in known)
+    began = zeros = None
+    if known:
+        began, zeros = _origin(known), _earliest([s.suspect for s in known])
+    before = any(s.rounded for s in known)
     wrong = counts.divide_by_zero or counts.invalid
     given = bool(seen[255]) and began is None and not wrong and not counts.overflow and bool(np.isnan(y).any())
     trace.serial += 1

@@ -390,8 +390,11 @@ def exponents(y: Array) -> Array:
     Bin 0 counts zeros and magnitudes below 2**-126, bin 255 NaN, infinities and magnitudes from 2**128 on. Of more than
     4,096 elements every so many-th is looked at, see `sample`.
     """
-    with np.errstate(over="ignore", under="ignore"):
-        codes = np.ascontiguousarray(sample(y), np.float32).view(np.uint16)[_LEADING::2]
+    few = sample(y)
+    if few.dtype != np.float32:
+        with np.errstate(all="ignore"):
+            few = few.astype(np.float32)
+    codes = np.ascontiguousarray(few).view(np.uint16)[_LEADING::2]
     counts = np.bincount(codes >> 7, minlength=512)
     return counts[:256] + counts[256:]
 
