@@ -3,8 +3,8 @@
     python benchmarks/tracing.py [--json PATH] [--repeats N] [--memory]
 
 An MLP 784-256-10 with batch 128, a small CNN with batch 64 and two Transformer layers, weights and operations in
-float16, plain SGD. The three ways are timed in turns, so that a drift of the machine meets all alike; a step with a
-reference is the mean of eight, for every eighth measures local errors too. ``--memory`` follows 10,000 steps of an
+float16, plain SGD. The three ways are timed in turns, so that a drift of the machine meets all alike; each time is the
+mean of 32 steps, for every 32nd with a reference measures local errors too. ``--memory`` follows 10,000 steps of an
 MLP 64-32-10 and gives the bytes that its trace holds.
 """
 
@@ -31,7 +31,7 @@ import halfsim as hs
 from halfsim import nn
 from halfsim.text import columns
 
-ROUND = 8  # steps a measurement
+ROUND = 32  # steps a measurement
 
 
 def mlp() -> tuple[nn.Module, Any, Any]:
@@ -114,7 +114,7 @@ def held(steps: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="follow 10,000 steps, too")
     arguments = parser.parse_args()
     result: dict[str, Any] = {"machine": {"python": platform.python_version(), "numpy": np.__version__}, "rows": []}

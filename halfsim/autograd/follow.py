@@ -230,7 +230,8 @@ def sum_of_two(trace: Trace, path: str, x: Tensor, fp: Counting, total: Tensor, 
     errors: Errors = (None, None)
     if trace.reference is not None:
         twins = twin(a, trace) + twin(b, trace)
-        errors = error(total.data, own(a) + own(b), total.format), error(total.data, twins, total.format)
+        local = error(total.data, own(a) + own(b), total.format) if trace.locally else None
+        errors = local, error(total.data, twins, total.format)
     place = ("backward", path, "accumulate", _last(x.name))
     told(trace, fp, place, total, arrays={"a": a.data, "b": b.data}, sources=[a, b], errors=errors, twin=twins)
 

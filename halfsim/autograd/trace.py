@@ -263,7 +263,7 @@ class Trace:
         self.scales: list[tuple[int, float, bool]] = []  # step, loss scale, whether the step was skipped
         self.reference, self.allow, self.outer = reference, tuple(allow), outer
         self.serial = 0
-        self.locally = True  # whether operations of this step are measured alone, too
+        self.locally = True  # whether operations of this step are measured alone, too: of 1, 32, 64, ...
         self._pending: dict[str, Event] = {}  # first overflows of this step, which a scaler may be about to skip
 
     @property
@@ -317,7 +317,7 @@ class Trace:
             self.outer.advance(skipped)
         self._settle(skipped)
         self.step += 1
-        self.locally = self.step == 1 or self.step % 8 == 0
+        self.locally = self.step == 1 or self.step % 32 == 0
 
     def _settle(self, skipped: bool) -> None:
         for klass, event in self._pending.items():
