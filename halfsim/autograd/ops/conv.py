@@ -74,7 +74,9 @@ def _correlated(fp: Arithmetic, x: Array, g: Array, shape: tuple[int, ...], axes
 
     if kernel[0] == 1 or at_once(fp, len(x) * kernel[0] * kernel[1] * terms):
         return part(unfold(x, (taps(rows), taps(columns)), kernel, counts, lead=1), kernel[0])
-    strips = unfold(x, (taps(Axis(rows.size, rows.size)), taps(columns)), (1, kernel[1]), (rows.size, counts[1]), lead=1)
+    strips = unfold(
+        x, (taps(Axis(rows.size, rows.size)), taps(columns)), (1, kernel[1]), (rows.size, counts[1]), lead=1
+    )
     out, strip = np.empty(shape, fp.dtype), np.empty((*strips.shape[:-2], *counts), x.dtype)
     pieces = ((np.s_[:, :, k : k + 1], part(_under(strips, rows, k, strip), 1)) for k in range(kernel[0]))
     return fp.joined(out, pieces)
