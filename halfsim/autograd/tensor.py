@@ -124,6 +124,23 @@ class Tensor(Operators):
         self.requires_grad = requires_grad
         return self
 
+    def replaced_by(self, result: Tensor) -> Tensor:
+        """What ``tensor += x`` leaves in ``tensor``: ``result``, but a leaf that takes a gradient keeps its identity.
+
+        So ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. The array that it
+        had is not written to. ``RuntimeError`` for such a leaf where gradients are recorded, as in PyTorch.
+        """
+        if not (self.requires_grad and self.node is None):
+            return result
+        if result.node is not None:
+            raise RuntimeError(
+                "in place: a leaf that takes a gradient is not changed on the tape; allowed: hs.no_grad()"
+            )
+        if result.shape != self.shape:
+            raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
+        self.data = result.to(self.format).data
+        return self
+
     def retain_grad(self) -> None:
         """Let the backward pass set ``grad`` of this result of an operation, as it does that of leaves."""
         if not self.requires_grad:
