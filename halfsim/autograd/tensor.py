@@ -211,11 +211,12 @@ class Tensor(Operators):
     def __float__(self) -> Any:  # `float` names a method here
         return self.item()
 
-    def __int__(self) -> int:
+    def __int__(self) -> Any:
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+        """A single value as Python formats a float, as in ``f"{loss:.4f}"``; with no ``spec``, as ``str``."""
+        return format(self.item(), spec) if spec else str(self)
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -294,7 +295,9 @@ def plain(x: Any) -> Any:
 
 def format_of(x: Any) -> Format:
     """The Format of a NumPy array or scalar by its dtype; float32 where there is none."""
-    return next((fmt for fmt, dtype in _DTYPES.items() if getattr(x, "dtype", None) == dtype), float32)
+    dtype = getattr(x, "dtype", None)
+    native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
+    return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)
 
 
 def tensor(data: object, format: object = None, requires_grad: bool = False, *, dtype: object = None) -> Tensor:
