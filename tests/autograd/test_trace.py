@@ -186,5 +186,5 @@ def test_there_are_never_more_nonzero_results_than_results() -> None:
 def test_an_event_and_a_trace_read_as_lines() -> None:
     with hs.trace() as t:
         hs.tensor([60000.0], "fp16") * 2
-    assert str(t.first("overflow")) == "step 1, forward, mul: overflow"
+    assert str(t.first_event("overflow")) == "step 1, forward, mul: overflow"
     assert str(t) == t.table()
