@@ -115,6 +115,7 @@ def _value(key: float) -> str:
     return "Infinity" if key == float("inf") else f"{key:g}" if key != int(key) else str(int(key))
 
 
-def definitions(pairs: Sequence[tuple[str, str]]) -> str:
+def definitions(pairs: Sequence[tuple[str, str]], kind: str = "") -> str:
     """Words and what they mean."""
-    return "<dl>" + "\n".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in pairs) + "</dl>"
+    start = f'<dl class="{kind}">' if kind else "<dl>"
+    return start + "\n".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in pairs) + "</dl>"

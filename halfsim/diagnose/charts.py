@@ -37,7 +37,7 @@ def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
 
 
 def histogram(
-    exponents: Mapping[int, int], fmt: Format, flushed: float, caption: str, size: tuple[int, int] = (360, 190)
+    exponents: Mapping[int, int], fmt: Format, flushed: float, caption: str, size: tuple[int, int] = (400, 196)
 ) -> str:
     """How many numbers have which exponent, against the format's range; zeros and infinities stand beside it.
 
@@ -45,7 +45,9 @@ def histogram(
     """
     numbers = {e: n for e, n in exponents.items() if -127 < e < 128}
     zeros, special, whole = exponents.get(-127, 0), exponents.get(128, 0), sum(exponents.values())
-    low, high, step = span(numbers, fmt, 72, spare=3)
+    low, high, step = span(numbers, fmt, 80, spare=3)
+    if fmt.emax - fmt.emin < 64:  # the whole range, and what lies beside it
+        low, high = min(low, fmt.emin - fmt.nmant - 4), max(high, fmt.emax + 4)
     width, height = size
     left, right, top, bottom = 46.0, width - 42.0, 22.0, height - 32.0
     shares = {b: sum(n for e, n in numbers.items() if b <= e < b + step) / whole for b in range(low, high + 1, step)}
@@ -77,7 +79,8 @@ def histogram(
     )
     parts += [_text(21, bottom + 14, "0"), _text(width - 21, bottom + 14, "∞ NaN")]
     every = next(n for n in (1, 2, 4, 8, 16, 32, 64) if (high - low) / n <= 9)
-    parts += [_text(x(e + 0.5), bottom + 14, _power(e)) for e in range(-(-low // every) * every, high + 1, every)]
+    ticks = [e for e in range(-(-low // every) * every, high + 1, every) if left + 8 < x(e) < right - 16]
+    parts += [_text(x(e + 0.5), bottom + 14, _power(e)) for e in ticks]
     label = f"{caption}: exponents against the range of {fmt}"
     words = f"{escape(caption)} <span>(tallest bar: {percent(most, 1)})</span>"
     return f"<figure>{_svg(width, height - 8, label, parts)}<figcaption>{words}</figcaption></figure>"
@@ -95,8 +98,13 @@ def _regions(fmt: Format, low: int, high: int, x: Any, top: float, bottom: float
         a, b = max(start, low), min(end, high + 1)
         if a < b:
             yield f'<rect class="r-{name}" x="{x(a):.1f}" y="{top}" width="{x(b) - x(a):.1f}" height="{bottom - top}"/>'
-            if x(b) - x(a) > 6 * len(name):
+            if name in _BESIDE:
+                yield _text(x(a) - 4 if name == "underflow" else x(b) + 4, top - 6, *_BESIDE[name])
+            elif x(b) - x(a) > 5.5 * len(name):
                 yield _text((x(a) + x(b)) / 2, top - 6, name)
+
+
+_BESIDE = {"underflow": ("\u2192 0", "start"), "overflow": ("\u2192 \u221e", "end")}
 
 
 def grouped(report: Report) -> Iterator[tuple[str, Format, dict[int, int], float]]:
@@ -137,7 +145,9 @@ def heat(report: Report, what: str, caption: str, hue: str) -> str:
         low, high = 0.0, 1.0
     level = levels(values, low, high, log)
     paths = "".join(f'<path class="l{n}" d="{runs}"/>' for n in range(LEVELS + 1) if (runs := _runs(level == n + 1)))
-    names = "".join(f"<li><span>{escape(row.phase)}</span> {escape(row.path) or '(no module)'}</li>" for row in rows)
+    tags = [f"<span>{escape(row.phase)}</span> " if len({r.phase for r in rows}) > 1 else "" for row in rows]
+    items = (f"<li>{tag}{escape(row.path) or '(no module)'}</li>" for tag, row in zip(tags, rows, strict=True))
+    names = "".join(items)
     texts = [[_cell(v, what) for v in row] for row in values]
     note = f" {left_out} quieter rows are left out." if left_out else ""
     return (
@@ -146,8 +156,9 @@ def heat(report: Report, what: str, caption: str, hue: str) -> str:
         f'<div class="map"><ol>{names}</ol><div class="grid"><svg viewBox="0 0 {report.columns} {len(rows)}" '
         f'preserveAspectRatio="none" style="height:{1.25 * len(rows):g}rem" role="img" '
         f'aria-label="{escape(caption)}, by module and step">{paths}</svg>'
-        f'<div class="foot"><span>step {report.start}</span><output></output><span>{report.steps:,}</span></div></div></div>'
-        f'<div class="legend">{_legend(what, low, high, log)}</div>'
+        f'<div class="foot"><span>step {report.start}</span><output></output><span>{report.steps:,}</span></div>'
+        "</div></div>"
+        f'<div class="legend">{_legend(what, low, high, log)}{_BROKEN if np.isinf(values).any() else ""}</div>'
         f'<script type="application/json">{_json(texts)}</script></figure>'
     )
 
@@ -200,6 +211,9 @@ def _json(texts: list[list[str]]) -> str:
     return json.dumps([",".join(cell.replace(",", "\u2009") for cell in row) for row in texts]).replace("<", "\\u003c")
 
 
+_BROKEN = f' &nbsp; <i class="l{LEVELS}"></i> not finite'
+
+
 def _legend(what: str, low: float, high: float, log: bool) -> str:
     edges = [low * (high / low) ** (n / LEVELS) if log else low + (high - low) * n / LEVELS for n in range(LEVELS + 1)]
     if log and low == high:
@@ -216,7 +230,7 @@ def scales(report: Report) -> str:
     """The loss scale by step, a cross where a step was skipped."""
     steps = [step for step, _, _ in report.scales]
     heights = [math.log2(scale) if 0 < scale < math.inf else 0.0 for _, scale, _ in report.scales]
-    width, height, left, right, top, bottom = 720, 190, 46.0, 706.0, 12.0, 160.0
+    width, height, left, right, top, bottom = 480, 190, 46.0, 470.0, 12.0, 160.0
     low, high = math.floor(min(heights)) - 1, math.ceil(max(heights)) + 1
     first, last = min(steps), max(max(steps), min(steps) + 1)
 
@@ -243,7 +257,7 @@ def scales(report: Report) -> str:
                 f"scale {scale:g} was too large</title></path>"
             )
     parts += [_text(left, height - 10, f"step {first}", "start"), _text(right, height - 10, f"{last:,}", "end")]
-    return f"<figure>{_svg(width, height, 'Loss scale by step', parts)}</figure>"
+    return f'<figure class="wide">{_svg(width, height, "Loss scale by step", parts)}</figure>'
 
 
 def errors(report: Report) -> str:
@@ -283,7 +297,7 @@ def errors(report: Report) -> str:
             + "".join(_dot(x(i), y(v), v, kind) for v, kind in ((local, "local"), (total, "total")))
             + "</g>"
         )
-    return f"<figure>{_svg(width, height, 'Relative error along the graph', parts)}</figure>"
+    return f'<figure class="wide">{_svg(width, height, "Relative error along the graph", parts)}</figure>'
 
 
 def _dot(x: float, y: float, value: float, kind: str) -> str:

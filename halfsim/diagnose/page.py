@@ -39,7 +39,7 @@ _STYLE = """
 .halfsim .grid svg { cursor: crosshair; background: var(--band); }
 .halfsim .l0, .halfsim .l1, .halfsim .l2, .halfsim .l3, .halfsim .l4 { fill: var(--hue); }
 .halfsim .l0 { opacity: .2; } .halfsim .l1 { opacity: .4; } .halfsim .l2 { opacity: .6; } .halfsim .l3 { opacity: .8; }
-.halfsim .l5 { fill: var(--bad); }
+.halfsim .l5 { fill: var(--bad); } .halfsim .legend .l5 { background: var(--bad); }
 .halfsim .foot { display: flex; justify-content: space-between; gap: 1rem; font-size: .8rem; color: var(--soft);
   min-height: 1.5rem; margin-top: .15rem; }
 .halfsim .foot output { color: var(--ink); text-align: center; }
@@ -52,7 +52,10 @@ _STYLE = """
 .halfsim table.sort th { position: sticky; top: 0; background: var(--paper); }
 .halfsim .swatch { display: inline-block; width: .75rem; height: .75rem; border-radius: 2px; vertical-align: -1px; }
 .halfsim ul { margin: .25rem 0; padding-left: 1.2rem; } .halfsim li { margin: .2rem 0; overflow-wrap: anywhere; }
-@media (max-width: 36rem) { .halfsim .map { grid-template-columns: 6.5rem 1fr; } }
+.halfsim .wide { max-width: 44rem; } .halfsim .facts { grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+@media (max-width: 36rem) { .halfsim .map { grid-template-columns: 6.5rem 1fr; }
+  .halfsim table.sort td:nth-child(2) { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
+  .halfsim .wide svg text { font-size: 16px; } .halfsim .facts dd { margin: 0; } }
 """
 
 # What is under the pointer in a heat map, in words.
@@ -155,7 +158,7 @@ def _evidence(report: Report) -> Iterator[str]:
         return
     yield "<h2>Evidence</h2>"
     numbers = [(name.replace("_", " "), told(x)) for name, x in v.values.items() if not isinstance(x, dict)]
-    yield definitions(numbers)
+    yield definitions(numbers, "facts")
     operands = {name: x for name, x in (v.values.get("operands") or {}).items() if isinstance(x, dict)}
     if operands:
         head = ("array", *next(iter(operands.values())))

@@ -109,16 +109,22 @@ def _report(facts: Mapping[str, Any]) -> Report:
 
 
 def _finding(facts: Mapping[str, Any]) -> Finding:
-    words = {name: _word(facts[name]) for name in ("klass", "phase", "path", "op", "tensor", "message", "fix")}
-    return Finding(**words, step=_whole(facts["step"]), values=dict(_read(facts["values"])))
+    klass, phase, path, op, tensor, message, fix = (
+        _word(facts[name]) for name in ("klass", "phase", "path", "op", "tensor", "message", "fix")
+    )
+    return Finding(klass, phase, _whole(facts["step"]), path, op, tensor, dict(_read(facts["values"])), message, fix)
 
 
 def _placed(facts: Mapping[str, Any]) -> Place:
     name, exponent_bits, precision, specials = facts["format"]
     counts = {field.name: _whole(facts["counts"].get(field.name, 0)) for field in fields(FlagCounts)}
     local, total = (None if e is None else Error(*map(_real, e)) for e in (facts["local"], facts["total"]))
+    phase, path, op, tensor = (_word(facts[part]) for part in ("phase", "path", "op", "tensor"))
     return Place(
-        *(_word(facts[part]) for part in ("phase", "path", "op", "tensor")),
+        phase,
+        path,
+        op,
+        tensor,
         Format(name, exponent_bits, precision, specials),
         _whole(facts["events"]),
         _whole(facts["terms"]),
