@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd import trace as recording
-from halfsim.diagnose.report import WHATS, Place, Report, reported
+from halfsim.diagnose.report import WHATS, Place, Report
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown
@@ -35,7 +35,7 @@ def _axes(ax: Any, size: tuple[float, float]) -> Axes:
 
 def _report(source: object, name: str) -> Report:
     if isinstance(source, Trace):
-        return reported(source)
+        return source.report()
     if not isinstance(source, Report):
         raise TypeError(f"{name}: {type(source).__name__} is not allowed; allowed: a Trace, a Report")
     return source

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from html import escape
 
 from halfsim.diagnose import charts
+from halfsim.diagnose.heatmap import heatmap
 from halfsim.diagnose.report import Place, Report, share
-from halfsim.diagnose.story import advice, elided, percent, short, summary, title, told
+from halfsim.diagnose.story import advice, elided, operands, percent, short, summary, title, told
 from halfsim.markup import SORTING, STYLE, definitions, document, table
 
 _STYLE = """
@@ -159,10 +160,8 @@ def _evidence(report: Report) -> Iterator[str]:
     yield "<h2>Evidence</h2>"
     numbers = [(name.replace("_", " "), told(x)) for name, x in v.values.items() if not isinstance(x, dict)]
     yield definitions(numbers, "facts")
-    operands = {name: x for name, x in (v.values.get("operands") or {}).items() if isinstance(x, dict)}
-    if operands:
-        head = ("array", *next(iter(operands.values())))
-        rows = [(name, *map(told, x.values())) for name, x in operands.items() if len(x) == len(head) - 1]
+    head, *rows = operands(v.values) or [()]
+    if rows:
         yield "<p>In its first frame, magnitudes of the finite numbers but zero:</p>"
         yield table(head, rows, words=2, label="Operands")
     if report.before:
@@ -187,7 +186,7 @@ def _exponents(report: Report) -> Iterator[str]:
 
 
 def _maps(report: Report) -> Iterator[str]:
-    found = [(charts.heat(report, what, caption, hue), none) for what, caption, hue, none in _MAPS]
+    found = [(heatmap(report, what, caption, hue), none) for what, caption, hue, none in _MAPS]
     yield "<h2>Modules by steps</h2>"
     if report.stride > 1:
         yield f'<p class="soft">{report.stride} steps in a column.</p>'

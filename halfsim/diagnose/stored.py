@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from halfsim.autograd.trace import SERIES, Error
 from halfsim.diagnose.finding import Finding
-from halfsim.diagnose.report import Layer, Place, Report
+from halfsim.diagnose.report import COLUMNS, Layer, Place, Report
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format
 
@@ -82,7 +82,7 @@ def loaded(text: str) -> Report:
     if not isinstance(facts, dict) or "schema" not in facts:
         raise ValueError("from_json: not a report; allowed: what to_json wrote")
     if facts["schema"] != SCHEMA or isinstance(facts["schema"], (bool, float)):
-        raise ValueError(f"from_json: schema {facts['schema']!r:.40} is not allowed; allowed: {SCHEMA}")
+        raise ValueError(f"from_json: schema {_shown(facts['schema'])} is not allowed; allowed: {SCHEMA}")
     try:
         return _report(facts)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -91,7 +91,7 @@ def loaded(text: str) -> Report:
 
 
 def _report(facts: Mapping[str, Any]) -> Report:
-    verdict, reference, columns = facts["verdict"], facts["reference"], _whole(facts["columns"])
+    verdict, reference, columns = facts["verdict"], facts["reference"], _whole(facts["columns"], COLUMNS)
     layers = tuple(_layer(layer, columns) for layer in facts["layers"])
     return Report(
         _whole(facts["steps"]),
@@ -102,7 +102,7 @@ def _report(facts: Mapping[str, Any]) -> Report:
         tuple(map(_placed, facts["places"])),
         layers,
         columns,
-        _whole(facts["stride"]),
+        max(_whole(facts["stride"]), 1),
         _whole(facts["start"]),
         tuple((_whole(step), _real(scale), bool(skipped)) for step, scale, skipped in facts["scales"]),
     )
@@ -129,7 +129,7 @@ def _placed(facts: Mapping[str, Any]) -> Place:
         _whole(facts["events"]),
         _whole(facts["terms"]),
         FlagCounts(**counts),
-        {int(e): _whole(n) for e, n in facts["exponents"].items()},
+        {_whole(int(e) + 127, 255) - 127: _whole(n) for e, n in facts["exponents"].items() if n},
         local,
         total,
     )
@@ -144,17 +144,23 @@ def _layer(facts: Mapping[str, Any], columns: int) -> Layer:
 
 def _word(x: Any) -> str:
     if not isinstance(x, str):
-        raise TypeError(f"{x!r:.40} is no string")
+        raise TypeError(f"{_shown(x)} is no string")
     return x
 
 
-def _whole(x: Any) -> int:
-    if isinstance(x, bool) or not isinstance(x, int):
-        raise TypeError(f"{x!r:.40} is no integer")
+def _whole(x: Any, most: int = 2**63) -> int:
+    if isinstance(x, bool) or not isinstance(x, int) or not 0 <= x <= most:
+        raise ValueError(f"{_shown(x)} is no integer from 0 to {most}")
     return x
+
+
+def _shown(x: Any) -> str:
+    """The beginning of what is no such thing, for an error of one line."""
+    text = repr(x)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _real(x: Any) -> float:
     if isinstance(x, bool) or not (isinstance(x, (int, float)) or x in ("inf", "-inf")):
-        raise TypeError(f"{x!r:.40} is no number")
+        raise TypeError(f"{_shown(x)} is no number")
     return float(x)

@@ -45,10 +45,9 @@ def summary(report: Report) -> list[tuple[str, str]]:
 
 def title(report: Report) -> str:
     """What was traced, in one line."""
-    steps = f"{report.steps:,} step{'s' * (report.steps != 1)}"
-    reference = f", against {report.reference}" if report.reference else ""
-    places = f"{len(report.places):,} place{'s' * (len(report.places) != 1)}"
-    return f"{steps}, {places}, {report.count().size:,} values{reference}"
+    counts = {"step": report.steps, "place": len(report.places), "value": report.count().size}
+    words = ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for word, n in counts.items())
+    return words + (f", against {report.reference}" if report.reference else "")
 
 
 def _title(report: Report) -> str:
@@ -117,12 +116,21 @@ def facts(values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         if not isinstance(value, dict):
             yield _filled(f"{name.replace('_', ' ')}: {told(value)}", "  ")
-    operands = {name: x for name, x in (values.get("operands") or {}).items() if isinstance(x, dict)}
-    if operands:
-        head = ("array", *next(iter(operands.values())))
-        rows = [tuple(elided(told(cell), 18) for cell in (name, *x.values())) for name, x in operands.items()]
+    head, *rows = operands(values) or [()]
+    if rows:
         yield "  in its first frame, magnitudes of the finite numbers but zero:"
-        yield textwrap.indent(columns([head, *(row for row in rows if len(row) == len(head))]), "    ")
+        yield textwrap.indent(columns([head, *(tuple(elided(cell, 18) for cell in row) for row in rows)]), "    ")
+
+
+def operands(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What a finding knows of the arrays of its operation: a head, and a line for each of them."""
+    given = values.get("operands")
+    arrays = {name: x for name, x in given.items() if isinstance(x, dict)} if isinstance(given, dict) else {}
+    if not arrays:
+        return []
+    head = ("array", *next(iter(arrays.values())))
+    rows = ((name, *(told(x.get(what)) for what in head[1:])) for name, x in arrays.items())
+    return [head, *rows]
 
 
 def told(value: Any) -> str:

@@ -102,7 +102,7 @@ class Trace(recording.Trace):
 
     def report(self) -> Report:
         """All of this as plain data that outlives the trace: print it, or see `Report.to_html`, `Report.to_json`."""
-        from halfsim.diagnose.report import reported
+        from halfsim.diagnose.gather import reported
 
         return reported(self)
 
