@@ -7,12 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
-from halfsim.diagnose.report import Layer, Place, Report
-from halfsim.diagnose.story import percent, region, short, span
+from halfsim.diagnose.report import Place, Report
+from halfsim.diagnose.story import percent, region, span
 from halfsim.numerics.formats import Format
-from halfsim.numerics.quantize import Array
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:

@@ -51,10 +51,11 @@ def _chosen(rows: list[Layer], values: Array, what: str) -> tuple[list[Layer], A
     """The rows worth a line: of overflows those that have some; and never more than forty."""
     weight = np.nansum(np.where(np.isinf(values), 1e30, values), axis=1) if values.size else np.zeros(len(rows))
     keep = weight > 0 if what != "gradient_norm" else weight >= 0
-    if keep.sum() > _ROWS:
+    worth = int(keep.sum())
+    if worth > _ROWS:
         keep &= weight >= np.sort(weight[keep])[-_ROWS]
     index = np.flatnonzero(keep)[:_ROWS]
-    return [rows[i] for i in index], values[index], len(rows) - len(index) if keep.sum() > len(index) else 0
+    return [rows[i] for i in index], values[index], worth - len(index)
 
 
 def levels(values: Array, low: float, high: float, log: bool) -> Array:

@@ -130,8 +130,9 @@ class Report:
 
         ``what`` is "overflow" (values that became infinite or NaN), "flushed" (share of the nonzero results that became
         zero), "lost" (share of the updates that moved no weight) or "gradient_norm" (the 2-norm of a module's
-        parameter gradients as the backward pass left them, loss scale included; root mean square over the steps of a
-        column). NaN where nothing happened. ``ValueError`` for another word.
+        parameter gradients as the backward pass left them, loss scale included, each use of a parameter by
+        itself; root mean square over the steps of a column). NaN where nothing happened.
+        ``ValueError`` for another word.
         """
         if what not in WHATS:
             raise unknown("what", what, WHATS)
