@@ -49,9 +49,9 @@ def python(*arguments: str, cwd: Path, **options: object) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, **options)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("last", ["", "fail", "word", "code"])
+@pytest.mark.parametrize("last", ["fail", "code"])
 def test_a_script_sees_what_python_shows_it(last: str, script: str, tmp_path: Path) -> None:
-    arguments = ["script.py", "--html", "x y", "--json", "-m", *filter(None, [last])]
+    arguments = ["script.py", "--html", "x y", "--json", "-m", last]
     plain = python(*arguments, cwd=tmp_path)
     ours = python("-m", "halfsim", "run", *arguments, cwd=tmp_path)
     assert ours.stdout == plain.stdout
@@ -87,6 +87,12 @@ def test_scopes_of_the_script_win_unless_overridden(script: str, capsys: pytest.
     assert {p.format.name for p in report.places} == {"float16"}
     assert report.verdict is not None
     assert report.verdict.klass == "overflow"
+
+
+@pytest.mark.parametrize(("word", "code", "said"), [("word", 1, "word\n"), ("interrupt", 130, "KeyboardInterrupt\n")])
+def test_other_ends(word: str, code: int, said: str, script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", script, word]) == code
+    assert capsys.readouterr().err.split("\nhalfsim report")[0].endswith(said)
 
 
 def test_everything_is_as_before_afterwards(script: str, capsys: pytest.CaptureFixture[str]) -> None:
