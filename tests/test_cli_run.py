@@ -39,7 +39,8 @@ if "interrupt" in sys.argv: raise KeyboardInterrupt
 
 @pytest.fixture
 def script(tmp_path: Path) -> str:
-    path = tmp_path / "script.py"
+    path = tmp_path / "sub" / "script.py"
+    path.parent.mkdir()
     path.write_text(SCRIPT)
     return str(path)
 
@@ -51,14 +52,14 @@ def python(*arguments: str, cwd: Path, **options: object) -> subprocess.Complete
 
 @pytest.mark.parametrize("last", ["fail", "code"])
 def test_a_script_sees_what_python_shows_it(last: str, script: str, tmp_path: Path) -> None:
-    arguments = ["script.py", "--html", "x y", "--json", "-m", last]
+    arguments = [os.path.join("sub", "script.py"), "--html", "x y", "--json", "-m", last]
     plain = python(*arguments, cwd=tmp_path)
     ours = python("-m", "halfsim", "run", *arguments, cwd=tmp_path)
     assert ours.stdout == plain.stdout
     assert ours.returncode == plain.returncode
     assert ours.stderr.startswith(plain.stderr), "the traceback is python's own"
     assert "halfsim report: " in ours.stderr[len(plain.stderr) :]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["script.py"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["script.py", "sub"]
 
 
 def test_a_module_sees_what_python_shows_it(tmp_path: Path) -> None:
@@ -89,7 +90,10 @@ def test_scopes_of_the_script_win_unless_overridden(script: str, capsys: pytest.
     assert report.verdict.klass == "overflow"
 
 
-@pytest.mark.parametrize(("word", "code", "said"), [("word", 1, "word\n"), ("interrupt", 130, "KeyboardInterrupt\n")])
+@pytest.mark.parametrize(
+    ("word", "code", "said"),
+    [("word", 1, "word\n"), ("code", 300 % 256, ""), ("interrupt", 130, "KeyboardInterrupt\n")],
+)
 def test_other_ends(word: str, code: int, said: str, script: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", script, word]) == code
     assert capsys.readouterr().err.split("\nhalfsim report")[0].endswith(said)

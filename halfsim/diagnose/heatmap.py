@@ -90,8 +90,8 @@ def _cell(v: float, what: str) -> str:
 
 
 def _json(texts: list[list[str]]) -> str:
-    """Rows of cells as JSON that no browser takes for markup: rows are joined, as most cells are empty."""
-    return json.dumps([",".join(cell.replace(",", "\u2009") for cell in row) for row in texts]).replace("<", "\\u003c")
+    """Rows of cells, joined, as most cells are empty; they are numbers, so there is no markup in them."""
+    return json.dumps([",".join(cell.replace(",", "\u2009") for cell in row) for row in texts])
 
 
 _BROKEN = f' &nbsp; <i class="l{LEVELS}"></i> not finite'

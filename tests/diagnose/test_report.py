@@ -160,6 +160,8 @@ def test_long_runs_share_columns() -> None:
     assert counts.sum() == 700
     assert counts[0] == 7, "there is no step 0"
     assert (values == 1).all()
+    _, norms = report.heat("gradient_norm")
+    np.testing.assert_allclose(norms[0, 1:-1], 1.0)
 
 
 def test_the_loss_scales_are_those_of_the_scaler(scaled: Any) -> None:
