@@ -14,7 +14,7 @@ STYLE = """
   --band: #1c222c; --c0: #6cb6ff; --c1: #ff9d5c; --c2: #e08ade; --c3: #6fd69a; --bad: #ff7b83; --warn: #f0b455;
   --good: #6fd69a; } }
 .halfsim, .halfsim * { box-sizing: border-box; }
-body.halfsim { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem; }
+body.halfsim { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; }
 .halfsim h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; text-wrap: balance; }
 .halfsim h2 { font-size: 1.1rem; line-height: 1.3; margin: 2.25rem 0 .5rem; }
 .halfsim p { margin: .25rem 0 .75rem; } .halfsim .soft { color: var(--soft); }

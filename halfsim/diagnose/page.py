@@ -32,7 +32,7 @@ _STYLE = """
 .halfsim .cross { stroke: var(--bad); fill: none; stroke-width: 2.2; stroke-linecap: round; }
 .halfsim circle.total { fill: var(--c0); } .halfsim circle.local { fill: var(--c1); }
 .halfsim .heat { margin: 1.25rem 0 2rem; } .halfsim .heat figcaption b { color: var(--ink); }
-.halfsim .map { display: grid; grid-template-columns: minmax(6rem, 14rem) 1fr; gap: .5rem; margin: .4rem 0 .2rem; }
+.halfsim .map { display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr; gap: .5rem; margin: .4rem 0 .2rem; }
 .halfsim .map ol { list-style: none; margin: 0; padding: 0; font-size: .8rem; min-width: 0; }
 .halfsim .map li { height: 1.25rem; line-height: 1.25rem; white-space: nowrap; overflow: hidden;
   text-overflow: ellipsis; margin: 0; padding: 0; }
