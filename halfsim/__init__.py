@@ -1,6 +1,6 @@
 """halfsim: what would this computation have done in half precision, and where would it have gone wrong?"""
 
-from halfsim import amp, checkpoint, data, nn, optim
+from halfsim import amp, checkpoint, data, nn, optim, plot
 from halfsim.autograd import ops
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
@@ -8,6 +8,7 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.report import Report
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -48,6 +49,7 @@ __all__ = [
     "Format",
     "Policy",
     "Precision",
+    "Report",
     "Rounding",
     "Stochastic",
     "Tensor",
@@ -79,6 +81,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "plot",
     "precision",
     "reproducible",
     "round_to",
