@@ -7,6 +7,8 @@ from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
+from halfsim.diagnose.compare import compare
+from halfsim.diagnose.comparison import Comparison
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
@@ -40,6 +42,7 @@ __all__ = [
     "FP64",
     "PURE_FP16",
     "TF32",
+    "Comparison",
     "Event",
     "Finding",
     "Flag",
@@ -56,6 +59,7 @@ __all__ = [
     "bfloat16",
     "checkpoint",
     "classify",
+    "compare",
     "data",
     "decode",
     "elementary",
