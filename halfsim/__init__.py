@@ -10,6 +10,8 @@ from halfsim.autograd.trace import Event
 from halfsim.diagnose.compare import compare
 from halfsim.diagnose.comparison import Comparison
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.loss_scale import loss_scale_range
+from halfsim.diagnose.scale_range import LossScaleRange
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -49,6 +51,7 @@ __all__ = [
     "FlagCounts",
     "FlagWarning",
     "Format",
+    "LossScaleRange",
     "Policy",
     "Precision",
     "Rounding",
@@ -76,6 +79,7 @@ __all__ = [
     "float64",
     "gradcheck",
     "ieee",
+    "loss_scale_range",
     "manual_seed",
     "next_down",
     "next_up",

@@ -13,7 +13,7 @@ from halfsim.amp import GradScaler
 from halfsim.autograd.follow import error
 from halfsim.autograd.policy import Rule, as_rule, precision, scoped
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import tracing
+from halfsim.autograd.trace import Trace, tracing
 from halfsim.diagnose.align import Recorder, Store
 from halfsim.diagnose.comparison import Comparison, ResultRow
 from halfsim.diagnose.meter import Meter
@@ -80,6 +80,7 @@ def compare(
     try:
         snapshot.restore(high.storage if isinstance(high, Precision) else None)
         returned = [_outcome(within(run, high, first, snapshot, seed), parts)]
+        first.finish()
         meter = Meter(store.steps, limit, coarsest(low).eps)
         second = Recorder(meter.measure, store.steps.__contains__, events=True)
         snapshot.restore()
@@ -88,13 +89,14 @@ def compare(
             returned.append(_outcome(within(run, low, second, snapshot, seed), parts))
         except Exception as raised:
             failure = raised
+        second.finish()
     finally:
         snapshot.restore()
     stopped(meter, first, second, failure)
     return _comparison((low, high), meter, (first, second), store, returned)
 
 
-def within(run: Callable[[], Any], rule: Rule, recorder: Recorder, snapshot: Snapshot, seed: int | None) -> Any:
+def within(run: Callable[[], Any], rule: Rule, recorder: Trace, snapshot: Snapshot, seed: int | None) -> Any:
     """What ``run`` returns under ``rule`` and a trace of its own, in a context that leaves nothing behind."""
 
     def inside() -> Any:
@@ -102,10 +104,7 @@ def within(run: Callable[[], Any], rule: Rule, recorder: Recorder, snapshot: Sna
         outermost = scoped(override=False, path="", base="", phase="forward")
         with outermost, precision(rule, override=True), tracing(recorder):
             recorder.outer = None  # the runs are no part of what is traced outside
-            try:
-                return run()
-            finally:
-                recorder.finish()
+            return run()
 
     return copy_context().run(inside)
 

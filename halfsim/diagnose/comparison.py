@@ -96,7 +96,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
         first = self.first_divergence()
-        return _plain(
+        return jsonable(
             {
                 "schema": 1,
                 "kind": "comparison",
@@ -147,11 +147,12 @@ class Comparison:
         return [*blocks, *(("", note) for note in self.notes)]
 
 
-def _plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """Plain data with strings for numbers that are not finite, which JSON lacks."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [jsonable(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -21,8 +21,13 @@ _TABLE = """
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 .halfsim-scroll th { font-weight: 600; font-size: .85rem; }
 .halfsim-scroll .word { text-align: left; }
-.halfsim-scroll .bars { text-align: left; font-family: ui-monospace, monospace; white-space: pre; }
+.halfsim-scroll pre { font: .85rem/1.3 ui-monospace, monospace; }
 """
+
+
+class Text(str):
+    """Lines whose columns matter."""
+
 
 Block = str | Sequence[Sequence[str]]
 
@@ -32,7 +37,10 @@ def fragment(blocks: Sequence[tuple[str, Block]], left: int = 1) -> str:
     parts = [f"<style>{_TABLE}</style>"]
     for heading, block in blocks:
         parts += [f"<h2>{html.escape(heading)}</h2>"] if heading else []
-        parts.append(f"<p>{html.escape(block)}</p>" if isinstance(block, str) else _table(block, left))
+        if isinstance(block, Text):
+            parts.append(f'<div class="halfsim-scroll"><pre>{html.escape(block)}</pre></div>')
+        else:
+            parts.append(f"<p>{html.escape(block)}</p>" if isinstance(block, str) else _table(block, left))
     return "\n".join(parts)
 
 
