@@ -11,6 +11,8 @@ from halfsim.diagnose.compare import compare
 from halfsim.diagnose.comparison import Comparison
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.loss_scale import loss_scale_range
+from halfsim.diagnose.model_comparison import ModelComparison
+from halfsim.diagnose.models import compare_models
 from halfsim.diagnose.scale_range import LossScaleRange
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
@@ -52,6 +54,7 @@ __all__ = [
     "FlagWarning",
     "Format",
     "LossScaleRange",
+    "ModelComparison",
     "Policy",
     "Precision",
     "Rounding",
@@ -63,6 +66,7 @@ __all__ = [
     "checkpoint",
     "classify",
     "compare",
+    "compare_models",
     "data",
     "decode",
     "elementary",

@@ -18,7 +18,7 @@ from halfsim.diagnose.align import Recorder, Store
 from halfsim.diagnose.comparison import Comparison, ResultRow
 from halfsim.diagnose.meter import Meter
 from halfsim.diagnose.restore import Snapshot, closed_over, listed
-from halfsim.diagnose.tell import first_divergence, plain, stopped, verdict
+from halfsim.diagnose.tell import first_divergence, plain_finding, stopped, verdict
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, bfloat16, float16
 from halfsim.numerics.precision import PRESETS, Precision
@@ -92,8 +92,8 @@ def compare(
         second.finish()
     finally:
         snapshot.restore()
-    stopped(meter, first, second, failure)
-    return _comparison((low, high), meter, (first, second), store, returned)
+    notes = stopped(meter, first, second, failure)
+    return _comparison((low, high), meter, (first, second), returned, [*notes, *_notes(meter, store)])
 
 
 def within(run: Callable[[], Any], rule: Rule, recorder: Trace, snapshot: Snapshot, seed: int | None) -> Any:
@@ -146,17 +146,16 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Array | Tensor]]:
 
 
 def _comparison(
-    rules: tuple[Rule, Rule], meter: Meter, runs: tuple[Recorder, Recorder], store: Store, returned: list[Values]
+    rules: tuple[Rule, Rule], meter: Meter, runs: tuple[Recorder, Recorder], returned: list[Values], notes: list[str]
 ) -> Comparison:
     run = runs[1]
-    results, notes = _results(returned, coarsest(rules[0])) if len(returned) == 2 else ((), [])
+    results, unlike = _results(returned, coarsest(rules[0])) if len(returned) == 2 else ((), [])
     layers, places = meter.rows(_lost(run))
-    notes += _notes(meter, store)
     first = first_divergence(meter, runs)
     return Comparison(
         _name(rules[0]), _name(rules[1]), meter.tolerance, layers, tuple(meter.steps), places, results,
-        compared=meter.compared, total=run.results, every=store.every, notes=tuple(notes),
-        _first=plain(first), _verdict=replace(verdict(meter, runs, first, results), event=None),
+        compared=meter.compared, total=run.results, notes=(*unlike, *notes),
+        _first=plain_finding(first), _verdict=replace(verdict(meter, runs, first, results), event=None),
     )  # fmt: skip
 
 

@@ -36,8 +36,8 @@ class Comparison:
 
     ``layers`` has a row for each module path (`LayerRow`), ``steps`` one for each step compared (`StepRow`),
     ``places`` one for each phase, path, operation and tensor (`PlaceRow`), ``results`` one for each value that the
-    experiment returned. ``compared`` counts results held against each other, of ``total`` that were computed; every
-    ``every``-th step was; ``notes`` say what was left out and what the runs did differently. It is plain data.
+    experiment returned. ``compared`` counts results held against each other, of ``total`` that the run
+    computed; ``notes`` say what was left out and what the runs did differently. It is plain data.
     """
 
     precision: str
@@ -49,7 +49,6 @@ class Comparison:
     results: tuple[ResultRow, ...]
     compared: int
     total: int
-    every: int
     notes: tuple[str, ...]
     _first: Finding | None
     _verdict: Finding
@@ -76,7 +75,7 @@ class Comparison:
 
     def table(self) -> str:
         """One line for each module path."""
-        return columns(_layer_table(self.layers, 30))
+        return columns(layer_table(self.layers, 30))
 
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"
@@ -87,7 +86,7 @@ class Comparison:
         if self.results:
             blocks.append("Returned\n" + columns(_shortened(_result_table(self.results))))
         if self.layers:
-            blocks.append("Layers\n" + columns(_shortened(_layer_table(_worst(self.layers), 30))))
+            blocks.append("Layers\n" + columns(_shortened(layer_table(worst(self.layers), 30))))
         if len(self.steps) > 1:
             blocks.append("Steps\n" + columns(_step_table(_spread(self.steps)), left=0))
         blocks += [textwrap.fill(note, WIDTH) for note in self.notes]
@@ -105,7 +104,6 @@ class Comparison:
                 "tolerance": self.tolerance,
                 "compared": self.compared,
                 "total": self.total,
-                "every": self.every,
                 "notes": list(self.notes),
                 "verdict": self.verdict().to_dict(),
                 "first_divergence": None if first is None else first.to_dict(),
@@ -139,7 +137,7 @@ class Comparison:
         ]
         tables = (
             ("Returned", _result_table(self.results)),
-            ("Layers", _layer_table(self.layers, None)),
+            ("Layers", layer_table(self.layers, None)),
             ("Steps", _step_table(self.steps)),
             ("Operations", _place_table(self.places)),
         )
@@ -174,7 +172,8 @@ def _cosine(x: float | None) -> str:
     return "-" if x is None else f"{x:.6f}"
 
 
-def _layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
+def layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
+    """Head and lines, one a layer."""
     head = ("layer", "error", "ulp", "mean ulp", "grad error", "cosine", "vanished", "upd lost", "off at")
     lines = (
         (
@@ -187,7 +186,7 @@ def _layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str,
     return [head, *lines]
 
 
-def _worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
+def worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
     """The rows in their order; of many, those with the largest errors."""
     if len(rows) <= LINES:
         return list(rows)
@@ -197,7 +196,9 @@ def _worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
 
 def _result_table(rows: Sequence[ResultRow]) -> list[tuple[str, ...]]:
     head = ("value", "run", "reference", "error", "ulp")
-    lines = [(r.name, _six(r.run), _six(r.reference), number(r.relative_error), number(r.ulp)) for r in rows]
+    lines = [
+        (clipped(r.name, 40), _six(r.run), _six(r.reference), number(r.relative_error), number(r.ulp)) for r in rows
+    ]
     return [head, *lines]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -140,11 +141,11 @@ class Found:
         self.largest = max(self.largest, float(magnitudes.max()))
 
     def row(self, lost: float, given: float, flushes: bool) -> LayerScale:
-        """What it says of the scales, if the loss had been multiplied by ``given`` already."""
-        return LayerScale.of(
-            self.path, self.format, (self.floors, self.ceilings), (self.smallest, self.largest), self.zeros,
-            lost=lost, given=given, flushes=flushes,
-        )  # fmt: skip
+        """What it says of the scales, if the loss had been multiplied by ``given`` (a power of two) already."""
+        shift = -round(log2(given))
+        counts = np.roll(self.floors, shift), np.roll(self.ceilings, shift)
+        extremes = self.smallest / given, self.largest / given
+        return LayerScale.of(self.path, self.format, counts, extremes, self.zeros, lost=lost, flushes=flushes)
 
 
 class Gradients(Trace):

@@ -23,7 +23,7 @@ from halfsim.optim.lr_scheduler import LRScheduler
 
 Back = Callable[[], None]
 
-_KINDS = (Module, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)
+_KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)
 
 
 def listed(given: object, kind: type, argument: str) -> list[Any]:
@@ -36,12 +36,18 @@ def listed(given: object, kind: type, argument: str) -> list[Any]:
 
 
 def closed_over(function: object) -> list[Any]:
-    """The models, optimizers, scalers, schedules, averages and NumPy generators that a function names itself."""
+    """What a function names itself from outside and may change: models, tensors, optimizers, scalers, generators, ...
+
+    Those in a list, tuple or dict that it names are found too.
+    """
     try:
         found = inspect.getclosurevars(function)  # type: ignore[arg-type]  # refuses what is no function
     except TypeError:
         return []
-    return [x for x in (*found.nonlocals.values(), *found.globals.values()) if isinstance(x, _KINDS)]
+    named = (*found.nonlocals.values(), *found.globals.values())
+    held = [x for x in named if isinstance(x, (list, tuple, dict))]
+    inner = (item for x in held for item in (x.values() if isinstance(x, dict) else x))
+    return [x for x in (*named, *inner) if isinstance(x, _KINDS)]
 
 
 class Snapshot:
@@ -91,6 +97,8 @@ def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
                 yield from group["params"]
             for state in part.state.values():
                 yield from (x for x in state.values() if isinstance(x, Tensor))
+        elif isinstance(part, Tensor) and part.requires_grad:
+            yield part
 
 
 def _backs(part: Any) -> Iterator[Back]:
@@ -100,6 +108,8 @@ def _backs(part: Any) -> Iterator[Back]:
             yield _module(module)
             held = (*module._parameters.values(), *module._buffers.values())
             yield from (_tensor(x) for x in held if isinstance(x, Tensor))
+    elif isinstance(part, Tensor):
+        yield _tensor(part)
     elif isinstance(part, Optimizer):
         yield from (_tensor(p) for group in part.param_groups for p in group["params"])
         yield _optimizer(part)

@@ -50,7 +50,7 @@ class LayerScale:
     @classmethod
     def of(
         cls, path: str, fmt: Format, counts: tuple[Array, Array], extremes: tuple[float, float], zeros: int,
-        *, lost: float, given: float, flushes: bool,
+        *, lost: float, flushes: bool,
     ) -> LayerScale:  # fmt: skip
         """The row of gradients whose magnitudes, floor and ceiling, have these ``counts``; see `loss_scale_range`."""
         floors, ceilings = counts
@@ -60,18 +60,11 @@ class LayerScale:
         if nonzero:
             keep = 1 + limit - _exceeds(ceilings, lost * nonzero)
             exact = fmt.emin - _exceeds(floors, lost * nonzero)
-            low, normal, high = (
-                given * 2.0 ** (exact if flushes else keep),
-                given * 2.0**exact,
-                given * _high(extremes[1], fmt),
-            )
+            low, normal, high = 2.0 ** (exact if flushes else keep), 2.0**exact, _high(extremes[1], fmt)
         vanished = int(ceilings[: limit + EXPONENTS + 1].sum()) / max(1, nonzero)
         small = int(floors[: fmt.emin + EXPONENTS].sum()) / max(1, nonzero)
         histogram = {int(i) - EXPONENTS: int(floors[i]) for i in np.flatnonzero(floors)}
-        return cls(
-            path, fmt, low, normal, high, extremes[0] / given, extremes[1] / given, nonzero, zeros, vanished,
-            small - vanished, histogram,
-        )  # fmt: skip
+        return cls(path, fmt, low, normal, high, *extremes, nonzero, zeros, vanished, small - vanished, histogram)
 
     @property
     def name(self) -> str:
@@ -251,8 +244,8 @@ def _table(rows: tuple[LayerScale, ...]) -> list[tuple[str, ...]]:
     head = ("layer", "low", "normal", "high", "smallest", "largest", "nonzero", "to zero", "subnormal")
     lines = (
         (
-            clipped(r.name, 24), _short(r.low), _short(r.normal), _short(r.high), f"{r.smallest:.2g}", f"{r.largest:.2g}",
-            f"{r.nonzero:,}", f"{r.zero_share:.1%}", f"{r.subnormal_share:.1%}",
+            clipped(r.name, 24), _short(r.low), _short(r.normal), _short(r.high), f"{r.smallest:.2g}",
+            f"{r.largest:.2g}", f"{r.nonzero:,}", f"{r.zero_share:.1%}", f"{r.subnormal_share:.1%}",
         )
         for r in rows
     )  # fmt: skip

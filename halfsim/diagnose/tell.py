@@ -22,18 +22,24 @@ _COUNTS = {
 _FIX = "see in the layers where the error grows, and keep those in float32 (search_policy finds them)"
 
 
-def plain(found: Finding | None) -> Finding | None:
+def plain_finding(found: Finding | None) -> Finding | None:
     """A finding without its event, which holds arrays."""
     return None if found is None else replace(found, event=None)
 
 
-def stopped(meter: Meter, reference: Recorder, run: Recorder, failure: Exception | None) -> None:
-    """Note a fork where the run ended otherwise than the reference."""
+def stopped(meter: Meter, reference: Recorder, run: Recorder, failure: Exception | None) -> list[str]:
+    """Note a fork where the run ended otherwise than the reference; returns what is to be told in any case."""
     if failure is not None:
-        meter.fork = Fork((run.step, 0), None, None, None, f"{type(failure).__name__}: {failure}".splitlines()[0])
-    elif meter.fork is None and run.step != reference.step:
+        text = f"the run raised {type(failure).__name__}: {failure}".splitlines()[0]
+        last = next(reversed(run.latest), None)
+        where = None if last is None else (last.phase, last.path, last.op, last.tensor)
+        if meter.fork is None or meter.fork.run is None:  # the step it broke off lacks the rest
+            meter.fork = Fork((run.step, run.results), where, None, None, text)
+        return [f"{text[0].upper()}{text[1:]}."]
+    if meter.fork is None and run.step != reference.step:
         text = f"the run took {run.step - 1:,} steps, the reference {reference.step - 1:,}"
         meter.fork = Fork((min(run.step, reference.step), 0), None, None, None, text)
+    return []
 
 
 def first_divergence(meter: Meter, runs: tuple[Recorder, Recorder]) -> Finding | None:
