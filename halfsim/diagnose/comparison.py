@@ -75,7 +75,7 @@ class Comparison:
 
     def table(self) -> str:
         """One line for each module path."""
-        return columns(layer_table(self.layers, 30))
+        return columns(layer_table(self.layers, 22))
 
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"
@@ -86,7 +86,7 @@ class Comparison:
         if self.results:
             blocks.append("Returned\n" + columns(_shortened(_result_table(self.results))))
         if self.layers:
-            blocks.append("Layers\n" + columns(_shortened(layer_table(worst(self.layers), 30))))
+            blocks.append("Layers\n" + columns(_shortened(layer_table(worst(self.layers), 22))))
         if len(self.steps) > 1:
             blocks.append("Steps\n" + columns(_step_table(_spread(self.steps)), left=0))
         blocks += [textwrap.fill(note, WIDTH) for note in self.notes]
@@ -169,17 +169,17 @@ def clipped(name: str, width: int | None) -> str:
 
 
 def _cosine(x: float | None) -> str:
-    return "-" if x is None else f"{x:.6f}"
+    return "-" if x is None else f"{x:.4f}"
 
 
 def layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
     """Head and lines, one a layer."""
-    head = ("layer", "error", "ulp", "mean ulp", "grad error", "cosine", "vanished", "upd lost", "off at")
+    head = ("layer", "error", "ulp", "mean ulp", "gradient", "cosine", "vanished", "lost", "off at")
     lines = (
         (
             clipped(r.path or "(outside)", width), number(r.relative_error), number(r.ulp), number(r.mean_ulp),
             number(r.gradient_error), _cosine(r.cosine), f"{r.vanished:.1%}", f"{r.updates_lost:.1%}",
-            "-" if r.step is None else f"step {r.step}",
+            "-" if r.step is None else str(r.step),
         )
         for r in rows
     )  # fmt: skip
@@ -207,7 +207,7 @@ def _six(x: float | None) -> str:
 
 
 def _step_table(rows: Sequence[StepRow]) -> list[tuple[str, ...]]:
-    head = ("step", "error", "grad error", "cosine", "vanished", "")
+    head = ("step", "error", "gradient", "cosine", "vanished", "")
     lines = (
         (
             str(r.step), number(r.relative_error), number(r.gradient_error), _cosine(r.cosine), f"{r.vanished:.1%}",

@@ -61,7 +61,10 @@ def loss_scale_range(
     kinds = ((model, Module, "model"), (optimizer, Optimizer, "optimizer"), (scaler, GradScaler, "scaler"))
     parts = [item for given in kinds for item in listed(*given)]
     formats = storages(rule)
-    snapshot, gradients = Snapshot([*parts, *closed_over(step)]), Gradients({wide(fmt).name: fmt for fmt in formats})
+    snapshot, gradients = (
+        Snapshot([*parts, *closed_over(step)]),
+        Gradients({wide(f).name: f for f in formats if wide(f) != f}),
+    )
     try:
         snapshot.restore(max(map(wide, formats), key=lambda fmt: fmt.precision))
         within(step, unbounded(rule), gradients, snapshot, seed)
