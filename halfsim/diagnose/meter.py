@@ -19,10 +19,10 @@ from halfsim.numerics.quantize import Array
 class PlaceRow:
     """One phase, module path, operation and tensor: over all steps the largest errors.
 
-    ``relative_error`` is the norm of the difference over that of the reference, ``ulp`` the largest distance and
-    ``mean_ulp`` the mean one in units in the last place of the run's format at the reference (its smallest subnormal, where that is
-    zero); all are infinite where only one of the two is finite. ``step`` is where the relative error was largest, ``vanished`` the share of values that are zero and
-    not so in the reference.
+    ``relative_error`` is the norm of the difference over that of the reference; ``ulp`` is the largest distance,
+    ``mean_ulp`` the mean one, in units in the last place of the run's format at the reference (its smallest subnormal,
+    where that is zero). All are infinite where only one of the two is finite. ``step`` is where the relative error was
+    largest, ``vanished`` the share of values that are zero and not so in the reference.
     """
 
     phase: str

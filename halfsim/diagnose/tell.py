@@ -91,12 +91,13 @@ def _off(apart: Divergence, tolerance: float) -> str:
 def _cause(event: Event, runs: tuple[Recorder, Recorder]) -> Event | None:
     """The trouble behind an event, unless the reference has it too; a constant that the format lost goes first."""
     reference, run = runs
-    lost, root = run.constant, event.origin or (event if event.klass is not None else None)
+    troubles = (e for e in (event.origin, event) if e is not None and e.klass is not None)
+    lost, root = run.constant, next((e for e in troubles if not _shared(e, reference)), None)
     if lost is not None and lost.serial <= event.serial and reference.constant is None:
         near = root is None or (root.phase, root.path) == (lost.phase, lost.path)
         if near and (event.phase, event.path) == (lost.phase, lost.path):
             return lost
-    return None if root is None or _shared(root, reference) else root
+    return root
 
 
 def _shared(event: Event, reference: Recorder) -> bool:

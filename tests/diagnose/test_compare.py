@@ -150,6 +150,7 @@ def test_loss_scales_that_differ_are_no_difference() -> None:
     assert any(row.skipped for row in found.steps)
     assert found.verdict().klass == "benign rounding"
     assert all(row.gradient_error < 0.1 for row in found.steps if not row.skipped)
+    assert all(row.relative_error < 0.1 for row in found.steps), "the scaled loss, too"
     assert scaler.get_scale() == 2.0**22
     assert scaler.history == []
 
@@ -161,6 +162,8 @@ def test_infinite_masks_in_both_runs_are_no_trouble() -> None:
     assert found.verdict().klass == "benign rounding"
     found = hs.compare(lambda: hs.tensor([1.0]) / hs.tensor([0.0]), "fp16")
     assert found.verdict().klass == "benign rounding", "the reference divides by zero too"
+    found = hs.compare(lambda: (x := hs.tensor([1.0, 300.0]) / hs.tensor([0.0, 1.0])) * x, "fp16")
+    assert (found.verdict().klass, found.verdict().op) == ("overflow", "mul"), "and is not the cause of what follows"
 
 
 def test_a_gradient_of_rounding_errors_alone_is_no_divergence() -> None:
@@ -269,6 +272,21 @@ def test_everything_is_restored_when_the_reference_raises() -> None:
     assert model.weight.data is before
 
 
+def test_gradients_changed_in_place_are_restored() -> None:
+    w = hs.tensor([1.0], "fp16", requires_grad=True)
+    (w * 3.0).sum().backward()
+    grad = w.grad
+    assert grad is not None
+
+    def run() -> None:
+        assert w.grad is not None
+        w.grad.data = w.grad.data * 0
+
+    hs.compare(run, "fp16")
+    assert w.grad is grad
+    assert (grad.item(), grad.format, w.format) == (3.0, hs.float16, hs.float16)
+
+
 # Different things done.
 
 
@@ -329,7 +347,9 @@ def test_samples_spread_and_are_bounded() -> None:
     x = np.arange(100_000.0).reshape(100, 1000).T
     some = sampled(x)
     assert some.size <= SAMPLE
-    assert len(np.unique(some % 1000)) > 900, "no stride of the array is missed"
+    assert len(np.unique(some % 1000)) > 900
+    even = sampled(np.arange(81920.0).reshape(8192, 10))
+    assert len(np.unique(even % 10)) == 10, "as every 20th element would not"
     np.testing.assert_array_equal(sampled(x[:2]), np.concatenate([x[0], x[1]]))
 
 
@@ -404,7 +424,14 @@ def test_it_is_no_part_of_what_surrounds_it() -> None:
     with hs.trace() as t, hs.precision("fp16", override=True):
         found = hs.compare(lambda: hs.tensor([2048.0]) + 1, "fp32")
     assert t.count().size == 0
-    assert found.largest == 0
+    assert found.results[0].run == 2049
+
+
+def test_casts_are_no_part_of_the_experiment() -> None:
+    """Under float64 there is something to round, under half there is not."""
+    found = hs.compare(lambda: (hs.tensor([0.1, 2.0]) * 1).to("fp16") + 1, "fp16")
+    assert found.verdict().klass == "benign rounding"
+    assert [row.op for row in found.places] == ["mul", "add"]
 
 
 @pytest.mark.parametrize(
