@@ -7,8 +7,14 @@ from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
+from halfsim.diagnose.compare import compare
+from halfsim.diagnose.comparison import Comparison
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.loss_scale import loss_scale_range
+from halfsim.diagnose.model_comparison import ModelComparison
+from halfsim.diagnose.models import compare_models
 from halfsim.diagnose.report import Report
+from halfsim.diagnose.scale_range import LossScaleRange
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -41,12 +47,15 @@ __all__ = [
     "FP64",
     "PURE_FP16",
     "TF32",
+    "Comparison",
     "Event",
     "Finding",
     "Flag",
     "FlagCounts",
     "FlagWarning",
     "Format",
+    "LossScaleRange",
+    "ModelComparison",
     "Policy",
     "Precision",
     "Report",
@@ -58,6 +67,8 @@ __all__ = [
     "bfloat16",
     "checkpoint",
     "classify",
+    "compare",
+    "compare_models",
     "data",
     "decode",
     "elementary",
@@ -74,6 +85,7 @@ __all__ = [
     "float64",
     "gradcheck",
     "ieee",
+    "loss_scale_range",
     "manual_seed",
     "next_down",
     "next_up",
