@@ -10,9 +10,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from halfsim.text import bar
 
 
 class _Parser(argparse.ArgumentParser):
@@ -153,7 +155,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     write = None if arguments.html is None else _writer(arguments.html)
     runs = []
     for i, name in enumerate(names):
-        with _bar(f"{name} ({i + 1} of {len(names)})", steps) as progress:
+        with bar(f"{name} ({i + 1} of {len(names)})", steps) as progress:
             runs.append(train(RECIPES[name], settings, data, progress))
     if write is not None:
         write(page(runs, settings))
@@ -199,27 +201,3 @@ def _writer(path: str, option: str = "--html") -> Callable[[str], None]:
     if wrong:
         raise ValueError(f"{option}: {path!r}: {wrong}; allowed: the path of a file that can be written")
     return write
-
-
-@contextlib.contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error if that is a terminal; it leaves nothing behind."""
-    stream: Any = sys.stderr
-    if stream is None or not stream.isatty():
-        yield lambda done: None
-        return
-    shown = -1
-
-    def progress(done: int) -> None:
-        nonlocal shown
-        filled = 30 * done // total
-        if filled != shown:
-            shown = filled
-            stream.write(f"\r  {label:<22} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} steps ")
-            stream.flush()
-
-    try:
-        yield progress
-    finally:
-        stream.write("\r\x1b[K")
-        stream.flush()
