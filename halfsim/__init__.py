@@ -8,6 +8,8 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.search import search_policy
+from halfsim.diagnose.searched import PolicySearch
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -47,6 +49,7 @@ __all__ = [
     "FlagWarning",
     "Format",
     "Policy",
+    "PolicySearch",
     "Precision",
     "Rounding",
     "Stochastic",
@@ -82,6 +85,7 @@ __all__ = [
     "precision",
     "reproducible",
     "round_to",
+    "search_policy",
     "spacing",
     "tensor",
     "tfloat32",
