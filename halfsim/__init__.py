@@ -8,6 +8,7 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.minimize import Minimal, minimize
 from halfsim.diagnose.search import search_policy
 from halfsim.diagnose.searched import PolicySearch
 from halfsim.diagnose.trace import Trace, trace
@@ -48,6 +49,7 @@ __all__ = [
     "FlagCounts",
     "FlagWarning",
     "Format",
+    "Minimal",
     "Policy",
     "PolicySearch",
     "Precision",
@@ -76,6 +78,7 @@ __all__ = [
     "gradcheck",
     "ieee",
     "manual_seed",
+    "minimize",
     "next_down",
     "next_up",
     "nn",

@@ -150,8 +150,8 @@ class _Search:
             elements = [part for e in found for part in self.places.finer(e, self.granularity == "both")]
             if self.by_op or elements == found:
                 break
-        whole = self.places.modules(found) if self.granularity == "modules" else found
-        return self.settled([*base, *(whole if self.holds(frozenset().union(*base, *whole)) else found)])
+        entire = self.places.modules(found) if self.granularity == "modules" else found
+        return self.settled([*base, *(entire if self.holds(frozenset().union(*base, *entire)) else found)])
 
     def settled(self, groups: list[Units]) -> Units:
         """What is left when no element, and nothing that has a name of its own, can be left out."""
