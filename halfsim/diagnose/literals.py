@@ -9,6 +9,7 @@ import linecache
 import sys
 import types
 from functools import lru_cache
+from math import copysign, isinf, isnan
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,16 @@ _KINDS = {float16: np.float16, float32: np.float32, float64: np.float64}
 _SMALL = 64  # elements of an array that a script spells out because a function refers to it
 
 
-@lru_cache(maxsize=4096)
 def decimal(x: float, fmt: Format) -> str:
     """The shortest decimal that rounds to ``x`` in ``fmt``."""
-    if not np.isfinite(x):
-        return {True: "np.nan", False: "np.inf" if x > 0 else "-np.inf"}[bool(np.isnan(x))]
+    if isnan(x):
+        return "np.nan"
+    sign = "-" if copysign(1.0, x) < 0 else ""
+    return sign + ("np.inf" if isinf(x) else _digits(abs(x), fmt))
+
+
+@lru_cache(maxsize=4096)
+def _digits(x: float, fmt: Format) -> str:
     if fmt in _KINDS:
         return f"{float(str(_KINDS[fmt](x)))!r}"
     return next(

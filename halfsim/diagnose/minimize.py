@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.tensor import Tensor, format_of
+from halfsim.autograd.tensor import Tensor, format_of, plain
 from halfsim.autograd.trace import tracing
 from halfsim.diagnose.script import script
 from halfsim.diagnose.shrink import Shrinker
@@ -214,7 +214,10 @@ class _Case:
             bad = isinstance(result, (ArithmeticError, AssertionError))
             return _words(result) if bad or (not isinstance(result, Exception) and _broken(result)) else ""
         try:
-            return _words(result) if np.all(self.fails(result)) else ""
+            wrong = bool(np.all(plain(self.fails(result))))
+            return (
+                "" if not wrong else _words(result) if isinstance(result, Exception) else "returns what fails rejects"
+            )
         except Exception:
             if isinstance(result, Exception):  # which the judge did not expect
                 return ""

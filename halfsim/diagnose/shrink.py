@@ -41,8 +41,8 @@ class Shrinker:
             other += len(values)
             if len(values) > _DISTINCT:
                 continue
-            words = [decimal(float(v), fmt) if fmt else str(v) for v in values]
-            length += sum(int(n) * len(word.removesuffix(".0")) for n, word in zip(counts, words, strict=True))
+            digits = [_digits(decimal(float(v), fmt) if fmt else str(v)) for v in values]
+            length += sum(int(n) * many for n, many in zip(counts, digits, strict=True))
         return sum(x.size for x in state), numbers, other, length, sum(float(np.sum(x < 0)) for x in state)
 
     def shrink(self) -> None:
@@ -141,12 +141,17 @@ def _changes(fmt: Format | None) -> list[Callable[[Array], Array]]:
         *plain,
         on_grid(lambda x: np.full_like(x, x.flat[np.argmax(np.abs(x))]) if x.size else x),
         on_grid(np.abs),
-        *(on_grid(lambda x, n=n: _digits(x, n)) for n in (1, 2, 3)),  # type: ignore[misc]
+        *(on_grid(lambda x, n=n: _rounded(x, n)) for n in (1, 2, 3)),  # type: ignore[misc]
         on_grid(np.rint),
         on_grid(lambda x: np.copysign(np.exp2(np.rint(np.log2(np.abs(x)))), x)),
     ]
 
 
-def _digits(x: Array, n: int) -> Array:
+def _rounded(x: Array, n: int) -> Array:
     """``x`` with ``n`` decimal digits."""
     return np.array([float(f"{v:.{n - 1}e}") for v in x.reshape(-1)]).reshape(x.shape)
+
+
+def _digits(decimal: str) -> int:
+    """How many digits a decimal has, zeros at its ends aside."""
+    return len(decimal.partition("e")[0].replace(".", "").lstrip("-").strip("0"))
