@@ -103,7 +103,9 @@ def _content(x: Array, fmt: Format | None) -> str:
 
 def public(value: Any) -> str | None:
     """The name under which halfsim, NumPy or math has ``value``, as "hs.ops.exp"."""
-    name = getattr(value, "__name__", None)
+    name, home = getattr(value, "__name__", None), str(getattr(value, "__module__", ""))
+    if not isinstance(value, np.ufunc) and home.partition(".")[0] not in ("halfsim", "numpy", "math"):
+        return None
     for prefix, module in _NAMESPACES.items():
         if isinstance(name, str) and getattr(sys.modules.get(module), name, None) is value:
             return f"{prefix}.{name}"

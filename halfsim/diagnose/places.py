@@ -71,11 +71,9 @@ class Places:
         """The rules for ``units``, all of the module at ``path``, where the rules around say ``module`` and ``ops``."""
         if path and all((unit in kept) is not module for unit in units):
             module = found[path] = not module
-        for op in dict.fromkeys(op for _, op in units):
-            wanted = {unit in kept for unit in units if unit[1] == op}
-            own = (path, op) in self.all
-            keep = next(iter(wanted)) if len(wanted) == 1 else (path, op) in kept
-            if (own or (op in ops and len(wanted) == 1)) and keep is not ops.get(op, module):
+        for op in (op for where, op in units if where == path):
+            keep = (path, op) in kept
+            if keep is not ops.get(op, module):
                 found[f"{path}@{op}"] = keep
                 ops = {**ops, op: keep}
         for child, inner in self._children(path, units).items():

@@ -17,7 +17,7 @@ from halfsim.autograd.trace import Trace, tracing
 from halfsim.diagnose.places import DEFAULT, Places, Units
 from halfsim.diagnose.searched import PolicySearch, Try, plain
 from halfsim.diagnose.state import Snapshot
-from halfsim.diagnose.subsets import minimal, sufficient
+from halfsim.diagnose.subsets import sufficient
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import unknown, whole
 from halfsim.text import bar
@@ -150,18 +150,19 @@ class _Search:
             elements = [part for e in found for part in self.places.finer(e, self.granularity == "both")]
             if self.by_op or elements == found:
                 break
-        entire = self.places.modules(found) if self.granularity == "modules" else found
-        return self.settled([*base, *(entire if self.holds(frozenset().union(*base, *entire)) else found)])
+        kept: Units = frozenset().union(*base, *found)
+        if self.granularity == "modules":
+            entire: Units = frozenset().union(*base, *self.places.modules(found))
+            kept = entire if self.holds(entire) else kept
+        return self.settled(kept)
 
-    def settled(self, groups: list[Units]) -> Units:
-        """What is left when no element, and nothing that has a name of its own, can be left out."""
-        while True:
-            groups = minimal(groups, self.holds)
-            kept: Units = frozenset().union(*groups)
-            spare = [units for units in self.places.names(kept, self.by_op).values() if self.holds(kept - units)]
-            if not spare:
-                return kept
-            groups = [group - spare[0] for group in groups if group - spare[0]]
+    def settled(self, kept: Units) -> Units:
+        """What is left when nothing that has a name can be left out any more."""
+        names = list(self.places.names(kept, self.by_op).values())
+        for units in names:
+            if self.holds(kept - units):
+                return self.settled(kept - units)
+        return kept
 
     def holds(self, kept: Units) -> bool:
         """Whether the experiment is accepted where ``kept`` stays in the fallback."""
@@ -187,6 +188,8 @@ class _Search:
             try:
                 value = self.step()
             except Exception as error:
+                if isinstance(error, ValueError) and str(error).startswith("policy: "):  # a path that a model lacks
+                    raise ValueError("step: it runs several models; allowed: one, which holds them all") from error
                 if not own_errors and not isinstance(error, (ArithmeticError, AssertionError)):
                     raise
                 reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

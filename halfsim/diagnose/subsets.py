@@ -27,18 +27,3 @@ def sufficient(elements: Sequence[_Element], holds: Holds[_Element], base: Seque
         return [*search([*around, *later], bool(later), first), *later]
 
     return search(list(base), False, elements)
-
-
-def minimal(
-    groups: Sequence[frozenset[_Element]], holds: Callable[[frozenset[_Element]], bool]
-) -> list[frozenset[_Element]]:
-    """Those of ``groups`` that are left when none can be left out any more; all of them together hold."""
-    kept = list(groups)
-    i = 0
-    while i < len(kept):
-        rest = [*kept[:i], *kept[i + 1 :]]
-        if holds(frozenset().union(*rest)):
-            kept, i = rest, 0
-        else:
-            i += 1
-    return kept

@@ -124,6 +124,26 @@ def test_arrays_floats_keywords_and_other_arguments(rng: np.random.Generator) ->
     fails_alone(small)
 
 
+def test_a_number_in_the_middle_of_many() -> None:
+    x = np.zeros((3, 1000), np.float32)
+    x[1, 600] = 7e4
+    small = hs.minimize(lambda x: hs.tensor(x, "fp16") * 1.0, x, max_evaluations=60)
+    assert small.inputs.tolist() == [[7e4]]
+
+
+def test_a_function_that_writes_into_its_inputs() -> None:
+    def careless(x: Any, y: Any) -> Any:
+        x.data *= np.float32(1e4)
+        y *= 2
+        return x * 10.0
+
+    x, y = hs.tensor(np.ones(5), "fp16"), np.ones(5)
+    small = hs.minimize(careless, (x, y))
+    assert x.tolist() == y.tolist() == [1.0] * 5
+    assert [part.tolist() for part in small.inputs] == [[1.0], [0.0]]
+    fails_alone(small)
+
+
 def test_nested_inputs_and_indices() -> None:
     tables = [np.array([1.0, 2.0, np.float32(3e38)], np.float32), [np.array([2, 2, 1, 0])]]
     small = hs.minimize(lambda some: np.take(some[0], some[1][0]) * np.float32(10), (tables,))
