@@ -1,6 +1,6 @@
 """halfsim: what would this computation have done in half precision, and where would it have gone wrong?"""
 
-from halfsim import amp, checkpoint, data, nn, optim
+from halfsim import amp, checkpoint, data, nn, optim, plot
 from halfsim.autograd import ops
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
@@ -9,6 +9,7 @@ from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.minimize import Minimal, minimize
+from halfsim.diagnose.report import Report
 from halfsim.diagnose.search import search_policy
 from halfsim.diagnose.searched import PolicySearch
 from halfsim.diagnose.trace import Trace, trace
@@ -53,6 +54,7 @@ __all__ = [
     "Policy",
     "PolicySearch",
     "Precision",
+    "Report",
     "Rounding",
     "Stochastic",
     "Tensor",
@@ -85,6 +87,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "plot",
     "precision",
     "reproducible",
     "round_to",

@@ -1,11 +1,8 @@
-"""Plain text in columns, and a progress bar."""
+"""Plain text in columns."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 
 def columns(rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -36,27 +33,3 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
-
-
-@contextmanager
-def bar(label: str, total: int, unit: str = "steps") -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error if that is a terminal; it leaves nothing behind."""
-    stream: Any = sys.stderr
-    if stream is None or not stream.isatty():
-        yield lambda done: None
-        return
-    shown = -1
-
-    def progress(done: int) -> None:
-        nonlocal shown
-        filled = 30 * done // max(total, 1)
-        if filled != shown:
-            shown = filled
-            stream.write(f"\r  {label:<22} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} {unit} ")
-            stream.flush()
-
-    try:
-        yield progress
-    finally:
-        stream.write("\r\x1b[K")
-        stream.flush()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 OPS: dict[str, Callable[..., Any]] = {}  # every operation by name
+numpy_functions: dict[str, Callable[..., Any]] = {}  # those of NumPy whose arguments are not an operation's
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -29,6 +30,14 @@ def _reflected(name: str) -> Callable[..., Any]:
     return method
 
 
+def _augmented(name: str) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        return self.replaced_by(OPS[name](self, other))
+
+    method.__name__, method.__doc__ = f"i{name}", f"See `halfsim.ops.{name}`."
+    return method
+
+
 class Operators:
     """The operators and methods of a `Tensor`, each an operation on the simulated unit."""
 
@@ -40,22 +49,29 @@ class Operators:
     __truediv__ = _method("div")
     __matmul__, __rmatmul__ = _method("matmul"), _reflected("matmul")
     __pow__, __rpow__ = _method("pow"), _reflected("pow")
+    __iadd__, __isub__, __imul__ = _augmented("add"), _augmented("sub"), _augmented("mul")
+    __itruediv__ = _augmented("div")
     __neg__, __abs__ = _method("neg"), _method("abs")
     __getitem__ = _method("getitem")
 
     abs, sign, square, sqrt, rsqrt = (_method(n) for n in ("abs", "sign", "square", "sqrt", "rsqrt"))
-    exp, expm1, log, log1p, log2, log10 = (_method(n) for n in ("exp", "expm1", "log", "log1p", "log2", "log10"))
+    exp, exp2, expm1, log, log1p, log2, log10 = (
+        _method(n) for n in ("exp", "exp2", "expm1", "log", "log1p", "log2", "log10")
+    )
     sin, cos, tan, tanh, sigmoid, erf = (_method(n) for n in ("sin", "cos", "tan", "tanh", "sigmoid", "erf"))
+    sinh, cosh, asin, acos, atan = (_method(n) for n in ("sinh", "cosh", "asin", "acos", "atan"))
     floor, ceil, round, trunc = (_method(n) for n in ("floor", "ceil", "round", "trunc"))
     reciprocal, neg, relu, softmax, log_softmax = (
         _method(n) for n in ("reciprocal", "neg", "relu", "softmax", "log_softmax")
     )
     add, sub, mul, div, pow, matmul, dot = (_method(n) for n in ("add", "sub", "mul", "div", "pow", "matmul", "dot"))
+    mm, mv, bmm, baddbmm, outer = (_method(n) for n in ("mm", "mv", "bmm", "baddbmm", "outer"))
+    lerp, addcmul, addcdiv, diagonal = (_method(n) for n in ("lerp", "addcmul", "addcdiv", "diagonal"))
     maximum, minimum, clamp, clip, masked_fill = (
         _method(n) for n in ("maximum", "minimum", "clamp", "clamp", "masked_fill")
     )
     sum, mean, var, std, norm, prod = (_method(n) for n in ("sum", "mean", "var", "std", "norm", "prod"))
-    max, min, argmax, argmin = (_method(n) for n in ("max", "min", "argmax", "argmin"))
+    max, min, amax, amin, argmax, argmin = (_method(n) for n in ("max", "min", "amax", "amin", "argmax", "argmin"))
     cumsum, logsumexp = _method("cumsum"), _method("logsumexp")
     flatten, squeeze, unsqueeze, swapaxes, moveaxis = (
         _method(n) for n in ("flatten", "squeeze", "unsqueeze", "swapaxes", "moveaxis")
@@ -64,7 +80,8 @@ class Operators:
         _method(n) for n in ("split", "chunk", "flip", "roll", "gather", "index_select")
     )
     tril, triu, take, repeat, tile = (_method(n) for n in ("tril", "triu", "take", "repeat", "tile"))
-    expand, unflatten = _method("expand"), _method("unflatten")
+    expand, unflatten, repeat_interleave = (_method(n) for n in ("expand", "unflatten", "repeat_interleave"))
+    ravel, movedim = _method("flatten"), _method("moveaxis")
 
     def __rtruediv__(self, other: Any) -> Any:
         return OPS["mul"](OPS["reciprocal"](self), other)  # as in PyTorch, where autocast runs it in float32
@@ -85,6 +102,54 @@ class Operators:
     def transpose(self, *axes: Any) -> Any:
         """All axes reversed, or permuted as NumPy does; two integers swap these axes, as in PyTorch."""
         return OPS["transpose"](self, *axes)
+
+    def t(self) -> Any:
+        """The transpose of a matrix; a vector or a number as it is."""
+        if len(self.shape) > 2:  # type: ignore[attr-defined]
+            raise ValueError(f"t: shape {self.shape} is not allowed; allowed: two dimensions at most")  # type: ignore[attr-defined]
+        return OPS["transpose"](self)
+
+    def view_as(self, other: Any) -> Any:
+        """The values in C order in the shape of ``other``."""
+        return OPS["reshape"](self, other.shape)
+
+    reshape_as = view_as
+
+    def expand_as(self, other: Any) -> Any:
+        """The values broadcast to the shape of ``other``."""
+        return OPS["expand"](self, other.shape)
+
+    def type_as(self, other: Any) -> Any:
+        """The values in the format of ``other``, on the tape."""
+        return self.to(other.format)  # type: ignore[attr-defined]
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """These values where ``condition`` is true, ``other`` elsewhere."""
+        return OPS["where"](condition, self, other)
+
+    def contiguous(self) -> Any:
+        """The tensor itself: there is no memory layout here."""
+        return self
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)  # type: ignore[attr-defined]
+
+    def numel(self) -> int:
+        """The number of values."""
+        return int(self.size)  # type: ignore[attr-defined]
+
+    def isnan(self) -> Any:
+        """A bool array: where the values are NaN."""
+        return np.isnan(self.data)  # type: ignore[attr-defined]
+
+    def isinf(self) -> Any:
+        """A bool array: where the values are infinite."""
+        return np.isinf(self.data)  # type: ignore[attr-defined]
+
+    def isfinite(self) -> Any:
+        """A bool array: where the values are neither infinite nor NaN."""
+        return np.isfinite(self.data)  # type: ignore[attr-defined]
 
     @property
     def T(self) -> Any:
@@ -116,7 +181,9 @@ class Operators:
         """NumPy's other functions run on the simulated unit, or are refused by name."""
         name = function.__name__
         if name in _READERS:
-            return function(*_arrays(args), **{key: _arrays(value) for key, value in kwargs.items()})
+            return function(*as_numpy(args), **{key: as_numpy(value) for key, value in kwargs.items()})
+        if name in numpy_functions:
+            return numpy_functions[name](*args, **kwargs)
         renamed = {_OPTIONS.get(key, key): value for key, value in kwargs.items()}
         return _operation(_FUNCTIONS.get(name, name), f"numpy.{name}")(*args, **renamed)
 
@@ -132,10 +199,11 @@ def _operation(name: str, called: str) -> Callable[..., Any]:
     return OPS[name]
 
 
-def _arrays(x: Any) -> Any:
+def as_numpy(x: Any) -> Any:
+    """``x`` with arrays in place of the tensors in it."""
     if isinstance(x, Operators):
         return np.asarray(x)
-    return type(x)(_arrays(item) for item in x) if isinstance(x, (tuple, list)) else x
+    return type(x)(as_numpy(item) for item in x) if isinstance(x, (tuple, list)) else x
 
 
 # NumPy's names for our operations, where they differ.
@@ -164,9 +232,9 @@ _FUNCTIONS = {
     "permute_dims": "transpose",
     "concat": "cat",
     "ravel": "flatten",
-    "take": "index_select",
+    "around": "round",
 }
-_OPTIONS = {"ddof": "correction", "axes": "axes", "a_min": "min", "a_max": "max"}
+_OPTIONS = {"a_min": "min", "a_max": "max"}
 
 # What only asks, and answers with arrays and numbers of NumPy.
 _TESTS = {
@@ -182,7 +250,10 @@ _TESTS = {
     "signbit",
 }
 _READERS = {
+    "all",
     "allclose",
+    "any",
+    "argsort",
     "array2string",
     "array_equal",
     "array_repr",

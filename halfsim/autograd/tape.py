@@ -148,10 +148,11 @@ def apply(
             twins = follow(trace, spec, fp, out, operands, arrays, (options, keywords or {}), (here, label))
     if counts is not None and watching():
         report(counts, spec.name)
-    if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
+    pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+    sources = operands[: len(pullbacks)]  # others take no gradient
+    if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in sources):
         out.requires_grad = True
-        pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
-        out.node = Node(spec.name, here.path, precision, operands, pullbacks, twins)
+        out.node = Node(spec.name, here.path, precision, sources, pullbacks, twins)
     return out
 
 

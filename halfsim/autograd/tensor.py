@@ -13,7 +13,7 @@ from halfsim.autograd.policy import PROMOTE, scope
 from halfsim.autograd.trace import active
 from halfsim.numerics.codec import encode
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format, as_format, float16, float32, float64
+from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
@@ -124,6 +124,23 @@ class Tensor(Operators):
         self.requires_grad = requires_grad
         return self
 
+    def replaced_by(self, result: Tensor) -> Tensor:
+        """What ``tensor += x`` leaves in ``tensor``: ``result``, but a leaf that takes a gradient keeps its identity.
+
+        So ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. The array that it
+        had is not written to. ``RuntimeError`` for such a leaf where gradients are recorded, as in PyTorch.
+        """
+        if not (self.requires_grad and self.node is None):
+            return result
+        if result.node is not None:
+            raise RuntimeError(
+                "in place: a leaf that takes a gradient is not changed on the tape; allowed: hs.no_grad()"
+            )
+        if result.shape != self.shape:
+            raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
+        self.data = result.to(self.format).data
+        return self
+
     def retain_grad(self) -> None:
         """Let the backward pass set ``grad`` of this result of an operation, as it does that of leaves."""
         if not self.requires_grad:
@@ -168,6 +185,9 @@ class Tensor(Operators):
     def double(self) -> Tensor:
         return self.to(float64)
 
+    def bfloat16(self) -> Tensor:
+        return self.to(bfloat16)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("copy: False is not allowed, for a tensor's array is its own; allowed: True, None")
@@ -190,6 +210,13 @@ class Tensor(Operators):
 
     def __float__(self) -> Any:  # `float` names a method here
         return self.item()
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        """A single value as Python formats a float, as in ``f"{loss:.4f}"``; with no ``spec``, as ``str``."""
+        return format(self.item(), spec) if spec else str(self)
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -268,22 +295,25 @@ def plain(x: Any) -> Any:
 
 def format_of(x: Any) -> Format:
     """The Format of a NumPy array or scalar by its dtype; float32 where there is none."""
-    return next((fmt for fmt, dtype in _DTYPES.items() if getattr(x, "dtype", None) == dtype), float32)
+    dtype = getattr(x, "dtype", None)
+    native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
+    return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)
 
 
-def tensor(data: object, format: object = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: object, format: object = None, requires_grad: bool = False, *, dtype: object = None) -> Tensor:
     """A new Tensor of the values of ``data``, rounded once to ``format``.
 
-    ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor. Without
-    ``format`` it is the storage of the precision in force, float32 under "amp" and other policies of several formats;
-    where none is in force the dtype of a float array, or float32. NaN, infinities, both zeros and subnormals are
-    kept; overflow gives infinity.
+    ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor; ``dtype`` is PyTorch's
+    name for ``format``. Without either it is the storage of the precision in force, float32 under "amp" and other
+    policies of several formats; where none is in force the dtype of a float array, or float32. NaN, infinities, both
+    zeros and subnormals are kept; overflow gives infinity.
     ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
 
     >>> tensor([1, 0.1, 65520], "fp16")
     tensor([1. , 0.1, inf], float16)
     """
     rule = scope().rule
+    format = dtype if format is None else format
     if format is not None:
         fmt = as_format(format)
     elif isinstance(data, Tensor):

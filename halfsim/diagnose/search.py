@@ -20,7 +20,7 @@ from halfsim.diagnose.state import Snapshot
 from halfsim.diagnose.subsets import sufficient
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import unknown, whole
-from halfsim.text import bar
+from halfsim.terminal import bar
 
 GRANULARITIES = ("both", "modules", "ops")
 

@@ -22,8 +22,8 @@ class _Activation(Module):
         super().__init__()
         self.inplace = inplace
 
-    def forward(self, x: Any) -> Tensor:
-        return type(self)._function(x, *(getattr(self, name) for name in self._options))
+    def forward(self, input: Any) -> Tensor:
+        return type(self)._function(input, *(getattr(self, name) for name in self._options))
 
     def extra_repr(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" for name in self._options]
@@ -47,6 +47,7 @@ class ReLU6(_Activation):
     """``min(max(x, 0), 6)``; see `halfsim.ops.relu6`."""
 
     _function = ops.relu6
+    min_val, max_val = 0.0, 6.0
 
 
 class SELU(_Activation):
@@ -136,8 +137,8 @@ class PReLU(Module):
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(tensor(np.full(num_parameters, init, np.float32)))
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.prelu(x, self.weight)
+    def forward(self, input: Any) -> Tensor:
+        return ops.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
@@ -252,8 +253,8 @@ class Softmax(_Activation):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Any) -> Tensor:
-        return type(self)._function(x, implicit_dim(x, self.dim))
+    def forward(self, input: Any) -> Tensor:
+        return type(self)._function(input, implicit_dim(input, self.dim))
 
 
 class LogSoftmax(Softmax):

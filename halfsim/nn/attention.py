@@ -45,7 +45,8 @@ class MultiheadAttention(Module):
     one `halfsim.ops.scaled_dot_product_attention`, and such a row is 0. Parameters are PyTorch's: ``in_proj_weight``
     (or ``q_proj_weight``, ``k_proj_weight``, ``v_proj_weight`` where kdim or vdim differ), ``in_proj_bias``,
     ``bias_k``, ``bias_v``, ``out_proj.weight``, ``out_proj.bias``. ``is_causal`` only promises that
-    ``attn_mask`` is causal. ``ValueError`` for sizes, shapes and masks that do not fit; ``add_zero_attn`` is refused.
+    ``attn_mask`` is causal. ``add_bias_kv`` lends keys and values a learnt one more, ``add_zero_attn`` one of zeros,
+    which no mask blocks. ``ValueError`` for sizes, shapes and masks that do not fit.
 
     >>> import halfsim as hs
     >>> x = hs.tensor(np.ones((5, 2, 8)))
@@ -74,11 +75,9 @@ class MultiheadAttention(Module):
             raise ValueError(f"num_heads: {num_heads} is not allowed; allowed: divisors of embed_dim {embed_dim}")
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout: {dropout} is not allowed; allowed: 0 to 1")
-        if add_zero_attn:
-            raise ValueError("add_zero_attn: True is not allowed; allowed: False")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
-        self.dropout, self.batch_first = dropout, batch_first
+        self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
         self._packed = self.kdim == self.vdim == embed_dim
         names = {"q_proj_weight": embed_dim, "k_proj_weight": self.kdim, "v_proj_weight": self.vdim}
         for name, size in names.items():
@@ -121,9 +120,9 @@ class MultiheadAttention(Module):
             ]
         lengths = [x.shape[1 if self.batch_first else 0] for x in (query, key)]
         numbers, blocked = self._masks(attn_mask, key_padding_mask, query.shape[0 if self.batch_first else 1], *lengths)
-        if self.bias_k is not None and self.bias_v is not None:
+        for more in self._extra_rows():
             q, k, v = parts if len(parts) == 3 else (parts[0][i] for i in range(3))
-            parts = [q, self._longer(k, self.bias_k), self._longer(v, self.bias_v)]
+            parts = [q, self._longer(k, more[0]), self._longer(v, more[1])]
             numbers, blocked = _padded(numbers), _padded(blocked)
         attention = self._composed if need_weights else self._fused
         out, weights = attention(parts, numbers, blocked)
@@ -169,8 +168,14 @@ class MultiheadAttention(Module):
         x = x.reshape(*x.shape[:2], parts, self.num_heads, self.head_dim)
         return x.transpose((2, 0, 3, 1, 4) if self.batch_first else (2, 1, 3, 0, 4))
 
+    def _extra_rows(self) -> list[tuple[Tensor, Tensor]]:
+        """A key and a value (embed_dim values each) for every place that comes after those of the input."""
+        learnt = [] if self.bias_k is None or self.bias_v is None else [(self.bias_k, self.bias_v)]
+        zero = tensor(np.zeros(self.embed_dim), self.out_proj.weight.format)
+        return learnt + [(zero, zero)] * self.add_zero_attn
+
     def _longer(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Keys or values (N, heads, S, head_dim) and a learnt one more."""
+        """Keys or values (N, heads, S, head_dim) and one more."""
         more = bias.reshape(1, self.num_heads, 1, self.head_dim)[np.zeros(x.shape[0], np.intp)]
         return ops.cat([x, more], 2)
 

@@ -112,10 +112,10 @@ class Sequential(_ModuleSequence):
             for i, given in enumerate(modules):
                 self.add_module(str(i), _module(given))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         for module in self:
-            x = module(x)
-        return x
+            input = module(input)
+        return input
 
 
 class ModuleList(_ModuleSequence):
@@ -212,8 +212,8 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
 
-    def forward(self, x: Any) -> Any:
-        return x
+    def forward(self, input: Any) -> Any:
+        return input
 
 
 def _axis(name: str, value: int, ndim: int) -> int:
@@ -234,12 +234,12 @@ class Flatten(Module):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Any) -> Tensor:
-        shape = x.shape or (1,)
+    def forward(self, input: Any) -> Tensor:
+        shape = input.shape or (1,)
         first, last = _axis("start_dim", self.start_dim, len(shape)), _axis("end_dim", self.end_dim, len(shape))
         if first > last:
             raise ValueError(f"end_dim: {self.end_dim} lies before start_dim {self.start_dim}; allowed: from there on")
-        return ops.reshape(x, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+        return ops.reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -254,15 +254,17 @@ class Unflatten(Module):
             raise TypeError(f"unflattened_size: {unflattened_size!r} is not allowed; allowed: a tuple of integers")
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-    def forward(self, x: Any) -> Tensor:
-        dim, sizes = _axis("dim", self.dim, len(x.shape)), self.unflattened_size
+    def forward(self, input: Any) -> Tensor:
+        dim, sizes = _axis("dim", self.dim, len(input.shape)), self.unflattened_size
         known = prod(n for n in sizes if n != -1)
         free = sizes.count(-1)
-        fits = known == x.shape[dim] if not free else free == 1 and known > 0 and x.shape[dim] % known == 0
+        fits = known == input.shape[dim] if not free else free == 1 and known > 0 and input.shape[dim] % known == 0
         if not fits:
-            raise ValueError(f"unflattened_size: {sizes} does not make {x.shape[dim]}; allowed: sizes whose product is")
-        sizes = tuple(x.shape[dim] // known if n == -1 else n for n in sizes)
-        return ops.reshape(x, (*x.shape[:dim], *sizes, *x.shape[dim + 1 :]))
+            raise ValueError(
+                f"unflattened_size: {sizes} does not make {input.shape[dim]}; allowed: sizes whose product is"
+            )
+        sizes = tuple(input.shape[dim] // known if n == -1 else n for n in sizes)
+        return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

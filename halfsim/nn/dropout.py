@@ -27,19 +27,19 @@ class Dropout(_Dropout):
     tensor([1., 2.], float32)
     """
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.dropout(x, self.p, self.training)
+    def forward(self, input: Any) -> Tensor:
+        return ops.dropout(input, self.p, self.training)
 
 
 class Dropout1d(_Dropout):
     """Each channel of (N, C, L) or (C, L) zero with probability ``p``; see `halfsim.ops.dropout1d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.dropout1d(x, self.p, self.training)
+    def forward(self, input: Any) -> Tensor:
+        return ops.dropout1d(input, self.p, self.training)
 
 
 class Dropout2d(_Dropout):
     """Each channel of (N, C, H, W) zero with probability ``p``; see `halfsim.ops.dropout2d`."""
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.dropout2d(x, self.p, self.training)
+    def forward(self, input: Any) -> Tensor:
+        return ops.dropout2d(input, self.p, self.training)

@@ -37,8 +37,8 @@ class Linear(Module):
         self.weight = uniform_parameter((out_features, in_features), bound)
         self.bias = uniform_parameter((out_features,), bound) if bias else None
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.linear(x, self.weight, self.bias)
+    def forward(self, input: Any) -> Tensor:
+        return ops.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -1,6 +1,6 @@
 """Losses as layers; see the functions of the same meaning in `halfsim.ops`.
 
-``size_average`` and ``reduce`` are PyTorch's old spelling of ``reduction``. Weights are buffers, as there.
+``size_average`` and ``reduce`` are PyTorch's old spelling of ``reduction``. Weights are buffers, and part of the state.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from halfsim.autograd import ops
 from halfsim.autograd.ops.loss import reduction_of
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.module import Module
 
 
@@ -23,6 +23,16 @@ class _Loss(Module):
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction_of(reduction, size_average, reduce)
+
+    def _weigh(self, **weights: Any) -> None:
+        for name, weight in weights.items():
+            self.register_buffer(name, _as_weight(weight))
+        self._arrays = {name for name, weight in weights.items() if not isinstance(weight, Tensor)}
+
+    def _weight(self, name: str = "weight") -> Any:
+        """A weight given as an array follows the format of the input, as in functions; a Tensor has one of its own."""
+        weight = getattr(self, name)
+        return plain(weight) if name in self._arrays else weight
 
 
 class CrossEntropyLoss(_Loss):
@@ -43,12 +53,12 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", _as_weight(weight))
+        self._weigh(weight=weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Any, target: Any) -> Tensor:
         rest: dict[str, Any] = {"reduction": self.reduction, "label_smoothing": self.label_smoothing}
-        return ops.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, **rest)
+        return ops.cross_entropy(input, target, self._weight(), ignore_index=self.ignore_index, **rest)
 
 
 class NLLLoss(_Loss):
@@ -63,11 +73,11 @@ class NLLLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", _as_weight(weight))
+        self._weigh(weight=weight)
         self.ignore_index = ignore_index
 
     def forward(self, input: Any, target: Any) -> Tensor:
-        return ops.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        return ops.nll_loss(input, target, self._weight(), ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class MSELoss(_Loss):
@@ -123,10 +133,10 @@ class BCELoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", _as_weight(weight))
+        self._weigh(weight=weight)
 
     def forward(self, input: Any, target: Any) -> Tensor:
-        return ops.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+        return ops.binary_cross_entropy(input, target, self._weight(), reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -141,11 +151,10 @@ class BCEWithLogitsLoss(_Loss):
         pos_weight: Any = None,
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", _as_weight(weight))
-        self.register_buffer("pos_weight", _as_weight(pos_weight))
+        self._weigh(weight=weight, pos_weight=pos_weight)
 
     def forward(self, input: Any, target: Any) -> Tensor:
-        weights: dict[str, Any] = {"weight": self.weight, "pos_weight": self.pos_weight}
+        weights: dict[str, Any] = {"weight": self._weight(), "pos_weight": self._weight("pos_weight")}
         return ops.binary_cross_entropy_with_logits(input, target, reduction=self.reduction, **weights)
 
 

@@ -216,14 +216,14 @@ class Module:
             modules[path].precision = spec
         return self
 
-    def to(self: _Self, format: object) -> _Self:
+    def to(self: _Self, format: object = None, *, dtype: object = None) -> _Self:
         """Round every parameter (and its gradient) and every floating-point buffer to ``format``.
 
         This changes the weights, not the arithmetic. ``conversion`` then says what it lost, see `Conversion`; a
         `ConversionWarning` tells of values that became infinite, and of tensors of whose nonzero values more than
-        one in a thousand became zero.
+        one in a thousand became zero. ``dtype`` is PyTorch's name for ``format``.
         """
-        self.__dict__["conversion"] = convert(self, format)
+        self.__dict__["conversion"] = convert(self, format if dtype is None else dtype)
         return self
 
     def half(self: _Self) -> _Self:

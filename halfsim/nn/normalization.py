@@ -54,8 +54,8 @@ class LayerNorm(_Affine):
         self.elementwise_affine = elementwise_affine
         self._make(self.normalized_shape, elementwise_affine, elementwise_affine and bias)
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Any) -> Tensor:
+        return ops.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
@@ -73,8 +73,8 @@ class RMSNorm(_Affine):
             "weight", Parameter(_constant(1, self.normalized_shape)) if elementwise_affine else None
         )
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+    def forward(self, input: Any) -> Tensor:
+        return ops.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -98,8 +98,8 @@ class GroupNorm(_Affine):
         self.eps, self.affine = eps, affine
         self._make((self.num_channels,), affine, affine and bias)
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input: Any) -> Tensor:
+        return ops.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         affine = f"affine={self.affine}, bias={self.bias is not None}"
@@ -169,8 +169,8 @@ class _BatchNorm(_Tracking):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
-    def forward(self, x: Any) -> Tensor:
-        self._checked(x)
+    def forward(self, input: Any) -> Tensor:
+        self._checked(input)
         factor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked = self.num_batches_tracked + 1
@@ -178,7 +178,7 @@ class _BatchNorm(_Tracking):
         own = self.training or (self.running_mean is None and self.running_var is None)
         kept = not self.training or self.track_running_stats
         mean, variance = (self.running_mean, self.running_var) if kept else (None, None)
-        return ops.batch_norm(x, mean, variance, self.weight, self.bias, own, factor, self.eps)
+        return ops.batch_norm(input, mean, variance, self.weight, self.bias, own, factor, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -213,11 +213,11 @@ class _InstanceNorm(_Tracking):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
-    def forward(self, x: Any) -> Tensor:
-        if self._checked(x) == self.dimensions[0]:  # without a batch axis
-            shape = np.shape(x.data if isinstance(x, Tensor) else x)
-            return ops.reshape(self._normalised(ops.reshape(x, (1, *shape))), shape)
-        return self._normalised(x)
+    def forward(self, input: Any) -> Tensor:
+        if self._checked(input) == self.dimensions[0]:  # without a batch axis
+            shape = np.shape(input.data if isinstance(input, Tensor) else input)
+            return ops.reshape(self._normalised(ops.reshape(input, (1, *shape))), shape)
+        return self._normalised(input)
 
     def _normalised(self, x: Any) -> Tensor:
         own, factor = self.training or not self.track_running_stats, self.momentum or 0.0

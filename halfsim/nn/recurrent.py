@@ -74,7 +74,7 @@ class RNNBase(Module):
         self.mode, self.bias, self.batch_first = mode, bias, batch_first
         self.input_size, self.hidden_size = _positive("input_size", input_size), _positive("hidden_size", hidden_size)
         self.num_layers, self.dropout = _positive("num_layers", num_layers), float(dropout)
-        self.bidirectional = bidirectional
+        self.bidirectional, self.proj_size = bidirectional, 0
         if dropout and num_layers == 1:
             warnings.warn(f"dropout: {dropout} has no effect on one layer; it acts between layers", stacklevel=3)
         self._suffixes = [f"_l{k}{way}" for k in range(num_layers) for way in ("", "_reverse")[: 1 + bidirectional]]

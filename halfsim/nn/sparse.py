@@ -18,7 +18,7 @@ class Embedding(Module):
     """The rows of weight (num_embeddings, embedding_dim) at integers of any shape; see `halfsim.ops.embedding`.
 
     The weight is drawn from the standard normal distribution; the row ``padding_idx`` is zero at first and takes
-    no gradient. ``ValueError`` for sizes below 0, for ``max_norm`` and for ``scale_grad_by_freq``.
+    no gradient. Other arguments are those of the operation. ``ValueError`` for sizes below 0.
 
     >>> Embedding(5, 3, padding_idx=-1)(np.array([[4, 4]])).numpy().tolist()
     [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]
@@ -40,9 +40,6 @@ class Embedding(Module):
         for name, size in (("num_embeddings", num_embeddings), ("embedding_dim", embedding_dim)):
             if not isinstance(size, (int, np.integer)) or size < 0:
                 raise ValueError(f"{name}: {size!r} is not allowed; allowed: integers from 0")
-        for name, given, allowed in (("max_norm", max_norm, None), ("scale_grad_by_freq", scale_grad_by_freq, False)):
-            if given != allowed:
-                raise ValueError(f"{name}: {given!r} is not there; allowed: {allowed}")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding(padding_idx, num_embeddings)
         self.max_norm, self.norm_type = max_norm, norm_type
@@ -75,8 +72,9 @@ class Embedding(Module):
         (size, width), options = weight.shape, (max_norm, norm_type, scale_grad_by_freq, sparse)
         return cls(size, width, padding_idx, *options, weight, freeze)
 
-    def forward(self, x: Any) -> Tensor:
-        return ops.embedding(x, self.weight, self.padding_idx)
+    def forward(self, input: Any) -> Tensor:
+        options = (self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
+        return ops.embedding(input, self.weight, self.padding_idx, *options)
 
     def extra_repr(self) -> str:
         padded = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -172,3 +172,69 @@ def test_functional_names_are_exported() -> None:
     for name in F.__all__:
         assert callable(getattr(F, name))
     assert sorted(F.__all__) == F.__all__
+
+
+def test_weights_of_losses_are_part_of_the_state() -> None:
+    """As in PyTorch, where they are buffers."""
+    weight = np.array([1.0, 2.0])
+    losses = (nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss)
+    for loss in losses:
+        assert list(loss(weight=weight).state_dict()) == ["weight"]
+        assert list(loss().state_dict()) == []
+    both = nn.BCEWithLogitsLoss(weight, pos_weight=weight)
+    assert list(both.state_dict()) == ["weight", "pos_weight"]
+    both.load_state_dict({"weight": weight * 2, "pos_weight": weight})
+    assert both.weight.numpy().tolist() == [2, 4]
+    assert both.half().weight.format is hs.float16
+    assert not list(both.parameters())
+
+
+def test_layers_take_their_input_by_pytorchs_name() -> None:
+    rows = np.ones((2, 4), np.float32)
+    for layer in (nn.ReLU(), nn.Linear(4, 1), nn.LayerNorm(4), nn.RMSNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)):
+        layer(input=rows)
+    for other in (nn.Dropout(), nn.Flatten(), nn.Identity(), nn.Softmax(-1), nn.PReLU(), nn.Sequential(nn.Tanh())):
+        other(input=rows)
+    assert nn.Embedding(3, 2)(input=[1]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x, w: F.cross_entropy(x, [0, 1], weight=w),
+        lambda x, w: F.nll_loss(x, [0, 1], weight=w),
+        lambda x, w: F.binary_cross_entropy_with_logits(x, np.ones((2, 3)), pos_weight=w),
+        lambda x, w: F.batch_norm(x, w, w),
+    ],
+)
+def test_constants_of_a_loss_or_layer_take_no_gradient(loss: Any) -> None:
+    x, w = (hs.tensor(np.ones(shape), requires_grad=True) for shape in ((2, 3), 3))
+    loss(x, w).sum().backward()
+    assert x.grad is not None
+    assert w.grad is None
+
+
+def test_constants_of_pytorchs_kernels_are_float32() -> None:
+    with hs.precision("fp64"):
+        x = hs.tensor([1.0], requires_grad=True)
+        F.hardsigmoid(x).backward()
+        assert x.grad is not None
+        assert x.grad.item() == float(np.float32(1 / 6))
+        zero = hs.tensor([[0.0, 0.0]], requires_grad=True)
+        F.cosine_embedding_loss(zero, hs.tensor([[3.0, 4.0]]), [1]).backward()
+        assert zero.grad is not None
+        expected = -np.array([[3, 4]]) / np.sqrt(float(np.float32(1e-12)) * 25)
+        np.testing.assert_allclose(zero.grad.numpy(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("fmt", ["fp16", "fp32"])
+def test_a_loss_with_an_array_of_weights_stays_in_the_format_of_its_input(fmt: str) -> None:
+    w, x = np.array([0.1, 2.0, 0.5]), hs.tensor(np.ones((2, 3)), fmt)
+    p = np.full((2, 3), 0.5)
+    assert nn.CrossEntropyLoss(weight=w)(x, [0, 2]).format == x.format
+    assert nn.NLLLoss(weight=w)(x, [0, 2]).format == x.format
+    assert nn.BCELoss(weight=w)(x, p).format == x.format
+    assert nn.BCEWithLogitsLoss(weight=w, pos_weight=w)(x, p).format == x.format
+    same = F.cross_entropy(x, [0, 2], weight=w)
+    assert nn.CrossEntropyLoss(weight=w)(x, [0, 2]).item() == same.item()
+    assert nn.CrossEntropyLoss(weight=hs.tensor(w, "fp64"))(x, [0, 2]).format is hs.float64

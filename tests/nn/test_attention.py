@@ -135,13 +135,34 @@ def test_a_trace_names_the_part_of_the_encoder() -> None:
     assert (event.op, event.path) == ("linear", "layers.1.linear2")
 
 
+def test_an_activation_with_parameters_comes_last_in_the_state() -> None:
+    layer = nn.TransformerEncoderLayer(4, 2, 8, activation=nn.PReLU())
+    assert list(layer.state_dict())[-2:] == ["norm2.bias", "activation.weight"]
+    assert layer(noise(3, 1, 4)).shape == (3, 1, 4)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_zero_attention_adds_a_key_and_a_value_of_zeros_that_no_mask_blocks(need_weights: bool) -> None:
+    with hs.precision("fp64"):
+        layer = nn.MultiheadAttention(4, 2, add_zero_attn=True)
+        x, blocked = hs.tensor(noise(3, 1, 4)), np.triu(np.ones((3, 3), np.bool_))
+        out, weights = layer(x, x, x, attn_mask=blocked, need_weights=need_weights)
+        q, k, v = layer._heads(hs.ops.linear(x, layer.in_proj_weight, layer.in_proj_bias), 3).numpy()
+        k, v = (np.concatenate([z, np.zeros((1, 2, 1, 2))], 2) for z in (k, v))
+        allowed = np.concatenate([~blocked, np.ones((3, 1), np.bool_)], 1)
+        heads = hs.ops.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        expected = layer.out_proj(heads.transpose(2, 0, 1, 3).reshape(3, 1, 4))
+    np.testing.assert_allclose(out.numpy(), expected.numpy(), rtol=1e-12, atol=1e-15)
+    assert weights is None if not need_weights else weights.shape == (1, 3, 4)
+    assert np.isfinite(out.numpy()).all(), "also where every key of the input is blocked"
+
+
 X = np.ones((3, 2, 4))
 BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: nn.MultiheadAttention(8, 3), ValueError, "num_heads: 3 is not allowed; allowed: divisors of embed_dim 8"),
     (lambda: nn.MultiheadAttention(0, 3), ValueError, "embed_dim: 0 is not allowed"),
     (lambda: nn.MultiheadAttention(8, 2.0), TypeError, "num_heads: 2.0 is not allowed"),
     (lambda: nn.MultiheadAttention(8, 2, dropout=-1), ValueError, "dropout: -1 is not allowed"),
-    (lambda: nn.MultiheadAttention(8, 2, add_zero_attn=True), ValueError, "add_zero_attn: True is not allowed"),
     (lambda: nn.MultiheadAttention(4, 2)(X, X, X, is_causal=True), ValueError, "is_causal: True without attn_mask"),
     (
         lambda: nn.MultiheadAttention(4, 2)(X, X, X, key_padding_mask=np.ones((2, 3), np.int64)),

@@ -47,7 +47,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: hs.nn.Embedding(-1, 2), "num_embeddings: -1 is not allowed"),
     (lambda: hs.nn.Embedding(2, 2.5), "embedding_dim: 2.5 is not allowed"),  # type: ignore[arg-type]
     (lambda: hs.nn.Embedding(3, 2, padding_idx=3), "padding_idx: 3 is not allowed; allowed: -3 to 2"),
-    (lambda: hs.nn.Embedding(3, 2, max_norm=1.0), "max_norm: 1.0 is not there; allowed: None"),
+    (lambda: hs.nn.Embedding(3, 2, max_norm=1.0, norm_type=0)([1]), "norm_type: 0 is not allowed"),
     (lambda: hs.nn.Embedding(3, 2, _weight=np.ones((2, 2))), "_weight: shape (2, 2) is not allowed; allowed: (3, 2)"),
     (lambda: hs.nn.Embedding.from_pretrained(np.ones(3)), "embeddings: shape (3,) is not allowed"),
     (lambda: hs.nn.Embedding(3, 2)([3]), "input: rows 3 to 3 of 3; allowed: 0 to 2"),

@@ -1,6 +1,7 @@
 """Every operation, by PyTorch's or NumPy's name."""
 
 from halfsim.autograd.operators import OPS
+from halfsim.autograd.ops import numpy_functions as _numpy_functions  # noqa: F401  # which tells the operators of them
 from halfsim.autograd.ops.activation import (
     celu,
     elu,
@@ -77,7 +78,7 @@ from halfsim.autograd.ops.join import (
     take,
     tile,
 )
-from halfsim.autograd.ops.linalg import bilinear, cosine_similarity, dot, linear, matmul, normalize, outer
+from halfsim.autograd.ops.linalg import bilinear, bmm, cosine_similarity, dot, linear, matmul, mm, mv, normalize, outer
 from halfsim.autograd.ops.loss import cosine_embedding_loss, huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from halfsim.autograd.ops.masking import dropout, dropout1d, dropout2d
 from halfsim.autograd.ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
@@ -166,6 +167,7 @@ __all__ = [
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "bmm",
     "broadcast_to",
     "cat",
     "ceil",
@@ -240,9 +242,11 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "mm",
     "moveaxis",
     "mse_loss",
     "mul",
+    "mv",
     "neg",
     "nll_loss",
     "norm",

@@ -40,6 +40,11 @@ def axis_of(axis: int, ndim: int) -> int:
     return axes_of(index(axis), max(ndim, 1))[0]
 
 
+def off_tape(x: Any) -> Any:
+    """An operand that takes no gradient."""
+    return x.detach() if isinstance(x, Tensor) else x
+
+
 def indices(name: str, values: Any) -> Array:
     """Integers, given as an array, a list or a Tensor that holds whole numbers."""
     try:
@@ -55,7 +60,7 @@ def indices(name: str, values: Any) -> Array:
 
 def mask_of(name: str, values: Any) -> Array:
     """Truth values, given as an array, a list or a Tensor of zeros and ones."""
-    found = np.asarray(plain(values))
+    found = np.array(plain(values))  # a copy: the caller's array may change
     if isinstance(values, Tensor) and ((found == 0) | (found == 1)).all():
         return found == 1
     if found.dtype != np.bool_:

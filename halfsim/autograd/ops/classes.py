@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import indices, like, named
+from halfsim.autograd.ops._common import indices, like, named, off_tape
 from halfsim.autograd.ops.activation import log_softmax
 from halfsim.autograd.ops.elementwise import add, div, mul, neg
 from halfsim.autograd.ops.join import index_select
@@ -69,7 +69,7 @@ def nll_loss(
     """
     how = reduction_of(reduction, size_average, reduce)
     labels = _labels(np.shape(plain(input)), target, weight, ignore_index)
-    return _nll(input, weight, target=labels, ignore_index=ignore_index, reduction=how)
+    return _nll(input, off_tape(weight), target=labels, ignore_index=ignore_index, reduction=how)
 
 
 def _labels(shape: tuple[int, ...], target: Any, weight: Any, ignore_index: int) -> Array:
@@ -118,7 +118,7 @@ def cross_entropy(
         return _of_probabilities(input, target, weight, how, e)
     labels = _labels(shape, target, weight, ignore_index)
     log_p = log_softmax(input, int(len(shape) > 1))
-    loss = _nll(log_p, weight, target=labels, ignore_index=ignore_index, reduction=how)
+    loss = _nll(log_p, off_tape(weight), target=labels, ignore_index=ignore_index, reduction=how)
     if not e:
         return loss
     spread = _smoothed(log_p, labels, None if weight is None else like(weight, log_p), labels != ignore_index, how)

@@ -24,9 +24,12 @@ def add(fp: Arithmetic, a: Array, b: Array, /, alpha: float = 1) -> Any:
 
 
 @op()
-def sub(fp: Arithmetic, a: Array, b: Array, /) -> Any:
-    """``a - b``."""
-    return fp.sub(a, b), (lambda fp, g: g, lambda fp, g: -g)
+def sub(fp: Arithmetic, a: Array, b: Array, /, alpha: float = 1) -> Any:
+    """``a - alpha * b``; the product is a step of its own where alpha is not 1."""
+    if alpha == 1:
+        return fp.sub(a, b), (lambda fp, g: g, lambda fp, g: -g)
+    k = fp.constant(alpha)
+    return fp.sub(a, fp.mul(b, k)), (lambda fp, g: g, lambda fp, g: -fp.mul(g, k))
 
 
 @op()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import named
+from halfsim.autograd.ops._common import named, off_tape
 from halfsim.autograd.ops.elementwise import div, mul
 from halfsim.autograd.ops.loss import REDUCTIONS, check_shape, reduced, reduction_of
 from halfsim.autograd.policy import resolve, scope
@@ -103,7 +103,7 @@ def binary_cross_entropy_with_logits(
     """
     how = reduction_of(reduction, size_average, reduce)
     check_shape("binary_cross_entropy_with_logits", input, target, refuse=True)
-    loss = _bce_with_logits(input, target, pos_weight)
+    loss = _bce_with_logits(input, target, off_tape(pos_weight))
     return reduced(loss if weight is None else mul(loss, weight), how)
 
 

@@ -182,7 +182,7 @@ def cosine_embedding_loss(
     """``1 - cos`` where the target is 1, ``max(cos - margin, 0)`` where it is -1, for rows of (N, D) or vectors (D,).
 
     ``cos = sum(a * b) / sqrt((sum(a * a) + 1e-12) * (sum(b * b) + 1e-12))``, composed of those operations; the
-    constant is 0 in float16. Under autocast all of it is float32. ``ValueError`` for other shapes.
+    constant, PyTorch's float32, is 0 in float16. Under autocast all of it is float32. ``ValueError`` for other shapes.
     """
     how = reduction_of(reduction, size_average, reduce)
     goal = np.asarray(plain(target))
@@ -191,7 +191,8 @@ def cosine_embedding_loss(
         allowed = "(N, D) with targets (N,), (D,) with a number"
         raise ValueError(f"target: shape {goal.shape} does not fit inputs {shapes[0]}, {shapes[1]}; allowed: {allowed}")
     a, b = as_category("fp32", input1, input2)
-    squares = mul(add(sum(mul(a, a), -1), 1e-12), add(sum(mul(b, b), -1), 1e-12))
+    tiny = float(np.float32(1e-12))
+    squares = mul(add(sum(mul(a, a), -1), tiny), add(sum(mul(b, b), -1), tiny))
     cos = div(sum(mul(a, b), -1), sqrt(squares))
     alike = where(goal == 1, sub(1.0, cos), 0.0)
     apart = where(goal == -1, clamp(sub(cos, margin), 0.0), 0.0)

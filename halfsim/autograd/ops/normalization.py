@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.ops import normalized
+from halfsim.autograd.ops._common import off_tape
 from halfsim.autograd.ops.running import update
 from halfsim.autograd.policy import Policy, scope
 from halfsim.autograd.tensor import Tensor, plain
@@ -132,7 +133,7 @@ def _by_channel(
     if not own and (mean is None or variance is None):
         raise ValueError(f"{name}: running statistics are missing; allowed without them: statistics of the input")
     moments: list[Array] = []
-    given = (None, None) if own else (mean, variance)
+    given = (None, None) if own else (off_tape(mean), off_tape(variance))
     y = call(x, weight, bias, *given, eps=eps, moments=moments)
     if own and y.size:
         count = prod(shape[2:]) * (shape[0] if name == "batch_norm" else 1)

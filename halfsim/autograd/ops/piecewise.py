@@ -79,10 +79,10 @@ def hardswish(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
 
 @op()
 def hardsigmoid(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
-    """``min(max(x + 3, 0), 6) * (1/6)``; gradient ``g * (1/6)`` between -3 and 3, else 0."""
-    three, sixth = fp.constant(3.0), fp.constant(1 / 6)
+    """``min(max(x + 3, 0), 6) * (1/6)``; gradient ``g * (1/6)``, the float32 of PyTorch, between -3 and 3, else 0."""
+    three, sixth, slope = fp.constant(3.0), fp.constant(1 / 6), fp.constant(float(np.float32(1 / 6)))
     y = fp.mul(np.clip(fp.add(x, three), fp.constant(0.0), fp.constant(6.0)), sixth)
-    return y, lambda fp, g: fp.mul(fp.keep(g, np.abs(x) < three), sixth)
+    return y, lambda fp, g: fp.mul(fp.keep(g, np.abs(x) < three), slope)
 
 
 @op()

@@ -35,9 +35,20 @@ def mean(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
 
 
 @op()
-def var(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, correction: float = 1) -> Any:
-    """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division."""
-    return _variance(fp, x, axis, keepdims, correction)
+def var(
+    fp: Arithmetic,
+    x: Array,
+    /,
+    axis: Axis = None,
+    keepdims: bool = False,
+    correction: float = 1,
+    unbiased: bool | None = None,
+) -> Any:
+    """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division.
+
+    ``unbiased`` is PyTorch's old spelling of a correction of 1 or 0.
+    """
+    return _variance(fp, x, axis, keepdims, correction if unbiased is None else int(unbiased))
 
 
 def _variance(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
@@ -51,19 +62,30 @@ def _variance(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, correction: 
 
 
 @op()
-def std(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, correction: float = 1) -> Any:
+def std(
+    fp: Arithmetic,
+    x: Array,
+    /,
+    axis: Axis = None,
+    keepdims: bool = False,
+    correction: float = 1,
+    unbiased: bool | None = None,
+) -> Any:
     """The square root of `var`, one step more; gradient 0 where it is 0, as in PyTorch."""
-    y, pull = _variance(fp, x, axis, keepdims, correction)
+    y, pull = _variance(fp, x, axis, keepdims, correction if unbiased is None else int(unbiased))
     y = fp.sqrt(y)
     return y, lambda fp, g: pull(fp, fp.keep(fp.div(g, fp.mul(y, fp.constant(2.0))), y != 0))
 
 
 @op("fp32")
-def norm(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False, p: float = 2) -> Any:
-    """The norm ``sum(abs(x)**p)**(1/p)``; ``sqrt(sum(x * x))`` for p=2, the sum for 1, the largest for inf.
+def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The norm ``sum(abs(x)**p)**(1/p)``; ``sqrt(sum(x * x))`` for p=2 or "fro", the sum for 1, the largest for inf.
 
-    At zero the gradient is 0; for inf equal ones share it; as in PyTorch.
+    At zero the gradient is 0; for inf equal ones share it; as in PyTorch. ``ValueError`` unless p is positive.
     """
+    p = 2.0 if p == "fro" else np.inf if p == "inf" else p
+    if isinstance(p, str) or not p > 0:
+        raise ValueError(f"p: {p!r} is not allowed; allowed: positive numbers, inf, 'fro'")
     axes, shape = axes_of(axis, x.ndim), x.shape
     if p == 2:
         y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
@@ -178,14 +200,18 @@ def amin(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     return _shared_extreme(fp, x, axis, keepdims, np.min)
 
 
-def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Array:
-    """The index (int64) of the first of the largest values along ``dim``, or in the flattened tensor."""
-    return _place(np.argmax, input, dim, keepdim)
+def argmax(
+    input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
+) -> Array:
+    """The index (int64) of the first of the largest values along ``dim`` (or ``axis``), or in the flattened tensor."""
+    return _place(np.argmax, input, dim if axis is None else axis, keepdim or keepdims)
 
 
-def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Array:
-    """The index (int64) of the first of the smallest values along ``dim``, or in the flattened tensor."""
-    return _place(np.argmin, input, dim, keepdim)
+def argmin(
+    input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
+) -> Array:
+    """The index (int64) of the first of the smallest values along ``dim`` (or ``axis``), or in the flattened tensor."""
+    return _place(np.argmin, input, dim if axis is None else axis, keepdim or keepdims)
 
 
 def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Array:

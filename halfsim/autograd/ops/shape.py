@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import axes_of, axis_of, named
+from halfsim.autograd.ops._common import axes_of, axis_of, indices, named
 from halfsim.autograd.ops.sparse import scatter_sum
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
@@ -213,7 +213,7 @@ def diagonal(fp: Arithmetic, x: Array, /, offset: int = 0, dim1: int = 0, dim2: 
 @op(exact="forward")
 def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
     """``x[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says."""
-    shape = x.shape
+    shape, index = x.shape, tuple(map(_own, index)) if isinstance(index, tuple) else _own(index)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         if _is_basic(index):
@@ -224,6 +224,11 @@ def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
         return scatter_sum(fp, g.reshape(-1), where.reshape(-1), prod(shape)).reshape(shape)
 
     return np.array(x[index]), pullback
+
+
+def _own(part: Any) -> Any:
+    """A part of an index as it is now: arrays may change before the gradient needs them."""
+    return indices("index", part) if isinstance(part, Tensor) else part.copy() if isinstance(part, np.ndarray) else part
 
 
 def _is_basic(index: Any) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.tape import op
+from halfsim.autograd.ops._common import named
+from halfsim.autograd.policy import resolve_for
+from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
@@ -32,7 +34,9 @@ def scatter_sum(fp: Arithmetic, values: Array, where: Array, size: int) -> Array
     return out
 
 
-def _embedding(fp: Arithmetic, weight: Array, /, indices: Array, padding_idx: int | None = None) -> Any:
+def _embedding(
+    fp: Arithmetic, weight: Array, /, indices: Array, padding_idx: int | None = None, by_count: bool = False
+) -> Any:
     size, width = weight.shape
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
@@ -40,12 +44,43 @@ def _embedding(fp: Arithmetic, weight: Array, /, indices: Array, padding_idx: in
         if padding_idx is not None:
             kept = where != padding_idx
             where, rows = where[kept], rows[kept]
+        if by_count:
+            counts = np.bincount(where, minlength=size)[where].astype(rows.dtype)
+            rows = fp.mul(rows, fp.div(fp.constant(1.0), counts[:, None]))
         return scatter_sum(fp, rows, where, size)
 
     return weight[indices], pullback
 
 
 _pick = op()(_embedding)
+
+
+@op()
+@named("shorten_rows")
+def _renorm(fp: Arithmetic, rows: Array, /, max_norm: float, norm_type: float) -> Any:
+    """Each row (N, width) of a norm above ``max_norm`` times ``max_norm / (norm + 1e-7)``."""
+    if norm_type == 2:
+        norms = fp.sqrt(fp.sum(fp.mul(rows, rows), 1, keepdims=True))
+    elif np.isinf(norm_type):
+        norms = np.abs(rows).max(1, keepdims=True, initial=0)
+    else:
+        powers = fp.pow(np.abs(rows), fp.constant(norm_type))
+        norms = fp.pow(fp.sum(powers, 1, keepdims=True), fp.constant(1 / norm_type))
+    limit = fp.constant(max_norm)
+    scaled = fp.mul(rows, fp.div(limit, fp.add(norms, fp.constant(1e-7))))
+    return np.where(norms > limit, scaled, rows), ()
+
+
+def _shorten(weight: Any, rows: Array, max_norm: float, norm_type: float) -> None:
+    """Let ``weight`` take an array in which the norms of ``rows`` are at most ``max_norm``."""
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"max_norm: the weight is a {type(weight).__name__}, which cannot be changed; allowed: Tensor")
+    if not norm_type > 0:
+        raise ValueError(f"norm_type: {norm_type} is not allowed; allowed: positive numbers, inf")
+    met, values = np.unique(rows), weight.data.copy()
+    given = Tensor(values[met], weight.format)
+    values[met] = apply(SPECS["shorten_rows"], (given,), (max_norm, norm_type), None, resolve_for(weight.format)).data
+    weight.data = values
 
 
 def embedding(
@@ -60,9 +95,10 @@ def embedding(
     """The rows of ``weight`` (size, width) at the integers ``input`` (...), giving (..., width).
 
     The gradient of a row is the sum of those of its occurrences, in their order, accumulated as ``accumulate`` says;
-    the row ``padding_idx`` takes none. ``sparse`` changes nothing here. ``ValueError`` for indices outside
-    0 to size - 1 and for ``max_norm`` and ``scale_grad_by_freq``, which are not there; ``TypeError`` for
-    indices that are no integers.
+    the row ``padding_idx`` takes none, and with ``scale_grad_by_freq`` each is first multiplied by 1 over the number of
+    its row's occurrences. With ``max_norm`` the weight itself (a Tensor) changes first: rows that are picked and whose
+    norm of order ``norm_type`` exceeds it are multiplied by ``max_norm / (norm + 1e-7)``. ``sparse`` changes nothing
+    here. ``ValueError`` for indices outside 0 to size - 1, ``TypeError`` for indices that are no integers.
 
     >>> from halfsim import tensor
     >>> embedding([1, 0], tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -72,11 +108,10 @@ def embedding(
     shape = np.shape(plain(weight))
     if len(shape) != 2:
         raise ValueError(f"embedding: weight {shape} is not allowed; allowed: (size, width)")
+    rows = row_indices(input, shape[0])
     if max_norm is not None:
-        raise ValueError(f"embedding: max_norm={max_norm} is not there; allowed: None")
-    if scale_grad_by_freq:
-        raise ValueError("embedding: scale_grad_by_freq=True is not there; allowed: False")
-    return _pick(weight, indices=row_indices(input, shape[0]), padding_idx=padding(padding_idx, shape[0]))
+        _shorten(weight, rows, max_norm, norm_type)
+    return _pick(weight, indices=rows, padding_idx=padding(padding_idx, shape[0]), by_count=scale_grad_by_freq)
 
 
 def row_indices(input: Any, size: int) -> Array:

@@ -133,9 +133,36 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: hs.ops.embedding([True], W), TypeError, "input: dtype bool"),
     (lambda: hs.ops.embedding([0], np.ones(3)), ValueError, "embedding: weight (3,) is not allowed"),
     (lambda: hs.ops.embedding([0], W, padding_idx=3), ValueError, "padding_idx: 3 is not allowed; allowed: -3 to 2"),
-    (lambda: hs.ops.embedding([0], W, max_norm=1.0), ValueError, "embedding: max_norm=1.0 is not there"),
-    (lambda: hs.ops.embedding([0], W, scale_grad_by_freq=True), ValueError, "embedding: scale_grad_by_freq"),
+    (lambda: hs.ops.embedding([0], W, max_norm=1.0), TypeError, "max_norm: the weight is a ndarray"),
+    (lambda: hs.ops.embedding([0], hs.tensor(W), max_norm=1.0, norm_type=0), ValueError, "norm_type: 0 is not allowed"),
 ]
+
+
+@pytest.mark.parametrize(("order", "norms"), [(2.0, [5.0, 0.5]), (1.0, [7.0, 0.7]), (3.0, [91 ** (1 / 3), 0.4**3])])
+def test_rows_longer_than_max_norm_are_shortened_where_they_are_picked(order: float, norms: list[float]) -> None:
+    rows = np.array([[3.0, -4.0], [0.3, 0.4], [30.0, 40.0]])
+    weight = hs.tensor(rows, "fp64", requires_grad=True)
+    y = hs.ops.embedding([0, 1, 0], weight, max_norm=2.0, norm_type=order)
+    short = rows.copy()
+    short[0] *= 2 / (norms[0] + 1e-7)
+    np.testing.assert_allclose(weight.numpy(), short, rtol=1e-15)
+    np.testing.assert_array_equal(y.numpy(), weight.numpy()[[0, 1, 0]])
+    y.sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.numpy().tolist() == [[2, 2], [1, 1], [0, 0]], "the gradient knows nothing of it"
+    half = hs.tensor([[300.0, 400.0]], "fp16")
+    hs.ops.embedding([0], half, max_norm=1.0)
+    norm = np.float32(500) + np.float32(1e-7)
+    assert half.numpy().tolist() == [(np.float32([300, 400]) * (np.float32(1) / norm)).astype(np.float16).tolist()]
+
+
+def test_gradients_of_a_row_are_divided_by_how_often_it_was_picked() -> None:
+    weight = hs.tensor(np.zeros((3, 1)), "fp64", requires_grad=True)
+    hs.ops.embedding([1, 2, 1, 1], weight, padding_idx=2, scale_grad_by_freq=True).backward(
+        [[1.0], [5.0], [2.0], [6.0]]
+    )
+    assert weight.grad is not None
+    assert weight.grad.numpy().tolist() == [[0], [3], [0]]
 
 
 @pytest.mark.parametrize(("call", "error", "text"), BAD)

@@ -85,9 +85,9 @@ def test_reductions_are_numpys(shape: tuple[int, ...], name: str, axes: set[int]
         "logsumexp": lambda v, **kw: np.log(np.sum(np.exp(v), **kw)),
     }
     expected = numpys.get(name, getattr(np, name, None))(x, axis=axis, keepdims=keepdims)  # type: ignore[misc]
-    got = getattr(O, name)(hs.tensor(x, "fp64"), axis, keepdims)
+    got = getattr(O, name)(hs.tensor(x, "fp64"), axis=axis, keepdims=keepdims)
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-12)
-    assert hs.gradcheck(lambda t: getattr(O, name)(t, axis, keepdims), hs.tensor(x, "fp64"))
+    assert hs.gradcheck(lambda t: getattr(O, name)(t, axis=axis, keepdims=keepdims), hs.tensor(x, "fp64"))
 
 
 def test_broadcasts_are_views_and_their_gradients_sums() -> None:
@@ -312,3 +312,29 @@ def test_operations_on_nothing() -> None:
         assert x.grad.shape == (0, 3)
     assert O.logsumexp(x, 0).numpy().tolist() == [-np.inf] * 3
     assert O.norm(x, p=np.inf).item() == 0
+
+
+def test_linear_takes_a_weight_for_one_output() -> None:
+    rng = np.random.default_rng(0)
+    x, w, b = (hs.tensor(rng.standard_normal(s), "fp64") for s in ((2, 3), (3,), ()))
+    np.testing.assert_allclose(O.linear(x, w, b).numpy(), x.numpy() @ w.numpy() + b.numpy(), rtol=1e-14)
+    assert O.linear(x[0], w).shape == ()
+    assert hs.gradcheck(O.linear, (x, w, b))
+    with pytest.raises(ValueError, match=r"linear: bias \(1,\) does not fit weight \(3,\); allowed: \(\)"):
+        O.linear(x, w, [1.0])
+
+
+def test_bilinear_takes_its_inputs_by_pytorchs_names() -> None:
+    y = O.bilinear(input1=[[1.0, 2.0]], input2=[[3.0]], weight=[[[1.0], [1.0]]], bias=[0.5])
+    assert y.numpy().tolist() == [[9.5]]
+
+
+def test_cosine_similarity_broadcasts_before_it_sums() -> None:
+    rng = np.random.default_rng(0)
+    x, y = hs.tensor(rng.standard_normal((2, 3, 4)), "fp64"), hs.tensor(rng.standard_normal((1, 3, 1)), "fp64")
+    a, b = np.broadcast_arrays(x.numpy(), y.numpy())
+    expected = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    np.testing.assert_allclose(O.cosine_similarity(x, y, -1).numpy(), expected, rtol=1e-14)
+    assert hs.gradcheck(lambda a, b: O.cosine_similarity(a, b, dim=1), (x, y))
+    with pytest.raises(ValueError, match=r"cosine_similarity: shapes \(2,\) and \(3,\) do not fit"):
+        O.cosine_similarity([1.0, 2.0], [1.0, 2.0, 3.0], 0)

@@ -1,0 +1,131 @@
+"""NumPy's functions on tensors where their arguments or defaults are not those of the operation of that name.
+
+What they do is in NumPy's documentation; every step is an operation of `halfsim.ops`.
+"""
+
+# ruff: noqa: D103
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.operators import OPS, as_numpy, numpy_functions
+
+
+def _numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    numpy_functions[function.__name__] = function
+    return function
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return np.shape(as_numpy(x))
+
+
+@_numpy
+def var(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None) -> Any:
+    return OPS["var"](a, axis, keepdims, ddof if correction is None else correction)
+
+
+@_numpy
+def std(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None) -> Any:
+    return OPS["std"](a, axis, keepdims, ddof if correction is None else correction)
+
+
+@_numpy
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    over = len(_shape(x)) if axis is None else len(axis) if isinstance(axis, tuple) else 1
+    if ord is None or (ord == "fro" and over == 2):
+        ord = 2
+    elif isinstance(ord, str) or over != 1:
+        raise TypeError(f"numpy.norm of {over} axes with ord={ord!r} is not simulated; allowed: None, 'fro', vectors")
+    return OPS["norm"](x, ord, axis, keepdims)
+
+
+@_numpy
+def cumsum(a: Any, axis: int | None = None) -> Any:
+    return OPS["cumsum"](OPS["flatten"](a), 0) if axis is None else OPS["cumsum"](a, axis)
+
+
+@_numpy
+def argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    return OPS["argmax"](a, axis, keepdims)
+
+
+@_numpy
+def argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    return OPS["argmin"](a, axis, keepdims)
+
+
+@_numpy
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    return OPS["stack"](arrays, axis)
+
+
+@_numpy
+def hstack(tup: Sequence[Any]) -> Any:
+    return OPS["cat"](tup, 1 if len(_shape(tup[0])) > 1 else 0)
+
+
+@_numpy
+def vstack(tup: Sequence[Any]) -> Any:
+    return OPS["cat"]([OPS["unsqueeze"](x, 0) if len(_shape(x)) == 1 else x for x in tup], 0)
+
+
+@_numpy
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    lengths = [len(part) for part in np.split(np.arange(_shape(ary)[axis]), indices_or_sections)]
+    return list(OPS["split"](ary, lengths, axis))
+
+
+@_numpy
+def dot(a: Any, b: Any) -> Any:
+    left, right = len(_shape(a)), len(_shape(b))
+    if not left or not right:
+        return OPS["mul"](a, b)
+    if left == right == 1:
+        return OPS["dot"](a, b)
+    return OPS["matmul"](a, b) if right <= 2 else OPS["tensordot"](a, b, ([left - 1], [right - 2]))
+
+
+@_numpy
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    return OPS["tensordot"](a, b, axes)
+
+
+@_numpy
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    return OPS["roll"](a, shift, axis)
+
+
+@_numpy
+def flip(m: Any, axis: Any = None) -> Any:
+    return OPS["flip"](m, axis)
+
+
+@_numpy
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    return OPS["repeat_interleave"](a, repeats, axis)
+
+
+@_numpy
+def take(a: Any, indices: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        return OPS["take"](a, indices)
+    before = axis if axis >= 0 else axis + len(_shape(a))
+    return a[(slice(None),) * before + (np.asarray(indices),)]
+
+
+@_numpy
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0) -> Any:
+    if mode != "constant":
+        raise TypeError(f"numpy.pad with mode={mode!r} is not simulated; allowed: constant")
+    pairs = np.broadcast_to(pad_width, (len(_shape(array)), 2))
+    return OPS["pad"](array, [int(n) for pair in pairs[::-1] for n in pair], value=constant_values)
+
+
+@_numpy
+def copy(a: Any) -> Any:
+    return OPS["cast"](a, a.format)
