@@ -11,10 +11,13 @@ from halfsim.diagnose.compare import compare
 from halfsim.diagnose.comparison import Comparison
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.loss_scale import loss_scale_range
+from halfsim.diagnose.minimize import Minimal, minimize
 from halfsim.diagnose.model_comparison import ModelComparison
 from halfsim.diagnose.models import compare_models
 from halfsim.diagnose.report import Report
 from halfsim.diagnose.scale_range import LossScaleRange
+from halfsim.diagnose.search import search_policy
+from halfsim.diagnose.searched import PolicySearch
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -55,8 +58,10 @@ __all__ = [
     "FlagWarning",
     "Format",
     "LossScaleRange",
+    "Minimal",
     "ModelComparison",
     "Policy",
+    "PolicySearch",
     "Precision",
     "Report",
     "Rounding",
@@ -87,6 +92,7 @@ __all__ = [
     "ieee",
     "loss_scale_range",
     "manual_seed",
+    "minimize",
     "next_down",
     "next_up",
     "nn",
@@ -97,6 +103,7 @@ __all__ = [
     "precision",
     "reproducible",
     "round_to",
+    "search_policy",
     "spacing",
     "tensor",
     "tfloat32",

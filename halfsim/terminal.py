@@ -47,7 +47,7 @@ def writer(path: str, option: str = "--html") -> Callable[[str], None]:
 
 
 @contextlib.contextmanager
-def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(label: str, total: int, unit: str = "steps") -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error if that is a terminal; it leaves nothing behind."""
     stream: Any = sys.stderr
     if stream is None or not stream.isatty():
@@ -60,7 +60,7 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         filled = 30 * done // total
         if filled != shown:
             shown = filled
-            stream.write(f"\r  {label:<22} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} steps ")
+            stream.write(f"\r  {label:<22} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} {unit} ")
             stream.flush()
 
     try:
