@@ -1,13 +1,23 @@
 """halfsim: what would this computation have done in half precision, and where would it have gone wrong?"""
 
-from halfsim import amp, checkpoint, data, nn, optim
+from halfsim import amp, checkpoint, data, nn, optim, plot
 from halfsim.autograd import ops
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
+from halfsim.diagnose.compare import compare
+from halfsim.diagnose.comparison import Comparison
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.loss_scale import loss_scale_range
+from halfsim.diagnose.minimize import Minimal, minimize
+from halfsim.diagnose.model_comparison import ModelComparison
+from halfsim.diagnose.models import compare_models
+from halfsim.diagnose.report import Report
+from halfsim.diagnose.scale_range import LossScaleRange
+from halfsim.diagnose.search import search_policy
+from halfsim.diagnose.searched import PolicySearch
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -40,14 +50,20 @@ __all__ = [
     "FP64",
     "PURE_FP16",
     "TF32",
+    "Comparison",
     "Event",
     "Finding",
     "Flag",
     "FlagCounts",
     "FlagWarning",
     "Format",
+    "LossScaleRange",
+    "Minimal",
+    "ModelComparison",
     "Policy",
+    "PolicySearch",
     "Precision",
+    "Report",
     "Rounding",
     "Stochastic",
     "Tensor",
@@ -56,6 +72,8 @@ __all__ = [
     "bfloat16",
     "checkpoint",
     "classify",
+    "compare",
+    "compare_models",
     "data",
     "decode",
     "elementary",
@@ -72,16 +90,20 @@ __all__ = [
     "float64",
     "gradcheck",
     "ieee",
+    "loss_scale_range",
     "manual_seed",
+    "minimize",
     "next_down",
     "next_up",
     "nn",
     "no_grad",
     "ops",
     "optim",
+    "plot",
     "precision",
     "reproducible",
     "round_to",
+    "search_policy",
     "spacing",
     "tensor",
     "tfloat32",

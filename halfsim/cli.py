@@ -9,10 +9,10 @@ import math
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+from halfsim.terminal import bar, writer
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--html", metavar="PATH", help="write the story as one self-contained page too")
     demo.set_defaults(run=_demo)
     _add_bits(commands)
+    _add_run(commands)
     return parser
 
 
@@ -105,7 +106,7 @@ def _bits(arguments: argparse.Namespace) -> int:
     told = explain(arguments.value, arguments.format, rounding=arguments.rounding, bits=arguments.bits)
     makers = {"svg": told.svg, "html": told.page}
     paths = {name: getattr(arguments, name) for name in makers if getattr(arguments, name) is not None}
-    writers = {name: _writer(path, f"--{name}") for name, path in paths.items()}
+    writers = {name: writer(path, f"--{name}") for name, path in paths.items()}
     for name, write in writers.items():
         write(makers[name]())
     print(json.dumps(told.as_dict(), indent=2, allow_nan=False) if arguments.json else told)
@@ -115,11 +116,93 @@ def _bits(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        allow_abbrev=False,
+        usage="halfsim run [OPTION ...] SCRIPT [ARGUMENT ...]",
+        help="run any script that uses halfsim and say what rounding did to it",
+        description="Like cProfile, for rounding: runs a script under a trace, with its own arguments and exit code. "
+        "The report goes to standard error, also where the script fails.",
+    )
+    run.add_argument(
+        "--precision", metavar="P", help="that of operations for which the script sets none: fp16, amp, ..."
+    )
+    run.add_argument("--override", action="store_true", help="let --precision beat the script's own")
+    run.add_argument("--reference", metavar="P", help="measure errors against this precision, as fp64")
+    run.add_argument("--first", metavar="CLASS", help="print only the first trouble of this class, as overflow")
+    run.add_argument("--html", metavar="PATH", help="write the report as one self-contained page too")
+    run.add_argument(
+        "--json", metavar="PATH.json", help="write the report as JSON too; without a PATH to standard output"
+    )
+    run.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")
+    run.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="and its arguments")
+    run.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from halfsim.autograd.policy import as_rule
+    from halfsim.diagnose.finding import CLASSES
+    from halfsim.diagnose.run import check, traced
+    from halfsim.diagnose.trace import trace
+    from halfsim.numerics.formats import unknown
+
+    script, *rest = arguments.script or [""]
+    if not script:
+        raise ValueError("SCRIPT is missing; allowed: the path of a script, or -m and the name of a module")
+    check(script, arguments.module)
+    if arguments.first not in (None, "NaN", *CLASSES):
+        raise unknown("--first", arguments.first, CLASSES)
+    if arguments.override and arguments.precision is None:
+        raise ValueError("--override: needs --precision")
+    rule = None if arguments.precision is None else as_rule(arguments.precision)
+    trace(arguments.reference)  # refuses what is no precision
+    write = {
+        name: writer(path, f"--{name}")
+        for name in ("html", "json")
+        if (path := getattr(arguments, name)) is not None and (name, path) != ("json", "-")
+    }
+    recorded, code = traced(
+        script, rest, module=arguments.module, rule=rule, override=arguments.override, reference=arguments.reference
+    )
+    report = recorded.report()
+    if "html" in write:
+        write["html"](report.page())
+    if arguments.json is not None:
+        write.get("json", sys.stdout.write)(report.to_json())
+    found = recorded.first(arguments.first) if arguments.first else None
+    story = str(report) if not arguments.first else str(found or f"{arguments.first}: none")
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # it may be closed
+        sys.stdout.flush()  # the script's words first
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        sys.stderr.write(f"\n{story}\n")
+    return code
+
+
 def _shielded(argv: Sequence[str]) -> list[str]:
-    """Arguments of ``bits`` with a space before what is a negative number, such as -1e-5 or -inf, and no option."""
+    """The arguments as argparse reads them.
+
+    Those of ``bits`` with a space before what is a negative number, such as -1e-5 or -inf, and no option; of ``run``
+    the word after ``--json`` is its value only if it can be no script.
+    """
+    if argv and argv[0] == "run":
+        return _with_json(argv)
     if not argv or argv[0] != "bits":
         return list(argv)
     return [f" {word}" if re.match(r"-(?:[0-9.]|inf|nan)", word, re.IGNORECASE) else word for word in argv]
+
+
+def _with_json(argv: Sequence[str]) -> list[str]:
+    words = list(argv)
+    for i, word in enumerate(words):
+        if word == "--json" and not (i + 1 < len(words) and (words[i + 1] == "-" or words[i + 1].endswith(".json"))):
+            words[i] = "--json=-"
+        if i and not word.startswith("-") and words[i - 1] not in _VALUED:
+            break  # the script: what follows is its own
+    return words
+
+
+_VALUED = ("--precision", "--reference", "--first", "--html", "--json")
 
 
 def _positive(word: str) -> float:
@@ -150,10 +233,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     data = digits()
     names = list(dict.fromkeys(arguments.recipe or RECIPES))
     steps = settings.epochs * -(-len(data.x_train) // settings.batch)
-    write = None if arguments.html is None else _writer(arguments.html)
+    write = None if arguments.html is None else writer(arguments.html)
     runs = []
     for i, name in enumerate(names):
-        with _bar(f"{name} ({i + 1} of {len(names)})", steps) as progress:
+        with bar(f"{name} ({i + 1} of {len(names)})", steps) as progress:
             runs.append(train(RECIPES[name], settings, data, progress))
     if write is not None:
         write(page(runs, settings))
@@ -164,62 +247,3 @@ def _demo(arguments: argparse.Namespace) -> int:
         if write is not None:
             print(f"\nPage written to {arguments.html}")
     return 0
-
-
-def _writer(path: str, option: str = "--html") -> Callable[[str], None]:
-    """A function that writes the file all at once; ``ValueError`` right away where it cannot be written."""
-    target = Path(os.path.realpath(path))
-
-    def replacement() -> str:
-        descriptor, name = tempfile.mkstemp(prefix=".halfsim-", dir=target.parent)
-        os.close(descriptor)
-        return name
-
-    def write(content: str) -> None:
-        name = replacement()
-        try:
-            Path(name).write_text(content, encoding="utf-8")
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~mask)
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
-
-    try:
-        wrong = "is not the path of a file" if path in ("", "-") or path.endswith(os.sep) else ""
-        if target.exists() and not wrong:
-            wrong = "" if target.is_file() else "is a directory" if target.is_dir() else "is not a regular file"
-            wrong = wrong or ("" if os.access(target, os.W_OK) else "permission denied")
-        if not wrong:
-            os.unlink(replacement())  # the directory takes new files
-    except OSError as error:
-        wrong = (error.strerror or str(error)).lower()
-    if wrong:
-        raise ValueError(f"{option}: {path!r}: {wrong}; allowed: the path of a file that can be written")
-    return write
-
-
-@contextlib.contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error if that is a terminal; it leaves nothing behind."""
-    stream: Any = sys.stderr
-    if stream is None or not stream.isatty():
-        yield lambda done: None
-        return
-    shown = -1
-
-    def progress(done: int) -> None:
-        nonlocal shown
-        filled = 30 * done // total
-        if filled != shown:
-            shown = filled
-            stream.write(f"\r  {label:<22} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} steps ")
-            stream.flush()
-
-    try:
-        yield progress
-    finally:
-        stream.write("\r\x1b[K")
-        stream.flush()

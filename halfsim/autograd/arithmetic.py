@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, flushed, round_, rounded
+from halfsim.numerics.rounding import Mode
 from halfsim.numerics.special import erf
 
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {  # of one argument, in float64
@@ -191,9 +193,8 @@ class Arithmetic:
         if self.native and isinstance(value, float):
             kept = self.dtype.type(value)
         else:
-            kept = rounded(as_floats(value, compute).astype(np.float64), compute, None, self._mode).astype(self.dtype)[
-                ()
-            ]
+            made = _nearest if self._mode is None and value else _constant
+            kept = made(value, compute, self._mode).astype(self.dtype)
         if (kept == 0 and value != 0) or (np.isinf(kept) and abs(value) != np.inf):
             self.lost = LostConstant("constant", value, compute)
         return kept
@@ -226,3 +227,11 @@ class Arithmetic:
         if self._mode is not None or not self.precision.compute.contains(self.precision.accumulate.format):
             y = round_(y, self.precision.compute, self.counts, self._mode)
         return y.astype(self.dtype, copy=False)
+
+
+def _constant(value: float, fmt: Format, mode: Mode | None) -> Any:
+    """A number rounded to ``fmt``, in float64."""
+    return rounded(as_floats(value, fmt).astype(np.float64), fmt, None, mode)[()]
+
+
+_nearest = lru_cache(maxsize=1024)(_constant)  # for numbers that are not zero, whose signs compare equal

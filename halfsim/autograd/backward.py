@@ -28,7 +28,9 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
         raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
     pending = {id(root): start}
     with np.errstate(all="ignore"):
-        for out in _topological(root):
+        order = _topological(root)[::-1]
+        while order:  # nothing here holds a tensor of the graph longer than it is needed
+            out = order.pop()
             g, node = pending.pop(id(out)), out.node
             for hook in list((out.hooks or {}).values()):
                 g = _hooked(out, g, hook)

@@ -30,6 +30,14 @@ def _reflected(name: str) -> Callable[..., Any]:
     return method
 
 
+def _augmented(name: str) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        return self.replaced_by(OPS[name](self, other))
+
+    method.__name__, method.__doc__ = f"i{name}", f"See `halfsim.ops.{name}`."
+    return method
+
+
 class Operators:
     """The operators and methods of a `Tensor`, each an operation on the simulated unit."""
 
@@ -41,6 +49,8 @@ class Operators:
     __truediv__ = _method("div")
     __matmul__, __rmatmul__ = _method("matmul"), _reflected("matmul")
     __pow__, __rpow__ = _method("pow"), _reflected("pow")
+    __iadd__, __isub__, __imul__ = _augmented("add"), _augmented("sub"), _augmented("mul")
+    __itruediv__ = _augmented("div")
     __neg__, __abs__ = _method("neg"), _method("abs")
     __getitem__ = _method("getitem")
 

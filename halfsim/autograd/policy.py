@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -125,6 +125,9 @@ class Policy:
     def __reduce__(self) -> Any:
         return Policy, ({"default": self.default, **dict(self.rules)},)
 
+    def __repr__(self) -> str:
+        return f"Policy({str(self)!r})"
+
     def __str__(self) -> str:
         if not self.rules:
             return _word(self.default)
@@ -219,6 +222,7 @@ class Scope:
     phase: str = "forward"
     gradients: bool = True
     reproducible: bool = False
+    outer: Scope | None = field(default=None, compare=False, repr=False)  # the one around it
 
     @property
     def inner_path(self) -> str:
@@ -234,18 +238,26 @@ def scope() -> Scope:
     return _SCOPE.get()
 
 
-@contextmanager
-def scoped(**changes: Any) -> Iterator[None]:
-    """A scope that differs from the one in force by ``changes``, the attributes of `Scope`."""
-    current = _SCOPE.get()
-    if current.override:
-        changes.pop("rule", None)
-        changes.pop("base", None)
-    token = _SCOPE.set(replace(current, **changes))
-    try:
-        yield
-    finally:
-        _SCOPE.reset(token)
+class scoped(ContextDecorator):  # noqa: N801  # used as a function
+    """A context or decorator: a scope that differs from the one in force by ``changes``, the attributes of `Scope`.
+
+    It may be entered again and again, inside itself and in several threads too. With ``restart`` stochastic rounding
+    begins its stream anew each time.
+    """
+
+    def __init__(self, *, restart: bool = False, **changes: Any) -> None:
+        self.restart, self.changes = restart, changes
+
+    def __enter__(self) -> None:
+        current, changes = _SCOPE.get(), self.changes
+        if current.override:
+            changes = {name: value for name, value in changes.items() if name not in ("rule", "base")}
+        elif self.restart:
+            changes = {**changes, "rule": changes["rule"].restarted()}
+        _SCOPE.set(replace(current, outer=current, **changes))
+
+    def __exit__(self, *exception: object) -> None:
+        _SCOPE.set(_SCOPE.get().outer or Scope())
 
 
 def precision(spec: object, *, override: bool = False) -> Any:
@@ -261,18 +273,18 @@ def precision(spec: object, *, override: bool = False) -> Any:
     ...     (tensor([2048.0]) + 1).format.name
     'float16'
     """
-    rule = as_rule(spec).restarted()
-    return scoped(rule=rule, base="", override=True) if override else scoped(rule=rule, base="")
+    changes = {"override": True} if override else {}
+    return scoped(restart=True, rule=as_rule(spec), base="", **changes)
 
 
-def no_grad() -> Any:
-    """A context in which operations leave nothing on the tape."""
-    return scoped(gradients=False)
+def no_grad(function: Any = None) -> Any:
+    """A context, or a decorator (with or without parentheses), in which operations leave nothing on the tape."""
+    return scoped(gradients=False) if function is None else scoped(gradients=False)(function)
 
 
-def enable_grad() -> Any:
-    """A context in which operations on tensors that require a gradient go on the tape, inside `no_grad` too."""
-    return scoped(gradients=True)
+def enable_grad(function: Any = None) -> Any:
+    """The same for the reverse: tensors that require a gradient go on the tape, inside `no_grad` too."""
+    return scoped(gradients=True) if function is None else scoped(gradients=True)(function)
 
 
 def reproducible() -> Any:

@@ -125,6 +125,23 @@ class Tensor(Operators):
         self.requires_grad = requires_grad
         return self
 
+    def replaced_by(self, result: Tensor) -> Tensor:
+        """What ``tensor += x`` leaves in ``tensor``: ``result``, but a leaf that takes a gradient keeps its identity.
+
+        So ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. The array that it
+        had is not written to. ``RuntimeError`` for such a leaf where gradients are recorded, as in PyTorch.
+        """
+        if not (self.requires_grad and self.node is None):
+            return result
+        if result.node is not None:
+            raise RuntimeError(
+                "in place: a leaf that takes a gradient is not changed on the tape; allowed: hs.no_grad()"
+            )
+        if result.shape != self.shape:
+            raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
+        self.data = result.to(self.format).data
+        return self
+
     def retain_grad(self) -> None:
         """Let the backward pass set ``grad`` of this result of an operation, as it does that of leaves."""
         if not self.requires_grad:
@@ -195,11 +212,12 @@ class Tensor(Operators):
     def __float__(self) -> Any:  # `float` names a method here
         return self.item()
 
-    def __int__(self) -> int:
+    def __int__(self) -> Any:
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+        """A single value as Python formats a float, as in ``f"{loss:.4f}"``; with no ``spec``, as ``str``."""
+        return format(self.item(), spec) if spec else str(self)
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -278,7 +296,9 @@ def plain(x: Any) -> Any:
 
 def format_of(x: Any) -> Format:
     """The Format of a NumPy array or scalar by its dtype; float32 where there is none."""
-    return next((fmt for fmt, dtype in _DTYPES.items() if getattr(x, "dtype", None) == dtype), float32)
+    dtype = getattr(x, "dtype", None)
+    native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
+    return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)
 
 
 def tensor(data: object, format: object = None, requires_grad: bool = False, *, dtype: object = None) -> Tensor:

@@ -105,6 +105,9 @@ class Event:
     square: float = 0.0  # of a parameter's gradient: the sum of squares
     serial: int = 0  # events are numbered as they happen
 
+    def __str__(self) -> str:
+        return f"step {self.step}, {self.phase}, {self.place}: {self.klass or 'no trouble'}"
+
     @property
     def klass(self) -> str | None:
         """The gravest class of trouble in this event, or None."""
@@ -361,6 +364,9 @@ class Trace:
             if phase is None or key[0] == phase:
                 result += total.counts
         return result
+
+    def __str__(self) -> str:
+        return self.table()
 
     def table(self) -> str:
         """One line for each phase, path, op and tensor that raised anything but inexact."""

@@ -8,36 +8,11 @@ from collections.abc import Sequence
 
 from halfsim.demo.report import HEAD, cells, first_trouble, reference, title
 from halfsim.demo.training import Run, Settings
+from halfsim.markup import definitions, document, table
 from halfsim.text import size
 
 _COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)")
 _DASHES = ("", "7 3", "2 3", "10 3 2 3")
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2330; --soft: #5b6476; --line: #d8dce4; --paper: #ffffff; --band: #f4f6f9;
-  --c0: #0b62a8; --c1: #c04a00; --c2: #8a2a86; --c3: #1c7a43; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #a2abbb; --line: #3a4150; --paper: #14181f;
-  --band: #1c222c; --c0: #6cb6ff; --c1: #ff9d5c; --c2: #e08ade; --c3: #6fd69a; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p { margin: .25rem 0 .75rem; } .soft { color: var(--soft); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; font-size: .85rem; }
-th.word, td.word { text-align: left; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0; }
-dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 36rem) { dl { grid-template-columns: 1fr; gap: .1rem; } dd { margin-bottom: .6rem; } }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1.25rem; }
-figure { margin: 0; } figcaption { font-size: .9rem; color: var(--soft); }
-svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
-.key { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
-.key svg { width: 2.2rem; height: .8rem; display: inline-block; vertical-align: middle; }
-details { border-top: 1px solid var(--line); padding: .4rem 0; } summary { cursor: pointer; }
-"""
 
 _COLUMNS = (
     "phase",
@@ -56,20 +31,18 @@ _COLUMNS = (
 def page(runs: Sequence[Run], settings: Settings) -> str:
     """The whole page: table, first troubles, advice, curves by epoch, and every place that lost something."""
     base = reference(runs)
-    return "\n".join(
+    return document(
+        "halfsim demo",
         (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>halfsim demo</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             "<h1>One classifier, four kinds of arithmetic</h1>",
             f'<p class="soft">{html.escape(title(settings, runs))}</p>',
-            _table(HEAD, [cells(run) for run in runs], words=1),
+            table(HEAD, [cells(run) for run in runs], words=1),
             "<h2>First trouble</h2>",
-            _definitions([(run.recipe.name, first_trouble(run)) for run in runs]),
+            definitions([(run.recipe.name, first_trouble(run)) for run in runs]),
             "<h2>Advice</h2>",
-            _definitions([(run.recipe.name, run.advice(base)) for run in runs]),
+            definitions([(run.recipe.name, run.advice(base)) for run in runs]),
             "<h2>Memory, in the simulated formats</h2>",
-            _table(_BYTES, [_bytes(run) for run in runs], words=1),
+            table(_BYTES, [_bytes(run) for run in runs], words=1),
             "<h2>By epoch</h2>",
             _key(runs),
             '<div class="charts">',
@@ -80,9 +53,8 @@ def page(runs: Sequence[Run], settings: Settings) -> str:
             "<h2>Every place that lost something</h2>",
             "\n".join(_places(run) for run in runs),
             "<h2>What the words mean</h2>",
-            _definitions([(run.recipe.name, run.recipe.meaning) for run in runs] + _WORDS),
-            "</body>\n</html>\n",
-        )
+            definitions([(run.recipe.name, run.recipe.meaning) for run in runs] + _WORDS),
+        ),
     )
 
 
@@ -102,21 +74,6 @@ _BYTES = ("recipe", "weights", "optimizer state", "activations", "together")
 def _bytes(run: Run) -> tuple[str, ...]:
     parts = (run.parameter_bytes, run.optimizer_bytes, run.activation_bytes, run.bytes)
     return (run.recipe.name, *map(size, parts))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
-    def line(tag: str, row: Sequence[str]) -> str:
-        marks = (' class="word"' if i < words else "" for i in range(len(row)))
-        return (
-            "<tr>" + "".join(f"<{tag}{m}>{html.escape(c)}</{tag}>" for m, c in zip(marks, row, strict=True)) + "</tr>"
-        )
-
-    body = "\n".join(line("td", row) for row in rows)
-    return f'<div class="scroll"><table><thead>{line("th", head)}</thead><tbody>\n{body}\n</tbody></table></div>'
-
-
-def _definitions(pairs: Sequence[tuple[str, str]]) -> str:
-    return "<dl>" + "\n".join(f"<dt>{html.escape(a)}</dt><dd>{html.escape(b)}</dd>" for a, b in pairs) + "</dl>"
 
 
 def _stroke(i: int) -> str:
@@ -184,5 +141,5 @@ def _places(run: Run) -> str:
         counts = (c.invalid, c.overflow, c.divide_by_zero, c.flushed, c.swamped)
         if any(counts):
             rows.append((*(word or "-" for word in place), *(f"{n:,}" for n in (c.size, *counts))))
-    body = _table(_COLUMNS, rows, words=4) if rows else "<p>Nothing was lost.</p>"
+    body = table(_COLUMNS, rows, words=4) if rows else "<p>Nothing was lost.</p>"
     return f"<details><summary>{run.recipe.name}: {len(rows)} places</summary>{body}</details>"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from halfsim.autograd import trace as recording
 from halfsim.autograd.policy import as_rule
@@ -12,6 +13,9 @@ from halfsim.autograd.trace import Error, Event, Total
 from halfsim.diagnose.finding import CLASSES, Finding, finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.precision import FP64, Precision
+
+if TYPE_CHECKING:
+    from halfsim.diagnose.report import Report
 
 _EVENTS = {"NaN propagation": "NaN", "NaN": "NaN"}
 
@@ -123,6 +127,20 @@ class Trace(recording.Trace):
                 f"terms makes likely ({likely(total.terms, total.unit):.2g}; at most {bound:.2g})"
             )
         return Finding(klass, phase, total.step, path, op, tensor, values, message, found.fix, event)
+
+    def report(self) -> Report:
+        """All of this as plain data that outlives the trace: print it, or see `Report.to_html`, `Report.to_json`."""
+        from halfsim.diagnose.gather import reported
+
+        return reported(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report to ``path`` as one self-contained page."""
+        self.report().to_html(path)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The report as JSON, which is also written to ``path`` if given."""
+        return self.report().to_json(path)
 
 
 def certain(terms: int, fmt: Format) -> float:

@@ -130,6 +130,8 @@ def convert(model: Module, format: object) -> Conversion:
 
 
 def _floating(model: Module) -> list[tuple[str, Tensor]]:
+    if not hasattr(model, "_parameters"):
+        raise TypeError(f"model: {type(model).__name__} is not allowed; allowed: Module")
     held: list[tuple[str, Any]] = [*parts(model, "_parameters"), *parts(model, "_buffers")]
     return [(name, part) for name, part in first_met(held) if isinstance(part, Tensor)]
 

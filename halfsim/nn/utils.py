@@ -149,10 +149,16 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    if callable(parameters) or not hasattr(parameters, "__iter__"):  # a model, which may be iterable too
+        raise TypeError(
+            f"parameters: {type(parameters).__name__} is not allowed; allowed: model.parameters(), a Tensor"
+        )
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in given:
         if not isinstance(p, Tensor):
             raise TypeError(f"parameters: {type(p).__name__} is not allowed; allowed: Tensor")
+        if p.grad is not None and not isinstance(p.grad, Tensor):
+            raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
     return [p for p in given if p.grad is not None]
 
 

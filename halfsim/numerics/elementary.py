@@ -137,7 +137,7 @@ def table(
 
 
 def _each(f: Callable[[float], float]) -> Callable[[Array], Array]:
-    return lambda x: np.array([f(value) for value in x.tolist()], np.float64)
+    return lambda x: np.array([f(value) for value in x.reshape(-1).tolist()], np.float64).reshape(x.shape)
 
 
 _erf, _erfc = _each(math.erf), _each(math.erfc)

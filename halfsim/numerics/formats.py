@@ -11,12 +11,22 @@ from operator import index
 _SPECIALS = ("ieee", "nan", "none")
 
 
+_SHOWN = 24  # words of a list that an error names
+
+
 def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
-    """The one-line error for a word that is not in a list, with the nearest word if there is one."""
+    """The one-line error for a word that is not in a list, with the nearest word if there is one.
+
+    Of a list too long for a line, such as that of all operations, it shows the words nearest to this one.
+    """
     allowed = list(allowed)
     near = difflib.get_close_matches(str(value), [*aliases, *allowed], n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(allowed)}")
+    shown = allowed
+    if len(allowed) > _SHOWN:
+        nearest = difflib.get_close_matches(str(value), allowed, n=_SHOWN // 3, cutoff=0.0)
+        shown = [*(word for word in allowed if word in nearest), f"... ({len(allowed)} in all)"]
+    return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(shown)}")
 
 
 def whole(argument: str, value: object) -> int:

@@ -87,6 +87,9 @@ class Precision:
             return self
         return replace_roles(self, rounding=self.rounding.restarted())
 
+    def __repr__(self) -> str:
+        return f"Precision({str(self)!r})"
+
     def __str__(self) -> str:
         shown = {role: getattr(self, role) for role in _ROLES[:4]}
         if isinstance(self.rounding, Stochastic):
@@ -111,6 +114,8 @@ def _given(spec: object) -> dict[str, object]:
         role, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not value:
             raise ValueError(f"precision: {pair.strip()!r} is not allowed; allowed: role=value")
+        if role in given:
+            raise ValueError(f"precision: {role!r} is given twice; allowed: once")
         given[role] = value
     return given
 

@@ -10,7 +10,7 @@ import numpy as np
 from halfsim.autograd.kernel import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.optim.kernels import maximum, watch_constant
-from halfsim.optim.optimizer import Optimizer, Remedy, checked
+from halfsim.optim.optimizer import Optimizer, Remedy, checked, checked_betas
 from halfsim.optim.weight import Weight
 
 
@@ -45,7 +45,7 @@ class Adam(Optimizer):
         **remedy: Unpack[Remedy],
     ) -> None:
         checked(lr=lr, eps=eps, weight_decay=weight_decay)
-        checked(high=1.0, beta1=betas[0], beta2=betas[1])
+        checked_betas(betas)
         given = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         kind = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay}
         super().__init__(params, {**given, **kind}, **remedy)
@@ -140,7 +140,7 @@ class NAdam(Optimizer):
         **remedy: Unpack[Remedy],
     ) -> None:
         checked(lr=lr, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
-        checked(high=1.0, beta1=betas[0], beta2=betas[1])
+        checked_betas(betas)
         given = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay}
         kind = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay}
         super().__init__(params, {**given, **kind}, **remedy)

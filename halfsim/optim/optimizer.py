@@ -68,6 +68,8 @@ class Optimizer:
         self._written: dict[Tensor, Array] = {}  # what the last step made of each master
         if isinstance(params, Tensor):
             raise TypeError("params: a single Tensor is not allowed; allowed: a list of tensors or of groups")
+        if not isinstance(params, Iterable) or callable(params):  # a model, which may be iterable too
+            raise TypeError(f"params: {type(params).__name__} is not allowed; allowed: model.parameters(), a list")
         given = list(params)
         if not given:
             raise ValueError("params: an empty list is not allowed; allowed: tensors or groups of them")
@@ -127,6 +129,8 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    if not isinstance(p.grad, Tensor):
+                        raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
                     if p.grad.shape != p.shape:
                         raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
                     with scoped(phase="optimizer", path=p.name, gradients=False):
@@ -241,6 +245,13 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+
+def checked_betas(betas: Any) -> None:
+    """``TypeError`` or ``ValueError`` for what is not a pair of numbers from 0 to below 1."""
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas: {betas!r} is not allowed; allowed: a pair of numbers from 0 to below 1")
+    checked(high=1.0, beta1=betas[0], beta2=betas[1])
 
 
 def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:

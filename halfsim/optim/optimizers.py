@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from halfsim.autograd.kernel import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.optim.kernels import sign, watch_constant
-from halfsim.optim.optimizer import Optimizer, Remedy, checked
+from halfsim.optim.optimizer import Optimizer, Remedy, checked, checked_betas
 from halfsim.optim.weight import Weight
 
 
@@ -198,7 +198,7 @@ class Lion(Optimizer):
         **remedy: Unpack[Remedy],
     ) -> None:
         checked(lr=lr, weight_decay=weight_decay)
-        checked(high=1.0, beta1=betas[0], beta2=betas[1])
+        checked_betas(betas)
         super().__init__(
             params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}, **remedy
         )

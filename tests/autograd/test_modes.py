@@ -187,3 +187,14 @@ def test_the_grammar_round_trips(text: str) -> None:
     text = f"storage=float16, {text}"
     assert str(hs.Precision(text)) == text
     assert hs.Precision(str(hs.Precision(text))) == hs.Precision(text)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 2), (2, 3), (2, 1, 3)])
+@pytest.mark.parametrize("name", ["erf", "exp", "log1p", "tan", "tanh"])
+def test_functions_in_half_take_arrays_of_any_shape(name: str, shape: tuple[int, ...]) -> None:
+    x = hs.tensor(np.linspace(-0.9, 1.5, int(np.prod(shape))).reshape(shape), "fp16")
+    with hs.precision("storage=fp16, compute=fp16, rounding=upward"):
+        y = getattr(hs.ops, name)(x)
+    expected = getattr(hs.elementary, name)(x.numpy(), "fp16", "upward")
+    assert y.shape == shape
+    assert same(y.numpy(), np.asarray(expected, np.float16)).all()

@@ -178,3 +178,32 @@ def test_composed_functions_go_by_their_names() -> None:
     with hs.precision({"default": "fp32", "@cross_entropy": "fp16"}):
         assert hs.nn.cross_entropy(x, [0]).format == hs.float16
         assert hs.ops.log_softmax(x).format == hs.float32
+
+
+def test_a_scope_can_be_entered_again() -> None:
+    x = hs.tensor([1.0], requires_grad=True)
+    half, quiet = hs.precision("fp16"), hs.no_grad()
+    for _ in range(2):
+        with half, quiet, half:
+            assert (x + 1).format is hs.float16
+            assert not (x + 1).requires_grad
+        assert (x + 1).format is hs.float32
+        assert (x + 1).requires_grad
+
+    @hs.no_grad
+    def f() -> bool:
+        return (x + 1).requires_grad
+
+    assert not f()
+
+
+def test_a_decorated_function_draws_the_same_numbers_each_time() -> None:
+    @hs.precision("storage=fp16, rounding=stochastic(seed=1)")
+    def f() -> list[float]:
+        return (hs.tensor(np.full(50, 2048.0)) + 1).tolist()
+
+    assert f() == f()
+
+
+def test_a_policy_shows_its_string() -> None:
+    assert repr(hs.Policy({"default": "fp32", "@softmax": "fp16"})) == "Policy('default: fp32; @softmax: fp16')"

@@ -189,3 +189,38 @@ def test_arrays_are_copies() -> None:
         np.array(t, copy=False)
     with pytest.raises(TypeError, match="takes no assignment"):
         t[0] = 2
+
+
+def test_one_value_is_formatted_as_a_float() -> None:
+    loss = hs.tensor(0.5, "fp16")
+    assert f"{loss:.3f}" == "0.500"
+    assert f"{loss}" == str(loss)
+    assert int(hs.tensor([3.7])) == 3
+    with pytest.raises(ValueError, match="item: a tensor of 2 values"):
+        format(hs.tensor([1.0, 2.0]), ".2f")
+
+
+def test_arrays_of_the_other_byte_order_keep_their_format() -> None:
+    assert hs.tensor(np.array([0.1], ">f8")).format is hs.float64
+    assert hs.tensor(np.array([0.1], ">f2")).format is hs.float16
+
+
+def test_a_step_by_hand_moves_the_parameters() -> None:
+    model = hs.nn.Linear(2, 1, bias=False).to("fp16")
+    model.load_state_dict({"weight": [[1.0, 2.0]]})
+    model(hs.tensor([[1.0, 1.0]], "fp16")).sum().backward()
+    before = model.weight.data
+    with hs.no_grad():
+        for p in model.parameters():
+            p -= 0.5 * p.grad
+        model.weight *= 2
+    assert model.weight.tolist() == [[1.0, 3.0]]
+    assert model.weight.format is hs.float16
+    assert before.tolist() == [[1.0, 2.0]]
+    with pytest.raises(RuntimeError, match="in place: a leaf that takes a gradient"):
+        model.weight += 1
+    with hs.no_grad(), pytest.raises(RuntimeError, match=r"in place: shape \(3, 2\) does not fit \(1, 2\)"):
+        model.weight += np.ones((3, 2))
+    x = y = hs.tensor([1.0])
+    x += 1
+    assert (x.item(), y.item()) == (2, 1)

@@ -181,3 +181,10 @@ def test_there_are_never_more_nonzero_results_than_results() -> None:
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.tensor([1.0]) + 1e-9
     assert t.count().nonzero <= t.count().size
+
+
+def test_an_event_and_a_trace_read_as_lines() -> None:
+    with hs.trace() as t:
+        hs.tensor([60000.0], "fp16") * 2
+    assert str(t.first_event("overflow")) == "step 1, forward, mul: overflow"
+    assert str(t) == t.table()

@@ -126,7 +126,7 @@ def test_the_page_is_whole_and_needs_no_network(runs: list[Run], failing: list[R
         content = page(some, SHORT)
         assert content.startswith("<!doctype html>")
         assert content.rstrip().endswith("</html>")
-        assert "http" not in content
+        assert "://" not in content
         assert "<script" not in content
         assert "nan" not in content.split("<svg", 2)[2].split("</svg>")[0]
 

@@ -123,3 +123,8 @@ def test_formats_are_known(spec: str) -> None:
         hs.nn.Linear(1, 1).to(spec)
     with pytest.raises(ValueError, match="format"):
         hs.nn.conversion_report(hs.nn.Linear(1, 1), spec)
+
+
+def test_only_modules_are_converted() -> None:
+    with pytest.raises(TypeError, match="model: int is not allowed; allowed: Module"):
+        hs.nn.conversion_report(3, "fp16")  # type: ignore[arg-type]

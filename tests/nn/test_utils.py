@@ -203,6 +203,11 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda p: clip_grad_norm_(p, 1.0, norm_type="two"), ValueError, "norm_type: 'two' is not allowed"),
     (lambda p: clip_grad_norm_(p, 1.0, norm_type=np.nan), ValueError, "norm_type: nan is not allowed"),
     (lambda p: clip_grad_norm_([1.0], 1.0), TypeError, "parameters: float is not allowed"),
+    (
+        lambda p: clip_grad_norm_(hs.nn.Linear(1, 1), 1.0),
+        TypeError,
+        "parameters: Linear is not allowed; allowed: model.p",
+    ),
     (lambda p: clip_grad_value_(p, None), ValueError, "clip_value: None is not allowed"),
     (lambda p: clip_grad_norm_(leaves(np.zeros(0)), 1.0, "inf"), RuntimeError, "norm_type: inf is not defined"),
 ]
@@ -219,3 +224,10 @@ def test_bad_arguments_get_one_line(call: Any, error: type[Exception], text: str
 def test_empty_gradients_have_norm_zero() -> None:
     assert clip_grad_norm_(leaves(np.zeros((0, 2))), 1.0).item() == 0
     assert clip_grad_norm_(leaves([2.0]), 1.0, "inf").item() == 2
+
+
+def test_a_gradient_is_a_tensor() -> None:
+    p = leaves([1.0])[0]
+    p.grad = np.ones(1)
+    with pytest.raises(TypeError, match="grad: ndarray is not allowed; allowed: Tensor, None"):
+        clip_grad_norm_(p, 1.0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.numerics.formats import as_format
+from halfsim.numerics.formats import as_format, unknown
 
 ATTRIBUTES = [
     *("bits", "eps", "epsneg", "max", "min", "tiny", "smallest_normal", "smallest_subnormal"),
@@ -65,3 +65,12 @@ def test_formats_are_made_of_a_name_and_integers(arguments: tuple[object, ...]) 
     with pytest.raises(TypeError, match="is not allowed; allowed: "):
         hs.Format(*arguments)  # type: ignore[arg-type]
     assert hs.Format("a", np.int64(5), np.int8(11)).bits == 16  # type: ignore[arg-type]
+
+
+def test_of_a_long_list_an_error_names_the_nearest_words() -> None:
+    words = [f"@name{i}" for i in range(100)] + ["@softmax", "@log_softmax"]
+    text = str(unknown("policy", "@sofmax", words))
+    assert "did you mean '@softmax'?" in text
+    assert "@log_softmax" in text
+    assert text.endswith("... (102 in all)")
+    assert len(text) < 200

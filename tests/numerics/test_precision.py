@@ -35,6 +35,7 @@ BAD = [
     ("storage=fp17", "storage: 'fp17' is not allowed"),
     ("accumulate=fp16", "accumulate: 'float16' needs an order"),
     ("storage=", "precision: 'storage=' is not allowed; allowed: role=value"),
+    ("storage=fp16, storage=fp32", "precision: 'storage' is given twice; allowed: once"),
     ("storage=fp16,", "precision: '' is not allowed"),
 ]
 
@@ -55,3 +56,8 @@ def test_what_is_no_string_is_refused() -> None:
 def test_precisions_are_values() -> None:
     with pytest.raises(AttributeError):
         hs.FP16.storage = hs.float32  # type: ignore[misc]
+
+
+def test_a_precision_shows_what_makes_it_again() -> None:
+    for precision in (hs.PURE_FP16, hs.Precision("fp16", rounding="stochastic(seed=1, bits=8)")):
+        assert repr(precision) == f"Precision('{precision}')"

@@ -178,3 +178,12 @@ def test_bad_arguments_get_one_line(make: Any, error: type[Exception], text: str
 
 def test_metrics_are_as_many_as_steps() -> None:
     assert len(METRICS) == STEPS
+
+
+def test_periods_are_positive() -> None:
+    with pytest.raises(ValueError, match="step_size: 0 is not allowed; allowed: numbers from 1"):
+        s.StepLR(sgd(), 0)
+    with pytest.raises(TypeError, match="step_size: 'a' is not allowed; allowed: integers"):
+        s.StepLR(sgd(), "a")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="T_max: 0 is not allowed; allowed: numbers from above 0"):
+        s.CosineAnnealingLR(sgd(), 0)

@@ -161,3 +161,17 @@ def test_leaves_and_fitting_gradients_only() -> None:
     with pytest.raises(TypeError, match="params: a group is a dict"):
         hs.optim.SGD([{"params": [p]}, p])
     assert hs.optim.SGD([p], lr=np.float32(0.1)).param_groups[0]["lr"] == np.float32(0.1)
+
+
+def test_careless_arguments_get_one_line() -> None:
+    model = hs.nn.Sequential(hs.nn.Linear(2, 1))
+    for given in (model, model[0]):
+        with pytest.raises(TypeError, match=r"params: .* is not allowed; allowed: model.parameters\(\), a list"):
+            hs.optim.SGD(given, lr=0.1)  # type: ignore[arg-type]
+    for kind in (hs.optim.Adam, hs.optim.AdamW, hs.optim.NAdam, hs.optim.Lion):
+        with pytest.raises(TypeError, match="betas: 0.9 is not allowed; allowed: a pair"):
+            kind(model.parameters(), betas=0.9)
+    optimizer = hs.optim.SGD(model.parameters(), lr=0.1)
+    model[0].weight.grad = np.ones((1, 2))
+    with pytest.raises(TypeError, match="grad: ndarray is not allowed; allowed: Tensor, None"):
+        optimizer.step()

@@ -129,6 +129,11 @@ def in_blocks(fp: Arithmetic, size: int, count: int, work: Callable[[slice], Arr
     return out
 
 
+def at_once(fp: Arithmetic, size: int) -> bool:
+    """Whether one product takes all ``size`` unfolded elements: few ones, or a unit that may round at random."""
+    return size <= _BLOCK or fp.precision.mode is not None
+
+
 def sizes(op: str, name: str, value: object, dims: int, least: int, default: int = 1) -> tuple[int, int]:
     """``value``, an int or one for each of ``dims`` axes, as (row, column); the row of a one-dimensional
     operation is ``default``.

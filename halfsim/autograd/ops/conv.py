@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._windows import Axis, in_blocks, phases, sizes, taps, unfold
+from halfsim.autograd.ops._windows import Axis, at_once, in_blocks, phases, sizes, taps, unfold
 from halfsim.autograd.tape import op
 from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.quantize import Array
@@ -58,14 +58,37 @@ def _scattered(fp: Arithmetic, g: Array, weight: Array, bias: Array | None, axes
 
 
 def _correlated(fp: Arithmetic, x: Array, g: Array, shape: tuple[int, ...], axes: Axes, groups: int) -> Array:
-    """One dot product for each weight: over images, then rows and columns of ``g``."""
+    """One dot product for each weight: over images, then rows and columns of ``g``.
+
+    The weights of one kernel row at a time, for all windows together take as often the memory of ``x`` as the kernel
+    has elements; but at once where a unit rounds at random, which draws its numbers in the order of the elements.
+    """
     rows, columns = axes
     kernel, counts = (rows.kernel, columns.kernel), (rows.outputs, columns.outputs)
-    windows = unfold(x.swapaxes(0, 1), (taps(rows), taps(columns)), kernel, counts, lead=1)
-    terms = len(x) * counts[0] * counts[1]
-    windows = windows.reshape(groups, shape[1] * kernel[0] * kernel[1], terms)
+    terms, x = len(x) * counts[0] * counts[1], x.swapaxes(0, 1)
     left = g.swapaxes(0, 1).reshape(groups, shape[0] // groups, terms)
-    return fp.matmul(left, windows.swapaxes(1, 2)).reshape(shape)
+
+    def part(windows: Array, height: int) -> Array:
+        windows = windows.reshape(groups, shape[1] * height * kernel[1], terms)
+        return fp.matmul(left, windows.swapaxes(1, 2)).reshape(*shape[:2], height, kernel[1])
+
+    if kernel[0] == 1 or at_once(fp, len(x) * kernel[0] * kernel[1] * terms):
+        return part(unfold(x, (taps(rows), taps(columns)), kernel, counts, lead=1), kernel[0])
+    strips = unfold(
+        x, (taps(Axis(rows.size, rows.size)), taps(columns)), (1, kernel[1]), (rows.size, counts[1]), lead=1
+    )
+    out, strip = np.empty(shape, fp.dtype), np.empty((*strips.shape[:-2], *counts), x.dtype)
+    pieces = ((np.s_[:, :, k : k + 1], part(_under(strips, rows, k, strip), 1)) for k in range(kernel[0]))
+    return fp.joined(out, pieces)
+
+
+def _under(strips: Array, rows: Axis, k: int, out: Array) -> Array:
+    """``out`` with what lies under row ``k`` of the kernel, of ``strips`` that have all rows of the image."""
+    served = slice(0, 0)
+    for _, served, elements in (tap for tap in taps(rows) if tap[0] == k):
+        out[..., served, :] = strips[..., elements, :]
+    out[..., : served.start, :] = out[..., served.stop :, :] = 0  # windows that have padding there
+    return out
 
 
 def _lifted(name: str, x: Array, weight: Array, bias: Array | None, groups: int, transposed: bool) -> tuple[Array, ...]:

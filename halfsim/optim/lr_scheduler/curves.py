@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
+from halfsim.numerics.formats import whole
 from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, per_group
 from halfsim.optim.optimizer import Optimizer
 
@@ -66,6 +67,7 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        between("step_size", step_size, whole("step_size", step_size) >= 1, "1")
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -200,6 +202,7 @@ class CosineAnnealingLR(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
+        between("T_max", T_max, T_max > 0, "above 0")
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 

@@ -1,0 +1,135 @@
+"""Running an experiment several times from one state: a snapshot of models, optimizers and random numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.policy import Policy, scope
+from halfsim.autograd.random import generator
+from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.rounding import Stochastic
+
+_Restore = Callable[[], None]
+
+
+class Snapshot:
+    """The state of ``objects`` and of the random numbers, to go back to as often as wanted.
+
+    Objects are what has a ``state_dict`` (modules, optimizers, scalers, schedulers; None is passed over): every
+    attribute is kept, so gradients, training modes, buffers and attributes that a run has set come back too, into the
+    same tensors, lists and dicts. Random numbers are those of `halfsim.manual_seed`, of stochastic roundings in force
+    and in the objects, of ``numpy.random`` and of ``random``; generators elsewhere are the caller's own affair.
+    ``TypeError`` for other things.
+
+    >>> import halfsim as hs
+    >>> layer = hs.nn.Linear(1, 1)
+    >>> before, bias = Snapshot(layer), layer.bias.item()
+    >>> layer.bias.data = layer.bias.data + 1
+    >>> before.restore()
+    >>> layer.bias.item() == bias
+    True
+    """
+
+    def __init__(self, *objects: Any) -> None:
+        for x in objects:
+            if x is not None and not _stateful(x):
+                raise TypeError(f"state: {type(x).__name__} is not allowed; allowed: Module, Optimizer, GradScaler")
+        self._restores: list[_Restore] = []
+        self._seen: dict[int, Any] = {}  # holds what it has seen, so that no id is given twice
+        for x in objects:
+            self._keep(x)
+        self._keep_random()
+
+    def restore(self) -> None:
+        """Put everything back as it was."""
+        for restore in self._restores:
+            restore()
+
+    def _keep(self, x: Any) -> None:
+        if id(x) in self._seen:
+            return
+        self._seen[id(x)] = x
+        if isinstance(x, dict):
+            self._keep_dict(x)
+        elif isinstance(x, (list, tuple)):
+            self._keep_sequence(x)
+        elif isinstance(x, np.ndarray):
+            self._keep_array(x)
+        elif isinstance(x, Tensor):
+            self._keep_tensor(x)
+        elif isinstance(x, np.random.Generator):
+            self._keep_generator(x)
+        elif isinstance(x, Stochastic):
+            position = x.get_state()
+            self._restores.append(lambda: x.set_state(position))
+        elif isinstance(x, Precision):
+            self._keep(x.rounding)
+        elif isinstance(x, Policy):
+            self._keep([x.default, *(base for _, base in x.rules)])
+        elif _stateful(x):
+            self._keep_dict(vars(x))
+
+    def _keep_dict(self, x: dict[Any, Any]) -> None:
+        held = dict(x)
+
+        def restore() -> None:
+            x.clear()
+            x.update(held)
+
+        self._restores.append(restore)
+        for value in held.values():
+            self._keep(value)
+
+    def _keep_sequence(self, x: Any) -> None:
+        held = list(x)
+        if isinstance(x, list):
+            self._restores.append(lambda: x.__setitem__(slice(None), held))
+        for value in held:
+            self._keep(value)
+
+    def _keep_array(self, x: Any) -> None:
+        if x.flags.writeable:
+            held = x.copy()
+            self._restores.append(lambda: np.copyto(x, held))
+
+    def _keep_tensor(self, x: Tensor) -> None:
+        """The same array with the same numbers: an optimizer knows by it whether its master copy still holds."""
+        held = [(name, getattr(x, name)) for name in Tensor.__slots__ if name != "__weakref__"]
+        hooks = None if x.hooks is None else dict(x.hooks)
+
+        def restore() -> None:
+            for name, value in held:
+                setattr(x, name, value)
+            if x.hooks is not None and hooks is not None:
+                x.hooks.clear()
+                x.hooks.update(hooks)
+
+        self._restores.append(restore)
+        self._keep(x.data)
+        self._keep(x.grad)
+
+    def _keep_generator(self, x: np.random.Generator) -> None:
+        state = deepcopy(x.bit_generator.state)
+        self._restores.append(lambda: setattr(x.bit_generator, "state", state))
+
+    def _keep_random(self) -> None:
+        """The process's own streams; `manual_seed` puts another generator in place, so that is asked for anew."""
+        state, legacy, python = deepcopy(generator().bit_generator.state), np.random.get_state(), random.getstate()
+
+        def restore() -> None:
+            generator().bit_generator.state = state
+            np.random.set_state(legacy)
+            random.setstate(python)
+
+        self._restores.append(restore)
+        self._keep(scope().rule)
+
+
+def _stateful(x: object) -> bool:
+    return hasattr(x, "state_dict") and hasattr(x, "__dict__") and not isinstance(x, type)

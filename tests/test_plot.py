@@ -1,0 +1,125 @@
+"""Pictures by matplotlib, without a display and without pyplot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import halfsim as hs
+from tests.diagnose.runs import trained
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install 'halfsim[plot]')")
+
+
+@pytest.fixture(scope="module")
+def sick() -> Any:
+    return trained("sgd")
+
+
+@pytest.fixture(scope="module")
+def scaled() -> Any:
+    return trained("amp", reference="fp64")
+
+
+def test_every_picture_is_drawn_on_the_axes_it_returns(sick: Any, scaled: Any, tmp_path: Path) -> None:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    axes = [
+        hs.plot.number_line("fp8_e4m3", -2, 2),
+        hs.plot.exponents(sick),
+        hs.plot.exponents(scaled.report(), "fp32"),
+        hs.plot.exponents(hs.tensor([1.0, 0.0, np.inf], "fp16")),
+        hs.plot.exponents([1e-30, 1e30, 3], "bf16"),
+        *(
+            hs.plot.heatmap(t, what)
+            for t in (sick, scaled)
+            for what in ("overflow", "flushed", "lost", "gradient_norm")
+        ),
+        hs.plot.errors(scaled),
+        hs.plot.errors(trained("sgd", 2, "fp64").report()),
+    ]
+    for ax in axes:
+        assert isinstance(ax, Axes)
+        ax.figure.draw_without_rendering()
+    axes[-1].figure.savefig(tmp_path / "a.png", dpi=30)
+    own = Figure().add_subplot()
+    assert hs.plot.heatmap(sick, ax=own) is own
+    assert hs.plot.number_line("fp16", 1, 1.5, ax=own) is own
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def drawn(ax: Any) -> list[float]:
+    """The numbers on a number line."""
+    return sorted(float(line[0][0]) for lines in ax.collections for line in lines.get_segments())
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1.0, 1.0), (0.0, 1e-6), (-3e-7, 2e-7), (2.0, 2.01), (-500.0, -400.0), (65000, 1e6)]
+)
+def test_a_number_line_has_every_number_once(low: float, high: float) -> None:
+    values = np.unique(np.arange(0, 0x7C00, dtype=np.uint16).view(np.float16).astype(float))
+    values = np.unique(np.concatenate([values, -values]))
+    values = values[(values >= low) & (values <= high)]
+    if values.size > 4096:
+        with pytest.raises(ValueError, match="allowed: at most 4,096"):
+            hs.plot.number_line("fp16", low, high)
+        return
+    assert drawn(hs.plot.number_line("fp16", low, high)) == values.tolist()
+
+
+def test_the_tallest_numbers_are_powers_of_two() -> None:
+    ax = hs.plot.number_line("fp8_e5m2", 1, 4)
+    heights = {float(line[1][0]): float(line[1][1]) for lines in ax.collections for line in lines.get_segments()}
+    assert [x for x, y in heights.items() if y == 1.0] == [1.0, 2.0, 4.0]
+
+
+def test_bars_hold_the_shares_of_the_exponents() -> None:
+    ax = hs.plot.exponents([1.0, 1.5, 4.0, 0.0])
+    assert {(p.get_x() + 0.45, p.get_height()) for p in ax.patches if p.get_height() in (25, 50)} == {
+        (0.5, 50),
+        (2.5, 25),
+    }
+    assert "25 % zero" in ax.get_xlabel()
+
+
+def test_careless_arguments_get_one_line(sick: Any) -> None:
+    with pytest.raises(ValueError, match="what: 'overflw' is not allowed .did you mean 'overflow'"):
+        hs.plot.heatmap(sick, "overflw")
+    with pytest.raises(ValueError, match="errors: the trace has no reference"):
+        hs.plot.errors(sick)
+    with pytest.raises(TypeError, match="heatmap: list is not allowed; allowed: a Trace, a Report"):
+        hs.plot.heatmap([1.0])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="exponents: str is not allowed"):
+        hs.plot.exponents("abc")
+    with pytest.raises(ValueError, match="format"):
+        hs.plot.exponents([1.0], "fp17")
+    for low, high in ((1, 1), (2, 1), (float("nan"), 1), (0, float("inf"))):
+        with pytest.raises(ValueError, match="number_line: .* is not allowed; allowed: finite numbers, low < high"):
+            hs.plot.number_line("fp16", low, high)
+    with pytest.raises(ValueError, match="no number of float16"):
+        hs.plot.number_line("fp16", 1.0001, 1.0002)
+
+
+def test_nothing_can_be_drawn_too() -> None:
+    with hs.trace() as t:
+        pass
+    hs.plot.exponents(t)
+    hs.plot.exponents([])
+    for what in ("overflow", "lost"):
+        assert hs.plot.heatmap(t, what).get_title() == "nothing happened"
+
+
+def test_without_matplotlib_the_extra_is_named() -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; import halfsim as hs\n"
+        "try: hs.plot.number_line('fp16', 0, 1e-6)\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "plot: matplotlib is missing; it comes with: pip install 'halfsim[plot]'\n"
