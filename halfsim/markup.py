@@ -19,8 +19,9 @@ STYLE = """
 body.halfsim { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; }
 .halfsim h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; text-wrap: balance; }
 .halfsim h2 { font-size: 1.1rem; line-height: 1.3; margin: 2.25rem 0 .5rem; }
-.halfsim p { margin: .25rem 0 .75rem; } .halfsim .soft { color: var(--soft); }
-.halfsim .scroll { overflow-x: auto; }
+.halfsim p { margin: .25rem 0 .75rem; } .halfsim :is(h1, p) { overflow-wrap: anywhere; }
+.halfsim .soft { color: var(--soft); }
+.halfsim .scroll { overflow-x: auto; } .halfsim .scroll + :is(p, .scroll) { margin-top: .75rem; }
 .halfsim table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; margin: 0; }
 .halfsim tr { background: none; }
 .halfsim th, .halfsim td { padding: .35rem .6rem; text-align: right; border: 0; border-bottom: 1px solid var(--line);

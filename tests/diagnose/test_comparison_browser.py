@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.autograd.policy import scoped
 from tests.browser import needs_chromium, visit
 
 pytestmark = needs_chromium
@@ -73,6 +74,18 @@ def test_a_name_is_no_markup(tmp_path: Path) -> None:
     result.to_html(tmp_path / "e.html")
     probe = "return document.querySelectorAll('img').length"
     assert visit((tmp_path / "e.html").read_text(encoding="utf-8"), probe, tmp_path) == (0, [])
+
+
+def test_a_long_name_fits_a_phone(tmp_path: Path) -> None:
+    def run() -> Any:
+        with scoped(path="block" * 30):
+            return hs.tensor([300.0]) * 300.0
+
+    result = hs.compare(run, "fp16")
+    assert "block" * 30 in result.verdict().place
+    result.to_html(tmp_path / "l.html")
+    probe = "return document.documentElement.scrollWidth"
+    assert visit((tmp_path / "l.html").read_text(encoding="utf-8"), probe, tmp_path, 360, False) == (360, [])
 
 
 def test_a_fragment_sorts(tmp_path: Path) -> None:
