@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import takewhile
+from math import inf, isnan
 
 # Everything is inside .halfsim, so that a notebook around it keeps its own looks.
 STYLE = """
@@ -17,14 +19,19 @@ STYLE = """
 body.halfsim { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; }
 .halfsim h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; text-wrap: balance; }
 .halfsim h2 { font-size: 1.1rem; line-height: 1.3; margin: 2.25rem 0 .5rem; }
-.halfsim p { margin: .25rem 0 .75rem; } .halfsim .soft { color: var(--soft); }
-.halfsim .scroll { overflow-x: auto; }
+.halfsim p { margin: .25rem 0 .75rem; } .halfsim :is(h1, p) { overflow-wrap: anywhere; }
+.halfsim .soft { color: var(--soft); }
+.halfsim .scroll { overflow-x: auto; } .halfsim .scroll + :is(p, .scroll) { margin-top: .75rem; }
 .halfsim table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; margin: 0; }
 .halfsim tr { background: none; }
 .halfsim th, .halfsim td { padding: .35rem .6rem; text-align: right; border: 0; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 .halfsim th { color: var(--soft); font-weight: 600; font-size: .85rem; }
 .halfsim th.word, .halfsim td.word { text-align: left; }
+.halfsim .scroll:has(table.sort) { max-height: 42rem; overflow: auto; }
+.halfsim table.sort { font-size: .9rem; } .halfsim table.sort :is(th, td) { padding: .3rem .45rem; }
+.halfsim table.sort th { position: sticky; top: 0; background: var(--paper); }
+.halfsim pre { font: .85rem/1.3 ui-monospace, monospace; margin: .25rem 0 .75rem; }
 .halfsim dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0; }
 .halfsim dt { font-weight: 600; } .halfsim dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 36rem) { .halfsim dl { grid-template-columns: 1fr; gap: .1rem; }
@@ -46,7 +53,7 @@ body.halfsim { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; }
 SORTING = """
 for (const table of document.querySelectorAll('.halfsim table.sort')) {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
-  heads.forEach((head, i) => head.firstElementChild.addEventListener('click', () => {
+  heads.forEach((head, i) => head.firstElementChild?.addEventListener('click', () => {
     const value = (row) => row.cells[i].dataset.v ?? row.cells[i].textContent;
     const numbers = row => 'v' in row.cells[i].dataset;
     const first = body.rows.length && numbers(body.rows[0]) ? 'descending' : 'ascending';
@@ -79,6 +86,48 @@ def document(title: str, body: Sequence[str], style: str = "", script: str = "")
     )
 
 
+def fragment(body: Sequence[str], style: str = "", script: str = "") -> str:
+    """The same inside a division with its own style and script, for a notebook."""
+    styled = f"<style>{STYLE}{style} div.halfsim {{ padding: 1rem; }}</style>"
+    return f'{styled}<div class="halfsim">{"".join(body)}</div><script>(() => {{{script}}})()</script>'
+
+
+class Lines(str):
+    """Text whose columns matter."""
+
+
+class Figure(str):
+    """A number as a table shows it; its column sorts by the ``value``, None below all others and NaN above."""
+
+    value: float
+
+    def __new__(cls, text: str, value: float | None) -> Figure:
+        """The text, and what it stands for."""
+        figure = super().__new__(cls, text)
+        figure.value = -inf if value is None else inf if isnan(value) else float(value)
+        return figure
+
+
+Block = str | Sequence[Sequence[str]]
+
+
+def sections(blocks: Sequence[tuple[str, Block]]) -> Iterator[str]:
+    """Headings, each with a paragraph, with `Lines`, or with a table whose first row is its head and which sorts."""
+    for heading, block in blocks:
+        if heading:
+            yield f"<h2>{escape(heading)}</h2>"
+        if isinstance(block, Lines):
+            yield f'<div class="scroll" tabindex="0"><pre>{escape(block)}</pre></div>'
+        elif isinstance(block, str):
+            yield f"<p>{escape(block)}</p>"
+        else:
+            head, *rows = block
+            first = rows[0] if rows else ()
+            words = len(list(takewhile(lambda cell: not isinstance(cell, Figure), first)))
+            values = [[cell.value if isinstance(cell, Figure) else None for cell in row] for row in rows]
+            yield table(head, rows, words, values, label=heading)
+
+
 def table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -96,7 +145,7 @@ def table(
         for i, cell in enumerate(row):
             mark = ' class="word"' if i < words else ""
             key = keys[i] if keys else None
-            sortable = values is not None and tag == "th"
+            sortable = values is not None and tag == "th" and cell
             inner = f'<button type="button">{escape(cell)}</button>' if sortable else escape(cell)
             scope = ' scope="col"' if tag == "th" else ""
             cells.append(f"<{tag}{mark}{scope}{'' if key is None else f' data-v={_value(key)}'}>{inner}</{tag}>")
@@ -112,7 +161,9 @@ def table(
 
 
 def _value(key: float) -> str:
-    return "Infinity" if key == float("inf") else f"{key:g}" if key != int(key) else str(int(key))
+    if key in (inf, -inf):
+        return "Infinity" if key > 0 else "-Infinity"
+    return f"{key:g}" if key != int(key) else str(int(key))
 
 
 def definitions(pairs: Sequence[tuple[str, str]], kind: str = "") -> str:

@@ -17,7 +17,7 @@ from halfsim.autograd.trace import Trace, tracing
 from halfsim.diagnose.align import Recorder, Store
 from halfsim.diagnose.comparison import Comparison, ResultRow
 from halfsim.diagnose.meter import Meter
-from halfsim.diagnose.restore import Snapshot, closed_over, listed
+from halfsim.diagnose.state import Snapshot, closed_over, listed
 from halfsim.diagnose.tell import first_divergence, plain_finding, stopped, verdict
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, bfloat16, float16
@@ -75,7 +75,7 @@ def compare(
         *listed(scheduler, LRScheduler, "scheduler"),
         *closed_over(run),
     ]
-    snapshot, store = Snapshot(parts), Store()
+    snapshot, store = Snapshot(*parts), Store()
     first = Recorder(store.put, store.wants, events=False)
     try:
         snapshot.restore(high.storage if isinstance(high, Precision) else None)

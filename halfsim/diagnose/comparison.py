@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from halfsim.diagnose import sheet
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.meter import LayerRow, PlaceRow, StepRow
+from halfsim.markup import SORTING, Block, Figure, document, fragment, sections
 from halfsim.text import columns
 
 WIDTH = 100
@@ -122,16 +123,16 @@ class Comparison:
         return text
 
     def to_html(self, path: str | Path) -> None:
-        """Write a page of its own, without script or network, to ``path``."""
+        """Write a page of its own, without network, to ``path``."""
         title = f"halfsim: {self.precision} against {self.reference}"
-        Path(path).write_text(sheet.page(title, self._blocks()), encoding="utf-8")
+        Path(path).write_text(page(title, self._body()), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return sheet.fragment(self._blocks())
+        return fragment(list(self._body()), script=SORTING)
 
-    def _blocks(self) -> list[tuple[str, sheet.Block]]:
+    def _body(self) -> Iterator[str]:
         first = self.first_divergence()
-        blocks: list[tuple[str, sheet.Block]] = [
+        blocks: list[tuple[str, Block]] = [
             ("Verdict", str(self.verdict())),
             ("First divergence", "none" if first is None else str(first)),
         ]
@@ -142,7 +143,12 @@ class Comparison:
             ("Operations", _place_table(self.places)),
         )
         blocks += [(name, table) for name, table in tables if len(table) > 1]
-        return [*blocks, *(("", note) for note in self.notes)]
+        yield from sections([*blocks, *(("", note) for note in self.notes)])
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """A page of its own, under its title."""
+    return document(title, [f"<h1>{escape(title)}</h1>", *body], script=SORTING)
 
 
 def jsonable(value: Any) -> Any:
@@ -168,8 +174,16 @@ def clipped(name: str, width: int | None) -> str:
     return name if width is None or len(name) <= width else f"..{name[2 - width :]}"
 
 
-def _cosine(x: float | None) -> str:
-    return "-" if x is None else f"{x:.4f}"
+def _figure(x: float | None) -> Figure:
+    return Figure(number(x), x)
+
+
+def _cosine(x: float | None) -> Figure:
+    return Figure("-" if x is None else f"{x:.4f}", x)
+
+
+def _percent(x: float) -> Figure:
+    return Figure(f"{x:.1%}", x)
 
 
 def layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
@@ -177,9 +191,9 @@ def layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, 
     head = ("layer", "error", "ulp", "mean ulp", "gradient", "cosine", "vanished", "lost", "off at")
     lines = (
         (
-            clipped(r.path or "(outside)", width), number(r.relative_error), number(r.ulp), number(r.mean_ulp),
-            number(r.gradient_error), _cosine(r.cosine), f"{r.vanished:.1%}", f"{r.updates_lost:.1%}",
-            "-" if r.step is None else str(r.step),
+            clipped(r.path or "(outside)", width), _figure(r.relative_error), _figure(r.ulp), _figure(r.mean_ulp),
+            _figure(r.gradient_error), _cosine(r.cosine), _percent(r.vanished), _percent(r.updates_lost),
+            Figure("-" if r.step is None else str(r.step), r.step),
         )
         for r in rows
     )  # fmt: skip
@@ -197,20 +211,21 @@ def worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
 def _result_table(rows: Sequence[ResultRow]) -> list[tuple[str, ...]]:
     head = ("value", "run", "reference", "error", "ulp")
     lines = [
-        (clipped(r.name, 40), _six(r.run), _six(r.reference), number(r.relative_error), number(r.ulp)) for r in rows
+        (clipped(r.name, 40), _six(r.run), _six(r.reference), _figure(r.relative_error), _figure(r.ulp)) for r in rows
     ]
     return [head, *lines]
 
 
-def _six(x: float | None) -> str:
-    return "-" if x is None else f"{x:.6g}"
+def _six(x: float | None) -> Figure:
+    return Figure("-" if x is None else f"{x:.6g}", x)
 
 
 def _step_table(rows: Sequence[StepRow]) -> list[tuple[str, ...]]:
     head = ("step", "error", "gradient", "cosine", "vanished", "")
     lines = (
         (
-            str(r.step), number(r.relative_error), number(r.gradient_error), _cosine(r.cosine), f"{r.vanished:.1%}",
+            Figure(str(r.step), r.step), _figure(r.relative_error), _figure(r.gradient_error), _cosine(r.cosine),
+            _percent(r.vanished),
             "skipped" if r.skipped else "",
         )
         for r in rows
@@ -222,8 +237,8 @@ def _place_table(rows: Sequence[PlaceRow]) -> list[tuple[str, ...]]:
     head = ("operation", "phase", "layer", "tensor", "error", "ulp", "mean ulp", "vanished", "worst at", "compared")
     lines = (
         (
-            r.op, r.phase, r.path, r.tensor, number(r.relative_error), number(r.ulp), number(r.mean_ulp),
-            f"{r.vanished:.1%}", f"step {r.step}", f"{r.compared:,}",
+            r.op, r.phase, r.path, r.tensor, _figure(r.relative_error), _figure(r.ulp), _figure(r.mean_ulp),
+            _percent(r.vanished), Figure(f"step {r.step}", r.step), Figure(f"{r.compared:,}", r.compared),
         )
         for r in rows
     )  # fmt: skip

@@ -14,8 +14,8 @@ from halfsim.autograd.policy import Policy, Rule, as_rule
 from halfsim.autograd.tape import SPECS
 from halfsim.autograd.trace import Event, Trace
 from halfsim.diagnose.compare import within
-from halfsim.diagnose.restore import Snapshot, closed_over, listed
 from halfsim.diagnose.scale_range import EXPONENTS, LayerScale, LossScaleRange
+from halfsim.diagnose.state import Snapshot, closed_over, listed
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64
 from halfsim.numerics.precision import FP32, PRESETS, Precision, replace_roles
@@ -62,7 +62,7 @@ def loss_scale_range(
     parts = [item for given in kinds for item in listed(*given)]
     formats = storages(rule)
     snapshot, gradients = (
-        Snapshot([*parts, *closed_over(step)]),
+        Snapshot(*parts, *closed_over(step)),
         Gradients({wide(f).name: f for f in formats if wide(f) != f}),
     )
     try:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from halfsim.diagnose import sheet
-from halfsim.diagnose.comparison import WIDTH, jsonable, layer_table, number, worst
+from halfsim.diagnose.comparison import WIDTH, jsonable, layer_table, number, page, worst
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.meter import LayerRow
+from halfsim.markup import SORTING, Block, definitions, fragment, sections
 from halfsim.text import columns
 
 
@@ -94,19 +94,17 @@ class ModelComparison:
         return text
 
     def to_html(self, path: str | Path) -> None:
-        """Write a page of its own, without script or network, to ``path``."""
+        """Write a page of its own, without network, to ``path``."""
         title = f"halfsim: a model in {self.format} against {self.reference}"
-        Path(path).write_text(sheet.page(title, self._blocks()), encoding="utf-8")
+        Path(path).write_text(page(title, self._body()), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return sheet.fragment(self._blocks())
+        return fragment(list(self._body()), script=SORTING)
 
-    def _blocks(self) -> list[tuple[str, sheet.Block]]:
-        facts: list[tuple[str, ...]] = [("fact", "value"), *self._facts()]
-        return [
-            ("", facts), ("Verdict", str(self.verdict())), ("Layers", _layers(self.layers, None)),
-            *(("", note) for note in self.notes),
-        ]  # fmt: skip
+    def _body(self) -> Iterator[str]:
+        yield definitions(self._facts())
+        blocks: list[tuple[str, Block]] = [("Verdict", str(self.verdict())), ("Layers", _layers(self.layers, None))]
+        yield from sections([*blocks, *(("", note) for note in self.notes)])
 
 
 def _index(where: tuple[int, ...]) -> str:

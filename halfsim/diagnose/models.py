@@ -16,7 +16,7 @@ from halfsim.diagnose.align import Recorder, Step
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.meter import Meter
 from halfsim.diagnose.model_comparison import ModelComparison
-from halfsim.diagnose.restore import Snapshot
+from halfsim.diagnose.state import Snapshot
 from halfsim.diagnose.tell import first_divergence, plain_finding, verdict
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, float32
@@ -58,7 +58,7 @@ def compare_models(
             raise TypeError(f"{name}: {type(given).__name__} is not allowed; allowed: a Module")
     formats = _format(model), _format(half_model)
     limit = max(0.1, 2 * formats[1].eps) if tolerance is None else tolerance
-    pair, snapshot = _Pair((model, half_model), formats, axis, limit), Snapshot([model, half_model])
+    pair, snapshot = _Pair((model, half_model), formats, axis, limit), Snapshot(model, half_model)
     try:
         for module in (model, half_model):
             module.eval()

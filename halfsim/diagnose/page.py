@@ -9,7 +9,7 @@ from halfsim.diagnose import charts
 from halfsim.diagnose.heatmap import heatmap
 from halfsim.diagnose.report import Place, Report, share
 from halfsim.diagnose.story import advice, elided, operands, percent, short, summary, title, told
-from halfsim.markup import SORTING, STYLE, definitions, document, table
+from halfsim.markup import SORTING, definitions, document, fragment, table
 
 _STYLE = """
 .halfsim .verdict { border-left: 4px solid var(--mark); background: var(--band); padding: .9rem 1.1rem;
@@ -48,9 +48,6 @@ _STYLE = """
 .halfsim .legend i { display: inline-block; width: 1.4rem; height: .7rem; background: var(--hue);
   vertical-align: -1px; }
 .halfsim figcaption span { white-space: nowrap; }
-.halfsim .scroll:has(table.sort) { max-height: 42rem; overflow: auto; }
-.halfsim table.sort { font-size: .9rem; } .halfsim table.sort :is(th, td) { padding: .3rem .45rem; }
-.halfsim table.sort th { position: sticky; top: 0; background: var(--paper); }
 .halfsim .swatch { display: inline-block; width: .75rem; height: .75rem; border-radius: 2px; vertical-align: -1px; }
 .halfsim ul { margin: .25rem 0; padding-left: 1.2rem; } .halfsim li { margin: .2rem 0; overflow-wrap: anywhere; }
 .halfsim .wide { max-width: 44rem; } .halfsim .facts { grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
@@ -93,9 +90,7 @@ def page(report: Report) -> str:
 
 def snippet(report: Report) -> str:
     """The same inside a division with its own style and script."""
-    style = f"<style>{STYLE}{_STYLE} div.halfsim {{ padding: 1rem; }}</style>"
-    script = f"<script>(() => {{{SORTING}{_READING}}})()</script>"
-    return f'{style}<div class="halfsim">{"".join(_body(report))}</div>{script}'
+    return fragment(list(_body(report)), _STYLE, SORTING + _READING)
 
 
 def _body(report: Report) -> Iterator[str]:

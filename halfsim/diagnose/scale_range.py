@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.diagnose import sheet
-from halfsim.diagnose.comparison import LINES, WIDTH, clipped, jsonable
+from halfsim.diagnose.comparison import LINES, WIDTH, clipped, jsonable, page
+from halfsim.markup import SORTING, Block, Figure, Lines, fragment, sections
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.text import columns
@@ -200,20 +200,16 @@ class LossScaleRange:
         return text
 
     def to_html(self, path: str | Path) -> None:
-        """Write a page of its own, without script or network, to ``path``."""
-        Path(path).write_text(sheet.page("halfsim: loss scales", self._blocks()), encoding="utf-8")
+        """Write a page of its own, without network, to ``path``."""
+        Path(path).write_text(page("halfsim: loss scales", self._body()), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return sheet.fragment(self._blocks())
+        return fragment(list(self._body()), script=SORTING)
 
-    def _blocks(self) -> list[tuple[str, sheet.Block]]:
-        lines = "\n".join(self._bars(self.layers))
-        return [
-            ("", self._story()),
-            ("Layers", _table(self.layers)),
-            ("", sheet.Text(lines)),
-            *(("", n) for n in self.notes),
-        ]
+    def _body(self) -> Iterator[str]:
+        lines = Lines("\n".join(self._bars(self.layers)))
+        blocks: list[tuple[str, Block]] = [("", self._story()), ("Layers", _table(self.layers)), ("", lines)]
+        yield from sections([*blocks, *(("", note) for note in self.notes)])
 
 
 def power(scale: float) -> str:
@@ -244,13 +240,15 @@ def _table(rows: tuple[LayerScale, ...]) -> list[tuple[str, ...]]:
     head = ("layer", "low", "normal", "high", "smallest", "largest", "nonzero", "to zero", "subnormal")
     lines = (
         (
-            clipped(r.name, 24), _short(r.low), _short(r.normal), _short(r.high), f"{r.smallest:.2g}",
-            f"{r.largest:.2g}", f"{r.nonzero:,}", f"{r.zero_share:.1%}", f"{r.subnormal_share:.1%}",
+            clipped(r.name, 24), _short(r.low), _short(r.normal), _short(r.high),
+            Figure(f"{r.smallest:.2g}", r.smallest), Figure(f"{r.largest:.2g}", r.largest),
+            Figure(f"{r.nonzero:,}", r.nonzero), Figure(f"{r.zero_share:.1%}", r.zero_share),
+            Figure(f"{r.subnormal_share:.1%}", r.subnormal_share),
         )
         for r in rows
     )  # fmt: skip
     return [head, *lines]
 
 
-def _short(scale: float) -> str:
-    return f"2^{int(log2(scale))}" if 0 < scale < inf else "any"
+def _short(scale: float) -> Figure:
+    return Figure(f"2^{int(log2(scale))}" if 0 < scale < inf else "any", scale)

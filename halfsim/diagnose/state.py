@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
+from halfsim.amp import GradScaler
 from halfsim.autograd.policy import Policy, scope
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import generator, manual_seed
 from halfsim.autograd.tensor import Tensor
+from halfsim.nn.module import Module
+from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import container
 from halfsim.numerics.rounding import Stochastic
+from halfsim.optim import EMA, Optimizer
+from halfsim.optim.lr_scheduler import LRScheduler
 
 _Restore = Callable[[], None]
+
+_KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)
+
+
+def listed(given: object, kind: type, argument: str) -> list[Any]:
+    """``given`` as a list: None, one object, or a list of them; ``TypeError`` for one of another kind."""
+    items = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"{argument}: {type(item).__name__} is not allowed; allowed: {kind.__name__}, None")
+    return items
+
+
+def closed_over(function: object) -> list[Any]:
+    """What a function names itself from outside and may change: models, tensors, optimizers, scalers, generators, ...
+
+    Those in a list, tuple or dict that it names are found too.
+    """
+    try:
+        found = inspect.getclosurevars(function)  # type: ignore[arg-type]  # refuses what is no function
+    except TypeError:
+        return []
+    named = (*found.nonlocals.values(), *found.globals.values())
+    held = [x for x in named if isinstance(x, (list, tuple, dict))]
+    inner = (item for x in held for item in (x.values() if isinstance(x, dict) else x))
+    return [x for x in (*named, *inner) if isinstance(x, _KINDS)]
 
 
 class Snapshot:
     """The state of ``objects`` and of the random numbers, to go back to as often as wanted.
 
-    Objects are what has a ``state_dict`` (modules, optimizers, scalers, schedulers; None is passed over): every
-    attribute is kept, so gradients, training modes, buffers and attributes that a run has set come back too, into the
-    same tensors, lists and dicts. Random numbers are those of `halfsim.manual_seed`, of stochastic roundings in force
-    and in the objects, of ``numpy.random`` and of ``random``; generators elsewhere are the caller's own affair.
-    ``TypeError`` for other things.
+    Objects are tensors, NumPy's generators and what has a ``state_dict`` (modules, optimizers, scalers, schedulers,
+    averages; None is passed over): every attribute is kept, so gradients, formats, training modes, buffers and
+    attributes that a run has set come back too, into the same tensors, arrays, lists and dicts. Random numbers are
+    those of `halfsim.manual_seed`, of stochastic roundings in force and in the objects, of ``numpy.random`` and of
+    ``random``; generators elsewhere are the caller's own affair. ``TypeError`` for other things.
 
     >>> import halfsim as hs
     >>> layer = hs.nn.Linear(1, 1)
@@ -38,18 +71,29 @@ class Snapshot:
 
     def __init__(self, *objects: Any) -> None:
         for x in objects:
-            if x is not None and not _stateful(x):
+            if x is not None and not isinstance(x, _KINDS) and not _stateful(x):
                 raise TypeError(f"state: {type(x).__name__} is not allowed; allowed: Module, Optimizer, GradScaler")
+        self._objects = objects
         self._restores: list[_Restore] = []
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that no id is given twice
         for x in objects:
             self._keep(x)
+        self._stream = deepcopy(generator().bit_generator.state)
         self._keep_random()
 
-    def restore(self) -> None:
-        """Put everything back as it was."""
+    def restore(self, widest: Format | None = None) -> None:
+        """Put everything back as it was; parameters and state of formats that ``widest`` contains are carried in it."""
         for restore in self._restores:
             restore()
+        if widest is not None:
+            for tensor in _carried(self._objects):
+                _widen(tensor, widest)
+
+    def reseed(self, seed: int | None = None) -> None:
+        """Give the context in force a generator of its own, at ``seed`` or where the one outside was."""
+        manual_seed(0 if seed is None else seed)
+        if seed is None:
+            generator().bit_generator.state = self._stream
 
     def _keep(self, x: Any) -> None:
         if id(x) in self._seen:
@@ -120,10 +164,10 @@ class Snapshot:
 
     def _keep_random(self) -> None:
         """The process's own streams; `manual_seed` puts another generator in place, so that is asked for anew."""
-        state, legacy, python = deepcopy(generator().bit_generator.state), np.random.get_state(), random.getstate()
+        legacy, python = np.random.get_state(), random.getstate()
 
         def restore() -> None:
-            generator().bit_generator.state = state
+            generator().bit_generator.state = self._stream
             np.random.set_state(legacy)
             random.setstate(python)
 
@@ -133,3 +177,24 @@ class Snapshot:
 
 def _stateful(x: object) -> bool:
     return hasattr(x, "state_dict") and hasattr(x, "__dict__") and not isinstance(x, type)
+
+
+def _carried(objects: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors that a reference run has in its own format: parameters, buffers, optimizer state, leaves."""
+    for x in objects:
+        if isinstance(x, Module):
+            yield from (held for held in (*x.parameters(), *x.buffers()) if isinstance(held, Tensor))
+        elif isinstance(x, Optimizer):
+            for group in x.param_groups:
+                yield from group["params"]
+            for state in x.state.values():
+                yield from (held for held in state.values() if isinstance(held, Tensor))
+        elif isinstance(x, Tensor) and x.requires_grad:
+            yield x
+
+
+def _widen(tensor: Tensor, widest: Format) -> None:
+    if tensor.format != widest and widest.contains(tensor.format):
+        tensor.data, tensor.format = tensor.data.astype(container(widest)), widest
+        if tensor.grad is not None:
+            tensor.grad = Tensor(tensor.grad.data.astype(container(widest)), widest)

@@ -394,8 +394,10 @@ def test_forms(tmp_path: Any) -> None:
     found.to_html(tmp_path / "c.html")
     page = (tmp_path / "c.html").read_text()
     assert page.startswith("<!doctype html>")
-    assert "http" not in page
-    assert "<table>" in found._repr_html_()
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "Content-Security-Policy" in page
+    assert '<table class="sort">' in found._repr_html_()
     assert found.table().startswith("layer")
     broken = hs.compare(lambda: hs.tensor([300.0]) * 300, "fp16")
     assert '"inf"' in broken.to_json()

@@ -132,7 +132,7 @@ def test_forms(tmp_path: Any) -> None:
     assert (facts["schema"], facts["disagreements"]) == (1, 0)
     found.to_html(tmp_path / "m.html")
     assert (tmp_path / "m.html").read_text().startswith("<!doctype html>")
-    assert "<table>" in found._repr_html_()
+    assert '<table class="sort">' in found._repr_html_()
     assert found.table().startswith("layer")
 
 

@@ -202,7 +202,7 @@ def test_forms(tmp_path: Any) -> None:
     assert (facts["schema"], facts["high"]) == (1, found.high)
     found.to_html(tmp_path / "s.html")
     assert "0 becomes zero" in (tmp_path / "s.html").read_text(encoding="utf-8")
-    assert "<table>" in found._repr_html_()
+    assert '<table class="sort">' in found._repr_html_()
     text = str(found)
     assert "Recommended: 2^" in text
     assert max(map(len, text.splitlines())) <= 100

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.diagnose.state import Snapshot
+from halfsim.diagnose.state import Snapshot, closed_over
 
 
 class Counter(hs.nn.Module):
@@ -93,6 +93,43 @@ def test_gradients_attributes_and_hooks_come_back() -> None:
     assert layer.conversion is None
     assert not hasattr(layer, "note")
     assert not layer._hooks.get("after")
+
+
+def test_a_reference_run_carries_wider_numbers_and_all_come_back() -> None:
+    run, (model, opt, *_) = experiment("Adam", master_weights=True)
+    run()
+    weight, mean = model.body[0].weight, opt.state[model.body[0].weight]["exp_avg"]
+    objects = {id(x): (x, x.data, x.format, x.data.copy()) for x in (weight, weight.grad, mean)}
+    before = Snapshot(model, opt)
+    before.restore(hs.float64)
+    assert {x.format for x in (weight, weight.grad, mean)} == {hs.float64}
+    assert weight.data.dtype == np.float64
+    before.restore()
+    assert weight.grad is list(objects.values())[1][0]
+    assert opt.state[weight]["exp_avg"] is mean
+    for x, data, fmt, values in objects.values():
+        assert x.data is data
+        assert x.format == fmt
+        assert np.array_equal(x.data, values)
+
+
+def test_what_a_function_names_is_found_and_put_back() -> None:
+    constant, own, held = hs.tensor([1.0]), np.random.default_rng(1), [hs.nn.Linear(1, 1)]
+
+    def run() -> Any:
+        constant.data += 1
+        held[0].weight.data = held[0].weight.data + 1
+        return own.random(), constant.item(), held[0].weight.item()
+
+    found = closed_over(run)
+    assert {id(x) for x in found} == {id(x) for x in (constant, own, held[0])}
+    before, first = Snapshot(*found), run()
+    before.restore(hs.float64)
+    assert constant.format == hs.float32
+    assert held[0].weight.format == hs.float64
+    before.restore()
+    assert run() == first
+    assert closed_over(len) == []
 
 
 def test_random_numbers_go_on_from_the_same_place() -> None:
