@@ -124,7 +124,8 @@ def error(y: Array, reference: Array, fmt: Format) -> Error:
             y, reference = np.ascontiguousarray(y), np.ascontiguousarray(reference)
         y, reference = sample(y), sample(reference)
     reference = np.ascontiguousarray(reference)
-    distance = np.subtract(y, reference, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        distance = np.subtract(y, reference, dtype=np.float64)
     if not np.isfinite(np.vdot(distance, distance)):
         both = np.isfinite(y) & np.isfinite(reference)
         agree = both | (np.isnan(y) & np.isnan(reference)) | (y == reference)
