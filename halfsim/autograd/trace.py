@@ -217,8 +217,11 @@ class Total:
 
 
 def _worse(new: Error | None, old: Error | None, by: str) -> bool:
-    """Whether a finite error is larger than what was known; infinite ones are counted as overflow and NaN."""
-    return new is not None and isfinite(size := getattr(new, by)) and (old is None or size > getattr(old, by))
+    """Whether an error is larger than what was known; an infinite one, told as overflow, gives way to any other."""
+    if new is None or old is None:
+        return new is not None
+    size, known = getattr(new, by), getattr(old, by)
+    return isfinite(size) and (size > known or not isfinite(known))
 
 
 SERIES = ("overflow", "flushed", "nonzero", "lost", "updates", "square", "invalid")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from math import sqrt
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from halfsim.autograd import trace as recording
@@ -57,8 +57,9 @@ class Trace(recording.Trace):
             raise unknown("klass", klass, [*CLASSES, "NaN"])
         else:
             found = self.first_event(None if klass is None else _EVENTS.get(klass, klass))
-        if found is None:
-            return None
+        if found is None:  # as zeros that are no trouble until something is divided by one
+            verdict = None if klass is None else self.verdict()
+            return verdict if verdict is not None and verdict.klass == _named(klass) else None
         return finding(found, self, _named(klass))
 
     def verdict(self) -> Finding | None:
@@ -79,7 +80,7 @@ class Trace(recording.Trace):
         """Where errors are made and where they only pass: one row a place, by the local error, largest first.
 
         Empty without a ``reference``. Of each place the largest local and the largest accumulated error are
-        given, which need not be of one event, and infinite ones are left out.
+        given, which need not be of one event; infinite ones only where there are no others.
         """
         known = [(key, t.local, t.total) for key, t in self.places.items() if t.total is not None]
         rows = [Made(*key, local or NONE, total or NONE) for key, local, total in known]
@@ -101,12 +102,11 @@ class Trace(recording.Trace):
         for key, total in self.places.items():
             if self._late(total):
                 return self._of_place(key, total, "accumulation order")
-        rounded = [(total.local.relative if total.local else -1.0, total.counts.inexact, key) for key, total in
-                   self.places.items() if total.counts.inexact]  # fmt: skip
+        rounded = {key: total for key, total in self.places.items() if total.counts.inexact}
         if not rounded:
             return None
-        key = max(rounded)[2]
-        return self._of_place(key, self.places[key], "benign rounding")
+        key = max(rounded, key=lambda key: (_relative(rounded[key]), rounded[key].counts.inexact))
+        return self._of_place(key, rounded[key], "benign rounding")
 
     def _late(self, total: Total) -> bool:
         """Whether an operation's own error is past what random rounding of so long a sum makes likely."""
@@ -118,14 +118,19 @@ class Trace(recording.Trace):
         found = finding(event, None, klass)
         values = dict(found.values)
         message = f"{total.counts.inexact:,} results were rounded, none of them to harm"
-        if total.local is not None and total.total is not None:
-            bound = certain(total.terms, total.unit)
-            values |= {"local": total.local.relative, "total": total.total.relative, "bound": bound}
-            verb = "within" if klass == "benign rounding" else "past"
-            message = (
-                f"the relative error of {total.local.relative:.2g} is {verb} what rounding a sum of {total.terms:,} "
-                f"terms makes likely ({likely(total.terms, total.unit):.2g}; at most {bound:.2g})"
-            )
+        last = total.format.eps / 2  # of the result
+        probable, bound = likely(total.terms, total.unit) + last, certain(total.terms, total.unit) + last
+        numbers = f"a sum of {total.terms:,} terms makes likely ({probable:.2g}; at most {bound:.2g})"
+        values |= {"likely": probable, "bound": bound}
+        if klass == "accumulation order":
+            values["error"] = total.disorder
+            message = f"the error of {total.disorder:.2g} of the magnitude of the terms is past what rounding {numbers}"
+        elif total.local is not None and total.total is not None:
+            error = total.local.relative
+            values |= {"local": error, "total": total.total.relative}
+            where = "within" if error <= bound else "past"
+            why = "" if error <= bound else ", as where terms cancel or several steps round"
+            message = f"the relative error of {error:.2g} is {where} what rounding {numbers}{why}"
         return Finding(klass, phase, total.step, path, op, tensor, values, message, found.fix, event)
 
     def report(self) -> Report:
@@ -141,6 +146,10 @@ class Trace(recording.Trace):
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report as JSON, which is also written to ``path`` if given."""
         return self.report().to_json(path)
+
+
+def _relative(total: Total) -> float:
+    return total.local.relative if total.local is not None and isfinite(total.local.relative) else -1.0
 
 
 def certain(terms: int, fmt: Format) -> float:
