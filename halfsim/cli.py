@@ -76,7 +76,68 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_bits(commands)
     _add_run(commands)
+    _add_hardware(commands)
     return parser
+
+
+def _add_hardware(commands: Any) -> None:
+    from halfsim.diagnose.cost import OPTIMIZERS
+    from halfsim.diagnose.measure import RECIPES
+    from halfsim.diagnose.presets import PRESETS
+
+    told = "print the facts as JSON instead of the text"
+    shown = commands.add_parser(
+        "devices",
+        help="processors: what each does in half precision, how it rounds, its peak rates, and how far that is known",
+        description="What each device does in half precision, with peak rates, bandwidth and memory; of one by its "
+        "name also how it rounds, flushes and accumulates, and the sources.",
+    )
+    shown.add_argument("name", nargs="?", metavar="NAME", help="only this one, as A100 or 'RTX 4090'")
+    shown.add_argument("--json", action="store_true", help=told)
+    shown.set_defaults(run=_devices)
+    cost = commands.add_parser(
+        "cost",
+        help="what half precision buys: memory, time and energy of a model on a device",
+        description="Bytes of parameters, gradients, optimizer state and activations, roofline time by layer, energy, "
+        "and the largest batch that fits, in training and inference, by recipe.",
+    )
+    cost.add_argument("--model", choices=tuple(PRESETS), default="mlp", help="default: mlp")
+    cost.add_argument("--device", default="A100", metavar="NAME", help="default: A100; see halfsim devices")
+    cost.add_argument("--batch", type=_integer(1, 10**9), default=128, metavar="N", help="default: 128")
+    cost.add_argument("--width", type=_integer(1, 16384), metavar="N", help="of the hidden layers")
+    cost.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default="adam", help="default: adam")
+    cost.add_argument(
+        "--recipe", action="append", choices=tuple(RECIPES), help="only this one; may be repeated; "
+        "default: fp32, fp16, amp",
+    )  # fmt: skip
+    cost.add_argument("--json", action="store_true", help=told)
+    cost.add_argument("--html", metavar="PATH", help="write the tables as one self-contained page too")
+    cost.set_defaults(run=_cost)
+
+
+def _devices(arguments: argparse.Namespace) -> int:
+    from halfsim.hardware.devices import device, devices
+
+    found = devices() if arguments.name is None else device(arguments.name)
+    print(json.dumps(found.as_dict(), indent=2, allow_nan=False) if arguments.json else found)
+    return 0
+
+
+def _cost(arguments: argparse.Namespace) -> int:
+    from halfsim.diagnose.bill import page
+    from halfsim.diagnose.cost import cost
+
+    write = None if arguments.html is None else writer(arguments.html)
+    bill = cost(
+        arguments.model, arguments.batch, arguments.device, optimizer=arguments.optimizer, width=arguments.width,
+        recipes=arguments.recipe or ("fp32", "fp16", "amp"),
+    )  # fmt: skip
+    if write is not None:
+        write(page(bill))
+    print(json.dumps(bill.as_dict(), indent=2, allow_nan=False) if arguments.json else bill)
+    if write is not None and not arguments.json:
+        print(f"\nPage written to {arguments.html}")
+    return 0
 
 
 def _add_bits(commands: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.numerics import _registered as registered
 from halfsim.numerics._directed import matmul_directed
 from halfsim.numerics._orders import matmul_ordered
 from halfsim.numerics.exact import add_in, matmul_exact
@@ -40,6 +41,8 @@ class Accumulator:
     - ``kahan``, ``neumaier``: the compensated loops of 1965 and 1974, every operation rounded. As in the originals a
       total that overflows leaves NaN, for the compensation is then inf - inf.
     - ``exact``: the sum of the unrounded products of the unrounded operands, rounded once; carried in float64.
+    - the name of a unit (see `halfsim.hardware`), as "A100", "H100:bf16" or "V100:fp16/fp16", without a format: matrix
+      products are that unit's, whatever the rounding; sums, which such units do not form, are ``sequential``.
 
     ``ValueError`` for another order, a ``size`` below 1 or without ``blocked``, a format too wide to round in its
     container, and float64 with ``sequential+fma``.
@@ -53,6 +56,8 @@ class Accumulator:
     size: int = 0
 
     def __post_init__(self) -> None:
+        if self.order in registered.UNITS:
+            return
         if self.order not in _ORDERS:
             raise unknown("accumulate", self.order, _WORDS)
         if self.order == "exact" and self.format != float64:
@@ -88,7 +93,14 @@ class Accumulator:
             return x.astype(self.dtype, copy=False)
         return rounded(x, self.format, counts).astype(self.dtype, copy=False)
 
+    @property
+    def steps(self) -> Accumulator:
+        """How sums are formed that are no matrix products: as these, but one by one beside a unit for matrices."""
+        return Accumulator(self.format, "sequential") if self.order in registered.UNITS else self
+
     def __str__(self) -> str:
+        if self.order in registered.UNITS:
+            return registered.UNITS[self.order].name
         if self.order in ("blas", "exact"):
             return self.format.name if self.order == "blas" else "exact"
         return f"{self.format}:{self.order}" + (f"({self.size})" if self.order == "blocked" else "")
@@ -115,13 +127,19 @@ def accumulator(spec: object) -> Accumulator:
         return spec
     if not isinstance(spec, str):
         raise TypeError(f"accumulate: expected a string such as 'fp16:sequential', got {type(spec).__name__}")
+    unit = registered.find(spec)
+    if unit is not None:
+        return Accumulator(unit.format, unit.key)
     name, colon, order = (part.strip() for part in spec.partition(":"))
     order = re.sub(r"\s", "", order.lower())
     if name.lower() == "exact" and not colon:
         return Accumulator(float64, "exact")
     if not colon and difflib.get_close_matches(name.lower(), ["exact"]):
         raise unknown("accumulate", name, ["exact", "a format", "format:order"])
-    fmt = as_format(name, "accumulate")
+    try:
+        fmt = as_format(name, "accumulate")
+    except ValueError:
+        raise registered.unknown_unit(spec.strip()) from None
     block = re.fullmatch(r"blocked\((\d{1,9})\)", order)
     if block:
         return Accumulator(fmt, "blocked", int(block[1]))
@@ -158,6 +176,8 @@ def matmul(
             return np.asarray(np.matmul(a.astype(how.dtype, copy=False), b.astype(how.dtype, copy=False)))
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; allowed: (..., M, K) and (..., K, N)")
+        if how.order in registered.UNITS:
+            return registered.UNITS[how.order].product(a, b).astype(how.dtype, copy=False)
         nearest = _nearest(target, a, b)
         if how.order != "exact":
             a, b = how.operand(a, counts, mode), how.operand(b, counts, mode)
@@ -221,6 +241,7 @@ def sum_(
     ...  ("sequential", "pairwise", "kahan")]
     [2048.0, 5000.0, 5000.0]
     """
+    how = how.steps
     with np.errstate(all="ignore"):
         if how.order == "blas":
             return np.asarray(np.sum(x.astype(how.dtype, copy=False), axis=axis, keepdims=keepdims))
@@ -242,10 +263,10 @@ def sum_(
 
 def _running_sum(rows: Array, how: Accumulator, counts: FlagCounts | None) -> Array:
     total = np.zeros(rows.shape[1:], how.dtype)
-    if how.format == float16 and counts is None and total.size <= 64:
-        # Few sums of many terms have nothing to vectorise; np.add.accumulate in float16 is this very loop.
-        halves = np.add.accumulate(np.concatenate([total[None], rows]).astype(np.float16), axis=0)
-        return halves[-1].astype(how.dtype)
+    if how.format in (float16, float32) and counts is None and total.size <= 64:
+        # Few sums of many terms have nothing to vectorise; np.add.accumulate in the format is this very loop.
+        terms = np.concatenate([total[None], rows]).astype(np.float16 if how.format == float16 else np.float32)
+        return np.add.accumulate(terms, axis=0)[-1].astype(how.dtype)
     for row in rows:
         previous = total
         total = round_(np.asarray(previous + row), how.format)
@@ -265,6 +286,7 @@ def cumsum(x: Array, axis: int, how: Accumulator, *, mode: Mode | None = None) -
     >>> cumsum(np.float32([2047, 1, 1, 1]), 0, accumulator("fp16:sequential"))
     array([2047., 2048., 2048., 2048.], dtype=float32)
     """
+    how = how.steps
     with np.errstate(all="ignore"):
         if how.order == "blas":
             return np.cumsum(x.astype(how.dtype, copy=False), axis=axis)

@@ -1,0 +1,25 @@
+"""How named devices compute: matrix units of GPUs and processors, bit for bit."""
+
+from halfsim.hardware.accumulators import install_all
+from halfsim.hardware.compare import Comparison, Difference, compare
+from halfsim.hardware.convert import narrow, widen
+from halfsim.hardware.devices import Device, device, devices
+from halfsim.hardware.matrix_unit import matmul, rows, unit_matmul
+from halfsim.hardware.units import Unit
+
+__all__ = [
+    "Comparison",
+    "Device",
+    "Difference",
+    "Unit",
+    "compare",
+    "device",
+    "devices",
+    "matmul",
+    "narrow",
+    "rows",
+    "unit_matmul",
+    "widen",
+]
+
+install_all()

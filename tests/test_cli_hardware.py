@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from halfsim.cli import main
+
+
+def test_devices_is_a_table_of_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) > 24
+    assert max(map(len, lines)) <= 100
+    assert main(["devices", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 24
+
+
+def test_one_device_has_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices", "rtx 4090"]) == 0
+    out = capsys.readouterr().out
+    assert "RTX 4090: NVIDIA, ada, 2022" in out
+    assert "whitepaper" in out
+    assert main(["devices", "A100", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["architecture"] == "ampere"
+
+
+def test_cost_prints_tables_and_writes_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "cost.html"
+    assert main(["cost", "--model", "cnn", "--device", "H100", "--batch", "100000", "--html", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "training with adam: memory" in out
+    assert f"Page written to {path}" in out
+    assert max(map(len, out.replace(str(path), "").split("\n"))) <= 100
+    assert path.read_text().startswith("<!doctype html>")
+    assert main(["cost", "--recipe", "bf16", "--optimizer", "sgd", "--width", "8", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [b["recipe"] for b in facts["inference"]] == ["bf16"]
+    assert facts["training"][0]["bytes"]["optimizer"] == 0
+
+
+BAD = [
+    (["devices", "A10O"], "halfsim devices: device: 'A10O' is not allowed (did you mean 'A100'?)"),
+    (["cost", "--device", "H10"], "halfsim cost: device: 'H10' is not allowed (did you mean 'H100'?)"),
+    (["cost", "--model", "mpl"], "--model: invalid choice: 'mpl'"),
+    (["cost", "--batch", "0"], "--batch: '0' is not allowed; allowed: integers from 1"),
+    (["cost", "--recipe", "fp17"], "fp16"),
+    (["cost", "--model", "transformer", "--width", "9"], "width: 9 is not allowed; allowed: multiples of 8"),
+    (["cost", "--html", "/nowhere/at/all.html"], "no such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), BAD)
+def test_careless_arguments_get_one_line_and_exit_code_2(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = int(str(stop.code))
+    assert code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert text in err
+    assert err.count("\n") == 1
