@@ -297,3 +297,57 @@ def test_no_numbers():
         unit_matmul(np.ones((1, 1), complex), [[1.0]], None, V100)
     with pytest.raises(ValueError, match="did you mean 'hopper'"):
         rows("hoper")
+
+
+@pytest.mark.parametrize("row", [row for row in ALIGNED if row.digits == 24], ids=lambda row: row.name)
+def test_zero_products_leave_the_addend(row):
+    c = np.ldexp(np.float32(1 + 2.0**-23), np.arange(-126, 100)).astype(np.float32)
+    for addend in (c, np.float32([2.0**-149, 3e-45]), c[60:90]):
+        np.testing.assert_array_equal(unit_matmul(np.zeros((1, 1)), np.ones((1, len(addend))), addend, row)[0], addend)
+
+
+def test_the_largest_sums_of_a_block():
+    most = 2047 / 1024
+    for row in (V100, A100, H100, rows("blackwell")["fp8_e4m3", "fp32"]):
+        x = 1.875 if row.inputs != "fp16" else most
+        a = [x] * row.block
+        for c in (most * 2, -most, most):
+            assert unit_matmul(a, a, c, row) == tensor_core(a, a, c, row)
+
+
+def test_results_below_the_normal_numbers_are_cut():
+    row = rows("ampere")["bf16", "fp32"]
+    assert unit_matmul([2.0**-100], [1.5 * 2.0**-49], None, row) == 2.0**-149
+    out = unit_matmul([-(2.0**-100)], [2.0**-50], None, row)
+    assert out == 0
+    assert not np.signbit(out)
+    assert unit_matmul([2.0**-100], [2.0**-49], None, row) == 2.0**-149
+
+
+def test_the_finest_grid_of_bfloat16():
+    a = [17 * 2.0**-56] * 7 + [9 * 2.0**-56]
+    b = [2.0**-100] * 8  # 2**-149 in all, if multiples of 2**-156 are kept
+    assert unit_matmul(a, b, None, rows("ampere")["bf16", "fp32"]) == 2.0**-149
+    a[0], a[7] = a[0] + 2.0**-57, a[7] - 2.0**-57  # 2**-157 is not
+    assert unit_matmul(a, b, None, rows("ampere")["bf16", "fp32"]) == 0
+
+
+def test_eight_bits_keep_thirteen():
+    row = rows("ada")["fp8_e4m3", "fp32"]
+    assert unit_matmul([1.0, 2.0**-6], [1.0, 2.0**-7], None, row) == 1 + 2.0**-13
+    assert unit_matmul([1.0, 1.0, 2.0**-6], [1.0, 1.0, 2.0**-7], None, row) == 2
+
+
+def test_cdna3_keeps_thirty_one_bits():
+    row = rows("cdna3")["fp16", "fp32"]
+    tiny = 2.0**-12
+    assert unit_matmul([tiny, tiny], [tiny, 2.0**-19], 1.0, row) == 1 + 2.0**-23
+    assert unit_matmul([tiny, tiny], [tiny, 2.0**-20], 1.0, row) == 1
+
+
+@pytest.mark.parametrize("inputs", ["fp8_e4m3", "fp8_e5m2"])
+def test_cdna3_drops_an_addend_of_eight_bit_products(inputs):
+    row = rows("cdna3")[inputs, "fp32"]
+    for e, kept in ((-24, True), (-25, True), (-26, False)):
+        expected = np.float32(1 - 2.0**-24) if kept else 1
+        assert unit_matmul([1.0], [1.0], -(2.0**e), row) == expected
