@@ -302,7 +302,7 @@ def test_no_numbers():
 @pytest.mark.parametrize("row", [row for row in ALIGNED if row.digits == 24], ids=lambda row: row.name)
 def test_zero_products_leave_the_addend(row):
     c = np.ldexp(np.float32(1 + 2.0**-23), np.arange(-126, 100)).astype(np.float32)
-    for addend in (c, np.float32([2.0**-149, 3e-45]), c[60:90]):
+    for addend in (c, np.float32([2.0**-149, 3e-45]), c[80:110]):
         np.testing.assert_array_equal(unit_matmul(np.zeros((1, 1)), np.ones((1, len(addend))), addend, row)[0], addend)
 
 
