@@ -10,21 +10,11 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.counting import Counting
+from halfsim.autograd.event import FLUSHED_SHARE, SWAMPED_SHARE, Error, Event
+from halfsim.autograd.histogram import SAMPLE, exponents, magnitude, sample, subnormals
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import (
-    FLUSHED_SHARE,
-    SAMPLE,
-    SWAMPED_SHARE,
-    Error,
-    Event,
-    Trace,
-    active,
-    exponents,
-    magnitude,
-    sample,
-    subnormals,
-)
+from halfsim.autograd.trace import Trace, active
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.inputs import as_floats

@@ -269,3 +269,14 @@ def test_a_trace_of_many_steps_stays_small(reference: str | None) -> None:
         tracemalloc.stop()
     assert sizes[1] - sizes[0] < 50_000
     assert t.step == 49
+
+
+def test_of_two_troubles_the_one_that_is_not_finite_is_the_cause_of_a_nan() -> None:
+    with hs.precision("fp16"), hs.trace() as t:
+        small = hs.tensor([1e-5, 1e-5]) * hs.tensor([1e-5, 1e-5])
+        large = hs.tensor([300.0, 300.0]) * hs.tensor([300.0, 1.0])
+        (small + large) - large
+    assert t.first().klass == "underflow", "which came first"
+    found = t.verdict()
+    assert (found.klass, found.event.shape) == ("overflow", (2,))
+    assert t.firsts["NaN"].origin is t.firsts["overflow"]
