@@ -111,7 +111,8 @@ def _nvidia(
             rows[inputs, accumulate] = Unit(
                 architecture, inputs, accumulate, "aligned", block, width,
                 zero_exponent=(4 if half else -108) - fraction, digits=11 if half else digits, toward_zero=not half,
-                nan=0x7FFF if half else 0x7FFFFFFF, evidence=evidence, **more,
+                nan=0x7FFF if half else 0x7FFFFFFF,
+                evidence=_MODEL if inputs.startswith("fp8") else evidence, **more,
             )  # fmt: skip
     return rows
 
