@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from run import Row, Work, medians
+from steps import training_step
 
 import halfsim as hs
 from halfsim.text import columns
@@ -139,24 +140,7 @@ def ours(x: Any, y: Any, rule: str, weights: str, traced: bool = False) -> Work:
     model = _network(hs.nn)
     model.load_state_dict(dict(zip(model.state_dict(), _weights(), strict=True)))
     model.to(weights)
-    optimizer = hs.optim.SGD(model.parameters(), lr=RATE)
-    scaler = hs.amp.GradScaler(enabled=rule == "amp")
-    inputs = hs.tensor(x, weights)
-
-    def step() -> object:
-        with hs.precision(rule):
-            optimizer.zero_grad()
-            loss = hs.nn.cross_entropy(model(inputs), y)
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-        return loss
-
-    def traced_step() -> object:
-        with hs.trace():
-            return step()
-
-    return traced_step if traced else step
+    return training_step(model, x, y, rule, RATE, weights=weights, traced=traced)
 
 
 def pytorch(x: Any, y: Any, half: bool) -> Work:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from steps import training_step
 
 import halfsim as hs
 from halfsim.numerics._pack import pack, packing
@@ -170,24 +171,7 @@ def by_hand(x: Any, y: Any) -> Work:
 def ours(x: Any, y: Any, rule: str, weights: str, traced: bool) -> Work:
     """The step on the simulated unit."""
     model = hs.nn.Sequential(hs.nn.Linear(INPUTS, HIDDEN), hs.nn.ReLU(), hs.nn.Linear(HIDDEN, CLASSES)).to(weights)
-    optimizer = hs.optim.SGD(model.parameters(), lr=RATE)
-    scaler = hs.amp.GradScaler(enabled=rule == "amp")
-    inputs = hs.tensor(x, weights)
-
-    def step() -> object:
-        with hs.precision(rule):
-            optimizer.zero_grad()
-            loss = hs.nn.cross_entropy(model(inputs), y)
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-        return loss
-
-    def traced_step() -> object:
-        with hs.trace():
-            return step()
-
-    return traced_step if traced else step
+    return training_step(model, x, y, rule, RATE, weights=weights, traced=traced)
 
 
 def pytorch(x: Any, y: Any, half: bool) -> Work:
