@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,6 @@ def test_cdna3_rounds_down():
 
 
 def test_cdna1_is_correctly_rounded(rng):
-    from fractions import Fraction
-
     for inputs, block in (("fp16", 4), ("bf16", 2)):
         row = rows("cdna1")[inputs, "fp32"]
         for kind in ("wide", "cancel", "subnormal"):
@@ -351,3 +350,13 @@ def test_cdna3_drops_an_addend_of_eight_bit_products(inputs):
     for e, kept in ((-24, True), (-25, True), (-26, False)):
         expected = np.float32(1 - 2.0**-24) if kept else 1
         assert unit_matmul([1.0], [1.0], -(2.0**e), row) == expected
+
+
+@pytest.mark.parametrize("c", [2.0**20, 2.0**20 + 2.0**-3, -(2.0**20), -(2.0**20) - 2.0**-3, 2.0**19, -(2.0**21)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_mi100_keeps_what_lies_far_below_a_tie(c: float, sign: int) -> None:
+    """A product of 2**-4 makes a tie or comes near one; another of 2**-48, past float64's digits, decides."""
+    a, b = np.array([[2.0**-2, sign * 2.0**-24, 0, 0]]), np.array([[2.0**-2], [2.0**-24], [0], [0]])
+    exact = Fraction(c) + Fraction(1, 16) + sign * Fraction(1, 2**48)
+    got = hs.hardware.device("MI100").matmul(a, b, np.array([[c]]))
+    assert got.item() == hs.round_to(exact, "float32")
