@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.trace import LostConstant
 from halfsim.numerics import accumulate, elementary
 from halfsim.numerics.exact import add_in
 from halfsim.numerics.flags import FlagCounts
@@ -45,7 +44,7 @@ Axis = int | tuple[int, ...] | None
 
 
 class Arithmetic:
-    """A unit that computes as one `Precision` says; `halfsim.autograd.counting` has one that counts what it does.
+    """A unit that computes as one `Precision` says; an observer may put one in its place that counts what it does.
 
     Operands are arrays that `read` has put on the grid of ``compute``, carried in its container dtype;
     + - * / and sqrt in the container, rounded to ``compute``, are the correctly rounded results (see
@@ -53,13 +52,17 @@ class Arithmetic:
     zeros follow IEEE 754. Host exception state is never read.
     """
 
-    __slots__ = ("_directed", "_flushes", "_mode", "dtype", "lost", "native", "precision")
+    __slots__ = ("_directed", "_flushes", "_mode", "dtype", "native", "precision")
 
-    counts: FlagCounts | None = None
+    # Where roundings are counted, if anybody wants to know: of operands as they are read and as a product takes them, of
+    # sums, and of results as they are stored.
+    reading: FlagCounts | None = None
+    taking: FlagCounts | None = None
+    summing: FlagCounts | None = None
+    storing: FlagCounts | None = None
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
-        self.lost: LostConstant | None = None
         mode = self._mode = precision.mode
         self._flushes = mode is not None and mode.flush_inputs
         self._directed = mode is not None and not mode.nearest
@@ -140,14 +143,18 @@ class Arithmetic:
     def matmul(self, a: Array, b: Array) -> Array:
         operands, how = self.precision.operands, self.precision.accumulate
         if not operands.contains(self.precision.storage):
-            a, b = rounded(a, operands, self.counts, self._mode), rounded(b, operands, self.counts, self._mode)
+            a, b = self.operand(a), self.operand(b)
         elif self._flushes:
             a, b = self._taken(a), self._taken(b)
-        return self._settled(accumulate.matmul(a, b, how, self.counts, target=self.precision.compute, mode=self._mode))
+        return self._settled(accumulate.matmul(a, b, how, self.summing, target=self.precision.compute, mode=self._mode))
+
+    def operand(self, x: Array) -> Array:
+        """An operand of a matrix product on the grid of ``operands``, where that is narrower than ``storage``."""
+        return rounded(x, self.precision.operands, self.taking, self._mode)
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         a, how, target = self._taken(a), self.precision.accumulate, self.precision.compute
-        return self._settled(accumulate.sum_(a, axis, keepdims, how, self.counts, target=target, mode=self._mode))
+        return self._settled(accumulate.sum_(a, axis, keepdims, how, self.summing, target=target, mode=self._mode))
 
     def cumsum(self, a: Array, axis: int) -> Array:
         return self._settled(accumulate.cumsum(self._taken(a), axis, self.precision.accumulate, mode=self._mode))
@@ -178,7 +185,7 @@ class Arithmetic:
         """
         for grid in (self.precision.storage, self.precision.compute):
             if not grid.contains(fmt):
-                x, fmt = rounded(x, grid, self.counts, self._mode), grid
+                x, fmt = rounded(x, grid, self.reading, self._mode), grid
         if self._flushes and not exact:
             x = flushed(x, self.precision.storage)
         return x.astype(self.dtype, copy=False)
@@ -195,8 +202,6 @@ class Arithmetic:
         else:
             made = _nearest if self._mode is None and value else _constant
             kept = made(value, compute, self._mode).astype(self.dtype)
-        if (kept == 0 and value != 0) or (np.isinf(kept) and abs(value) != np.inf):
-            self.lost = LostConstant("constant", value, compute)
         return kept
 
     def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:
@@ -207,8 +212,14 @@ class Arithmetic:
         storage = self.precision.storage
         moved = (exact and self.precision.compute.contains(storage)) or any(y is x for x in operands)
         if not moved and not storage.contains(self.precision.compute):
-            y = round_(y, storage, self.counts, self._mode)
+            y = round_(y, storage, self.storing, self._mode)
         return y.astype(container(storage), copy=False)
+
+    def delivered(self, y: Array, fmt: Format) -> Array:
+        """``y`` as `store` left it, in ``fmt``: a gradient on its way to the tensor that it belongs to."""
+        if not fmt.contains(self.precision.storage):
+            y = rounded(y, fmt, self.storing)
+        return y.astype(container(fmt), copy=False)
 
     @property
     def _sums(self) -> np.dtype[Any]:
@@ -225,7 +236,7 @@ class Arithmetic:
     def _settled(self, y: Array) -> Array:
         """An accumulation's result on the grid of ``compute``."""
         if self._mode is not None or not self.precision.compute.contains(self.precision.accumulate.format):
-            y = round_(y, self.precision.compute, self.counts, self._mode)
+            y = round_(y, self.precision.compute, self.summing, self._mode)
         return y.astype(self.dtype, copy=False)
 
 

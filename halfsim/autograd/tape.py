@@ -1,4 +1,4 @@
-"""The `op` decorator, through which every operation passes."""
+"""The one choke point: the `op` decorator, `apply` through which every operation passes, the tape, and backward."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd import follow as follows
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.counting import Counting, unit
-from halfsim.autograd.follow import told
+from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import OPERATIONS, Policy, Scope, resolve, scope, scoped
-from halfsim.autograd.tensor import Tensor, format_of
-from halfsim.autograd.trace import Error, Trace, active
-from halfsim.numerics.flags import FlagCounts, report, watching
+from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
+from halfsim.autograd.tensor import Tensor, format_of, plain, tensor
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
@@ -41,9 +37,12 @@ class Op:
 
 
 class Node:
-    """What backward needs of one operation: its precision, its operands, and a gradient formula for each."""
+    """What backward needs of one operation: its precision, its operands, and a gradient formula for each.
 
-    __slots__ = ("inputs", "op", "path", "precision", "pullbacks", "twins")
+    ``seen`` is what the observer of the operation wants back with its gradients.
+    """
+
+    __slots__ = ("inputs", "op", "path", "precision", "pullbacks", "seen")
 
     def __init__(
         self,
@@ -52,12 +51,12 @@ class Node:
         precision: Precision,
         inputs: Sequence[Any],
         pullbacks: Sequence[Pullback],
-        twins: Sequence[Pullback] | None = None,
+        seen: Any = None,
     ) -> None:
         self.op, self.path, self.precision = op, path, precision
         self.inputs: Sequence[Any] | None = inputs
         self.pullbacks = pullbacks
-        self.twins = twins  # the same formulas in a trace's reference precision
+        self.seen = seen
 
 
 SPECS: dict[str, Op] = {}
@@ -124,9 +123,9 @@ def apply(
     precision: Precision | None = None,
     label: str = "",
 ) -> Tensor:
-    """Run one operation: read its operands, compute, store, tell the trace, and leave a Node on the tape.
+    """Run one operation: read its operands, compute, store, tell who watches, and leave a Node on the tape.
 
-    ``precision`` overrides the one in force; ``label`` names the result in the trace.
+    ``precision`` overrides the one in force; ``label`` names the result for those who watch.
     """
     for name, x in zip(spec.operands[: spec.required], operands, strict=False):
         if x is None:
@@ -134,61 +133,26 @@ def apply(
     here = scope()
     if precision is None:
         precision = resolve(spec.name, spec.category, _widest(operands))
-    trace, counts = active(), tally()
-    fp = unit(precision, counts)
+    observer, keywords = active(), keywords or {}
+    fp = _unit(observer, precision, label)
     with np.errstate(all="ignore"):
         arrays = [_read(fp, x, bool(spec.exact)) for x in operands]
-        if isinstance(fp, Counting):
-            fp.inputs = arrays
-            fp.summing = label != "param"
-        y, pullbacks = _compute(spec, fp, arrays, options, keywords or {})
+        y, pullbacks = _compute(spec, fp, arrays, options, keywords)
         y = fp.store(np.asarray(y), arrays, bool(spec.exact))
-        out = Tensor(y, precision.storage)
-        twins = None
-        if trace is not None and isinstance(fp, Counting):
-            twins = follow(trace, spec, fp, out, operands, arrays, (options, keywords or {}), (here, label))
-    if counts is not None and watching():
-        report(counts, spec.name)
+        out, seen = Tensor(y, precision.storage), None
+        if observer is not None:
+            seen = observer.result(spec, fp, out, operands, arrays, (options, keywords), label)
     pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
     sources = operands[: len(pullbacks)]  # others take no gradient
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in sources):
         out.requires_grad = True
-        out.node = Node(spec.name, here.path, precision, sources, pullbacks, twins)
+        out.node = Node(spec.name, here.path, precision, sources, pullbacks, seen)
     return out
 
 
-def tally() -> FlagCounts | None:
-    """Where an operation counts what it does, if a trace or somebody else wants to know."""
-    return FlagCounts() if active() is not None or watching() else None
-
-
-def follow(
-    trace: Trace,
-    spec: Op,
-    fp: Counting,
-    out: Tensor,
-    operands: Sequence[Any],
-    arrays: Sequence[Any],
-    given: tuple[Sequence[Any], dict[str, Any]],
-    where: tuple[Scope, str],
-) -> Any:
-    """Tell the trace of an operation, and leave on its result what the trace will ask; returns the twin's gradients."""
-    local = total = twin = pullbacks = None
-    if trace.reference is not None:
-        twins = [None if x is None else follows.twin(x, trace) for x in operands]
-        twin, pullbacks = follows.evaluate(spec.formula, trace.reference, twins, given)
-        total = follows.error(out.data, twin, out.format)
-        if spec.exact:
-            local = Error(0.0, 0.0, 0.0)
-        elif trace.locally:
-            exact, _ = follows.evaluate(spec.formula, trace.reference, [follows.own(x) for x in operands], given)
-            local = follows.error(out.data, exact, out.format)
-    (here, label), names = where, [*spec.operands, *("operand" for _ in operands)]
-    told(
-        trace, fp, (here.phase, here.path, spec.name, label), out, arrays=dict(zip(names, arrays, strict=False)),
-        sources=operands, exact=bool(spec.exact), errors=(local, total), twin=twin,
-    )  # fmt: skip
-    return pullbacks
+def _unit(observer: Observer | None, precision: Precision, label: str) -> Arithmetic:
+    """The unit that an operation computes with: that of who watches, or a plain one."""
+    return (None if observer is None else observer.unit(precision, label)) or Arithmetic(precision)
 
 
 def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Any:
@@ -236,3 +200,121 @@ def cast(fp: Arithmetic, x: Array, /) -> Any:
 
 op(exact=True)(cast)
 OPS["cast"] = lambda x, fmt: apply(SPECS["cast"], (x,), precision=native(fmt))
+
+
+# Operations off the tape: what optimizers, gradient clipping and loss scaling run.
+
+
+def private(formula: Callable[..., Any], exact: bool = False) -> Op:
+    """An operation that only kernels run: it has no gradient and no name in `halfsim.ops`."""
+    operands = [p for p in inspect.signature(formula).parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    return Op(formula, None, exact, operands[1:])
+
+
+def run(op: str | Op, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:
+    """One operation, in the precision of tensors that stay in the first operand's format, or in ``precision``.
+
+    It should run under ``scoped(gradients=False)``; ``label`` names the result for those who watch.
+    """
+    spec = SPECS[op] if isinstance(op, str) else op
+    return apply(spec, operands, (), options, precision or resolve_for(operands[0].format), label)
+
+
+# The backward pass over what operations left on the tape.
+
+
+def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+    """See `Tensor.backward`."""
+    if not root.requires_grad:
+        raise RuntimeError("backward: the tensor requires no gradient; allowed: results of requires_grad=True tensors")
+    if gradient is None and root.size != 1:
+        raise RuntimeError(f"backward: shape {root.shape} needs gradient=; allowed without it: one element")
+    start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format)
+    if start.shape != root.shape:
+        raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
+    pending, observer = {id(root): start}, active()
+    if observer is not None:
+        observer.begins(root)
+    with np.errstate(all="ignore"):
+        order = _topological(root)[::-1]
+        while order:  # nothing here holds a tensor of the graph longer than it is needed
+            out = order.pop()
+            g, node = pending.pop(id(out)), out.node
+            for hook in list((out.hooks or {}).values()):
+                g = _hooked(out, g, hook)
+            if node is None or out.retains_grad:
+                out.grad = g if out.grad is None else _accumulated(out.grad, g, out, "", observer)
+            if node is None:
+                continue
+            if node.inputs is None:
+                raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
+            for x, grad in _pull(node, g, observer):
+                before = pending.get(id(x))
+                pending[id(x)] = grad if before is None else _accumulated(before, grad, x, node.path, observer)
+            if not retain_graph:
+                node.inputs, node.pullbacks, node.seen = None, (), None
+
+
+def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any]) -> Tensor:
+    """The gradient that ``hook`` leaves of ``g``."""
+    changed = hook(g)
+    if changed is None:
+        return g
+    data = tensor(changed, out.format)
+    if data.shape != g.shape:
+        raise RuntimeError(f"hook: returned shape {data.shape} for a gradient of {g.shape}; allowed: the same shape")
+    return data
+
+
+def _pull(node: Node, g: Tensor, observer: Observer | None) -> list[tuple[Tensor, Tensor]]:
+    """The operands of a node that take a gradient, each with its gradient."""
+    assert node.inputs is not None
+    found = [
+        (i, x, *_gradient(node, pullback, g, x, observer))
+        for i, (x, pullback) in enumerate(zip(node.inputs, node.pullbacks, strict=False))
+        if isinstance(x, Tensor) and x.requires_grad
+    ]
+    if observer is not None:
+        observer.gradients(node, g, found)
+    return [(x, grad) for _, x, grad, _ in found]
+
+
+def _gradient(
+    node: Node, pullback: Pullback, g: Tensor, x: Tensor, observer: Observer | None
+) -> tuple[Tensor, Arithmetic]:
+    """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
+    exact = SPECS[node.op].exact is True
+    fp = _unit(observer, node.precision, "gradient")
+    given = fp.read(g.data, g.format, exact)
+    grad = fp.store(fp.sum_to(np.asarray(pullback(fp, given)), x.shape), (given,), exact and given.shape == x.shape)
+    grad = fp.delivered(grad, x.format)
+    # A tensor with ``grad`` owns it, though formulas may hand on one array to several operands, or a broadcast view.
+    shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, g.data))
+    return Tensor(grad.copy() if shared else grad, x.format), fp
+
+
+def _accumulated(a: Tensor, b: Tensor, x: Tensor, path: str, observer: Observer | None) -> Tensor:
+    """The sum of two gradients of ``x``, in the format of ``x``."""
+    fp = _unit(observer, native(x.format), "")
+    arrays = fp.read(a.data, a.format), fp.read(b.data, b.format)
+    total = Tensor(fp.store(fp.add(*arrays)), x.format)
+    if observer is not None:
+        observer.total(path, x, fp, total, a, b)
+    return total
+
+
+def _topological(root: Tensor) -> list[Tensor]:
+    """Every tensor that ``root`` depends on and that takes a gradient, each before its operands."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[Tensor, bool]] = [(root, False)]
+    while stack:
+        out, done = stack.pop()
+        if done:
+            order.append(out)
+        elif id(out) not in seen:
+            seen.add(id(out))
+            stack.append((out, True))
+            if out.node is not None and out.node.inputs is not None:
+                stack.extend((x, False) for x in out.node.inputs if isinstance(x, Tensor) and x.requires_grad)
+    return order[::-1]

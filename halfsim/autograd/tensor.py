@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
 from halfsim.autograd.policy import PROMOTE, scope
-from halfsim.autograd.trace import active
 from halfsim.numerics.codec import encode
-from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
 
 if TYPE_CHECKING:
-    from halfsim.autograd.follow import Shadow
     from halfsim.autograd.tape import Node
-    from halfsim.autograd.trace import Event
 
 Hook = Callable[..., Any]
 
@@ -62,7 +59,7 @@ class Tensor(Operators):
         self.node: Node | None = None
         self.hooks: dict[int, Hook] | None = None
         self.retains_grad = False
-        self.shadow: Shadow | None = None  # what a trace knows of the values
+        self.shadow: Any = None  # what an observer knows of the values
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,7 +136,14 @@ class Tensor(Operators):
             )
         if result.shape != self.shape:
             raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
-        self.data = result.to(self.format).data
+        result, observer = result.to(self.format), active()
+        if observer is not None:
+            observer.replaced(self, result)
+        return self.take(result)
+
+    def take(self, result: Tensor) -> Tensor:
+        """Let this tensor hold the array of ``result``, of its own shape and format, and what is known of it."""
+        self.data, self.shadow = result.data, result.shadow
         return self
 
     def retain_grad(self) -> None:
@@ -168,7 +172,7 @@ class Tensor(Operators):
         rounded to the format of the tensor it belongs to. ``RuntimeError`` for a tensor off the tape, for
         several elements without ``gradient``, and for a second call without ``retain_graph``.
         """
-        from halfsim.autograd.backward import backward
+        from halfsim.autograd.tape import backward  # which knows tensors
 
         backward(self, gradient, retain_graph)
 
@@ -329,29 +333,7 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
     wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
     with np.errstate(all="ignore"):
         made = Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
-    trace = active()
-    if trace is not None and wide.size:
-        from halfsim.autograd.follow import Shadow
-
-        event = _tell_of_input(wide, made, isinstance(data, Tensor))
-        twin = None if trace.reference is None or isinstance(data, Tensor) else wide.astype(np.float64)
-        if twin is not None or (event is not None and event.klass is not None):
-            made.shadow = Shadow(trace, made.data, event, twin)
+    observer = active()
+    if observer is not None and wide.size:
+        observer.given(wide, made, isinstance(data, Tensor))
     return made
-
-
-def _tell_of_input(wide: Array, made: Tensor, known: bool) -> Event | None:
-    """Tell the trace what a tensor's format did to the numbers given for it, and of NaN that nobody ``known`` made."""
-    from halfsim.autograd.follow import note
-
-    y, counts = made.data, FlagCounts(size=wide.size, nonzero=int(np.count_nonzero(wide)))
-    counts.inexact = int(np.count_nonzero((y != wide) & ~np.isnan(wide)))
-    given = not known and bool(np.isnan(wide).any())
-    if not counts.inexact and not given:
-        return None
-    counts.overflow = int(np.count_nonzero(np.isinf(y) & np.isfinite(wide)))
-    counts.flushed = int(np.count_nonzero((y == 0) & (wide != 0)))
-    if counts.inexact and wide.size > 1 and not given and np.array_equal(wide, np.rint(wide)):
-        counts.integers = counts.inexact
-    magnitude = float(np.abs(y).sum(dtype=np.float64))
-    return note("tensor", made.name, made.shape, counts, format=made.format, magnitude=magnitude, given=given)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,14 +35,8 @@ class FlagCounts:
     """How often the roundings of an operation raised each exception.
 
     Beside the five flags: ``size`` counts the operation's results and ``nonzero`` those not zero before they were
-    rounded; ``flushed`` counts results that are zero though they were not before, ``subnormals`` those that a trace
-    found subnormal, ``swamped`` the nonzero addends that left a sum (an operand, a weight) unchanged, out of
-    ``addends`` nonzero ones, and ``stalled`` the sums that are off by more than 1 % of the magnitude of their terms. Of
-    weights, ``addends`` and ``swamped`` are those with a gradient; ``updates`` and ``lost`` count all with a nonzero
-    update, momentum that is dying out included. Of ``sums`` additions and subtractions, ``cancelled`` had nonzero
-    results with at most four of their operands' leading bits left, ``bits`` the largest number of bits that
-    one of these lost (it is no sum: the larger of two counts), and ``annulled`` results of zero from two nonzero
-    numbers; ``integers`` counts integers that a format turned into other integers.
+    rounded; ``flushed`` counts results that are zero though they were not before; ``swamped`` the nonzero addends that
+    left a sum unchanged, out of ``addends`` nonzero ones.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)
@@ -58,27 +52,17 @@ class FlagCounts:
     divide_by_zero: int = 0
     invalid: int = 0
     flushed: int = 0
-    subnormals: int = 0
     swamped: int = 0
     addends: int = 0
-    stalled: int = 0
-    updates: int = 0
-    lost: int = 0
-    sums: int = 0
-    cancelled: int = 0
-    annulled: int = 0
-    integers: int = 0
-    bits: int = 0
 
-    def __iadd__(self, other: FlagCounts) -> FlagCounts:
+    def __iadd__(self, other: FlagCounts) -> Self:
         for name, more in zip(_COUNTS, _values(other), strict=True):
             if more:
                 setattr(self, name, getattr(self, name) + more)
-        self.bits = max(self.bits, other.bits)
         return self
 
 
-_COUNTS = tuple(field.name for field in fields(FlagCounts) if field.name != "bits")
+_COUNTS = tuple(field.name for field in fields(FlagCounts))
 _values = attrgetter(*_COUNTS)
 
 _NAMES = {

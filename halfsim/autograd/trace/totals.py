@@ -7,12 +7,12 @@ from math import isfinite
 
 import numpy as np
 
-from halfsim.autograd.event import SWAMPED_SHARE, Error, Event
-from halfsim.numerics.flags import FlagCounts
+from halfsim.autograd.trace.caller import Line
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Error, Event
+from halfsim.autograd.trace.kinds import REPEATED, SWAMPED_SHARE
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
-
-REPEATED = ("update", "decay", "average")  # a step that moves few weights is no trouble where others move them
 
 BINS = 512  # steps a series tells apart; later ones share a bin, in twos, in fours, ...
 
@@ -21,7 +21,7 @@ BINS = 512  # steps a series tells apart; later ones share a bin, in twos, in fo
 class Total:
     """What all events of one place add up to, the largest errors among them, and their exponents."""
 
-    counts: FlagCounts = field(default_factory=FlagCounts)
+    counts: Counts = field(default_factory=Counts)
     exponents: Array | None = None
     format: Format = float32
     local: Error | None = None
@@ -32,14 +32,17 @@ class Total:
     step: int = 1  # where the local error was largest
     disorder: float = 0.0
     swamped: Event | None = None  # the first, where it takes the whole run to tell
+    line: Line | None = None  # of the first event
 
-    def add(self, event: Event) -> None:
-        """Add one event."""
+    def add(self, event: Event, swamps: bool) -> None:
+        """Add one event; ``swamps`` says whether it is a trouble of that kind."""
+        if not self.events:
+            self.line = event.line
         self.counts += event.counts
         self.events += 1
         self.format, self.terms = event.format, max(self.terms, event.terms)
         self.unit, self.disorder = event.unit, max(self.disorder, event.disorder)
-        if event.op in REPEATED and self.swamped is None and event.shows("swamping"):
+        if swamps and self.swamped is None and event.op in REPEATED:
             self.swamped = event
         if event.exponents is not None:
             if self.exponents is None:

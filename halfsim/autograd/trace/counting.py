@@ -1,0 +1,436 @@
+"""The simulated unit under observation: the same results, and counts of what every rounding did."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.observer import Observer, stand_by
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Constant, Stage
+from halfsim.autograd.trace.kinds import finite
+from halfsim.numerics.flags import FlagCounts, report, watching
+from halfsim.numerics.formats import Format, float32
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import BLOCK, Array, rounded
+
+# Operations that are zero for no nonzero finite operands, so that a zero of theirs was flushed.
+_NONZERO = {"mul", "div", "pow", "exp", "expm1", "log1p", "sin", "tan", "sinh", "tanh", "asin", "atan", "erf"}
+_NONZERO |= {"sigmoid", "softplus", "rsqrt"}
+
+# Where operations are infinite by IEEE 754's definition of division by zero, which is no overflow.
+_POLES: dict[str, Callable[..., Any]] = {
+    "div": lambda a, b: np.equal(b, 0) & (a != 0) & np.isfinite(a),
+    "pow": lambda a, b: np.equal(a, 0) & (b < 0),
+    **dict.fromkeys(("log", "log2", "log10", "rsqrt"), lambda a: np.equal(a, 0)),
+    "log1p": lambda a: np.equal(a, -1),
+}
+
+# Labels of kernels whose additions are no sums to look at: an optimizer counts the weights that did not move itself, and a
+# compensation is a difference that is meant to cancel.
+_UNWATCHED = ("param", "compensation")
+
+
+class Counting(Arithmetic):
+    """An `Arithmetic` that counts what its roundings do. Host exception state is never read.
+
+    ``counts`` are those of the result and of the steps to it, `finished` adds the rest; ``inputs`` are the operands as
+    they were read, results of earlier roundings to ``storage``; ``terms`` is the length of the longest sum; ``disorder``
+    the error of sums in a narrow accumulator, in norm, relative to the magnitude of their terms; ``addition`` the
+    operands of the addition, and its sign, whose sum is the result, if it is one.
+    """
+
+    __slots__ = (
+        "_constants",
+        "_last",
+        "_sum",
+        "_zeros",
+        "addition",
+        "counts",
+        "disorder",
+        "inputs",
+        "reading",
+        "stages",
+        "storing",
+        "summing",
+        "taking",
+        "terms",
+        "watched",
+    )
+
+    def __init__(self, precision: Precision, label: str = "") -> None:
+        super().__init__(precision)
+        self.counts = Counts()
+        self.reading, self.storing = FlagCounts(), FlagCounts()
+        self.taking: FlagCounts | None = None
+        self.summing: FlagCounts | None = None
+        self.stages: list[Stage] = []
+        self.inputs: list[Array] = []
+        self.terms = 1
+        self.watched = label not in _UNWATCHED  # whether additions are looked at
+        self.disorder = 0.0
+        self.addition: tuple[Array, Array, int] | None = None
+        self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
+        self._constants: list[tuple[Any, Constant]] = []  # those that storage or compute cannot hold
+        self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
+        self._zeros: Array | None = None  # where elementwise steps have flushed something
+
+    def finished(self, y: Array) -> Counts:
+        """All counts, once the result ``y`` is stored; no count of results exceeds their number."""
+        counts = self.counts
+        for part in (self.reading, self.taking, self.summing, self.storing):
+            if part is not None:
+                counts += part
+        if counts.invalid and finite(y):  # masked out by the formula itself, as the gradient of a norm at zero
+            counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid, 0, 0
+        size = counts.size
+        counts.overflow, counts.clipped = min(counts.overflow, size), min(counts.clipped, size)
+        counts.divide_by_zero, counts.invalid = min(counts.divide_by_zero, size), min(counts.invalid, size)
+        return counts
+
+    @property
+    def _sums(self) -> np.dtype[Any]:
+        """To count inexact sums takes more than the container."""
+        return self.dtype if self.native else np.dtype(np.float64)
+
+    def _round(self, y: Any, op: str, *operands: Array) -> Array:
+        y, compute, counts = np.asarray(y), self.precision.compute, self.counts
+        before, zeros = counts.flushed, self._made(y, op, operands)
+        over = counts.overflow
+        z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts, self._mode)
+        if counts.overflow > over:
+            self._past("step", y, z, compute, counts.overflow - over)
+        if counts.flushed > before:
+            zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
+            counts.flushed = before  # what is flushed on the way to another result is no zero of that result
+        if zeros is not None:
+            same = self._zeros is not None and self._zeros.shape == zeros.shape
+            self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
+        z = z.astype(self.dtype, copy=False)
+        if op in ("add", "sub"):
+            if z.size and self.watched:
+                self._count_sum(z, *operands)
+                self._sum = (z, operands[0], operands[1], 1 if op == "add" else -1)
+        elif self._constants:
+            self._count_factors(operands)
+        return z
+
+    def _past(self, stage: str, x: Array, y: Array, fmt: Format, counted: int) -> None:
+        """Note what became of the ``counted`` numbers of ``x`` past the largest one of ``fmt`` in ``y``."""
+        numbers = np.isfinite(x)
+        infinite, nan = int(np.count_nonzero(np.isinf(y) & numbers)), int(np.count_nonzero(np.isnan(y) & numbers))
+        clipped = max(0, counted - infinite - nan)
+        self.counts.clipped += clipped
+        self.stages.append(Stage(stage, fmt, x.size, infinite, nan, clipped))
+
+    def _count_factors(self, operands: Sequence[Array]) -> None:
+        """Call constants that something is multiplied with factors: nobody's eps."""
+        for i, (kept, lost) in enumerate(self._constants):
+            if any(x is kept for x in operands):
+                self._constants[i] = kept, replace(lost, name="factor")
+
+    def constant(self, value: float) -> Any:
+        kept = super().constant(value)
+        size = abs(value)
+        if kept == 0:
+            if value != 0:
+                self._constants.append((kept, Constant("constant", value, self.precision.compute, 0.0)))
+        elif not np.isfinite(kept):
+            if size != np.inf and value == value:
+                self._constants.append((kept, Constant("constant", value, self.precision.compute, float(kept))))
+        elif 0.5 < size < 1.5:
+            if size != 1:
+                fmt = min(self.precision.compute, self.precision.storage, key=lambda f: f.precision)
+                if (size - 1 <= fmt.eps / 2) if size > 1 else (1 - size <= fmt.epsneg / 2):
+                    self._constants.append((kept, Constant("constant", value, fmt, float(np.sign(value)))))
+        elif size <= self.precision.storage.smallest_subnormal / 2:
+            self._constants.append((kept, Constant("constant", value, self.precision.storage, 0.0)))
+        return kept
+
+    @property
+    def lost_constant(self) -> Constant | None:
+        """A constant that became 0, 1 or infinite: in ``compute``, or in ``storage`` where that did something."""
+        for kept, lost in self._constants:
+            if kept == 0 or not np.isfinite(kept) or abs(lost.became) == 1:
+                return lost
+            if self.counts.flushed and lost.name == "constant":
+                return lost
+        return None
+
+    def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
+        """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
+        if not finite(y):
+            poles = np.asarray(_POLES[op](*operands) if op in _POLES else False)
+            self.counts.divide_by_zero += int(np.count_nonzero(poles))
+            known, numbers = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
+            for x in operands:
+                known, numbers = known | np.isnan(x), numbers & np.isfinite(x)
+            self.counts.invalid += int(np.count_nonzero(np.isnan(y) & ~known))
+            past = int(np.count_nonzero(np.isinf(y) & numbers & ~poles))
+            if past:
+                self.counts.overflow += past
+                self.stages.append(Stage("step", self.precision.compute, y.size, past))
+        if op not in _NONZERO or (y != 0).all():
+            return None
+        vanished = y == 0
+        for x in operands:
+            vanished = vanished & (x != 0) & np.isfinite(x)
+        return vanished if vanished.any() else None
+
+    def _count_sum(self, z: Array, a: Array, b: Array) -> None:
+        """Count addends that changed nothing, and results that lost all but their last four leading bits.
+
+        Operands that the operation read were rounded to ``storage``, others to ``compute``; a difference of numbers
+        that were so rounded has as many digits to lose.
+        """
+        counts, size = self.counts, z.size
+        if a is b:
+            return
+        given = any(a is x or b is x for x in self.inputs)
+        narrow = self.precision.storage if given else self.precision.compute
+        digits = min(narrow.precision, self.precision.compute.precision)
+        kept = self.dtype.type(2.0 ** (4 - digits))
+        if size == 1:
+            self._count_single(z, a, b, kept)
+            return
+        step = size if size <= BLOCK or not z.ndim else max(1, BLOCK // (size // len(z)))
+        left, right = (x if np.shape(x) == z.shape else np.broadcast_to(x, z.shape) for x in (a, b))
+        for i in range(0, len(z) if z.ndim else 1, step):  # in parts that stay in the cache
+            rows = slice(i, i + step) if step < size else ...
+            magnitude, near = _magnitude(z[rows], 0), _magnitude(left[rows], 1)
+            np.multiply(near, 2 * kept, out=near)  # a small difference is small beside either operand
+            small = np.less(magnitude, near)
+            if small.any():
+                counts.cancelled += self._count_bits(magnitude[small], left[rows][small], right[rows][small], kept)
+        counts.sums += size
+
+    def _count_single(self, z: Array, a: Array, b: Array, kept: Any) -> None:
+        """The same for one number, which is no trouble in itself: any two numbers may happen to be near."""
+        result, larger = abs(z.item()), max(abs(np.asarray(a).item()), abs(np.asarray(b).item()))
+        if result < larger * kept and larger < np.inf and np.asarray(a).item() != 0 and np.asarray(b).item() != 0:
+            self.counts.single += 1
+            if result:
+                lost = int(np.frexp(larger)[1] - np.frexp(result)[1])
+                self.counts.bits = max(self.counts.bits, lost)
+
+    def _count_bits(self, magnitude: Array, left: Array, right: Array, kept: Any) -> int:
+        """How many nonzero sums are below ``kept`` times their larger operand, noting the bits that these lost."""
+        larger = np.maximum(np.abs(left), np.abs(right))
+        small = (magnitude < larger * kept) & (magnitude != 0)
+        lost = np.frexp(larger[small])[1] - np.frexp(magnitude[small])[1]
+        self.counts.bits = max(self.counts.bits, int(lost.max(initial=0)))
+        return lost.size
+
+    def _count_addends(self, y: Array, inexact: bool) -> None:
+        """Where the result ``y`` is an operand plus something, count what left it as it was, and what left nothing."""
+        assert self._sum is not None
+        _, a, b, sign = self._sum
+        if a is b or not y.size or not any((x is a or x is b) and x.shape == y.shape for x in self.inputs):
+            return
+        self.addition, counts = (a, b, sign), self.counts
+        both = np.not_equal(a, 0) & np.not_equal(b, 0)
+        both = np.broadcast_to(both, y.shape)
+        same = np.equal(y, a)
+        same |= np.equal(y, b) if sign > 0 else np.equal(y, np.negative(b))
+        if same.any():
+            same &= both
+            counts.swamped += int(np.count_nonzero(same & np.isfinite(y)))
+        counts.addends += int(np.count_nonzero(both))
+        if y.size > 1 and not (y != 0).all():
+            counts.annulled += int(np.count_nonzero(both & (y == 0)))
+        if inexact and y.size > 1 and counting_numbers(a) and counting_numbers(b):
+            wide = np.add(a, b if sign > 0 else np.negative(b), dtype=np.float64)
+            counts.integers += int(np.count_nonzero((wide != y) & np.isfinite(y)))
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        self.taking, self.summing = self.taking or FlagCounts(), self.summing or FlagCounts()
+        flushed, swamped, over = self._before()
+        y = super().matmul(a, b)
+        self.terms = max(self.terms, a.shape[-1])
+        if self._narrow or self.summing.swamped > swamped:
+            wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+            self._compare(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b), self.summing.swamped > swamped)
+        return self._accumulated(y, flushed, over, a, b)
+
+    def operand(self, x: Array) -> Array:
+        before = 0 if self.taking is None else self.taking.overflow
+        y = super().operand(x)
+        if self.taking is not None and self.taking.overflow > before:
+            self._past("operand", x, y, self.precision.operands, self.taking.overflow - before)
+        return y
+
+    def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+        self.summing = self.summing or FlagCounts()
+        flushed, swamped, over = self._before()
+        y = super().sum(a, axis, keepdims)
+        self.terms = max(self.terms, a.size // max(1, y.size))
+        if self._narrow or self.summing.swamped > swamped:
+            wide = a.astype(np.float64)
+            exact, size = (np.asarray(x.sum(axis, keepdims=keepdims)) for x in (wide, np.abs(wide)))
+            self._compare(y, exact, size, self.summing.swamped > swamped)
+        return self._accumulated(y, flushed, over, a)
+
+    def cumsum(self, a: Array, axis: int) -> Array:
+        self.summing = self.summing or FlagCounts()
+        flushed, _, over = self._before()
+        counts, y = self.counts, super().cumsum(a, axis)
+        self.terms = max(self.terms, a.shape[axis])
+        fed, sums = np.moveaxis(a, axis, 0) != 0, np.moveaxis(y, axis, 0)
+        same = fed[1:] & (sums[1:] == sums[:-1]) & np.isfinite(sums[1:])
+        counts.addends += int(np.count_nonzero(fed))
+        counts.swamped += int(np.count_nonzero(same))
+        if self._narrow or same.any():
+            wide = a.astype(np.float64)
+            self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), bool(same.any()))
+        return self._accumulated(y, flushed, over, a)
+
+    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+        flushed = 0
+        for place, piece in pieces:
+            out[place] = piece
+            flushed += self._inner_zeros(piece)
+        self._last = out, flushed
+        return out
+
+    def read(self, x: Array, fmt: Format, exact: bool = False) -> Array:
+        counts = self.reading
+        before, over, flushed = counts.inexact, counts.overflow, counts.flushed
+        y = super().read(x, fmt, exact)
+        if counts.inexact > before:
+            grid = self.precision.storage if not self.precision.storage.contains(fmt) else self.precision.compute
+            if counts.overflow > over:
+                self._past("read", x, y, grid, counts.overflow - over)
+            if counts.flushed > flushed:
+                nonzero = int(np.count_nonzero(x))
+                counts.nonzero += counts.flushed - flushed
+                self.stages.append(Stage("read", grid, x.size, flushed=counts.flushed - flushed, nonzero=nonzero))
+            if x.size > 1 and counting_numbers(x):
+                self.counts.integers += counts.inexact - before
+        self.inputs.append(y)
+        return y
+
+    def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:
+        counts, storing = self.counts, self.storing
+        inner = self._inner_zeros(y)
+        counts.size += y.size
+        over, flushed, inexact = storing.overflow, storing.flushed, storing.inexact
+        nonzero = int(np.count_nonzero(y != 0)) + inner
+        out = super().store(y, operands, exact)
+        if storing.overflow > over:
+            self._past("store", y, out, self.precision.storage, storing.overflow - over)
+        counts.flushed += inner
+        counts.nonzero += nonzero
+        lost = inner + storing.flushed - flushed
+        if lost:
+            fmt = self.precision.storage if storing.flushed > flushed else self.precision.compute
+            self.stages.append(Stage("store", fmt, y.size, flushed=lost, nonzero=nonzero))
+        if self.watched and self._sum is not None and self._sum[0] is y:
+            self._count_addends(out, storing.inexact > inexact or counts.inexact > 0)
+        return out
+
+    def _before(self) -> tuple[int, int, int]:
+        assert self.summing is not None
+        return self.summing.flushed, self.summing.swamped, self.summing.overflow
+
+    def _inner_zeros(self, y: Array) -> int:
+        """How many elements of the result ``y`` are zero because a step on the way flushed them."""
+        count = self._last[1] if y is self._last[0] or (y.base is not None and y.base is self._last[0]) else 0
+        if self._zeros is not None and self._zeros.size == y.size:
+            count += int(np.count_nonzero(self._zeros.reshape(y.shape) & (y == 0)))
+        return count
+
+    def _accumulated(self, y: Array, flushed: int, over: int, *operands: Array) -> Array:
+        """Count what running sums became: each infinite or clipped result once, whether the loop saw it or not."""
+        assert self.summing is not None
+        counted, self.summing.overflow = self.summing.overflow - over, over
+        fmt = min(self.precision.accumulate.format, self.precision.compute, key=lambda f: f.max)
+        infinite = nan = 0
+        if not finite(y):
+            numbers = all(np.isfinite(x).all() for x in operands)
+            if numbers:
+                infinite = int(np.count_nonzero(np.isinf(y)))
+            if not any(np.isnan(x).any() for x in operands):
+                nan = int(np.count_nonzero(np.isnan(y)))
+            if nan and counted and numbers and not infinite:  # a format without infinities
+                self.counts.overflow += nan
+                self.stages.append(Stage("sum", fmt, y.size, nan=nan))
+                nan = 0
+            self.counts.invalid += nan
+        clipped = int(np.count_nonzero(np.abs(y) >= fmt.max)) - infinite if counted and not nan else 0
+        if infinite or clipped > 0:
+            self.counts.overflow += infinite + clipped
+            self.counts.clipped += clipped
+            self.stages.append(Stage("sum", fmt, y.size, infinite, 0, clipped))
+        self._last = (y, self.summing.flushed - flushed)
+        self.summing.flushed = flushed
+        return y
+
+    @property
+    def _narrow(self) -> bool:
+        return self.precision.accumulate.format.precision < float32.precision
+
+    def _compare(self, y: Array, exact: Array, magnitude: Array, swamped: bool) -> None:
+        """Measure sums against the ``magnitude`` of their terms; count those that swamped addends put off by 1 %.
+
+        Sums whose terms cancel to less than the rounding of the largest have lost all that they were, as differences do.
+        """
+        distance = np.abs(y - exact)
+        if swamped:
+            self.counts.stalled += int(np.count_nonzero(distance > 0.01 * magnitude))
+        whole = float(np.sqrt(np.vdot(magnitude, magnitude)))
+        off = float(np.sqrt(np.vdot(distance, distance)))
+        if whole and np.isfinite(off):
+            self.disorder = max(self.disorder, off / whole)
+            lost = (distance > 0.5 * np.abs(exact)) & (exact != 0)
+            if self._narrow and lost.any():
+                self.counts.sums += y.size
+                self.counts.cancelled += int(np.count_nonzero(lost))
+                bits = np.log2(magnitude[lost] / np.abs(exact[lost]))
+                self.counts.bits = max(self.counts.bits, int(bits.max()))
+
+
+class Counted(Observer):
+    """An observer whose unit counts, and who tells `halfsim.flags` and `halfsim.errstate` of it."""
+
+    def unit(self, precision: Precision, label: str) -> Arithmetic | None:
+        return Counting(precision, label)
+
+    def result(self, spec: Any, fp: Any, out: Any, *rest: Any) -> Any:
+        report(fp.finished(out.data), spec.name)
+
+    def gradients(self, node: Any, g: Any, found: Any) -> None:
+        for _, _, grad, fp in found:
+            report(fp.finished(grad.data), node.op)
+
+    def total(self, path: str, x: Any, fp: Any, total: Any, a: Any, b: Any) -> None:
+        report(fp.finished(total.data), "accumulate")
+
+
+stand_by(watching, Counted())
+
+
+class _Scratch(threading.local):
+    """Room for a block's magnitudes, made once a thread."""
+
+    def __init__(self) -> None:
+        self.words = np.empty((2, BLOCK), np.float64)
+
+
+_scratch = _Scratch()
+
+
+def _magnitude(x: Array, row: int) -> Array:
+    """The magnitudes of part of an array, in scratch memory if they fit there."""
+    if x.size > BLOCK:
+        return np.abs(x)
+    return np.abs(x, out=_scratch.words[row].view(x.dtype)[: x.size].reshape(x.shape))
+
+
+def counting_numbers(x: Array) -> bool:
+    """Whether all elements are integers from 0 on, as positions, counts and labels are; sound and images are measures."""
+    return bool(np.min(x, initial=0) >= 0 and np.array_equal(x, np.rint(x)))

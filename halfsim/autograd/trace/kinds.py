@@ -1,0 +1,265 @@
+"""The kinds of trouble, one row each: when an event is one, what it is called, which numbers and words tell it.
+
+Rounding always flushes, swamps and cancels a little; the shares below make it a trouble. What is done about each stands in
+`halfsim.autograd.trace.remedies`. Some events are no trouble yet and explain one that follows, a constant that became zero
+beside a division, say: such a kind is only *suspected* until a NaN, a pole or an infinity comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.trace.event import Event, Stage
+
+FLUSHED_SHARE = 0.05  # of the nonzero results, if with them goes ...
+VANISHED_SHARE = 0.01  # ... this share of their magnitude,
+FLUSHED_GRADIENTS = 0.5  # or this share of nonzero gradients and optimizer state
+SWAMPED_SHARE = 0.5
+CANCELLED_SHARE = 0.5
+
+REPEATED = ("update", "decay", "average")  # a step that moves few weights is no trouble where others move them
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of trouble: ``holds`` says whether an event is one, ``suspected`` whether it may explain another.
+
+    ``numbers`` names the counts that a finding shows, ``words`` makes the sentence of them. ``breaks`` says that it
+    leaves NaN or infinities behind, ``gravity`` sorts findings: the higher, the graver.
+    """
+
+    name: str
+    gravity: int
+    holds: Callable[[Event], bool]
+    words: Callable[[Event], str]
+    numbers: Callable[[Event], dict[str, Any]]
+    suspected: Callable[[Event], bool] = lambda e: False
+    breaks: bool = False
+
+
+def _counts(*names: str) -> Callable[[Event], dict[str, Any]]:
+    return lambda e: {name: getattr(e.counts, name) for name in names}
+
+
+# NaN and infinities.
+
+
+def _nan(e: Event) -> bool:
+    return e.counts.invalid > 0 or e.given == "NaN"
+
+
+def _overflows(e: Event) -> bool:
+    c = e.counts
+    return c.overflow > c.clipped or c.divide_by_zero > 0 or e.given == "infinity"
+
+
+def _first_past(e: Event, what: str) -> Stage | None:
+    return next((s for s in e.stages if getattr(s, what)), None)
+
+
+_THINGS = {
+    "read": "values read as operands", "operand": "operands of the product", "step": "steps on the way",
+    "sum": "running sums", "store": "values",
+}  # fmt: skip
+
+
+def _became(e: Event) -> list[str]:
+    """What became of numbers past the largest one, in the first rounding that met any."""
+    c, stage = e.counts, _first_past(e, "infinite") or _first_past(e, "nan")
+    if stage is None:
+        return [f"{c.overflow:,} of {c.size:,} values became infinite, past {e.format.max:.6g}"] if c.overflow else []
+    n = stage.infinite or stage.nan
+    became = "infinite" if stage.infinite else f"NaN, for {stage.format} has no infinity"
+    other = "" if stage.format == e.format or stage.name == "store" else f" in {stage.format}"
+    things = _THINGS[stage.name]
+    return [f"{n:,} of {max(n, stage.size):,} {things} became {became}{other}, past {stage.format.max:.6g}"]
+
+
+def _broken_words(e: Event) -> str:
+    c = e.counts
+    if e.given and not (c.invalid or c.overflow > c.clipped or c.divide_by_zero):
+        what = "a NaN" if e.given == "NaN" else "an infinity"
+        return f"there was {what} among the values given, which no operation under the trace made"
+    parts = [f"{c.invalid:,} of {c.size:,} values became NaN"] if c.invalid else []
+    parts += _became(e) if c.overflow > c.clipped else []
+    if c.divide_by_zero:
+        parts.append(f"{c.divide_by_zero:,} of {c.size:,} results are infinite by a division by zero")
+    return " and ".join(parts)
+
+
+def _overflow_numbers(e: Event) -> dict[str, Any]:
+    stage = _first_past(e, "infinite") or _first_past(e, "nan")
+    c = e.counts
+    if stage is None:
+        return {"overflow": c.overflow - c.clipped, "divide_by_zero": c.divide_by_zero, "size": c.size}
+    made = {"rounding": stage.name, "rounded to": stage.format.name}
+    n = stage.infinite or stage.nan
+    return {"overflow": n, "divide_by_zero": c.divide_by_zero, "size": max(n, stage.size), **made}
+
+
+def _clipped_words(e: Event) -> str:
+    stage = _first_past(e, "clipped")
+    if stage is None:
+        return f"{e.counts.clipped:,} of {e.counts.size:,} values were clipped to {e.format.max:.6g}, the largest number"
+    things = _THINGS[stage.name]
+    return (
+        f"{stage.clipped:,} of {max(stage.clipped, stage.size):,} {things} were clipped to {stage.format.max:.6g}, the "
+        f"largest number of {stage.format}"
+    )
+
+
+def _clipped_numbers(e: Event) -> dict[str, Any]:
+    stage = _first_past(e, "clipped")
+    if stage is None:
+        return {"clipped": e.counts.clipped, "size": e.counts.size}
+    return {"clipped": stage.clipped, "size": max(stage.clipped, stage.size), "rounding": stage.name,
+            "rounded to": stage.format.name}  # fmt: skip
+
+
+# Constants.
+
+
+def _constant_words(e: Event) -> str:
+    return str(e.lost)
+
+
+def _constant_numbers(e: Event) -> dict[str, Any]:
+    assert e.lost is not None
+    return {"constant": e.lost.value, "became": e.lost.became, "rounded to": e.lost.format.name}
+
+
+def is_eps(e: Event) -> bool:
+    """Whether a constant of the event is one that was to keep a divisor from zero, and is zero itself."""
+    lost = e.lost
+    return lost is not None and lost.became == 0 and not lost.name.startswith(("lr", "factor"))
+
+
+def _changed(e: Event) -> bool:
+    """A constant that is zero as a factor or infinite does harm at once; one that is 1, where it is carried on."""
+    lost = e.lost
+    if lost is None or is_eps(e):
+        return False
+    if lost.became == 0:
+        return lost.name.startswith("lr") or e.counts.flushed > 0
+    return abs(lost.became) != 1 or (e.detail is not None and "carried" in e.detail)
+
+
+# Zeros, sums and differences.
+
+
+def _underflows(e: Event) -> bool:
+    c = e.counts
+    if is_eps(e) or not c.flushed:
+        return False
+    lost = 0.5 * c.flushed * e.format.smallest_subnormal  # at most
+    half = e.phase != "forward" and c.flushed > FLUSHED_GRADIENTS * c.nonzero
+    return half or (c.flushed > FLUSHED_SHARE * c.nonzero and lost > VANISHED_SHARE * e.magnitude)
+
+
+def _underflow_words(e: Event) -> str:
+    c = e.counts
+    values = "gradients" if e.phase == "backward" else "values"
+    return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero in {e.format}"
+
+
+def _swamps(e: Event) -> bool:
+    c = e.counts
+    return c.stalled > 0 and c.swamped > SWAMPED_SHARE * c.addends
+
+
+def _swamping_words(e: Event) -> str:
+    c = e.counts
+    if e.op in REPEATED:
+        kind = {"update": "weights with a gradient", "decay": "weights"}.get(e.op, "averages off by over 1 %")
+        return f"{c.swamped:,} of {c.addends:,} {kind} did not move: the change is below half an ulp"
+    return f"{c.swamped:,} of {c.addends:,} nonzero addends changed nothing"
+
+
+def _cancels(e: Event) -> bool:
+    c = e.counts
+    return (c.cancelled > 0 and c.cancelled + c.annulled > CANCELLED_SHARE * c.sums) or (
+        c.single > 0 and e.detail is not None and "read as" in e.detail
+    )
+
+
+def _cancellation_words(e: Event) -> str:
+    c = e.counts
+    if c.single and not c.sums:
+        return f"a difference of numbers that were rounded before has lost {_bits(c.bits)}"
+    if not c.cancelled:
+        return f"{c.annulled:,} of {c.sums:,} differences are zero, of numbers that were rounded before"
+    zero = f", and {c.annulled:,} are zero" if c.annulled else ""
+    return (
+        f"{c.cancelled:,} of {c.sums:,} differences have at most four of their operands' leading bits left"
+        f"{zero}; up to {c.bits} bits were lost"
+    )
+
+
+def _bits(n: int) -> str:
+    return f"{n} of its leading bits" if n else "all of its bits"
+
+
+def _integer_words(e: Event) -> str:
+    limit = 2**e.format.precision
+    return f"{e.counts.integers:,} of {max(e.counts.size, e.counts.integers):,} integers became other integers in {e.format}, exact to {limit:,}"
+
+
+def _rounding_words(e: Event) -> str:
+    return f"{e.counts.inexact:,} results were rounded, none of them to harm"
+
+
+def _never(e: Event) -> bool:
+    return False
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("NaN propagation", 9, _nan, _broken_words, _counts("invalid", "size"), breaks=True),
+        Kind("overflow", 8, _overflows, _broken_words, _overflow_numbers, breaks=True),
+        Kind("scaler", 7, lambda e: e.op == "GradScaler" or (e.detail is not None and "scale" in e.detail),
+             lambda e: str((e.detail or {})["text"]),
+             lambda e: {k: v for k, v in (e.detail or {}).items() if k != "text"}),
+        Kind("eps lost", 6, _never, _constant_words, _constant_numbers, suspected=is_eps),
+        Kind("constant changed", 6, _changed, _constant_words, _constant_numbers,
+             suspected=lambda e: e.lost is not None and not is_eps(e)),
+        Kind("clipped", 5, lambda e: e.counts.clipped > 0, _clipped_words, _clipped_numbers),
+        Kind("underflow", 5, _underflows, _underflow_words, _counts("flushed", "nonzero"),
+             suspected=lambda e: e.counts.flushed > 0),
+        Kind("swamping", 4, _swamps, _swamping_words, _counts("swamped", "addends", "stalled")),
+        Kind("integer rounding", 3, lambda e: e.counts.integers > 0, _integer_words, _counts("integers", "size")),
+        Kind("cancellation", 4, _cancels, _cancellation_words, _counts("cancelled", "annulled", "sums", "bits"),
+             suspected=lambda e: e.counts.annulled + e.counts.single > 0),
+        Kind("accumulation order", 2, _never, _rounding_words, _counts("inexact", "size")),
+        Kind("benign rounding", 0, _never, _rounding_words, _counts("inexact", "size")),
+    )
+}  # fmt: skip
+
+NAMES = tuple(KINDS)
+
+
+def kinds_of(event: Event) -> tuple[str, ...]:
+    """The kinds of trouble that an event is, in the order of `KINDS`: the first is what it is called."""
+    if not event.eventful:
+        return ()
+    found = tuple(name for name, kind in KINDS.items() if kind.holds(event))
+    if event.lost is not None and "constant changed" in found:  # which is the cause of what it did here
+        return ("constant changed", *(name for name in found if name != "constant changed"))
+    return found
+
+
+def kind_of(event: Event) -> str:
+    """What a trouble at this event is called, also one that is only suspected."""
+    found = kinds_of(event)
+    if found:
+        return found[0]
+    return next((name for name, kind in KINDS.items() if kind.suspected(event)), "benign rounding")
+
+
+def finite(x: Any) -> bool:
+    """Whether every element is finite; by their squares first, which is quicker."""
+    return (x.flags.c_contiguous and bool(np.isfinite(np.vdot(x, x)))) or bool(np.isfinite(x).all())

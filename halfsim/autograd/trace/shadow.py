@@ -1,0 +1,126 @@
+"""What a trace knows of a tensor: where its trouble began, and what it would have been in the reference precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace.event import Error, Event
+from halfsim.autograd.trace.kinds import finite
+from halfsim.autograd.trace.sample import SAMPLE, sample
+from halfsim.numerics.formats import Format, float64
+from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.quantize import Array
+
+NAMES = 8  # operations on the way to a tensor that are remembered
+
+
+@dataclass(slots=True)
+class Shadow:
+    """What ``trace`` knows of the array ``of``, while a tensor holds it.
+
+    Of what is wrong with the values, where it began: infinities and NaN in ``broken``; zeros that should be none in
+    ``zeros``; a constant that lost its meaning in ``constant``; values that lost their digits in ``off``, one value in
+    ``single``. ``names`` are the latest operations on the way here, as a policy names them.
+    """
+
+    trace: Any
+    of: Array
+    broken: Event | None = None
+    zeros: Event | None = None
+    constant: Event | None = None
+    off: Event | None = None
+    single: Event | None = None
+    twin: Array | None = None
+    rounded: bool = False  # whether the values are rounded results
+    nonfinite: bool = False  # whether an infinity or a NaN was seen among the values
+    given: bool = False  # whether that was there before the trace
+    consumed: bool = False  # whether an operation has read them
+    missing: Array | None = None  # what additions that swallowed an addend left out of the values
+    scale: float = 1.0  # of a gradient: the loss scale that it contains
+    names: tuple[str, ...] = ()
+
+    @property
+    def suspects(self) -> Iterable[Event]:
+        """The events that trouble in what is made of these values may go back to."""
+        found = (self.broken, self.constant, self.zeros, self.off)
+        return {event.serial: event for event in found if event is not None}.values()
+
+
+def shadow_of(x: Any, trace: Any) -> Shadow | None:
+    """What ``trace`` knows of a tensor's present values."""
+    known = x.shadow if isinstance(x, Tensor) else None
+    return known if known is not None and known.trace is trace and known.of is x.data else None
+
+
+def met(x: Any, trace: Any) -> Shadow | None:
+    """The same; of a tensor from outside the trace, whether it has infinities or NaN."""
+    known = shadow_of(x, trace)
+    if known is None and isinstance(x, Tensor):
+        broken = not finite(x.data)
+        known = x.shadow = Shadow(trace, x.data, nonfinite=broken, given=broken)
+    return known
+
+
+def earliest(events: Iterable[Event | None]) -> Event | None:
+    """The one that happened first, None if there is none."""
+    return min((e for e in events if e is not None), key=lambda event: event.serial, default=None)
+
+
+def twin(x: Any, trace: Any) -> Any:
+    """The operand as the reference has it: its twin, or its own values in float64."""
+    known = shadow_of(x, trace)
+    if known is not None and known.twin is not None:
+        return known.twin
+    values = own(x)
+    if isinstance(x, Tensor):
+        x.shadow = Shadow(trace, x.data, twin=values) if known is None else replace(known, twin=values)
+    return values
+
+
+def own(x: Any) -> Any:
+    """The operand's own values in float64."""
+    if x is None:
+        return None
+    return x.data.astype(np.float64) if isinstance(x, Tensor) else np.asarray(as_floats(x, float64), np.float64)
+
+
+def evaluate(
+    formula: Callable[..., Any], reference: Any, operands: Sequence[Any], given: tuple[Sequence[Any], dict[str, Any]]
+) -> tuple[Array, Any]:
+    """A formula in the reference precision: its value, and its gradient formulas."""
+    fp = Arithmetic(reference)
+    y, pullbacks = formula(fp, *operands, *given[0], **given[1])
+    return fp.store(np.asarray(y)), pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+
+
+def error(y: Array, reference: Array, fmt: Format) -> Error:
+    """How far ``y`` is from ``reference``, in ulp of ``fmt`` there."""
+    if not y.size:
+        return Error(0.0, 0.0, 0.0)
+    if y.size > SAMPLE:
+        ratio = reference.itemsize // y.itemsize
+        if tuple(ratio * step for step in y.strides) != reference.strides:  # which samples alike
+            y, reference = np.ascontiguousarray(y), np.ascontiguousarray(reference)
+        y, reference = sample(y), sample(reference)
+    reference = np.ascontiguousarray(reference)
+    with np.errstate(invalid="ignore"):  # infinities of both
+        distance = np.subtract(y, reference, dtype=np.float64)
+    if not np.isfinite(np.vdot(distance, distance)):
+        both = np.isfinite(y) & np.isfinite(reference)
+        agree = both | (np.isnan(y) & np.isnan(reference)) | (y == reference)
+        if not agree.all():
+            return Error(np.inf, np.inf, np.inf)
+        distance, reference = np.where(both, distance, 0), np.where(both, reference, 0)
+    ulp = (reference.view(np.int64) & np.int64(0x7FF << 52)).view(np.float64)
+    np.multiply(ulp, 2.0 ** (1 - fmt.precision), out=ulp)
+    np.maximum(ulp, fmt.smallest_subnormal, out=ulp)
+    norm = float(np.sqrt(np.vdot(reference, reference)))
+    relative = float(np.sqrt(np.vdot(distance, distance)))
+    np.divide(np.abs(distance, out=distance), ulp, out=distance)
+    return Error(float(distance.max()), float(distance.mean()), relative / norm if norm else float(relative > 0))

@@ -1,0 +1,233 @@
+"""What happened to the numbers: one Event an operation, added up in a Trace by phase, module path and op."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import numpy as np
+
+from halfsim.autograd.observer import around, observing
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, kinds_of
+from halfsim.autograd.trace.scaling import Scaling
+from halfsim.autograd.trace.totals import Series, Total
+from halfsim.autograd.trace.watch import Watching
+from halfsim.numerics.formats import unknown
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import Array
+from halfsim.text import columns
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What an operation had before it when it first went wrong: its operands and its result, by name.
+
+    Arrays are copies; of those with more than 65,536 elements, the first so many in C order. ``before`` are the
+    latest events up to this one.
+    """
+
+    event: Event
+    arrays: Mapping[str, Array]
+    before: tuple[Event, ...]
+
+
+class Trace(Watching):
+    """The counts of every operation since the trace began, the first event of each kind, and the latest ones.
+
+    Its size depends on the number of distinct (phase, path, op, tensor), about 3 kB each, and of paths, 28 kB each,
+    never on the number of steps. ``allow`` holds patterns ("@op", a module path, "path@op"; wildcards as in
+    `halfsim.Policy`) of operations whose NaN and infinities are meant: they are counted, and are no trouble.
+    """
+
+    def __init__(
+        self,
+        reference: Precision | None = None,
+        allow: Iterable[str] = (),
+        frames: int = 64,
+        outer: Trace | None = None,
+    ) -> None:
+        super().__init__(reference)
+        self.places: dict[tuple[str, str, str, str], Total] = {}
+        self.firsts: dict[str, list[Event]] = {}  # by kind: the first, and of what breaks the first of each place
+        self.constant: Event | None = None  # the first that lost a constant
+        self.latest: deque[Event] = deque(maxlen=frames)
+        self.captured: dict[int, Frame] = {}  # by the event's serial number
+        self.series: dict[tuple[str, str], Series] = {}
+        self.scaling = Scaling()
+        self.allow, self.outer = tuple(allow), outer
+        self._pending: list[tuple[str, Event]] = []  # of this step, which a scaler may be about to skip
+
+    @property
+    def scales(self) -> list[tuple[int, float, bool]]:
+        """Step, loss scale, and whether the step was skipped."""
+        return self.scaling.scales
+
+    @property
+    def totals(self) -> dict[tuple[str, str, str, str], Counts]:
+        """The counts by (phase, path, op, tensor)."""
+        return {key: total.counts for key, total in self.places.items()}
+
+    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
+        """Add one event, here and to the traces around; ``arrays`` are its operands and its result."""
+        if self.outer is not None:
+            self.outer.record(event, arrays)
+        key = (event.phase, event.path, event.op, event.tensor)
+        place = self.places.get(key)
+        if place is None:
+            place = self.places[key] = Total()
+        kinds = kinds_of(event)
+        place.add(event, "swamping" in kinds)
+        self.latest.append(event)
+        where = self.series.get((event.phase, event.path))
+        if where is None:
+            where = self.series[event.phase, event.path] = Series()
+        where.add(self.step, event)
+        if event.lost is not None and self.constant is None:
+            self.constant = event
+        for kind in kinds:
+            if kind == "swamping" and event.op in REPEATED:
+                continue  # see `Total.lasting`
+            self._begin(kind, event, arrays)
+
+    def promote(self, event: Event) -> None:
+        """Count a single difference that lost its digits, and whose result was read as if it had them."""
+        if not any(e.serial == event.serial for e in self.firsts.get("cancellation", ())):
+            self._begin("cancellation", replace(event, detail={"read as": "a number with digits"}), None)
+
+    def _begin(self, kind: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
+        known = self.firsts.get(kind, [])
+        breaks = KINDS[kind].breaks or event.lost is not None
+        if len(known) >= (_PLACES if breaks else 1) or any(_place(e) == _place(event) for e in known):
+            return
+        if any(k == kind and _place(e) == _place(event) for k, e in self._pending):
+            return
+        if self.allow and KINDS[kind].breaks and self._allowed(event):
+            return
+        if event.phase != "forward" or event.tensor == SCALED:
+            self._pending.append((kind, event))
+        else:
+            self.firsts.setdefault(kind, []).append(event)
+        if event.serial not in self.captured and len(self.captured) < 2 * _PLACES:
+            kept = {name: _copied(x) for name, x in (arrays or {}).items() if isinstance(x, np.ndarray)}
+            self.captured[event.serial] = Frame(event, kept, tuple(self.latest))
+
+    def _allowed(self, event: Event) -> bool:
+        for pattern in self.allow:
+            path, at, op = pattern.partition("@")
+            if (not path or fnmatchcase(event.path, path)) and (not at or fnmatchcase(event.op, op)):
+                return True
+        return False
+
+    def advance(self, skipped: bool = False) -> None:
+        """Begin the next step, here and in the traces around; optimizers and the GradScaler do this.
+
+        What a ``skipped`` step met on the way back is how a scaler finds its scale: it is no trouble.
+        """
+        if self.outer is not None:
+            self.outer.advance(skipped)
+        if skipped:
+            broken = [e for kind, e in self._pending if KINDS[kind].breaks]
+            self.scaling.skipped(broken[0] if broken else None)
+            for _, event in self._pending:
+                self.captured.pop(event.serial, None)
+        else:
+            self.scaling.stepped()
+            for kind, event in self._pending:
+                self.firsts.setdefault(kind, []).append(event)
+        self._pending.clear()
+        self.step += 1
+        self.locally = self.step == 1 or self.step % 32 == 0
+
+    def note_scale(self, scale: float, skipped: bool) -> None:
+        """Remember the loss scale of a step, here and in the traces around."""
+        if self.outer is not None:
+            self.outer.note_scale(scale, skipped)
+        self.scaling.note(self.step, scale, skipped)
+
+    def events(self) -> list[Event]:
+        """The first event of each kind that came to anything, as they happened; each event once."""
+        found: dict[int, Event] = {}
+        for kind, event in [*((k, e) for k, events in self.firsts.items() for e in events), *self._pending]:
+            if not (self._harmless(kind, event)):
+                found.setdefault(event.serial, event)
+        lasting = [event for total in self.places.values() if (event := total.lasting) is not None]
+        if lasting:
+            first = min(lasting, key=lambda event: event.serial)
+            found[first.serial] = first
+        stuck = self.scaling.stuck(self.step, self.serial, self.rule)
+        if stuck is not None:
+            found[stuck.serial] = stuck
+        return sorted(found.values(), key=lambda event: event.serial)
+
+    def _harmless(self, kind: str, event: Event) -> bool:
+        """Whether the infinities or NaN of an event, or those of a constant, were left out of what came after."""
+        breaks = KINDS[kind].breaks or (event.lost is not None and not np.isfinite(event.lost.became))
+        return breaks and self.killed(event)
+
+    def left_out(self) -> list[Event]:
+        """Events whose NaN or infinities came to nothing, by a mask, a maximum or a choice of elements."""
+        known = {e.serial: e for k, events in self.firsts.items() for e in events if self._harmless(k, e)}
+        return [*known.values()]
+
+    def first_event(self, kind: str | None = None) -> Event | None:
+        """The first event of ``kind``, or of any kind; ``ValueError`` for a word that is none."""
+        if kind is not None and kind not in KINDS:
+            raise unknown("klass", kind, NAMES)
+        events = self.events()
+        return next((e for e in events if kind is None or kind in kinds_of(e)), None)
+
+    def count(self, phase: str | None = None) -> Counts:
+        """The counts of all operations, or of one phase."""
+        result = Counts()
+        for key, total in self.places.items():
+            if phase is None or key[0] == phase:
+                result += total.counts
+        return result
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def table(self) -> str:
+        """One line for each phase, path, op and tensor that raised anything but inexact."""
+        rows = [("phase", "path", "op", "tensor", "values", "NaN", "overflow", "div by 0", "flushed", "swamped")]
+        for place, c in self.totals.items():
+            counts = (c.invalid, c.overflow, c.divide_by_zero, c.flushed, c.swamped)
+            if any(counts):
+                rows.append((*place, *(f"{n:,}" for n in (c.size, *counts))))  # type: ignore[arg-type]
+        return columns(rows, left=4)
+
+
+SCALED = "loss scale"  # the label of a loss times its scale
+_KEPT = 65536  # elements of an array in a Frame
+_PLACES = 16  # places of one kind whose first event is kept, where a later one may matter though the first did not
+
+
+def _place(event: Event) -> tuple[str, str, str, str]:
+    return event.phase, event.path, event.op, event.tensor
+
+
+def _copied(x: Array) -> Array:
+    return x.copy() if x.size <= _KEPT else x.reshape(-1)[:_KEPT].copy()
+
+
+_Kind = TypeVar("_Kind", bound=Trace)
+
+
+def active() -> Trace | None:
+    """The trace in force, if any."""
+    found = around()
+    return found if isinstance(found, Trace) else None
+
+
+@contextmanager
+def tracing(fresh: _Kind) -> Iterator[_Kind]:
+    """A context in which ``fresh`` records every operation, and the traces around it do too."""
+    fresh.outer = active()
+    with observing(fresh):
+        yield fresh

@@ -1,0 +1,460 @@
+"""The observer behind a trace: every result becomes an event, and keeps where its trouble began.
+
+Three questions are answered here, from tensor to tensor: where did an infinity, a NaN or a zero begin; did it come to
+anything or was it left out again by a mask, a maximum or a comparison; and which operations would have to be kept in
+float32 with the one that broke, because they read its result back into half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.policy import PROMOTE, Rule, scope
+from halfsim.autograd.tape import Node, Op
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace.caller import Line, caller
+from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Constant, Error, Event, Stage
+from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
+from halfsim.autograd.trace.sample import exponents, magnitude, subnormals
+from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
+from halfsim.numerics.flags import Flag, report, watching
+from halfsim.numerics.formats import Format
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import Array
+
+# Operations whose finite result shows that an infinity or NaN among the operands was left out on purpose ...
+_LEAVE_OUT = {
+    "where", "maximum", "minimum", "max", "min", "amax", "amin", "clamp", "masked_fill", "relu", "relu6", "hardtanh",
+    "getitem", "index_select", "gather", "nan_to_num", "diagonal", "split", "chunk",
+}  # fmt: skip
+# ... and those that take a minus infinity for what a mask means by it.
+_TAKE_MASKS = {
+    "exp", "softmax", "log_softmax", "logsumexp", "sigmoid", "tanh", "softmin", "cross_entropy", "exp2", "logsigmoid",
+    "scaled_dot_product_attention",
+}  # fmt: skip
+# Operations in which an infinite operand vanishes: their result is finite, and wrong.
+_VANISH = {"div", "reciprocal", "rsqrt", "batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
+# Operations that bring numbers of any size back into a moderate range, so that what follows may be in half again.
+CONTRACT = {
+    "sqrt", "rsqrt", "log", "log2", "log10", "log1p", "log_softmax", "softmax", "div", "norm", "mean", "tanh", "sigmoid",
+    "cross_entropy", "nll_loss", "layer_norm", "batch_norm", "instance_norm", "group_norm", "rms_norm", "cos", "sin",
+    "reciprocal", "logsumexp",
+}  # fmt: skip
+# Operations by which a lost digit becomes a wrong result; of a quotient, as the divisor.
+_SENSITIVE = {"sqrt", "log", "log2", "log10", "rsqrt", "reciprocal"}
+_CARRY_ONE = {"neg", "abs", "clamp", "cast", "maximum", "reshape", "mul"}  # a single difference through these
+READERS = 12  # operations downstream of a trouble that are remembered
+
+
+class Watching(Counted):
+    """What every trace does with an operation's result; `record` is left to those that keep something."""
+
+    def __init__(self, reference: Precision | None = None) -> None:
+        self.reference = reference
+        self.step = 1
+        self.serial = 0
+        self.locally = True  # whether operations of this step are measured alone, too
+        self.rule: Rule | None = None  # the first precision in force
+        self.readers: dict[int, list[str]] = {}  # by the serial number of a trouble: operations downstream
+        self.fates: dict[int, list[int]] = {}  # by that of an infinity: tensors not yet read, left out, come to harm
+        self.carried: dict[str, float] = {}  # by operation: what a factor that became 1 should have done
+        self.loss_scale = 1.0  # of the backward pass under way
+
+    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
+        """Add one event; ``arrays`` are its operands and its result."""
+        raise NotImplementedError
+
+    def promote(self, event: Event) -> None:
+        """What was only suspected has come to harm."""
+
+    # Operations.
+
+    def result(
+        self, spec: Op, fp: Arithmetic, out: Tensor, operands: Sequence[Any], arrays: Sequence[Any],
+        options: tuple[Sequence[Any], dict[str, Any]], label: str,
+    ) -> Any:  # fmt: skip
+        """Note an operation; what backward hands back are its gradients in the reference precision, and the line."""
+        local = total = wide = pullbacks = None
+        here, line = scope(), caller()
+        if self.reference is not None:
+            twins = [None if x is None else twin(x, self) for x in operands]
+            wide, pullbacks = evaluate(spec.formula, self.reference, twins, options)
+            total = error(out.data, wide, out.format)
+            if spec.exact:
+                local = Error(0.0, 0.0, 0.0)
+            elif self.locally:
+                exact, _ = evaluate(spec.formula, self.reference, [own(x) for x in operands], options)
+                local = error(out.data, exact, out.format)
+        names = [*spec.operands, *("operand" for _ in operands)]
+        counts = self._tell(
+            fp, (here.phase, here.path, spec.name, label), out, dict(zip(names, arrays, strict=False)), operands,
+            operands, bool(spec.exact), (local, total), wide, line,
+        )  # fmt: skip
+        if watching():
+            report(counts, spec.name)
+        return pullbacks, line
+
+    def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Arithmetic]]) -> None:
+        """Note the gradients of an operation's operands."""
+        twins, line = node.seen or (None, None)
+        pairs = self._in_reference(node, twins, g, [(i, x) for i, x, _, _ in found])
+        for (_, x, grad, fp), (wide, exact) in zip(found, pairs, strict=True):
+            square, errors = 0.0, (None, None)
+            if x.node is None:
+                flat = grad.data.reshape(-1)
+                square = float(np.dot(flat, flat))
+            if wide is not None:
+                here = None if exact is None else error(grad.data, exact, grad.format)
+                errors = here, error(grad.data, wide, grad.format)  # type: ignore[assignment]
+            place = ("backward", node.path, node.op, x.name.rpartition(".")[2])
+            counts = self._tell(
+                fp, place, grad, {"gradient": g.data}, [g, *(node.inputs or ())], [g], False, errors, wide, line, square
+            )
+            if x.node is None:
+                grad.shadow.scale = self.loss_scale
+            if watching():
+                report(counts, node.op)
+
+    def _in_reference(
+        self, node: Node, twins: Any, g: Tensor, wanted: Sequence[tuple[int, Tensor]]
+    ) -> list[tuple[Any, Any]]:
+        """For each operand its gradient in the reference precision, and that of these very numbers, unrounded."""
+        if self.reference is None or twins is None:
+            return [(None, None)] * len(wanted)
+        fp, given = Arithmetic(self.reference), twin(g, self)
+        ways = [(twins, given), (node.pullbacks, own(g))] if self.locally else [(twins, given)]
+        found = [
+            [fp.sum_to(np.asarray(pullbacks[i](fp, start), np.float64), x.shape) for i, x in wanted]
+            for pullbacks, start in ways
+        ]
+        return list(zip(found[0], found[1] if self.locally else [None] * len(wanted), strict=True))
+
+    def total(self, path: str, x: Tensor, fp: Arithmetic, total: Tensor, a: Tensor, b: Tensor) -> None:
+        """Note the sum of two gradients; two that contain different loss scales do not add up."""
+        twins: Any = None
+        errors: tuple[Error | None, Error | None] = (None, None)
+        if self.reference is not None:
+            twins = twin(a, self) + twin(b, self)
+            local = error(total.data, own(a) + own(b), total.format) if self.locally else None
+            errors = local, error(total.data, twins, total.format)
+        place, name = ("backward", path, "accumulate", x.name.rpartition(".")[2]), x.name or "a tensor"
+        counts = self._tell(fp, place, total, {"a": a.data, "b": b.data}, [a, b], [a, b], False, errors, twins, caller())
+        of_a, of_b = shadow_of(a, self), shadow_of(b, self)
+        if x.node is None and of_a is not None and of_b is not None:
+            total.shadow.scale = of_b.scale
+            if of_a.scale != of_b.scale:
+                text = (
+                    f"gradients that contain a loss scale of {of_b.scale:g} were added to those of {name}, which "
+                    f"contain {of_a.scale:g}: unscale_() came before the last backward()"
+                )
+                self._misused("accumulate", x.name, text, {"scale": of_b.scale, "scale before": of_a.scale})
+        if watching():
+            report(counts, "accumulate")
+
+    def begins(self, root: Tensor) -> None:
+        known = shadow_of(root, self)
+        self.loss_scale = 1.0 if known is None else known.scale
+
+    def _tell(
+        self, fp: Any, place: tuple[str, str, str, str], out: Tensor, arrays: dict[str, Any], sources: Sequence[Any],
+        consumed: Sequence[Any], exact: bool, errors: tuple[Error | None, Error | None], wide: Array | None,
+        line: Line | None, square: float = 0.0,
+    ) -> Counts:  # fmt: skip
+        """Make an event of a result, and leave on it what will be asked: where its trouble began, and its twin."""
+        assert isinstance(fp, Counting)
+        y, op, here = out.data, place[2], scope()
+        counts, seen, lost = fp.finished(y), exponents(y), fp.lost_constant
+        counts.subnormals = subnormals(y, seen, out.format)
+        known = [s for x in sources if (s := met(x, self)) is not None]
+        lacking = self._missing(fp, y, op, sources) if place[0] == "forward" or not place[3] else None
+        if self.rule is None and here.rule is not PROMOTE:
+            self.rule = here.rule
+        broken = earliest(s.broken for s in known if s.nonfinite) or earliest(s.broken for s in known)
+        zeros, off = earliest(s.zeros for s in known), earliest(s.off for s in known)
+        constant = earliest(s.constant for s in known)
+        pole, nonfinite = bool(counts.divide_by_zero or counts.invalid), bool(seen[255]) and not finite(y)
+        origin = None
+        if pole:
+            origin = broken or (None if lost is not None else constant or earliest((zeros, off)))
+        elif nonfinite and not counts.overflow:
+            origin = broken
+        elif counts.annulled or counts.single:
+            origin = constant or off
+        given = self._given(op, y, known, nonfinite, bool(pole or counts.overflow)) if broken is None else ""
+        key = f"{place[1]}@{op}" if place[1] and place[0] == "forward" else f"@{op}"
+        names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES] if known else (key,)
+        detail = self._carried_on(key, op, lost, known) if lost is not None and abs(lost.became) == 1 else None
+        self.serial += 1
+        event = Event(
+            self.step, *place, y.shape, counts, lost, out.format, tuple(fp.stages), seen,
+            magnitude(y) if counts.flushed > FLUSHED_SHARE * counts.nonzero else 0.0,
+            fp.terms, fp.precision.accumulate.format, errors[0], errors[1], origin, given, fp.disorder, square,
+            self.serial, line, here.rule if here.rule is not PROMOTE else self.rule, detail,
+        )  # fmt: skip
+        self.record(event, {**arrays, "result": y})
+        before = any(s.rounded for s in known)
+        rounded = before or counts.inexact > 0 or (not exact and fp.native and out.format.contains(fp.precision.compute))
+        shadow = out.shadow = Shadow(self, y, twin=wide, rounded=rounded, nonfinite=nonfinite, missing=lacking, names=names)
+        self._follow(event, shadow, known, before, (broken, zeros, constant, off))
+        if place[0] == "forward":
+            self._read_by(key, op, known)
+        if known:
+            self._settle_fates(op, shadow, [s for x in consumed if (s := shadow_of(x, self)) is not None])
+        if nonfinite and shadow.broken is not None:
+            self.fates.setdefault(shadow.broken.serial, [0, 0, 0])[0] += 1
+        return counts
+
+    def _follow(
+        self, event: Event, shadow: Shadow, known: Sequence[Shadow], before: bool,
+        inherited: tuple[Event | None, Event | None, Event | None, Event | None],
+    ) -> None:  # fmt: skip
+        """Leave on a result where its infinities, zeros, constants and lost digits began."""
+        broken, zeros, constant, off = inherited
+        counts, root = event.counts, event.origin or event
+        has_zeros = bool(event.exponents is not None and event.exponents[0])
+        if shadow.nonfinite:
+            own_break = counts.overflow or counts.divide_by_zero or counts.invalid or event.given
+            shadow.broken = broken or (root if own_break else None)
+            shadow.given = shadow.broken is None
+        if has_zeros:
+            made = counts.flushed or ((counts.annulled or (counts.single and not counts.bits)) and before)
+            shadow.zeros = zeros or (root if made else None)
+        if event.lost is not None and (has_zeros or not is_eps(event)):
+            constant = constant or event
+        if constant is not None and (has_zeros or shadow.nonfinite or not is_eps(constant)):
+            shadow.constant = constant
+        kinds = kinds_of(event) if counts.cancelled or counts.integers else ()
+        if counts.annulled and before:
+            kinds = (*kinds, "cancellation")
+        shadow.off = off or (root if "cancellation" in kinds or "integer rounding" in kinds else None)
+        if counts.single and before:
+            shadow.off, shadow.single = shadow.off or root, event
+        elif event.size == 1 and event.op in _CARRY_ONE:
+            shadow.single = next((s.single for s in known if s.single is not None), None)
+        if event.op in _SENSITIVE or event.op == "div":
+            for s in known[1:2] if event.op == "div" else known[:1]:
+                if s.single is not None and event.phase == "forward":
+                    self.promote(s.single)
+
+    def _given(self, op: str, y: Array, known: Sequence[Shadow], nonfinite: bool, own_fault: bool) -> str:
+        """What was among the operands before the trace and does harm here: a NaN, or an infinity that vanishes."""
+        outside = [s for s in known if s.given]
+        if nonfinite and not own_fault and bool(np.isnan(y).any()):
+            return "NaN"
+        if outside and not nonfinite and op in _VANISH and any(np.isinf(s.of).any() for s in outside):
+            return "infinity"
+        return ""
+
+    def _read_by(self, key: str, op: str, known: Sequence[Shadow]) -> None:
+        """Remember an operation downstream of a trouble, up to the one that brings its numbers back."""
+        for s in known:
+            for event in s.suspects:
+                readers = self.readers.setdefault(event.serial, [])
+                if key not in readers and len(readers) < READERS:
+                    if readers and readers[-1].partition("@")[2] in CONTRACT:
+                        continue
+                    readers.append(key)
+
+    def _settle_fates(self, op: str, shadow: Shadow, known: Sequence[Shadow]) -> None:
+        """Whether infinities and NaN among the operands went on, were left out on purpose, or did harm unseen."""
+        for s in known:
+            event = s.broken
+            if event is None or not s.nonfinite:
+                continue
+            fate = self.fates.setdefault(event.serial, [0, 0, 0])
+            if not s.consumed:
+                s.consumed = True
+                fate[0] -= 1
+            if not shadow.nonfinite:
+                meant = op in _LEAVE_OUT or (op in _TAKE_MASKS and event.lost is not None)
+                fate[1 if meant else 2] += 1
+
+    def killed(self, event: Event) -> bool:
+        """Whether all NaN and infinities of an event were left out by a mask, a maximum or a choice of elements."""
+        live, left_out, harmed = self.fates.get(event.serial, (1, 0, 0))
+        return live <= 0 and left_out > 0 and not harmed
+
+    def _carried_on(self, key: str, op: str, lost: Constant, known: Sequence[Shadow]) -> dict[str, Any] | None:
+        """Of a factor that became 1 and is applied to its own result, when it should have changed that by 1 %."""
+        if op not in ("mul", "div", "pow") or not any(key in s.names for s in known):
+            return None
+        done = self.carried[key] = self.carried.get(key, 0.0) + abs(abs(lost.value) - 1)
+        return {"carried": done} if done > 0.01 else None
+
+    def _missing(self, fp: Counting, y: Array, op: str, operands: Sequence[Any]) -> Array | None:
+        """What a result lacks, with what its operands lack, from the first swallowed addend on.
+
+        It goes through products and quotients as the values do. A sum that a loop forms is off by more than 1 % of
+        itself where this is: that is ``stalled``.
+        """
+        shadows = [shadow_of(x, self) for x in operands[:2]]
+        carried = [
+            (i, s.missing)
+            for i, s in enumerate(shadows)
+            if s is not None and s.missing is not None and s.missing.shape == y.shape
+        ]
+        if fp.addition is None:
+            if len(carried) != 1 or op not in ("mul", "div", "cast"):
+                return None
+            i, lacking = carried[0]
+            if op == "cast":
+                return lacking
+            if (op == "div" and i) or len(fp.inputs) < 2:
+                return None
+            other = np.asarray(fp.inputs[1 - i], np.float64)
+            return lacking * other if op == "mul" else lacking / other
+        a, b, sign = fp.addition
+        if not carried and fp.counts.swamped <= SWAMPED_SHARE / 2 * fp.counts.addends:
+            return None
+        lacking = np.subtract(np.add(a, sign * b, dtype=np.float64), y)
+        for i, before in carried:
+            lacking += before * (sign if i else 1)
+        fp.counts.stalled += int(np.count_nonzero(np.abs(lacking) > 0.01 * np.abs(y)))
+        return lacking
+
+    # What is no operation.
+
+    def note(self, op: str, tensor: str, shape: tuple[int, ...], counts: Counts, **facts: Any) -> Event:
+        """Record something that is no operation, in the scope in force."""
+        here = scope()
+        self.serial += 1
+        facts = {"line": caller(), "rule": here.rule if here.rule is not PROMOTE else self.rule, **facts}
+        event = Event(self.step, here.phase, here.path, op, tensor, shape, counts, serial=self.serial, **facts)
+        self.record(event)
+        return event
+
+    def given(self, values: Array, made: Tensor, known: bool) -> None:
+        """Note what a tensor's format did to the numbers given for it, and NaN that no operation made."""
+        y, fmt = made.data, made.format
+        event, wide = None, None
+        if not known and self.reference is not None:
+            wide = values.astype(np.float64)
+        nan = np.isnan(values)
+        there = not known and bool(nan.any())
+        inexact = int(np.count_nonzero((y != values) & ~nan))
+        if inexact or there:
+            counts = Counts(size=values.size, nonzero=int(np.count_nonzero(values)), inexact=inexact)
+            numbers = np.isfinite(values)
+            infinite, became = int(np.count_nonzero(np.isinf(y) & numbers)), int(np.count_nonzero(np.isnan(y) & numbers))
+            counts.overflow, counts.flushed = infinite + became, int(np.count_nonzero((y == 0) & (values != 0)))
+            stage = Stage("store", fmt, values.size, infinite, became, 0, counts.flushed, counts.nonzero)
+            if values.size > 1 and not there and counting_numbers(values):
+                counts.integers = inexact
+            lost = _constant_of(values, y, fmt) if values.size == 1 and not there else None
+            event = self.note(
+                "tensor", made.name, made.shape, counts, format=fmt, given="NaN" if there else "", lost=lost,
+                stages=(stage,) if stage.past or stage.flushed else (), magnitude=float(np.abs(y).sum(dtype=np.float64)),
+            )  # fmt: skip
+        if event is not None or wide is not None:
+            shadow = made.shadow = Shadow(self, y, twin=wide, rounded=inexact > 0, names=())
+            shadow.nonfinite = not finite(y)
+            if event is not None:
+                shadow.broken = event if shadow.nonfinite and (event.counts.overflow or there) else None
+                shadow.given = shadow.nonfinite and shadow.broken is None
+                shadow.zeros = event if event.counts.flushed else None
+                shadow.off = event if event.counts.integers else None
+                shadow.constant = event if event.lost is not None else None
+                if shadow.broken is not None:
+                    self.fates.setdefault(event.serial, [0, 0, 0])[0] += 1
+
+    def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
+        counts = Counts(size=x.size, nonzero=int(np.count_nonzero(x)))
+        for flag in (Flag.INEXACT, Flag.UNDERFLOW, Flag.OVERFLOW):
+            setattr(counts, str(flag.name).lower(), int(np.count_nonzero(flags & flag)))
+        counts.flushed = int(np.count_nonzero((y == 0) & (x != 0)))
+        self.note("round_to", label, x.shape, counts, format=fmt)
+
+    def updated(self, p: Tensor, same: Array, direction: Tensor) -> None:
+        """Count how many finite weights a nonzero direction left as they were, with a gradient and in all."""
+        if p.grad is None:
+            return
+        known = shadow_of(p.grad, self)
+        if known is not None and known.scale not in (0.0, 1.0):
+            text = f"step() was taken on gradients that still contain the loss scale {known.scale:g}, without unscale_()"
+            self._misused("step", p.name, text, {"scale": known.scale})
+        meant = direction.data != 0
+        if not finite(p.data):
+            meant &= np.isfinite(p.data)
+        same &= meant
+        counts = Counts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
+        if direction.data is p.grad.data:
+            counts.addends, counts.swamped = counts.updates, counts.lost
+        else:
+            live = p.grad.data != 0
+            counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
+        counts.stalled = counts.swamped
+        self.note("update", "", p.shape, counts, format=p.format)
+
+    def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
+        """Count how many finite nonzero weights a step that shrinks them all left as they were."""
+        meant = (before.data != 0) & np.isfinite(before.data)
+        counts = Counts(size=before.size, addends=int(np.count_nonzero(meant)))
+        counts.swamped = counts.stalled = int(np.count_nonzero(meant & (before.data == after.data)))
+        self.note(op, "", before.shape, counts, format=after.format)
+
+    def averaged(self, before: Array, after: Array, goal: Array, fmt: Format, label: str) -> None:
+        """Count how many averages stayed as they were, more than 1 % from their goal."""
+        gap, size = np.abs(goal - before), np.maximum(np.abs(goal), np.abs(before))
+        apart = (gap > 0.01 * size) & np.isfinite(gap)
+        counts = Counts(size=after.size, addends=int(np.count_nonzero(apart)))
+        counts.swamped = counts.stalled = int(np.count_nonzero(apart & (after == before)))
+        self.note("average", label, after.shape, counts, format=fmt)
+
+    def hyperparameter(self, op: str, name: str, value: float, fmt: Format) -> None:
+        """Note a hyper-parameter that a format makes zero or infinite."""
+        small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.max * (1 + fmt.epsneg / 2) <= value
+        if small or large:
+            counts = Counts(size=1, nonzero=1, inexact=1)
+            counts.underflow = counts.flushed = int(small)
+            counts.overflow = int(large)
+            lost = Constant(f"{name} =", float(value), fmt, 0.0 if small else np.inf)
+            self.note(op, name, (), counts, lost=lost, format=fmt)
+
+    # Loss scales.
+
+    def scaled(self, loss: Tensor, scale: float) -> None:
+        known = met(loss, self)
+        if known is not None:
+            known.scale = scale
+
+    def unscaled(self, p: Tensor, scale: float) -> None:
+        known = met(p.grad, self)
+        if known is not None:
+            known.scale = 1.0
+
+    def clipped(self, leaves: Sequence[Tensor], norm: Tensor | None) -> None:
+        """Gradients that still contain the loss scale are clipped to far less than was meant."""
+        scales = [s.scale for p in leaves if (s := shadow_of(p.grad, self)) is not None]
+        scale = max(scales, default=1.0)
+        if scale > 1.0:
+            length = "" if norm is None else f", of norm {norm.item():.3g},"
+            text = f"gradients{length} were clipped that still contain the loss scale {scale:g}: unscale_() comes first"
+            name = "clip_grad_value_" if norm is None else "clip_grad_norm_"
+            self._misused(name, "", text, {"scale": scale, "norm": None if norm is None else norm.item()})
+
+    def _misused(self, op: str, name: str, text: str, numbers: dict[str, Any]) -> None:
+        counts = Counts(size=1)
+        phase = "backward" if op == "accumulate" else "optimizer"
+        here = scope()
+        self.serial += 1
+        event = Event(
+            self.step, phase, name if op == "step" else here.path, op, "", (), counts, serial=self.serial, line=caller(),
+            rule=self.rule, detail={"text": text, **numbers},
+        )  # fmt: skip
+        self.record(event)
+
+
+def _constant_of(values: Array, y: Array, fmt: Format) -> Constant | None:
+    """A single number that ``fmt`` turned into 0, 1 or infinity."""
+    given, became = float(values.reshape(-1)[0]), float(y.reshape(-1)[0])
+    if given == became or not (became == 0 or abs(became) == 1 or not np.isfinite(became)):
+        return None
+    return Constant("constant", given, fmt, became)
+
+
