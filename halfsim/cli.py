@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_hardware(commands: Any) -> None:
-    from halfsim.diagnose.cost import OPTIMIZERS
-    from halfsim.diagnose.measure import RECIPES
-    from halfsim.diagnose.presets import PRESETS
+    from halfsim.costs.cost import OPTIMIZERS
+    from halfsim.costs.measure import RECIPES
+    from halfsim.costs.presets import PRESETS
 
     told = "print the facts as JSON instead of the text"
     shown = commands.add_parser(
@@ -124,8 +124,8 @@ def _devices(arguments: argparse.Namespace) -> int:
 
 
 def _cost(arguments: argparse.Namespace) -> int:
-    from halfsim.diagnose.bill import page
-    from halfsim.diagnose.cost import cost
+    from halfsim.costs.cost import cost
+    from halfsim.costs.text import page
 
     write = None if arguments.html is None else writer(arguments.html)
     bill = cost(
@@ -204,7 +204,7 @@ def _add_run(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from halfsim.autograd.policy import as_rule
     from halfsim.diagnose.finding import CLASSES
-    from halfsim.diagnose.run import check, traced
+    from halfsim.diagnose.script_run import check, traced
     from halfsim.diagnose.trace import trace
     from halfsim.numerics.formats import unknown
 

@@ -15,9 +15,9 @@ from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, tracing
+from halfsim.costs.memory import held_bytes
 from halfsim.data import Split, digits
-from halfsim.diagnose.advise import Facts, advise, describe, share
-from halfsim.diagnose.memory import held_bytes
+from halfsim.demo.advice import Facts, advise, describe, share
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import unknown
 

@@ -15,7 +15,7 @@ from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.precision import FP64, Precision
 
 if TYPE_CHECKING:
-    from halfsim.diagnose.report import Report
+    from halfsim.diagnose.report.report import Report
 
 _EVENTS = {"NaN propagation": "NaN", "NaN": "NaN"}
 
@@ -135,7 +135,7 @@ class Trace(recording.Trace):
 
     def report(self) -> Report:
         """All of this as plain data that outlives the trace: print it, or see `Report.to_html`, `Report.to_json`."""
-        from halfsim.diagnose.gather import reported
+        from halfsim.diagnose.report.build import reported
 
         return reported(self)
 
