@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from halfsim.autograd import trace as recording
 from halfsim.autograd.policy import Policy
-from halfsim.autograd.trace import SERIES, Error
+from halfsim.autograd.trace import SERIES, Error, Trace
 from halfsim.diagnose.finding import Finding, finding
-from halfsim.diagnose.report.report import COLUMNS, Layer, Place, Report
+from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
+from halfsim.diagnose.verdict import verdict as judge
+from halfsim.document import plain
 from halfsim.numerics.flags import FlagCounts
 
-if TYPE_CHECKING:
-    from halfsim.diagnose.trace import Trace
+F = TypeVar("F", bound=Facts)
 
 
-def reported(trace: Trace) -> Report:
-    """The Report of a trace."""
-    verdict = trace.verdict()
+def built(trace: Trace, kind: type[F]) -> F:
+    """The report of a trace, made as a ``kind``."""
+    verdict = judge(trace)
     findings = [finding(event, trace) for event in trace.events()]
     frames = [f for f in trace.captured.values() if verdict is not None and f.event is verdict.event]
     before = [_brief(event) for event in (frames[0].before[-6:-1] if frames else ())]
     steps = max(trace.latest[-1].step, 1) if trace.latest else 0
     stride, start, columns, layers = _layers(trace, steps)
-    return Report(
+    return kind(
         steps,
         None if trace.reference is None else _named(trace.reference),
         None if verdict is None else _plain(verdict),
@@ -72,22 +72,7 @@ def _number(x: Any) -> float:
 def _plain(f: Finding) -> Finding:
     """A finding without its event, its values such as JSON knows."""
     facts = f.to_dict()
-    return Finding(**{**facts, "values": plain(facts["values"]), "step": int(f.step)})
-
-
-def plain(x: Any) -> Any:
-    """``x`` made of dict, list, str, int, float, bool and None."""
-    if isinstance(x, Mapping):
-        return {str(key): plain(value) for key, value in x.items()}
-    if isinstance(x, np.ndarray):
-        return plain(x.tolist())
-    if isinstance(x, (list, tuple)):
-        return [plain(item) for item in x]
-    if isinstance(x, np.generic):
-        x = x.item()
-    if isinstance(x, float):
-        return _number(x)
-    return x if x is None or isinstance(x, (bool, int, str)) else str(x)
+    return Finding(**{**facts, "values": plain(facts["values"], _number), "step": int(f.step)})
 
 
 def _layers(trace: Trace, steps: int) -> tuple[int, int, int, tuple[Layer, ...]]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from halfsim.diagnose.report.report import Place, Report
-from halfsim.diagnose.report.text import percent, region, span
+from halfsim.diagnose.report.facts import Facts, Place
+from halfsim.diagnose.report.text import region, span
 from halfsim.numerics.formats import Format
+from halfsim.text import percent
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:
@@ -97,7 +98,7 @@ def _regions(fmt: Format, low: int, high: int, x: Any, top: float, bottom: float
 _BESIDE = {"underflow": ("\u2192 0", "start"), "overflow": ("\u2192 \u221e", "end")}
 
 
-def grouped(report: Report) -> Iterator[tuple[str, Format, dict[int, int], float]]:
+def grouped(report: Facts) -> Iterator[tuple[str, Format, dict[int, int], float]]:
     """For each phase and format: all exponents together, and the share of zeros that were flushed."""
     groups: dict[tuple[str, Format], list[Place]] = {}
     for place in report.places:
@@ -119,7 +120,7 @@ def flushed_share(place: Place) -> float:
     return min(1.0, c.flushed / zeros) if zeros > 0 else 0.0
 
 
-def scales(report: Report) -> str:
+def scales(report: Facts) -> str:
     """The loss scale by step, a cross where a step was skipped."""
     steps = [step for step, _, _ in report.scales]
     heights = [math.log2(scale) if 0 < scale < math.inf else 0.0 for _, scale, _ in report.scales]
@@ -153,7 +154,7 @@ def scales(report: Report) -> str:
     return f'<figure class="wide">{_svg(width, height, "Loss scale by step", parts)}</figure>'
 
 
-def errors(report: Report) -> str:
+def errors(report: Facts) -> str:
     """Along the graph, the relative error that each operation made and what has come together, logarithmically."""
     places = [p for p in report.places if p.total is not None]
     values = [(p.local.relative if p.local else 0.0, p.total.relative if p.total else 0.0) for p in places]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from html import escape
 
 import numpy as np
 
-from halfsim.diagnose.report.report import Layer, Report
-from halfsim.diagnose.report.text import percent, short
+from halfsim.diagnose.report.facts import Facts, Layer
+from halfsim.document import json_text
 from halfsim.numerics.quantize import Array
+from halfsim.text import percent, short
 
 LEVELS = 5
 _ROWS = 40
 
 
-def heatmap(report: Report, what: str, caption: str, hue: str) -> str:
+def heatmap(report: Facts, what: str, caption: str, hue: str) -> str:
     """A heat map as HTML: a row for each module, a column for each step or several; "" where nothing happened."""
     rows, values = report.heat(what)
     rows, values, left_out = _chosen(rows, values, what)
@@ -43,7 +43,7 @@ def heatmap(report: Report, what: str, caption: str, hue: str) -> str:
         f'<div class="foot"><span>step {report.start}</span><output></output><span>{report.steps:,}</span></div>'
         "</div></div>"
         f'<div class="legend">{_legend(what, low, high, log)}{_BROKEN if np.isinf(values).any() else ""}</div>'
-        f'<script type="application/json">{_json(texts)}</script></figure>'
+        f'<script type="application/json">{_cells(texts)}</script></figure>'
     )
 
 
@@ -89,9 +89,9 @@ def _cell(v: float, what: str) -> str:
     return "not finite" if math.isinf(v) else short(v) if what == "overflow" else f"{v:.2g}"
 
 
-def _json(texts: list[list[str]]) -> str:
+def _cells(texts: list[list[str]]) -> str:
     """Rows of cells, joined, as most cells are empty; they are numbers, so there is no markup in them."""
-    return json.dumps([",".join(cell.replace(",", "\u2009") for cell in row) for row in texts])
+    return json_text([",".join(cell.replace(",", "\u2009") for cell in row) for row in texts]).rstrip()
 
 
 _BROKEN = f' &nbsp; <i class="l{LEVELS}"></i> not finite'

@@ -1,4 +1,4 @@
-"""A Report as one self-contained HTML page, or as a snippet for a notebook."""
+"""The parts of a report's page, with their style and script."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from html import escape
 
 from halfsim.diagnose.report import charts
+from halfsim.diagnose.report.facts import Facts, Place
 from halfsim.diagnose.report.heatmap import heatmap
-from halfsim.diagnose.report.report import Place, Report, share
-from halfsim.diagnose.report.text import advice, elided, operands, percent, short, summary, title, told
-from halfsim.markup import SORTING, definitions, document, fragment, table
+from halfsim.diagnose.report.text import advice, in_words, operands, summary, title
+from halfsim.markup import SORTING, definitions, table
+from halfsim.text import clipped, percent, share, short
 
-_STYLE = """
+STYLE = """
 .halfsim .verdict { border-left: 4px solid var(--mark); background: var(--band); padding: .9rem 1.1rem;
   margin: 1rem 0; border-radius: 0 8px 8px 0; overflow-wrap: anywhere; }
 .halfsim .verdict p { margin: .35rem 0 0; }
@@ -56,8 +57,10 @@ _STYLE = """
   .halfsim .wide svg text { font-size: 16px; } .halfsim .facts dd { margin: 0; } }
 """
 
-# What is under the pointer in a heat map, in words.
-_READING = """
+# Tables that sort, and what is under the pointer in a heat map, in words.
+SCRIPT = (
+    SORTING
+    + """
 for (const figure of document.querySelectorAll('.halfsim .heat')) {
   const cells = JSON.parse(figure.querySelector('script').textContent).map((row) => row.split(','));
   const names = [...figure.querySelectorAll('li')], svg = figure.querySelector('svg');
@@ -74,6 +77,7 @@ for (const figure of document.querySelectorAll('.halfsim .heat')) {
   svg.addEventListener('pointerleave', () => { out.textContent = ''; });
 }
 """
+)
 
 _MAPS = (
     ("overflow", "values that became infinite or NaN", "--bad", "No value became infinite or NaN."),
@@ -83,17 +87,8 @@ _MAPS = (
 )
 
 
-def page(report: Report) -> str:
-    """The whole page."""
-    return document("halfsim report", list(_body(report)), _STYLE, SORTING + _READING)
-
-
-def snippet(report: Report) -> str:
-    """The same inside a division with its own style and script."""
-    return fragment(list(_body(report)), _STYLE, SORTING + _READING)
-
-
-def _body(report: Report) -> Iterator[str]:
+def body(report: Facts) -> Iterator[str]:
+    """The parts of the page, as HTML."""
     yield f'<h1>Where the numbers went</h1><p class="soft">{escape(title(report))}</p>'
     if not report.places:
         yield "<p>Nothing was computed while the trace was open.</p>"
@@ -124,7 +119,7 @@ def _body(report: Report) -> Iterator[str]:
 _GRAVITY = {"benign rounding": "fine", "overflow": "grave", "NaN propagation": "grave", "eps lost": "grave"}
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
         return '<div class="verdict fine"><strong>Exact</strong><p>Nothing was rounded.</p></div>'
@@ -142,18 +137,18 @@ def _verdict(report: Report) -> str:
     )
 
 
-def _advice(report: Report) -> Iterator[str]:
+def _advice(report: Facts) -> Iterator[str]:
     lines = advice(report)
     if lines:
         yield "<h2>Advice</h2>" + definitions([(a, b) for a, _, b in (line.partition(": ") for line in lines)])
 
 
-def _evidence(report: Report) -> Iterator[str]:
+def _evidence(report: Facts) -> Iterator[str]:
     v = report.verdict
     if v is None:
         return
     yield "<h2>Evidence</h2>"
-    numbers = [(name.replace("_", " "), told(x)) for name, x in v.values.items() if not isinstance(x, dict)]
+    numbers = [(name.replace("_", " "), in_words(x)) for name, x in v.values.items() if not isinstance(x, dict)]
     yield definitions(numbers, "facts")
     head, *rows = operands(v.values) or [()]
     if rows:
@@ -164,7 +159,7 @@ def _evidence(report: Report) -> Iterator[str]:
         yield f"<details><summary>What went before it</summary><ul>{lines}</ul></details>"
 
 
-def _exponents(report: Report) -> Iterator[str]:
+def _exponents(report: Facts) -> Iterator[str]:
     drawn = []
     place = next((p for p in report.places if report.accused(p) and p.exponents), None)
     if place is not None:
@@ -180,7 +175,7 @@ def _exponents(report: Report) -> Iterator[str]:
         )
 
 
-def _maps(report: Report) -> Iterator[str]:
+def _maps(report: Facts) -> Iterator[str]:
     found = [(heatmap(report, what, caption, hue), none) for what, caption, hue, none in _MAPS]
     yield "<h2>Modules by steps</h2>"
     if report.stride > 1:
@@ -190,7 +185,7 @@ def _maps(report: Report) -> Iterator[str]:
         yield f"<p>{' '.join(quiet)}</p>"
 
 
-def _places(report: Report) -> str:
+def _places(report: Facts) -> str:
     error = any(p.total is not None for p in report.places)
     head = ["phase", "place", "format", "values", "NaN", "infinite", "flushed", "lost", "swamped", "cancelled"]
     head += ["error", "error (ulp)"] * error
@@ -203,7 +198,7 @@ def _places(report: Report) -> str:
 def _cells(p: Place, error: bool) -> list[tuple[str, float | None]]:
     """A line of the table: words, and what they are sorted by."""
     c = p.counts
-    cells: list[tuple[str, float | None]] = [(word, None) for word in (p.phase, elided(p.name, 56), p.format.name)]
+    cells: list[tuple[str, float | None]] = [(word, None) for word in (p.phase, clipped(p.name, 56), p.format.name)]
     cells += [(short(n), n) for n in (c.size, c.invalid, c.overflow + c.divide_by_zero)]
     parts = [(c.flushed, c.nonzero), (c.lost, c.updates), (c.swamped, c.addends), (c.cancelled, c.sums)]
     cells += [(percent(n, of), share(n, of) if of else -1.0) for n, of in parts]

@@ -1,25 +1,26 @@
-"""A Report as JSON and back."""
+"""A report as JSON and back."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from halfsim.autograd.trace import SERIES, Error
 from halfsim.diagnose.finding import Finding
-from halfsim.diagnose.report.report import COLUMNS, Layer, Place, Report
+from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format
 
 SCHEMA = 1
 
+F = TypeVar("F", bound=Facts)
 
-def dumped(report: Report) -> str:
-    """The report as one JSON object."""
-    facts = {
+
+def plain_report(report: Facts) -> dict[str, Any]:
+    """The report as plain data."""
+    return {
         "schema": SCHEMA,
         "steps": report.steps,
         "reference": report.reference,
@@ -33,7 +34,6 @@ def dumped(report: Report) -> str:
         "start": report.start,
         "scales": report.scales,
     }
-    return json.dumps(_spelled(facts), allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def _place(place: Place) -> dict[str, Any]:
@@ -51,17 +51,8 @@ def _errors(place: Place) -> dict[str, Error | None]:
     return {"local": place.local, "total": place.total}
 
 
-def _spelled(x: Any) -> Any:
-    """``x`` with its infinities as the strings "inf" and "-inf", whole floats of counts as integers."""
-    if isinstance(x, float):
-        return str(x) if not math.isfinite(x) else x
-    if isinstance(x, Mapping):
-        return {key: _spelled(value) for key, value in x.items()}
-    return [_spelled(item) for item in x] if isinstance(x, (list, tuple)) else x
-
-
 def _read(x: Any) -> Any:
-    """The infinities of `_spelled` as floats again."""
+    """The infinities that JSON has as strings, as floats again."""
     if isinstance(x, dict):
         return {key: _read(value) for key, value in x.items()}
     if isinstance(x, list):
@@ -69,8 +60,8 @@ def _read(x: Any) -> Any:
     return float(x) if x in ("inf", "-inf") else x
 
 
-def loaded(text: str) -> Report:
-    """The Report that `dumped` wrote; ``ValueError`` in one line for anything else."""
+def loaded(text: str, kind: type[F]) -> F:
+    """The report, made as a ``kind``, that `Report.to_json` wrote; ``ValueError`` in one line for anything else."""
 
     def literal(word: str) -> NoReturn:
         raise ValueError(f"{word} is no JSON")
@@ -84,16 +75,16 @@ def loaded(text: str) -> Report:
     if facts["schema"] != SCHEMA or isinstance(facts["schema"], (bool, float)):
         raise ValueError(f"from_json: schema {_shown(facts['schema'])} is not allowed; allowed: {SCHEMA}")
     try:
-        return _report(facts)
+        return _report(facts, kind)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise ValueError(f"from_json: damaged, {what}; allowed: what to_json wrote") from None
 
 
-def _report(facts: Mapping[str, Any]) -> Report:
+def _report(facts: Mapping[str, Any], kind: type[F]) -> F:
     verdict, reference, columns = facts["verdict"], facts["reference"], _whole(facts["columns"], COLUMNS)
     layers = tuple(_layer(layer, columns) for layer in facts["layers"])
-    return Report(
+    return kind(
         _whole(facts["steps"]),
         None if reference is None else _word(reference),
         None if verdict is None else _finding(verdict),

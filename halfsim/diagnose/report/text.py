@@ -1,4 +1,4 @@
-"""A Report as plain text of at most 100 columns: verdict, table, evidence, advice."""
+"""A report as plain text of at most 100 columns: verdict, table, evidence, advice."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from halfsim.diagnose.finding import Finding
-from halfsim.diagnose.report.report import Place, Report, share
+from halfsim.diagnose.report.facts import Facts, Place
 from halfsim.numerics.formats import Format
-from halfsim.text import columns
+from halfsim.text import clipped, columns, percent, short
 
 WIDTH = 100
 _PLACES = 12  # in the table
@@ -17,7 +17,7 @@ _BAR = 40
 _ROWS = 14  # of a histogram, at most
 
 
-def story(report: Report) -> str:
+def story(report: Facts) -> str:
     """The whole text."""
     if not report.places:
         return "halfsim report: nothing was computed while the trace was open."
@@ -25,7 +25,7 @@ def story(report: Report) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def summary(report: Report) -> list[tuple[str, str]]:
+def summary(report: Facts) -> list[tuple[str, str]]:
     """The numbers that matter most, and what they count."""
     c, back = report.count(), report.count("backward")
     facts = [
@@ -43,18 +43,18 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return facts
 
 
-def title(report: Report) -> str:
+def title(report: Facts) -> str:
     """What was traced, in one line."""
     counts = {"step": report.steps, "place": len(report.places), "value": report.count().size}
     words = ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for word, n in counts.items())
     return words + (f", against {report.reference}" if report.reference else "")
 
 
-def _title(report: Report) -> str:
+def _title(report: Facts) -> str:
     return _filled(f"halfsim report: {title(report)}")
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
         return "Verdict\n  Every result was exact: nothing was rounded."
@@ -70,7 +70,7 @@ def _key(f: Finding) -> tuple[str, ...]:
     return (f.klass, f.phase, f.path, f.op, f.tensor)
 
 
-def _table(report: Report) -> str:
+def _table(report: Facts) -> str:
     worst = report.worst
     error = any(place.total is not None for place in worst)
     head = ("phase", "place", "values", "NaN", "inf", "flushed", "lost", "swamped") + ("error",) * error
@@ -86,7 +86,7 @@ def cells(place: Place, error: bool, width: int = 34) -> tuple[str, ...]:
     c = place.counts
     row = (
         place.phase,
-        elided(place.name, width),
+        clipped(place.name, width),
         short(c.size),
         short(c.invalid),
         short(c.overflow + c.divide_by_zero),
@@ -97,7 +97,7 @@ def cells(place: Place, error: bool, width: int = 34) -> tuple[str, ...]:
     return (*row, "-" if place.total is None else f"{place.total.relative:.1e}") if error else row
 
 
-def _evidence(report: Report) -> str:
+def _evidence(report: Facts) -> str:
     v = report.verdict
     place = next((p for p in report.places if report.accused(p)), None)
     if v is None:
@@ -115,11 +115,11 @@ def facts(values: Mapping[str, Any]) -> Iterator[str]:
     """The numbers of a finding, a line for each; operands as a table."""
     for name, value in values.items():
         if not isinstance(value, dict):
-            yield _filled(f"{name.replace('_', ' ')}: {told(value)}", "  ")
+            yield _filled(f"{name.replace('_', ' ')}: {in_words(value)}", "  ")
     head, *rows = operands(values) or [()]
     if rows:
         yield "  in its first frame, magnitudes of the finite numbers but zero:"
-        yield textwrap.indent(columns([head, *(tuple(elided(cell, 18) for cell in row) for row in rows)]), "    ")
+        yield textwrap.indent(columns([head, *(tuple(clipped(cell, 18) for cell in row) for row in rows)]), "    ")
 
 
 def operands(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -129,11 +129,11 @@ def operands(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
     if not arrays:
         return []
     head = ("array", *next(iter(arrays.values())))
-    rows = ((name, *(told(x.get(what)) for what in head[1:])) for name, x in arrays.items())
+    rows = ((name, *(in_words(x.get(what)) for what in head[1:])) for name, x in arrays.items())
     return [head, *rows]
 
 
-def told(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A number, a shape or a word as people write it."""
     if isinstance(value, bool) or value is None:
         return str(value)
@@ -142,7 +142,7 @@ def told(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return " x ".join(map(told, value)) or "scalar"
+        return " x ".join(map(in_words, value)) or "scalar"
     return str(value)
 
 
@@ -197,62 +197,16 @@ def bars(place: Place) -> Iterator[str]:
         yield f"    {label:<{widths[0]}}  {where:<{widths[1]}}  {part:>{widths[2]}}  {bar}".rstrip()
 
 
-def advice(report: Report) -> list[str]:
+def advice(report: Facts) -> list[str]:
     """What usually helps: the fix of the verdict first, then those of other findings, each once."""
     found = ([report.verdict] if report.verdict else []) + list(report.findings)
     return list(dict.fromkeys(f"{f.klass}: {f.fix}" for f in found))
 
 
-def _advice(report: Report) -> str:
+def _advice(report: Facts) -> str:
     lines = advice(report)
     return "\n".join(["Advice", *(_filled(line + ".", "  - ") for line in lines)]) if lines else ""
 
 
 def _filled(line: str, indent: str = "") -> str:
     return textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
-
-
-def elided(text: str, width: int) -> str:
-    """A text with its middle left out where it is long: a module's name is in the end of its path.
-
-    >>> elided("linear in encoder.layers.11.self_attn.out_proj", 30)
-    'linear i...self_attn.out_proj'
-    """
-    if len(text) <= width:
-        return text
-    end = (width - 3) * 2 // 3
-    end = end if len(text) - end > width // 4 else width - 3
-    return f"{text[: width - 3 - end]}...{text[-end:]}"
-
-
-def short(n: float) -> str:
-    """A count in at most six characters.
-
-    >>> short(0), short(1234), short(56789), short(1.5e9)
-    ('0', '1,234', '56.8k', '1.5G')
-    """
-    if n == float("inf"):
-        return "inf"
-    if n < 10_000:
-        return f"{n:,.0f}" if n == int(n) else f"{n:.3g}"
-    for unit in ("k", "M", "G"):
-        n /= 1000
-        if n < 999.5:
-            return f"{n:.3g}{unit}"
-    return f"{n * 1e9:.1e}"
-
-
-def percent(part: float, whole: float) -> str:
-    """A share as a percentage; "-" of nothing, and never 0 % of something or 100 % of less than all.
-
-    >>> percent(0, 5), percent(1, 10**9), percent(1, 3), percent(5, 5), percent(0, 0)
-    ('0 %', '<.01 %', '33.3 %', '100 %', '-')
-    """
-    if not whole:
-        return "-"
-    value = 100 * share(part, whole)
-    if value in (0, 100):
-        return f"{value:.0f} %"
-    if value < 0.01:
-        return "<.01 %"
-    return f"{value:.2f} %" if value < 0.995 else f"{min(value, 99.9):.1f} %"

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import halfsim as hs
 from halfsim.autograd.trace import Event
-from halfsim.diagnose.report.build import plain
+from halfsim.diagnose.report.facts import Place
 from halfsim.diagnose.report.heatmap import levels
-from halfsim.diagnose.report.report import Place, Report
-from halfsim.diagnose.report.text import bars, elided, percent, region, short
+from halfsim.diagnose.report.report import Report
+from halfsim.diagnose.report.text import bars, region
 from tests.diagnose.runs import trained
 
 
@@ -208,11 +206,6 @@ def test_infinite_errors_survive_json() -> None:
     assert report.page()
 
 
-def test_values_become_plain() -> None:
-    given = {"a": np.float32(0.5), "b": (1, np.int64(2)), "c": np.array([1.0, np.nan]), "d": hs.float16, 1: True}
-    assert plain(given) == {"a": 0.5, "b": [1, 2], "c": [1.0, np.inf], "d": "float16", "1": True}
-
-
 BAD = [
     ("{}", "not a report"),
     ("[]", "not a report"),
@@ -297,26 +290,6 @@ def test_bars_count_every_value_once_and_respect_the_limits() -> None:
     assert " 5.0 %" in below
     assert {region(e, hs.float16) for e in (-25, -24, -15)} == {"underflow", "subnormal"}
     assert (region(-14, hs.float16), region(15, hs.float16), region(16, hs.float16)) == ("normal", "normal", "overflow")
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 10**15), st.integers(1, 10**15))
-def test_numbers_stay_short_and_never_lie(part: int, whole: int) -> None:
-    assert len(short(part)) <= 7
-    part = min(part, whole)
-    text = percent(part, whole)
-    assert (text == "0 %") == (part == 0)
-    assert (text == "100 %") == (part == whole)
-    assert len(text) <= 6
-
-
-@settings(max_examples=50)
-@given(st.text("ab. ", max_size=60), st.integers(20, 40))
-def test_elided_texts_fit(text: str, width: int) -> None:
-    found = elided(text, width)
-    assert len(found) <= width
-    assert (found == text) == (len(text) <= width)
-    assert found[-8:] == text[-8:]
 
 
 def test_levels_of_a_heat_map() -> None:

@@ -17,7 +17,8 @@ _POSIX = os.name == "posix"  # elsewhere no open file can be renamed or deleted,
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of ``path`` when the block ends, and vanishes when the block fails.
 
-    It is written beside ``path`` under another name, flushed to the disk and renamed. What a killed process left there
+    It is written beside ``path`` under another name, flushed to the disk and renamed; it keeps the permissions of the
+    file that it replaces. What a killed process left there
     is taken away by the next save. ``OSError`` names ``path``.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
@@ -28,6 +29,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             with file:
                 yield file
                 file.flush()
+                with suppress(FileNotFoundError):
+                    os.chmod(temporary, target.stat().st_mode & 0o777)
                 os.fsync(file.fileno())
                 if _POSIX:  # while it is locked
                     os.replace(temporary, target)
@@ -40,6 +43,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         _flush_directory(target.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text in UTF-8 to ``path``, all at once; ``OSError`` where it cannot be written."""
+    with replacing(Path(path)) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _opened(target: Path) -> tuple[Path, IO[bytes]]:
