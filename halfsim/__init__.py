@@ -35,9 +35,8 @@ from halfsim.numerics.rounding import Rounding, Stochastic
 if _TYPE_CHECKING:
     from halfsim import checkpoint, plot
     from halfsim.costs.cost import cost
-    from halfsim.diagnose.compare.model_result import ModelComparison
     from halfsim.diagnose.compare.models import compare_models
-    from halfsim.diagnose.compare.result import Comparison
+    from halfsim.diagnose.compare.result import Comparison, ModelComparison
     from halfsim.diagnose.compare.runs import compare
     from halfsim.diagnose.minimize.minimize import Minimal, minimize
     from halfsim.diagnose.report.report import Report
@@ -132,7 +131,7 @@ _LATER = {
     "LossScaleRange": "diagnose.scale.result",
     "Minimal": "diagnose.minimize.minimize",
     "minimize": "diagnose.minimize.minimize",
-    "ModelComparison": "diagnose.compare.model_result",
+    "ModelComparison": "diagnose.compare.result",
     "PolicySearch": "diagnose.search.result",
     "Report": "diagnose.report.report",
     "search_policy": "diagnose.search.search",

@@ -119,13 +119,12 @@ def _devices(arguments: argparse.Namespace) -> int:
     from halfsim.hardware.devices import device, devices
 
     found = devices() if arguments.name is None else device(arguments.name)
-    print(json.dumps(found.as_dict(), indent=2, allow_nan=False) if arguments.json else found)
+    print(json.dumps(found.to_dict(), indent=2, allow_nan=False) if arguments.json else found)
     return 0
 
 
 def _cost(arguments: argparse.Namespace) -> int:
     from halfsim.costs.cost import cost
-    from halfsim.costs.text import page
 
     write = None if arguments.html is None else writer(arguments.html)
     bill = cost(
@@ -133,8 +132,8 @@ def _cost(arguments: argparse.Namespace) -> int:
         recipes=arguments.recipe or ("fp32", "fp16", "amp"),
     )  # fmt: skip
     if write is not None:
-        write(page(bill))
-    print(json.dumps(bill.as_dict(), indent=2, allow_nan=False) if arguments.json else bill)
+        write(bill.page())
+    print(json.dumps(bill.to_dict(), indent=2, allow_nan=False) if arguments.json else bill)
     if write is not None and not arguments.json:
         print(f"\nPage written to {arguments.html}")
     return 0
@@ -170,7 +169,7 @@ def _bits(arguments: argparse.Namespace) -> int:
     writers = {name: writer(path, f"--{name}") for name, path in paths.items()}
     for name, write in writers.items():
         write(makers[name]())
-    print(json.dumps(told.as_dict(), indent=2, allow_nan=False) if arguments.json else told)
+    print(json.dumps(told.to_dict(), indent=2, allow_nan=False) if arguments.json else told)
     if not arguments.json:
         for name, path in paths.items():
             print(f"\n{'Picture' if name == 'svg' else 'Page'} written to {path}")
@@ -302,7 +301,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     if write is not None:
         write(page(runs, settings))
     if arguments.json:
-        print(json.dumps(report.to_json(runs, settings), indent=2, allow_nan=False))
+        print(json.dumps(report.to_dict(runs, settings), indent=2, allow_nan=False))
     else:
         print(report.text(runs, settings))
         if write is not None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
+from halfsim.costs import text
 from halfsim.costs.example import example
+from halfsim.costs.facts import Bill, Facts, Step
 from halfsim.costs.flops import Work
 from halfsim.costs.measure import RECIPES, Loss, Pass, between, largest
+from halfsim.document import Document
 from halfsim.hardware.devices import Device, device
 from halfsim.nn import Module
 from halfsim.numerics.formats import Format, float32, tfloat32, unknown
@@ -34,106 +37,33 @@ OPTIMIZERS = {
 _NAMES = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "tfloat32": "tf32", "float64": "fp64"}
 
 
-@dataclass(frozen=True)
-class Step:
-    """What the operations of a layer, or all of them, take: FLOPs, bytes to and from memory, seconds, joules.
-
-    ``bound`` says what takes more of the time, "compute" or "bandwidth"; ``peak`` is the rate that its products, or
-    else its other operations, are held against, ``at`` in FLOP/s.
-    """
-
-    path: str
-    flops: float
-    bytes: float
-    seconds: float
-    joules: float
-    bound: str
-    peak: str
-    at: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {"path": self.path, "flops": self.flops, "bytes": self.bytes, "seconds": self.seconds,
-                "joules": self.joules, "bound": self.bound, "peak": self.peak, "peak_flops_per_s": self.at}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Bill:
-    """One recipe, in training or inference: bytes by kind, the step as a whole and by layer, and what would fit.
-
-    In training ``activations`` are the bytes that the engine holds for the backward pass; in inference the operands and
-    the result of the operation that has most, parameters apart. ``largest_batch`` is None where memory is not a matter
-    of the batch, ``largest_model`` the number of parameters that would leave no room for anything else.
-    """
-
-    recipe: str
-    training: bool
-    parameters: int
-    gradients: int
-    optimizer: int
-    activations: int
-    total: Step
-    layers: tuple[Step, ...]
-    largest_batch: int | None
-    largest_model: int
-
-    @property
-    def bytes(self) -> int:
-        """All of them together."""
-        return self.parameters + self.gradients + self.optimizer + self.activations
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
-            "recipe": self.recipe,
-            "bytes": {"parameters": self.parameters, "gradients": self.gradients, "optimizer": self.optimizer,
-                      "activations": self.activations, "together": self.bytes},
-            "step": self.total.as_dict(), "layers": [layer.as_dict() for layer in self.layers],
-            "largest_batch": self.largest_batch, "largest_model_parameters": self.largest_model,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cost:
+class Cost(Facts, Document):
     """What a model costs on a device by recipe; printed, tables, and a page in a notebook.
 
     ``training`` and ``inference`` hold a `Bill` a recipe, by its name.
     """
 
-    device: Device
-    model: str
-    parameters: int
-    batch: int
-    optimizer: str
-    training: dict[str, Bill]
-    inference: dict[str, Bill]
+    title = "halfsim cost"
+    _script = ""
+    _headed = False
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         both = {"training": self.training, "inference": self.inference}
         return {
+            "schema": 1, "kind": "cost",
             "device": self.device.name, "model": self.model, "parameters": self.parameters, "batch": self.batch,
             "optimizer": self.optimizer, "energy": "Horowitz 2014, 45 nm",
-            **{name: [bill.as_dict() for bill in bills.values()] for name, bills in both.items()},
+            **{name: [bill.to_dict() for bill in bills.values()] for name, bills in both.items()},
         }  # fmt: skip
 
+    as_dict = to_dict  # its name before
+
     def __str__(self) -> str:
-        from halfsim.costs.text import text
+        return text.text(self)
 
-        return text(self)
-
-    def to_html(self, path: Any) -> None:
-        """Write the tables as one self-contained page."""
-        from pathlib import Path
-
-        from halfsim.costs.text import page
-
-        Path(path).write_text(page(self), encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        from halfsim.costs.text import snippet
-
-        return snippet(self)
+    def _body(self) -> Iterator[str]:
+        return text.body(self)
 
 
 def cost(
@@ -174,7 +104,7 @@ def cost(
         raise ValueError(f"recipes: none given; allowed: {', '.join(RECIPES)}")
     if optimizer not in OPTIMIZERS:
         raise unknown("optimizer", optimizer, OPTIMIZERS)
-    net, run, sizes, n, told = example(model, batch, batch_axis, width, loss)
+    net, run, sizes, n, named = example(model, batch, batch_axis, width, loss)
     bills: dict[bool, dict[str, Bill]] = {True: {}, False: {}}
     for training, found in bills.items():
         for name in names:
@@ -184,7 +114,7 @@ def cost(
             room = where.memory.value * 1e9 - (bill.bytes - bill.activations)
             found[name] = replace(bill, largest_batch=largest(low, high, sizes, room, training))
     count = sum(p.size for p in net.parameters())
-    return Cost(where, told, count, n, optimizer, bills[True], bills[False])
+    return Cost(where, named, count, n, optimizer, bills[True], bills[False])
 
 
 _device = device  # which the argument of that name hides

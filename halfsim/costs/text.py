@@ -1,17 +1,14 @@
-"""A Cost as text and as one self-contained page."""
+"""A cost as text, and the parts of its page."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-from halfsim.markup import STYLE, definitions, document, table
-from halfsim.text import columns, size
-
-if TYPE_CHECKING:
-    from halfsim.costs.cost import Bill, Cost
+from halfsim.costs.facts import Bill, Facts
+from halfsim.markup import definitions, table
+from halfsim.text import clipped, columns, short, si, size
 
 _SHOWN = 16  # layers of the text, those that take longest
 _HEAD = ("recipe", "parameters", "gradients", "optimizer", "activations", "together", "largest batch", "model")
@@ -30,12 +27,12 @@ WORDS = [
 ]  # fmt: skip
 
 
-def title(cost: Cost) -> str:
+def title(cost: Facts) -> str:
     """What is priced, where."""
     return f"{cost.model}; {cost.parameters:,} parameters; batch {cost.batch:,}; {cost.device.name}"
 
 
-def text(cost: Cost) -> str:
+def text(cost: Facts) -> str:
     """Tables no wider than 100 columns, for a terminal."""
     parts = [_wrapped(title(cost))]
     for name, bills in _both(cost):
@@ -46,17 +43,8 @@ def text(cost: Cost) -> str:
     return "\n\n".join(parts)
 
 
-def page(cost: Cost) -> str:
-    """The whole page."""
-    return document("halfsim cost", list(_body(cost)))
-
-
-def snippet(cost: Cost) -> str:
-    """The same inside a division with its own style."""
-    return f'<style>{STYLE}</style><div class="halfsim">{"".join(_body(cost))}</div>'
-
-
-def _body(cost: Cost) -> Iterator[str]:
+def body(cost: Facts) -> Iterator[str]:
+    """The parts of the page, as HTML."""
     yield f'<h1>What half precision buys</h1><p class="soft">{escape(title(cost))}</p>'
     for name, bills in _both(cost):
         for what, rows in (("memory", _memory(bills)), ("time", _steps(bills)), ("by layer", _layers(bills))):
@@ -66,7 +54,7 @@ def _body(cost: Cost) -> Iterator[str]:
     yield "<h2>What the words mean</h2>" + definitions(WORDS)
 
 
-def _both(cost: Cost) -> list[tuple[str, list[Bill]]]:
+def _both(cost: Facts) -> list[tuple[str, list[Bill]]]:
     return [(f"training with {cost.optimizer}", [*cost.training.values()]), ("inference", [*cost.inference.values()])]
 
 
@@ -75,7 +63,7 @@ def _memory(bills: Sequence[Bill]) -> list[tuple[str, ...]]:
     for b in bills:
         parts = (b.parameters, b.gradients, b.optimizer, b.activations, b.bytes)
         batch = "any" if b.largest_batch is None else f"{b.largest_batch:,}" if b.largest_batch else "none fits"
-        rows.append((b.recipe, *map(size, parts), batch, _short(b.largest_model)))
+        rows.append((b.recipe, *map(size, parts), batch, short(b.largest_model)))
     return rows
 
 
@@ -84,7 +72,7 @@ def _steps(bills: Sequence[Bill]) -> list[tuple[str, ...]]:
     for b in bills:
         s, first = b.total, bills[0].total.seconds
         speed = f"{first / s.seconds:.2f} x" if s.seconds else "-"
-        taken = (f"{s.flops / 1e9:.3g}", size(s.bytes), _time(s.seconds), s.bound, _energy(s.joules))
+        taken = (f"{s.flops / 1e9:.3g}", size(s.bytes), si(s.seconds, "s"), s.bound, si(s.joules, "J"))
         rows.append((b.recipe, *taken, speed, f"{s.peak} {s.at / 1e12:.3g}"))
     return rows
 
@@ -99,10 +87,10 @@ def _layers(bills: Sequence[Bill], most: int | None = None) -> list[tuple[str, .
         if path in slowest:
             own = [f.get(path) for f in found]
             flops = max(s.flops for s in own if s is not None)
-            cells = [("-", "-") if s is None else (_time(s.seconds), s.bound) for s in own]
+            cells = [("-", "-") if s is None else (si(s.seconds, "s"), s.bound) for s in own]
             rows.append(
                 (
-                    path if most is None else _elided(path),
+                    path if most is None else clipped(path, 26, "end"),
                     f"{flops / 1e9:.3g}",
                     *(cell for pair in cells for cell in pair),
                 )
@@ -110,11 +98,11 @@ def _layers(bills: Sequence[Bill], most: int | None = None) -> list[tuple[str, .
     rest = [path for path in paths if path not in slowest]
     if rest:
         sums = [sum(f[path].seconds for path in rest if path in f) for f in found]
-        rows.append((f"{len(rest)} others", "", *(cell for s in sums for cell in (_time(s), ""))))
+        rows.append((f"{len(rest)} others", "", *(cell for s in sums for cell in (si(s, "s"), ""))))
     return rows
 
 
-def _notes(cost: Cost) -> list[str]:
+def _notes(cost: Facts) -> list[str]:
     d = cost.device
     marks = {f.mark for f in (*d.peaks.values(), d.bandwidth, d.memory) if f.mark}
     rest = f"other operations than products at fp32 vector {d.peaks['fp32'].value:g} TFLOP/s"
@@ -127,28 +115,3 @@ def _notes(cost: Cost) -> list[str]:
 
 def _wrapped(line: str) -> str:
     return "\n".join(textwrap.wrap(line, 100))
-
-
-def _elided(path: str, most: int = 26) -> str:
-    return path if len(path) <= most else f"...{path[3 - most :]}"
-
-
-def _short(count: float) -> str:
-    for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f}"
-
-
-def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
-
-
-def _energy(joules: float) -> str:
-    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6)):
-        if joules >= scale:
-            return f"{joules / scale:.3g} {unit}"
-    return f"{joules / 1e-9:.3g} nJ"

@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from halfsim.autograd.trace import Event
 
 
-def share(part: int, whole: int) -> float:
-    """``part / whole``, 0 where there is nothing; never above 1."""
-    return min(1.0, part / whole) if whole else 0.0
-
-
 def describe(event: Event) -> str:
     """What an event did to its numbers, in one clause, by its gravest class.
 

@@ -7,8 +7,9 @@ import pytest
 
 import halfsim as hs
 from halfsim.autograd.trace import Event, LostConstant
-from halfsim.demo.advice import Facts, advise, describe, share
+from halfsim.demo.advice import Facts, advise, describe
 from halfsim.numerics.flags import FlagCounts
+from halfsim.text import share
 
 EPS = LostConstant("eps =", 1e-8, hs.float16)
 

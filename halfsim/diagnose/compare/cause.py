@@ -8,8 +8,9 @@ from dataclasses import replace
 from halfsim.autograd.trace import Event
 from halfsim.diagnose.compare.meter import Divergence, Fork, Meter
 from halfsim.diagnose.compare.recorder import Place, Recorder
-from halfsim.diagnose.compare.result import ResultRow, number
+from halfsim.diagnose.compare.result import ResultRow
 from halfsim.diagnose.finding import Finding, finding
+from halfsim.text import number, place_name
 
 _COUNTS = {
     "NaN": ("invalid",),
@@ -67,7 +68,7 @@ def _place(place: Place | None) -> str:
     if place is None:
         return "nothing"
     phase, path, op, tensor = place
-    return f"{op}{f' in {path}' if path else ''}{f' ({tensor})' if tensor else ''}, {phase}"
+    return f"{place_name(op, path, tensor)}, {phase}"
 
 
 def _of_result(meter: Meter, apart: Divergence, runs: tuple[Recorder, Recorder]) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,8 @@ from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.autograd.trace import tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, verdict
 from halfsim.diagnose.compare.meter import Meter
-from halfsim.diagnose.compare.model_result import ModelComparison
 from halfsim.diagnose.compare.recorder import Recorder, Step
-from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.compare.result import ModelComparison
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, float32
@@ -140,14 +140,8 @@ class _Pair:
         return ModelComparison(
             self.formats[1].name, self.formats[0].name, self.predictions, shares[0], shares[1], self.disagreements,
             tuple(self.indices), max(0.0, self.error), self.ulp, self.worst, self.meter.rows({})[0], tuple(notes),
-            _first=plain_finding(first), _verdict=_told(verdict(self.meter, self.runs, first, ())),
+            _first=plain_finding(first), _verdict=replace(verdict(self.meter, self.runs, first, ()), event=None),
         )  # fmt: skip
-
-
-def _told(found: Finding) -> Finding:
-    plain = plain_finding(found)
-    assert plain is not None
-    return plain
 
 
 def _format(model: Module) -> Format:

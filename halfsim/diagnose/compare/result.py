@@ -1,20 +1,17 @@
-"""What comparing two runs has found: rows, a first divergence, a verdict; as text, page and JSON."""
+"""What comparing two runs, or two models, has found: rows, a first divergence, a verdict; as text, page and JSON."""
 
 from __future__ import annotations
 
-import json
-import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
-from halfsim.markup import SORTING, Block, Figure, document, fragment, sections
-from halfsim.text import columns
+from halfsim.document import Document, jsonable
+from halfsim.markup import Block, Figure, definitions, sections
+from halfsim.text import clipped, columns, number, percent
 
 WIDTH = 100
 LINES = 12  # of each table in the text
@@ -32,7 +29,7 @@ class ResultRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Document):
     """One experiment in two precisions, result by result; see `halfsim.compare`.
 
     ``layers`` has a row for each module path (`LayerRow`), ``steps`` one for each step compared (`StepRow`),
@@ -70,13 +67,18 @@ class Comparison:
         return self._verdict
 
     @property
+    def title(self) -> str:
+        """What was compared with what."""
+        return f"halfsim: {self.precision} against {self.reference}"
+
+    @property
     def largest(self) -> float:
         """The largest relative error of any result that was compared."""
         return max((row.relative_error for row in self.places), default=0.0)
 
     def table(self) -> str:
         """One line for each module path."""
-        return columns(layer_table(self.layers, 22))
+        return columns(_layer_table(self.layers, 22))
 
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"
@@ -87,7 +89,7 @@ class Comparison:
         if self.results:
             blocks.append("Returned\n" + columns(_shortened(_result_table(self.results))))
         if self.layers:
-            blocks.append("Layers\n" + columns(_shortened(layer_table(worst(self.layers), 22))))
+            blocks.append("Layers\n" + columns(_shortened(_layer_table(_worst(self.layers), 22))))
         if len(self.steps) > 1:
             blocks.append("Steps\n" + columns(_step_table(_spread(self.steps)), left=0))
         blocks += [textwrap.fill(note, WIDTH) for note in self.notes]
@@ -95,7 +97,6 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
-        first = self.first_divergence()
         return jsonable(
             {
                 "schema": 1,
@@ -106,29 +107,13 @@ class Comparison:
                 "compared": self.compared,
                 "total": self.total,
                 "notes": list(self.notes),
-                "verdict": self.verdict().to_dict(),
-                "first_divergence": None if first is None else first.to_dict(),
+                **_found(self),
                 "results": [asdict(row) for row in self.results],
                 "layers": [asdict(row) for row in self.layers],
                 "steps": [asdict(row) for row in self.steps],
                 "places": [asdict(row) for row in self.places],
             }
         )
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The same as JSON, written to ``path`` if given."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
-        return text
-
-    def to_html(self, path: str | Path) -> None:
-        """Write a page of its own, without network, to ``path``."""
-        title = f"halfsim: {self.precision} against {self.reference}"
-        Path(path).write_text(page(title, self._body()), encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        return fragment(list(self._body()), script=SORTING)
 
     def _body(self) -> Iterator[str]:
         first = self.first_divergence()
@@ -138,7 +123,7 @@ class Comparison:
         ]
         tables = (
             ("Returned", _result_table(self.results)),
-            ("Layers", layer_table(self.layers, None)),
+            ("Layers", _layer_table(self.layers, None)),
             ("Steps", _step_table(self.steps)),
             ("Operations", _place_table(self.places)),
         )
@@ -146,32 +131,91 @@ class Comparison:
         yield from sections([*blocks, *(("", note) for note in self.notes)])
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A page of its own, under its title."""
-    return document(title, [f"<h1>{escape(title)}</h1>", *body], script=SORTING)
+@dataclass(frozen=True)
+class ModelComparison(Document):
+    """Two models on the same examples; see `halfsim.compare_models`. It is plain data.
+
+    ``accuracy`` and ``half_accuracy`` are None without labels. ``disagreements`` counts predictions (the index of the
+    largest logit, or the sign of a single one) that differ, ``indices`` are the first ten of these. ``largest_error``
+    is that of any logit, at ``worst``, ``largest_ulp`` that in units in the last place of the half model's ``format``;
+    both are infinite where only one of the two is finite. ``layers`` has a row for each module path.
+    """
+
+    format: str
+    reference: str
+    predictions: int
+    accuracy: float | None
+    half_accuracy: float | None
+    disagreements: int
+    indices: tuple[tuple[int, ...], ...]
+    largest_error: float
+    largest_ulp: float
+    worst: tuple[int, ...]
+    layers: tuple[LayerRow, ...]
+    notes: tuple[str, ...]
+    _first: Finding | None
+    _verdict: Finding
+
+    @property
+    def title(self) -> str:
+        """What was compared with what."""
+        return f"halfsim: a model in {self.format} against {self.reference}"
+
+    @property
+    def accuracy_change(self) -> float | None:
+        """What the half model's accuracy has more."""
+        if self.accuracy is None or self.half_accuracy is None:
+            return None
+        return self.half_accuracy - self.accuracy
+
+    def first_divergence(self) -> Finding | None:
+        """The first result of a layer that is off by more than the tolerance, or None; ``step`` is the batch."""
+        return self._first
+
+    def verdict(self) -> Finding:
+        """The trouble that led to it, as `Comparison.verdict`."""
+        return self._verdict
+
+    def table(self) -> str:
+        """One line for each module path."""
+        return columns(_inference_table(self.layers))
+
+    def __str__(self) -> str:
+        blocks = [columns(self._facts(), left=2), str(self.verdict())]
+        blocks.append("Layers\n" + columns(_inference_table(_worst(self.layers))))
+        return "\n\n".join((*blocks, *(textwrap.fill(note, WIDTH) for note in self.notes)))
+
+    def _facts(self) -> list[tuple[str, str]]:
+        facts = [("models", f"{self.format} against {self.reference}, {self.predictions:,} predictions")]
+        if self.accuracy is not None and self.half_accuracy is not None:
+            change = 100 * (self.half_accuracy - self.accuracy)
+            facts.append(("accuracy", f"{self.half_accuracy:.2%} against {self.accuracy:.2%} ({change:+.2f} points)"))
+        text = f"{self.disagreements:,} of {self.predictions:,}"
+        if self.indices:
+            text += f", first {', '.join(_index(i) for i in self.indices[:6])}"
+        facts.append(("disagreements", text))
+        error = f"{number(self.largest_error)}, {number(self.largest_ulp)} ulp, at {_index(self.worst)}"
+        return [*facts, ("largest logit error", error)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data; numbers that are not finite are strings."""
+        hidden = ("layers", "_first", "_verdict")
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in hidden}
+        layers = [asdict(row) for row in self.layers]
+        return jsonable({"schema": 1, "kind": "model comparison", **facts, **_found(self), "layers": layers})
+
+    def _body(self) -> Iterator[str]:
+        yield definitions(self._facts())
+        blocks: list[tuple[str, Block]] = [
+            ("Verdict", str(self.verdict())),
+            ("Layers", _inference_table(self.layers, None)),
+        ]
+        yield from sections([*blocks, *(("", note) for note in self.notes)])
 
 
-def jsonable(value: Any) -> Any:
-    """Plain data with strings for numbers that are not finite, which JSON lacks."""
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def number(x: float | None) -> str:
-    """A number in few columns; "-" for None."""
-    if x is None:
-        return "-"
-    if x == int(x) and abs(x) < 1e6 if math.isfinite(x) else False:
-        return f"{int(x):,}"
-    return f"{x:.3g}"
-
-
-def clipped(name: str, width: int | None) -> str:
-    """The end of a long name, which tells it from others."""
-    return name if width is None or len(name) <= width else f"..{name[2 - width :]}"
+def _found(of: Comparison | ModelComparison) -> dict[str, Any]:
+    first = of.first_divergence()
+    return {"verdict": of.verdict().to_dict(), "first_divergence": None if first is None else first.to_dict()}
 
 
 def _figure(x: float | None) -> Figure:
@@ -183,16 +227,17 @@ def _cosine(x: float | None) -> Figure:
 
 
 def _percent(x: float) -> Figure:
-    return Figure(f"{x:.1%}", x)
+    return Figure(percent(x), x)
 
 
-def layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
+def _layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
     """Head and lines, one a layer."""
     head = ("layer", "error", "ulp", "mean ulp", "gradient", "cosine", "vanished", "lost", "off at")
     lines = (
         (
-            clipped(r.path or "(outside)", width), _figure(r.relative_error), _figure(r.ulp), _figure(r.mean_ulp),
-            _figure(r.gradient_error), _cosine(r.cosine), _percent(r.vanished), _percent(r.updates_lost),
+            clipped(r.path or "(outside)", width, "end"),
+            _figure(r.relative_error), _figure(r.ulp), _figure(r.mean_ulp), _figure(r.gradient_error),
+            _cosine(r.cosine), _percent(r.vanished), _percent(r.updates_lost),
             Figure("-" if r.step is None else str(r.step), r.step),
         )
         for r in rows
@@ -200,7 +245,7 @@ def layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, 
     return [head, *lines]
 
 
-def worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
+def _worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
     """The rows in their order; of many, those with the largest errors."""
     if len(rows) <= LINES:
         return list(rows)
@@ -211,7 +256,8 @@ def worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
 def _result_table(rows: Sequence[ResultRow]) -> list[tuple[str, ...]]:
     head = ("value", "run", "reference", "error", "ulp")
     lines = [
-        (clipped(r.name, 40), _six(r.run), _six(r.reference), _figure(r.relative_error), _figure(r.ulp)) for r in rows
+        (clipped(r.name, 40, "end"), _six(r.run), _six(r.reference), _figure(r.relative_error), _figure(r.ulp))
+        for r in rows
     ]
     return [head, *lines]
 
@@ -253,3 +299,13 @@ def _spread(rows: Sequence[StepRow]) -> list[StepRow]:
 
 def _shortened(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return table[: LINES + 1]
+
+
+def _index(where: tuple[int, ...]) -> str:
+    return str(where[0]) if len(where) == 1 else str(where)
+
+
+def _inference_table(rows: Sequence[LayerRow], width: int | None = 40) -> list[tuple[str, ...]]:
+    """The columns that matter to inference."""
+    picked = (0, 1, 2, 3, 8)
+    return [tuple(line[i] for i in picked) for line in _layer_table(rows, width)]

@@ -16,18 +16,22 @@ from halfsim.diagnose.minimize.script import script
 from halfsim.diagnose.minimize.shrink import Shrinker
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
+from halfsim.document import Document, jsonable
+from halfsim.markup import Lines, sections
 from halfsim.numerics.formats import Format, whole
 from halfsim.numerics.quantize import Array
 
 
 @dataclass(frozen=True)
-class Minimal:
+class Minimal(Document):
     """A failing input that cannot easily be made smaller; it prints as a script that fails in the same way.
 
     ``inputs`` are as they were given, but smaller; ``script`` is the script, which needs nothing else if
     ``self_contained``. ``failure`` says in words what happens; ``evaluations`` is how often the function ran, and
     ``before`` and ``after`` how many numbers the inputs held.
     """
+
+    title = "halfsim: the smallest inputs that fail"
 
     inputs: Any
     script: str
@@ -38,9 +42,20 @@ class Minimal:
     self_contained: bool
 
     def __str__(self) -> str:
+        return f"# {self._story()}\n{self.script}"
+
+    def _story(self) -> str:
         size = f"{self.after:,} of {self.before:,} numbers" if self.after < self.before else f"{self.after:,} numbers"
         runs = "1 run" if self.evaluations == 1 else f"{self.evaluations:,} runs"
-        return f"# {self.failure}, with {size} ({runs})\n{self.script}"
+        return f"{self.failure}, with {size} ({runs})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, tensors and arrays as lists; numbers that are not finite are strings."""
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return jsonable({"schema": 1, "kind": "minimal input", **facts})
+
+    def _body(self) -> Iterator[str]:
+        yield from sections([("", self._story()), ("A script that shows it", Lines(self.script))])
 
 
 def minimize(

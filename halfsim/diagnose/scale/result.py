@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor, inf, log2
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from halfsim.diagnose.compare.result import LINES, WIDTH, clipped, jsonable, page
-from halfsim.markup import SORTING, Block, Figure, Lines, fragment, sections
+from halfsim.document import Document, jsonable
+from halfsim.markup import Block, Figure, Lines, sections
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array, round_to
-from halfsim.text import columns
+from halfsim.text import clipped, columns, percent
 
 EXPONENTS = 1100  # beyond those of float64
 
+_WIDTH = 100
+_LINES = 12  # of the table, for each end of the range
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -85,13 +85,15 @@ def _high(largest: float, fmt: Format) -> float:
 
 
 @dataclass(frozen=True)
-class LossScaleRange:
+class LossScaleRange(Document):
     """The loss scales by which no gradient overflows and at most the share ``lost`` become zero, in every layer.
 
     ``low`` and ``high`` are powers of two, and so is ``recommended``, in the geometric middle; None where no scale
     suits all layers (`empty`). ``normal`` is the smallest scale by which at most that share are zero or subnormal.
     ``layers`` has a row for each module path (`LayerScale`). It is plain data.
     """
+
+    title = "halfsim: loss scales"
 
     precision: str
     lost: float
@@ -131,17 +133,17 @@ class LossScaleRange:
         return max(self.layers, key=lambda row: row.low), min(self.layers, key=lambda row: row.high)
 
     def __str__(self) -> str:
-        rows = self.layers if len(self.layers) <= 2 * LINES else self._deciding()
-        blocks = [textwrap.fill(self._story(), WIDTH), columns(_table(rows))]
+        rows = self.layers if len(self.layers) <= 2 * _LINES else self._deciding()
+        blocks = [textwrap.fill(self._story(), _WIDTH), columns(_table(rows))]
         blocks.append("\n".join(self._bars(rows)))
         if len(rows) < len(self.layers):
             blocks.append(f"{len(self.layers) - len(rows)} more layers, whose scales go beyond these, are in .layers.")
-        return "\n\n".join((*blocks, *(textwrap.fill(note, WIDTH) for note in self.notes)))
+        return "\n\n".join((*blocks, *(textwrap.fill(note, _WIDTH) for note in self.notes)))
 
     def _deciding(self) -> tuple[LayerScale, ...]:
         """The layers with the highest low and the lowest high."""
-        ranked = sorted(self.layers, key=lambda row: -row.low)[:LINES]
-        ranked += sorted(self.layers, key=lambda row: row.high)[:LINES]
+        ranked = sorted(self.layers, key=lambda row: -row.low)[:_LINES]
+        ranked += sorted(self.layers, key=lambda row: row.high)[:_LINES]
         return tuple(row for row in self.layers if any(row is one for one in ranked))
 
     def _story(self) -> str:
@@ -164,16 +166,16 @@ class LossScaleRange:
         used = [e for row in rows for e in row.histogram]
         if not used:
             return
-        width = max(len(clipped(row.name, 24)) for row in rows)
+        width = max(len(clipped(row.name, 24, "end")) for row in rows)
         width = max(width, len("scaled") if self.recommended not in (None, 1.0) else 5)
-        group = -(-(max(used) - min(used) + 1) // (WIDTH - width - 2))
+        group = -(-(max(used) - min(used) + 1) // (_WIDTH - width - 2))
         first, count = min(used), -(-(max(used) - min(used) + 1) // group)
         yield f"Gradients by exponent, {first} to {first + count * group - 1}"
         for row in rows:
             bins = [0] * count
             for e, n in row.histogram.items():
                 bins[(e - first) // group] += n
-            yield f"{clipped(row.name, 24):<{width}}  {bars(bins)}".rstrip()
+            yield f"{clipped(row.name, 24, 'end'):<{width}}  {bars(bins)}".rstrip()
         fmt = rows[0].format
         starts = [first + i * group for i in range(count)]
         yield f"{'as is':<{width}}  {''.join(_fate(e, fmt) for e in starts)}"
@@ -191,20 +193,6 @@ class LossScaleRange:
         ]
         facts = {name: getattr(self, name) for name in ("precision", "lost", "low", "normal", "high", "recommended")}
         return jsonable({"schema": 1, "kind": "loss scale range", **facts, "notes": list(self.notes), "layers": layers})
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The same as JSON, written to ``path`` if given."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
-        return text
-
-    def to_html(self, path: str | Path) -> None:
-        """Write a page of its own, without network, to ``path``."""
-        Path(path).write_text(page("halfsim: loss scales", self._body()), encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        return fragment(list(self._body()), script=SORTING)
 
     def _body(self) -> Iterator[str]:
         lines = Lines("\n".join(self._bars(self.layers)))
@@ -240,15 +228,15 @@ def _table(rows: tuple[LayerScale, ...]) -> list[tuple[str, ...]]:
     head = ("layer", "low", "normal", "high", "smallest", "largest", "nonzero", "to zero", "subnormal")
     lines = (
         (
-            clipped(r.name, 24), _short(r.low), _short(r.normal), _short(r.high),
+            clipped(r.name, 24, "end"), _power(r.low), _power(r.normal), _power(r.high),
             Figure(f"{r.smallest:.2g}", r.smallest), Figure(f"{r.largest:.2g}", r.largest),
-            Figure(f"{r.nonzero:,}", r.nonzero), Figure(f"{r.zero_share:.1%}", r.zero_share),
-            Figure(f"{r.subnormal_share:.1%}", r.subnormal_share),
+            Figure(f"{r.nonzero:,}", r.nonzero), Figure(percent(r.zero_share), r.zero_share),
+            Figure(percent(r.subnormal_share), r.subnormal_share),
         )
         for r in rows
     )  # fmt: skip
     return [head, *lines]
 
 
-def _short(scale: float) -> Figure:
+def _power(scale: float) -> Figure:
     return Figure(f"2^{int(log2(scale))}" if 0 < scale < inf else "any", scale)

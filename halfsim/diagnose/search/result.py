@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,9 @@ import numpy as np
 
 from halfsim.autograd.policy import Policy
 from halfsim.autograd.tensor import Tensor
-from halfsim.text import columns
+from halfsim.document import Document, jsonable
+from halfsim.markup import Block, Figure, sections
+from halfsim.text import clipped, columns
 
 _WIDTH = 100
 _SHOWN = 16  # tries in the printed table; values of an array that are kept
@@ -36,11 +37,11 @@ class Try:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON."""
         given = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**given, "kept": list(self.kept), "policy": str(self.policy), "value": _without_nan(self.value)}
+        return {**given, "kept": list(self.kept), "policy": str(self.policy), "value": jsonable(self.value)}
 
 
 @dataclass(frozen=True)
-class PolicySearch:
+class PolicySearch(Document):
     """What `search_policy` found: ``policy``, ready for use, and ``kept``, what it keeps in ``fallback``.
 
     ``found`` is false, and ``policy`` None, where not even the fallback everywhere was accepted; ``reason`` then says
@@ -48,6 +49,8 @@ class PolicySearch:
     ``complete`` is false where tries ran out, ``repeatable`` where the last policy, tried again, gave another value:
     then ``step`` does not start from the same state each time.
     """
+
+    title = "halfsim: what must stay in a wider precision"
 
     found: bool
     policy: Policy | None
@@ -67,8 +70,24 @@ class PolicySearch:
         return len(self.evidence)
 
     def __str__(self) -> str:
-        blocks = [self._story(), self._proof(), self._policy(), self._tries()]
-        return "\n\n".join(block for block in blocks if block)
+        blocks = [textwrap.fill(self._story(), _WIDTH)]
+        proof, tries = self._proof(), self._tries(_SHOWN)
+        if len(proof) > 1:
+            blocks.append(columns(_narrowed(proof, (36, 14, 44)), left=3))
+        if self.kept:
+            blocks.append(textwrap.fill(f"policy: {self.policy}", _WIDTH, subsequent_indent="  "))
+        more = self.evaluations - _SHOWN
+        rest = f"\n... and {more} more, see evidence" if more > 0 else ""
+        blocks.append(columns(_narrowed(tries, (None, 34, 28, 14, None)), left=4) + rest)
+        return "\n\n".join(blocks)
+
+    def _body(self) -> Iterator[str]:
+        blocks: list[tuple[str, Block]] = [("", self._story())]
+        if len(self._proof()) > 1:
+            blocks.append(("What happens without", self._proof()))
+        if self.kept:
+            blocks.append(("Policy", str(self.policy)))
+        yield from sections([*blocks, ("Tries", self._tries())])
 
     def _story(self) -> str:
         seconds = sum(one.seconds for one in self.evidence)
@@ -90,30 +109,31 @@ class PolicySearch:
                 " Caution: the same policy gave two values; the step does not start from the same state each time"
                 " (pass model=, optimizer=, or make generators inside it)."
             )
-        return textwrap.fill(text, _WIDTH)
+        return text
 
-    def _proof(self) -> str:
-        rows = [("without it", "value", "what happens")]
-        rows += [(_cut(name, 36), _value(one.value), _cut(one.reason, 44)) for name, one in self.without.items()]
-        return columns(rows, left=3) if len(rows) > 1 else ""
+    def _proof(self) -> list[tuple[str, ...]]:
+        """What happens where one of those kept is left out: a head, and a line for each."""
+        rows = ((name, _value(one.value), one.reason) for name, one in self.without.items())
+        return [("without it", "value", "what happens"), *rows]
 
-    def _policy(self) -> str:
-        return textwrap.fill(f"policy: {self.policy}", _WIDTH, subsequent_indent="  ") if self.kept else ""
-
-    def _tries(self) -> str:
-        rows = [("try", f"kept in {_cut(self.fallback, 12)}", "outcome", "value", "seconds")]
-        for i, one in enumerate(self.evidence[:_SHOWN], 1):
-            outcome = "accepted" if one.accepted else _cut(one.reason, 28)
-            rows.append(
-                (f"{i}", _cut(", ".join(one.kept) or "-", 34), outcome, _value(one.value), f"{one.seconds:.2f}")
+    def _tries(self, most: int | None = None) -> list[tuple[str, ...]]:
+        """A head, and a line for each of the tries."""
+        head = ("try", f"kept in {clipped(self.fallback, 12, 'start')}", "outcome", "value", "seconds")
+        lines = (
+            (
+                Figure(f"{i}", i), ", ".join(one.kept) or "-", "accepted" if one.accepted else one.reason,
+                _value(one.value), Figure(f"{one.seconds:.2f}", one.seconds),
             )
-        more = self.evaluations - _SHOWN
-        return columns(rows, left=4) + (f"\n... and {more} more, see evidence" if more > 0 else "")
+            for i, one in enumerate(self.evidence[:most], 1)
+        )  # fmt: skip
+        return [head, *lines]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, fit for JSON."""
+        """Everything as plain data; numbers that are not finite are strings."""
         given = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {
+            "schema": 1,
+            "kind": "policy search",
             **given,
             "policy": None if self.policy is None else str(self.policy),
             "kept": list(self.kept),
@@ -122,7 +142,7 @@ class PolicySearch:
         }
 
 
-def plain(value: Any) -> Any:
+def summarized(value: Any) -> Any:
     """``value`` as Python's own numbers, strings, lists and dicts; of what is large or foreign, a word."""
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
         array = np.asarray(getattr(value, "data", value) if isinstance(value, Tensor) else value)
@@ -130,27 +150,20 @@ def plain(value: Any) -> Any:
             return array.reshape(-1)[0].item()
         return array.tolist() if array.size <= _SHOWN and array.dtype.kind in "biuf" else f"array of {array.shape}"
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): summarized(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value[:_SHOWN]]
+        return [summarized(item) for item in value[:_SHOWN]]
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return _cut(value, 80) if isinstance(value, str) else type(value).__name__
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return clipped(value, 80, "start") if isinstance(value, str) else type(value).__name__
 
 
 def _value(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else _cut(str(value), 14)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
+def _narrowed(table: list[tuple[str, ...]], widths: tuple[int | None, ...]) -> list[tuple[str, ...]]:
+    """A table whose columns are no wider than that; None leaves a column as it is."""
+    return [tuple(clipped(cell, width, "start") for cell, width in zip(row, widths, strict=True)) for row in table]

@@ -15,7 +15,7 @@ from halfsim.autograd.policy import Base, Policy, precision, scope
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace import Trace, tracing
 from halfsim.diagnose.ddmin import sufficient
-from halfsim.diagnose.search.result import PolicySearch, Try, plain
+from halfsim.diagnose.search.result import PolicySearch, Try, summarized
 from halfsim.diagnose.search.units import DEFAULT, Places, Units
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.nn.module import Module
@@ -195,7 +195,7 @@ class _Search:
                 reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
         seconds = time.perf_counter() - began
         reason = reason or (_trouble(value, watched) if self.accept is None else _judged(self.accept, value))
-        self.tries.append(Try(names, policy, not reason, reason, plain(value), seconds))
+        self.tries.append(Try(names, policy, not reason, reason, summarized(value), seconds))
         self.show(len(self.tries))
         return self.tries[-1]
 
