@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import math
 import os
 import re
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from halfsim.document import json_text
 from halfsim.terminal import bar, writer
 
 
@@ -115,11 +115,15 @@ def _add_hardware(commands: Any) -> None:
     cost.set_defaults(run=_cost)
 
 
+def _show(found: Any, as_json: bool) -> None:
+    print(json_text(found.to_dict(), 2) if as_json else f"{found}\n", end="")
+
+
 def _devices(arguments: argparse.Namespace) -> int:
     from halfsim.hardware.devices import device, devices
 
     found = devices() if arguments.name is None else device(arguments.name)
-    print(json.dumps(found.to_dict(), indent=2, allow_nan=False) if arguments.json else found)
+    _show(found, arguments.json)
     return 0
 
 
@@ -133,7 +137,7 @@ def _cost(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     if write is not None:
         write(bill.page())
-    print(json.dumps(bill.to_dict(), indent=2, allow_nan=False) if arguments.json else bill)
+    _show(bill, arguments.json)
     if write is not None and not arguments.json:
         print(f"\nPage written to {arguments.html}")
     return 0
@@ -169,7 +173,7 @@ def _bits(arguments: argparse.Namespace) -> int:
     writers = {name: writer(path, f"--{name}") for name, path in paths.items()}
     for name, write in writers.items():
         write(makers[name]())
-    print(json.dumps(told.to_dict(), indent=2, allow_nan=False) if arguments.json else told)
+    _show(told, arguments.json)
     if not arguments.json:
         for name, path in paths.items():
             print(f"\n{'Picture' if name == 'svg' else 'Page'} written to {path}")
@@ -301,7 +305,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     if write is not None:
         write(page(runs, settings))
     if arguments.json:
-        print(json.dumps(report.to_dict(runs, settings), indent=2, allow_nan=False))
+        print(json_text(report.to_dict(runs, settings), 2), end="")
     else:
         print(report.text(runs, settings))
         if write is not None:

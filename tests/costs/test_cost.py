@@ -253,7 +253,8 @@ def test_text_page_and_json(tmp_path: Path) -> None:
         assert layer.path in page
     assert "<script" not in page
     assert "What half precision buys" in c._repr_html_()
-    facts = json.loads(json.dumps(c.to_dict(), allow_nan=False))
+    facts = json.loads(c.to_json(tmp_path / "cost.json"), parse_constant=pytest.fail)
+    assert facts == json.loads((tmp_path / "cost.json").read_text()) == c.to_dict() == c.as_dict()
     assert [b["recipe"] for b in facts["training"]] == ["fp32", "fp16", "amp"]
     whole, layers = facts["training"][0]["step"], facts["training"][0]["layers"]
     for key in ("flops", "bytes", "seconds", "joules"):

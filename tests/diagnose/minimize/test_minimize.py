@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import math
 import os
 import subprocess
@@ -64,6 +65,14 @@ def normalized(x: Any) -> Any:
 
 def checked(x: np.ndarray[Any, Any], *, limit: float = 2.0) -> None:
     assert np.abs(x).max() * TABLE[1] < limit, "too large"
+
+
+def test_a_minimal_input_is_a_document() -> None:
+    small = hs.minimize(lambda x: hs.ops.exp(hs.tensor(x, "fp16")), np.linspace(-40, 40, 100))
+    facts = json.loads(small.to_json(), parse_constant=pytest.fail)
+    assert (facts["failure"], facts["script"]) == ("returns infinity", small.script)
+    assert facts["inputs"] == small.inputs.tolist()
+    assert "import halfsim" in small.page()
 
 
 def test_shapes_that_hang_together_shrink_together(rng: np.random.Generator) -> None:

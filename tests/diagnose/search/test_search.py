@@ -326,7 +326,8 @@ def test_what_a_result_says() -> None:
     assert not any(one.accepted for one in found.without.values())
     first, second = found.evidence[:2]
     assert (first.kept, first.accepted, second.kept, second.accepted) == ((), False, ("default",), True)
-    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    document = json.loads(found.to_json(), parse_constant=pytest.fail)
+    assert all(part in found.page() for part in ("What happens without", found.evidence[0].reason, *found.kept))
     assert document["evidence"][0]["value"] == "nan"
     assert document["policy"] == str(found.policy)
     assert len(document["evidence"]) == found.evaluations
