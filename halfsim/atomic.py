@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             with file:
                 yield file
                 file.flush()
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # a new file, or a file system without permissions
                     os.chmod(temporary, target.stat().st_mode & 0o777)
                 os.fsync(file.fileno())
                 if _POSIX:  # while it is locked

@@ -12,6 +12,7 @@ from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format
+from halfsim.text import clipped
 
 SCHEMA = 1
 
@@ -147,8 +148,7 @@ def _whole(x: Any, most: int = 2**63) -> int:
 
 def _shown(x: Any) -> str:
     """The beginning of what is no such thing, for an error of one line."""
-    text = repr(x)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return clipped(repr(x), 40, "start")
 
 
 def _real(x: Any) -> float:
