@@ -34,17 +34,16 @@ from halfsim.numerics.rounding import Rounding, Stochastic
 
 if _TYPE_CHECKING:
     from halfsim import checkpoint, plot
-    from halfsim.diagnose.compare import compare
-    from halfsim.diagnose.comparison import Comparison
-    from halfsim.diagnose.cost import cost
-    from halfsim.diagnose.loss_scale import loss_scale_range
-    from halfsim.diagnose.minimize import Minimal, minimize
-    from halfsim.diagnose.model_comparison import ModelComparison
-    from halfsim.diagnose.models import compare_models
-    from halfsim.diagnose.report import Report
-    from halfsim.diagnose.scale_range import LossScaleRange
-    from halfsim.diagnose.search import search_policy
-    from halfsim.diagnose.searched import PolicySearch
+    from halfsim.costs.cost import cost
+    from halfsim.diagnose.compare.models import compare_models
+    from halfsim.diagnose.compare.result import Comparison, ModelComparison
+    from halfsim.diagnose.compare.runs import compare
+    from halfsim.diagnose.minimize.minimize import Minimal, minimize
+    from halfsim.diagnose.report.report import Report
+    from halfsim.diagnose.scale.range import loss_scale_range
+    from halfsim.diagnose.scale.result import LossScaleRange
+    from halfsim.diagnose.search.result import PolicySearch
+    from halfsim.diagnose.search.search import search_policy
     from halfsim.numerics.explain import explain
 
 __version__ = "0.1.0"
@@ -123,19 +122,19 @@ __all__ = [
 
 # What takes time to import and is not needed by every program, by where it stands.
 _LATER = {
-    "compare": "diagnose.compare",
-    "compare_models": "diagnose.models",
-    "Comparison": "diagnose.comparison",
-    "cost": "diagnose.cost",
+    "compare": "diagnose.compare.runs",
+    "compare_models": "diagnose.compare.models",
+    "Comparison": "diagnose.compare.result",
+    "cost": "costs.cost",
     "explain": "numerics.explain",
-    "loss_scale_range": "diagnose.loss_scale",
-    "LossScaleRange": "diagnose.scale_range",
-    "Minimal": "diagnose.minimize",
-    "minimize": "diagnose.minimize",
-    "ModelComparison": "diagnose.model_comparison",
-    "PolicySearch": "diagnose.searched",
-    "Report": "diagnose.report",
-    "search_policy": "diagnose.search",
+    "loss_scale_range": "diagnose.scale.range",
+    "LossScaleRange": "diagnose.scale.result",
+    "Minimal": "diagnose.minimize.minimize",
+    "minimize": "diagnose.minimize.minimize",
+    "ModelComparison": "diagnose.compare.result",
+    "PolicySearch": "diagnose.search.result",
+    "Report": "diagnose.report.report",
+    "search_policy": "diagnose.search.search",
 }
 
 

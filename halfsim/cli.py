@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import math
 import os
 import re
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from halfsim.document import json_text
 from halfsim.terminal import bar, writer
 
 
@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_hardware(commands: Any) -> None:
-    from halfsim.diagnose.cost import OPTIMIZERS
-    from halfsim.diagnose.measure import RECIPES
-    from halfsim.diagnose.presets import PRESETS
+    from halfsim.costs.cost import OPTIMIZERS
+    from halfsim.costs.measure import RECIPES
+    from halfsim.costs.presets import PRESETS
 
     told = "print the facts as JSON instead of the text"
     shown = commands.add_parser(
@@ -115,17 +115,20 @@ def _add_hardware(commands: Any) -> None:
     cost.set_defaults(run=_cost)
 
 
+def _show(found: Any, as_json: bool) -> None:
+    print(json_text(found.to_dict(), 2) if as_json else f"{found}\n", end="")
+
+
 def _devices(arguments: argparse.Namespace) -> int:
     from halfsim.hardware.devices import device, devices
 
     found = devices() if arguments.name is None else device(arguments.name)
-    print(json.dumps(found.as_dict(), indent=2, allow_nan=False) if arguments.json else found)
+    _show(found, arguments.json)
     return 0
 
 
 def _cost(arguments: argparse.Namespace) -> int:
-    from halfsim.diagnose.bill import page
-    from halfsim.diagnose.cost import cost
+    from halfsim.costs.cost import cost
 
     write = None if arguments.html is None else writer(arguments.html)
     bill = cost(
@@ -133,8 +136,8 @@ def _cost(arguments: argparse.Namespace) -> int:
         recipes=arguments.recipe or ("fp32", "fp16", "amp"),
     )  # fmt: skip
     if write is not None:
-        write(page(bill))
-    print(json.dumps(bill.as_dict(), indent=2, allow_nan=False) if arguments.json else bill)
+        write(bill.page())
+    _show(bill, arguments.json)
     if write is not None and not arguments.json:
         print(f"\nPage written to {arguments.html}")
     return 0
@@ -170,7 +173,7 @@ def _bits(arguments: argparse.Namespace) -> int:
     writers = {name: writer(path, f"--{name}") for name, path in paths.items()}
     for name, write in writers.items():
         write(makers[name]())
-    print(json.dumps(told.as_dict(), indent=2, allow_nan=False) if arguments.json else told)
+    _show(told, arguments.json)
     if not arguments.json:
         for name, path in paths.items():
             print(f"\n{'Picture' if name == 'svg' else 'Page'} written to {path}")
@@ -204,7 +207,7 @@ def _add_run(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from halfsim.autograd.policy import as_rule
     from halfsim.diagnose.finding import CLASSES
-    from halfsim.diagnose.run import check, traced
+    from halfsim.diagnose.script_run import check, traced
     from halfsim.diagnose.trace import trace
     from halfsim.numerics.formats import unknown
 
@@ -302,7 +305,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     if write is not None:
         write(page(runs, settings))
     if arguments.json:
-        print(json.dumps(report.to_json(runs, settings), indent=2, allow_nan=False))
+        print(json_text(report.to_dict(runs, settings), 2), end="")
     else:
         print(report.text(runs, settings))
         if write is not None:

@@ -89,7 +89,8 @@ def document(title: str, body: Sequence[str], style: str = "", script: str = "")
 def fragment(body: Sequence[str], style: str = "", script: str = "") -> str:
     """The same inside a division with its own style and script, for a notebook."""
     styled = f"<style>{STYLE}{style} div.halfsim {{ padding: 1rem; }}</style>"
-    return f'{styled}<div class="halfsim">{"".join(body)}</div><script>(() => {{{script}}})()</script>'
+    run = f"<script>(() => {{{script}}})()</script>" if script else ""
+    return f'{styled}<div class="halfsim">{"".join(body)}</div>{run}'
 
 
 class Lines(str):

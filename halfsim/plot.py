@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd import trace as recording
-from halfsim.diagnose.report import WHATS, Place, Report
+from halfsim.diagnose.report.facts import WHATS, Place
+from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown

@@ -32,6 +32,12 @@ def test_every_public_name_exists_and_is_documented() -> None:
         assert getattr(hs.ops, name).__doc__, name
 
 
+def test_no_room_hides_a_public_function() -> None:
+    rooms = {path.stem for path in Path(hs.__file__).parent.iterdir() if path.is_dir() or path.suffix == ".py"}
+    public = {name for name in hs.__all__ if not isinstance(getattr(hs, name), types.ModuleType)}
+    assert not rooms & public, "importing halfsim.<room> would put the module in the function's place"
+
+
 def test_readmes_python_blocks_run() -> None:
     for language in ("README.md", "README.zh-CN.md", "docs/demo.md"):
         blocks = re.findall(r"```python\n(.*?)```", (ROOT / language).read_text(encoding="utf-8"), re.S)

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from halfsim.checkpoint.atomic import replacing
+from halfsim.atomic import replacing
 from halfsim.numerics.quantize import Array
 
 VERSION = 1  # of the layout; a reader refuses the versions it does not know

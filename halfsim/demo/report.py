@@ -78,7 +78,7 @@ def _listing(lines: Sequence[tuple[Run, str]]) -> str:
     )
 
 
-def to_json(runs: Sequence[Run], settings: Settings) -> dict[str, Any]:
+def to_dict(runs: Sequence[Run], settings: Settings) -> dict[str, Any]:
     """The same facts, machine-readable."""
     base = reference(runs)
     return {
@@ -91,5 +91,5 @@ def to_json(runs: Sequence[Run], settings: Settings) -> dict[str, Any]:
             "seed": settings.seed,
             "batch": settings.batch,
         },
-        "runs": [run.to_json(base) for run in runs],
+        "runs": [run.to_dict(base) for run in runs],
     }

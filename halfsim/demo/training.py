@@ -15,11 +15,12 @@ from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event, Trace, tracing
+from halfsim.costs.memory import held_bytes
 from halfsim.data import Split, digits
-from halfsim.diagnose.advise import Facts, advise, describe, share
-from halfsim.diagnose.memory import held_bytes
+from halfsim.demo.advice import Facts, advise, describe
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import unknown
+from halfsim.text import share
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Run:
         )
         return advise(facts)
 
-    def to_json(self, reference: Run | None = None) -> dict[str, Any]:
+    def to_dict(self, reference: Run | None = None) -> dict[str, Any]:
         """The facts of the table; numbers that are not finite are null."""
         first = self.trace.first_event()
         return {

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from math import isfinite, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from halfsim.autograd import trace as recording
 from halfsim.autograd.policy import as_rule
-from halfsim.autograd.trace import Error, Event, Total
 from halfsim.diagnose.finding import CLASSES, Finding, finding
-from halfsim.numerics.formats import Format, unknown
+from halfsim.diagnose.verdict import Made, errors, verdict
+from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import FP64, Precision
 
 if TYPE_CHECKING:
-    from halfsim.diagnose.report import Report
+    from halfsim.diagnose.report.report import Report
 
 _EVENTS = {"NaN propagation": "NaN", "NaN": "NaN"}
-
-
-NONE = Error(0.0, 0.0, 0.0)
-
-
-class Made(NamedTuple):
-    """The error that one place makes of operands as they are, and the one that has come together there."""
-
-    phase: str
-    path: str
-    op: str
-    tensor: str
-    local: Error
-    total: Error
-
-    @property
-    def role(self) -> str:
-        """The word producer where at least half of the accumulated error may be this place's own, else propagator."""
-        return "producer" if 2 * self.local.relative >= self.total.relative > 0 else "propagator"
 
 
 class Trace(recording.Trace):
@@ -51,16 +31,19 @@ class Trace(recording.Trace):
         if klass == "eps lost":
             found = self.constant
         elif klass in ("accumulation order", "benign rounding"):
-            verdict = self.verdict()
-            return verdict if verdict is not None and verdict.klass == klass else None
+            return self._judged(klass)
         elif klass is not None and klass not in (*CLASSES, "NaN"):
             raise unknown("klass", klass, [*CLASSES, "NaN"])
         else:
             found = self.first_event(None if klass is None else _EVENTS.get(klass, klass))
         if found is None:  # as zeros that are no trouble until something is divided by one
-            verdict = None if klass is None else self.verdict()
-            return verdict if verdict is not None and verdict.klass == _named(klass) else None
+            return None if klass is None else self._judged(_named(klass))
         return finding(found, self, _named(klass))
+
+    def _judged(self, klass: str | None) -> Finding | None:
+        """The verdict, if it is of that class."""
+        found = self.verdict()
+        return found if found is not None and found.klass == klass else None
 
     def verdict(self) -> Finding | None:
         """Where the gravest trouble began, told apart from what it caused; None if nothing was rounded.
@@ -68,13 +51,7 @@ class Trace(recording.Trace):
         NaN and infinities go first, back to the operation whose result was wrong while its operands were not; then
         what came first. Without any, errors within what the length of the sums predicts are benign rounding.
         """
-        events = self.events()
-        broken = [event for event in events if event.klass in ("NaN", "overflow") and event.lost is None]
-        if broken:
-            return self._cause(broken[0])
-        if events:
-            return finding(self._root(events[0]), self)
-        return self._rounding()
+        return verdict(self)
 
     def errors(self) -> list[Made]:
         """Where errors are made and where they only pass: one row a place, by the local error, largest first.
@@ -82,62 +59,13 @@ class Trace(recording.Trace):
         Empty without a ``reference``. Of each place the largest local and the largest accumulated error are
         given, which need not be of one event; infinite ones only where there are no others.
         """
-        known = [(key, t.local, t.total) for key, t in self.places.items() if t.total is not None]
-        rows = [Made(*key, local or NONE, total or NONE) for key, local, total in known]
-        return sorted(rows, key=lambda row: -row.local.relative)
-
-    def _root(self, event: Event) -> Event:
-        return event.origin or event
-
-    def _cause(self, symptom: Event) -> Finding:
-        """Where an infinity or a NaN comes from: a constant that is zero, an earlier trouble, or this operation."""
-        lost = self.constant
-        divided = symptom.counts.divide_by_zero or symptom.counts.invalid
-        if lost is not None and divided and (lost.phase, lost.path) == (symptom.phase, symptom.path):
-            return finding(lost, self, after=symptom)
-        return finding(self._root(symptom), self, after=symptom)
-
-    def _rounding(self) -> Finding | None:
-        """The verdict where nothing is wrong: how large errors are beside what is to be expected."""
-        for key, total in self.places.items():
-            if self._late(total):
-                return self._of_place(key, total, "accumulation order")
-        rounded = {key: total for key, total in self.places.items() if total.counts.inexact}
-        if not rounded:
-            return None
-        key = max(rounded, key=lambda key: (_relative(rounded[key]), rounded[key].counts.inexact))
-        return self._of_place(key, rounded[key], "benign rounding")
-
-    def _late(self, total: Total) -> bool:
-        """Whether an operation's own error is past what random rounding of so long a sum makes likely."""
-        return total.terms > 1 and total.disorder > 2 * likely(total.terms, total.unit)
-
-    def _of_place(self, key: tuple[str, str, str, str], total: Total, klass: str) -> Finding:
-        phase, path, op, tensor = key
-        event = Event(total.step, phase, path, op, tensor, (), total.counts, format=total.format)
-        found = finding(event, None, klass)
-        values = dict(found.values)
-        message = f"{total.counts.inexact:,} results were rounded, none of them to harm"
-        last = total.format.eps / 2  # of the result
-        probable, bound = likely(total.terms, total.unit) + last, certain(total.terms, total.unit) + last
-        numbers = f"a sum of {total.terms:,} terms makes likely ({probable:.2g}; at most {bound:.2g})"
-        values |= {"likely": probable, "bound": bound}
-        if klass == "accumulation order":
-            values["error"] = total.disorder
-            message = f"the error of {total.disorder:.2g} of the magnitude of the terms is past what rounding {numbers}"
-        elif total.local is not None and total.total is not None:
-            error = total.local.relative
-            values |= {"local": error, "total": total.total.relative}
-            where = "within" if error <= bound else "past"
-            why = "" if error <= bound else ", as where terms cancel or several steps round"
-            message = f"the relative error of {error:.2g} is {where} what rounding {numbers}{why}"
-        return Finding(klass, phase, total.step, path, op, tensor, values, message, found.fix, event)
+        return errors(self)
 
     def report(self) -> Report:
         """All of this as plain data that outlives the trace: print it, or see `Report.to_html`, `Report.to_json`."""
-        from halfsim.diagnose.gather import reported
+        from halfsim.diagnose.report.report import Report
 
-        return reported(self)
+        return Report.of(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report to ``path`` as one self-contained page."""
@@ -146,20 +74,6 @@ class Trace(recording.Trace):
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report as JSON, which is also written to ``path`` if given."""
         return self.report().to_json(path)
-
-
-def _relative(total: Total) -> float:
-    return total.local.relative if total.local is not None and isfinite(total.local.relative) else -1.0
-
-
-def certain(terms: int, fmt: Format) -> float:
-    """The relative error that a sum of so many terms cannot pass: n u (Higham 2002, section 4.2)."""
-    return terms * fmt.eps / 2
-
-
-def likely(terms: int, fmt: Format) -> float:
-    """The error that is likely where roundings are independent: sqrt(n) u (Higham and Mary 2019)."""
-    return sqrt(terms) * fmt.eps / 2
 
 
 def _named(klass: str | None) -> str | None:

@@ -134,7 +134,7 @@ class Device:
                 return key if " " in key else f"{key} vector", self.peaks[key].value * 1e12
         raise AssertionError(self.name)  # each has a rate for fp32
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         figures = {"bandwidth_gb_per_s": self.bandwidth, "memory_gb": self.memory}
         return {
@@ -144,6 +144,8 @@ class Device:
             "aliases": list(self.aliases), "note": self.note,
             "peak_tflops": {key: _plain(figure) for key, figure in self.peaks.items()},
         } | {key: _plain(figure) for key, figure in figures.items()}  # fmt: skip
+
+    as_dict = to_dict  # its name before
 
     def __str__(self) -> str:
         support = ", ".join(f"{fmt} {kind}" for fmt, kind in self.support.items())
@@ -185,9 +187,11 @@ class Catalogue(tuple[Device, ...]):
             "\n? unverified, * derived. The evidence is that of the arithmetic; a device by its name has it whole."
         )
 
-    def as_dict(self) -> list[dict[str, Any]]:
+    def to_dict(self) -> list[dict[str, Any]]:
         """Everything as plain data."""
-        return [d.as_dict() for d in self]
+        return [d.to_dict() for d in self]
+
+    as_dict = to_dict  # its name before
 
 
 def _marked(figure: Figure | None) -> str:

@@ -294,7 +294,7 @@ if where == "write":
     from halfsim.checkpoint import files
     files.npy.write_array = die
 elif where == "after":
-    from halfsim.checkpoint import atomic
+    from halfsim import atomic
     atomic._flush_directory = die
 else:
     setattr(os, where, die)
@@ -343,7 +343,7 @@ def test_a_run_killed_at_any_time_leaves_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_temporary_that_is_being_written_is_not_swept_away(tmp_path: Path) -> None:
-    from halfsim.checkpoint.atomic import replacing
+    from halfsim.atomic import replacing
 
     path = tmp_path / "x.npz"
     with replacing(path) as file:

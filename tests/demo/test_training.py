@@ -83,7 +83,7 @@ def test_lost_updates_are_those_of_the_bits() -> None:
 def test_adam_in_half_fails_at_the_first_step_and_says_why(failing: list[Run]) -> None:
     assert failing[0].trace.first_event() is None
     for run in failing[1:]:
-        facts = run.to_json()
+        facts = run.to_dict()
         assert run.broken
         assert facts["final_loss"] is None
         trouble = facts["first_trouble"]
@@ -107,7 +107,7 @@ def test_text_fits_a_hundred_columns_and_json_is_strict(runs: list[Run], failing
         for run in some:
             assert text.count(f"\n{run.recipe.name} ") == 1
             assert text.count(f"\n  {run.recipe.name} ") == 2
-        facts = json.loads(json.dumps(report.to_json(some, settings), allow_nan=False))
+        facts = json.loads(json.dumps(report.to_dict(some, settings), allow_nan=False))
         assert [run["recipe"] for run in facts["runs"]] == [run.recipe.name for run in some]
         required = {
             "recipe",

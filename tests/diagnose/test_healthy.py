@@ -11,7 +11,7 @@ import pytest
 
 import halfsim as hs
 from halfsim import nn, ops
-from halfsim.diagnose.trace import certain
+from halfsim.diagnose.verdict import certain
 from tests.diagnose.bodies import BODIES, batch, train
 
 Made = Callable[[Any], hs.optim.Optimizer]

@@ -144,7 +144,7 @@ def test_peaks_are_those_of_the_fastest_unit_for_a_format() -> None:
 def test_tables_fit_a_terminal_and_json_holds_everything() -> None:
     for text in (str(devices()), *map(str, devices())):
         assert max(map(len, text.split("\n"))) <= 100
-    facts = json.loads(json.dumps(devices().as_dict(), allow_nan=False))
+    facts = json.loads(json.dumps(devices().to_dict(), allow_nan=False))
     assert [d["name"] for d in facts] == NAMED
     assert facts[8]["peak_tflops"]["fp16 matrix"]["value"] == 312
     assert not facts[4]["bandwidth_gb_per_s"]["verified"], "marked, as it was not read in the document"

@@ -398,7 +398,7 @@ def test_whatever_is_asked_fits_100_columns_and_is_well_formed(fmt: str) -> None
             shown = str(e)
             assert max(map(len, shown.splitlines())) <= 100, text
             assert shown.isascii()
-            json.dumps(e.as_dict(), allow_nan=False)
+            json.dumps(e.to_dict(), allow_nan=False)
             ET.fromstring(e.svg())
             ET.fromstring(f"<div>{e._repr_html_()}</div>")
             HTMLParser().feed(e.page())

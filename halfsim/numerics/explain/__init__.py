@@ -27,6 +27,7 @@ from halfsim.numerics.explain.expression import Literal, parse
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.rounding import Rounding, as_rounding
+from halfsim.text import clipped
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,11 @@ class Explanation:
         """``error`` in units in the last place of ``exact``."""
         return None if self.error is None or self.step is None else self.error / power(self.step.unit)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The facts as strings and numbers that JSON can hold."""
         return drawing.facts(self)
+
+    as_dict = to_dict  # its name before
 
     def __str__(self) -> str:
         return drawing.text(self)
@@ -152,7 +155,7 @@ def explain(
         step = round_exact(outcome, fmt, mode) if isinstance(outcome, Exact) else None
         number = step.number if step else outcome.number  # type: ignore[union-attr]
         exact = outcome.value if isinstance(outcome, Exact) else None
-        operands.append(Operand(drawing.short(literal.text), exact, number, step.flags if step else Flag(0)))
+        operands.append(Operand(clipped(literal.text, 28), exact, number, step.flags if step else Flag(0)))
         outcomes.append(outcome)
         steps.append(step)
     name = parsed.operation

@@ -13,6 +13,7 @@ from halfsim.numerics.explain.exact import Number, log2_floor, power
 from halfsim.numerics.explain.expression import SYMBOLS
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.rounding import Rounding
+from halfsim.text import clipped
 
 if TYPE_CHECKING:
     from halfsim.numerics.explain import Explanation, Operand
@@ -32,11 +33,6 @@ _BEYOND = 43_000  # decimal exponent past which no one counts digits
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
-
-
-def short(text: str, width: int = 28) -> str:
-    """A text with its middle left out where it is long."""
-    return text if len(text) <= width else f"{text[: width - 8]}...{text[-5:]}"
 
 
 def _twos_and_fives(n: int) -> tuple[int, int, int]:
@@ -216,7 +212,7 @@ def aligned(rows: Sequence[Row], point: int, unit: int, endless: bool) -> list[s
         if row.rule:
             lines.append(" " * 18 + "-" * (len(line) + 2))
         more = "..." if row is rows[-1] and endless else ""
-        lines.append(f"{short(row.label, 16):>16}  {row.sign} {line}{more}".rstrip())
+        lines.append(f"{clipped(row.label, 16):>16}  {row.sign} {line}{more}".rstrip())
     return [*lines, " " * 20 + "".join(texts[-1] for texts in cells).rstrip()]
 
 
@@ -281,7 +277,7 @@ def _multiplied(e: Explanation, last: Row, endless: bool) -> tuple[str, list[str
     lines = aligned([last], first + second, e.step.unit, endless)
     before = lines[0][20:].partition(".")[0]
     above = [
-        f"{short(o.text, 16):>16}  {sign} {' ' * (len(before) - 1)}{digits(o.number)}"
+        f"{clipped(o.text, 16):>16}  {sign} {' ' * (len(before) - 1)}{digits(o.number)}"
         for sign, o in zip(" x", e.operands, strict=True)
     ]
     rule = " " * 18 + "-" * (max(map(len, [*above, *lines])) - 18)

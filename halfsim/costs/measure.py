@@ -1,0 +1,128 @@
+"""One forward pass of a copy of a model under a recipe, and what it took and left in memory."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd import ops
+from halfsim.autograd.policy import precision, scoped
+from halfsim.autograd.random import manual_seed
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.trace import tracing
+from halfsim.costs.flops import Ledger, Work, conversions, gradients
+from halfsim.costs.memory import held_bytes
+from halfsim.nn import Module
+from halfsim.numerics.formats import Format, bfloat16, float16, float32
+
+Loss = Callable[[Any, Any], Tensor]
+
+RECIPES = {  # the rule of operations, and the format of weights, gradients and optimizer state
+    "fp32": ("fp32", float32),
+    "tf32": ("tf32", float32),
+    "fp16": ("fp16", float16),
+    "bf16": ("bf16", bfloat16),
+    "amp": ("amp", float32),
+}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The work of one pass, and the bytes that it leaves for a backward pass, if there is to be one."""
+
+    works: tuple[Work, ...]
+    held: float
+
+    @property
+    def live(self) -> float:
+        """The most that one operation reads and writes, parameters apart."""
+        return max((w.live for w in self.works), default=0.0)
+
+
+def measured(model: Module, example: tuple[Any, Any], recipe: str, training: bool, loss: Loss | None = None) -> Pass:
+    """Run a copy of ``model`` on ``example``, an input and a target or None.
+
+    It runs out of all scopes and traces, with a random stream of its own.
+    """
+    return Context().run(_measured, model, *example, recipe, training, loss)
+
+
+def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: Loss | None) -> Pass:
+    manual_seed(0)
+    rule, fmt = RECIPES[recipe]
+    net = copy.deepcopy(model).to(fmt)
+    net.train(training)
+    parameters = list(net.parameters())
+    ledger = Ledger([p.data for p in parameters])
+    with tracing(ledger), precision(rule):
+        root = _first(net(_given(x, fmt)))
+        if training and y is not None:
+            with scoped(path="(loss)"):
+                root = (loss or _loss(y))(root, y)
+    works = [*ledger.works, *conversions(root)]
+    if training:
+        return Pass((*works, *gradients(root)), held_bytes(root, parameters))
+    return Pass(tuple(w for w in works if w.phase == "forward"), 0.0)
+
+
+def _given(x: Any, fmt: Format) -> Any:
+    """An input in the format of the weights; integers, such as the indices of an embedding, as they are."""
+    if not isinstance(x, Tensor):
+        return tensor(x, fmt) if np.asarray(x).dtype.kind == "f" else x
+    half = tensor(x, fmt)
+    return x if np.array_equal(np.rint(x.data), x.data) and not np.array_equal(half.data, x.data) else half
+
+
+def _first(found: Any) -> Tensor:
+    """The tensor of a model's result, or the first of several."""
+    while isinstance(found, (tuple, list)) and found:
+        found = found[0]
+    if not isinstance(found, Tensor):
+        raise TypeError(f"model: returned {type(found).__name__}; allowed: a Tensor, or a tuple that begins with one")
+    return found
+
+
+def _loss(y: Any) -> Loss:
+    kind = np.asarray(y).dtype.kind
+    return ops.cross_entropy if kind in "iu" else ops.mse_loss
+
+
+def alike(low: Pass, high: Pass) -> bool:
+    """Whether two passes run the same operations."""
+    return [(w.phase, w.path, w.op) for w in low.works] == [(w.phase, w.path, w.op) for w in high.works]
+
+
+def between(low: Pass, high: Pass, share: float) -> Pass:
+    """The pass of another batch size, ``share`` of the way from one to the other.
+
+    Everything grows in proportion, or not at all.
+    """
+
+    def line(a: float, b: float) -> float:
+        return a + (b - a) * share
+
+    works = (
+        replace(a, flops=line(a.flops, b.flops), bytes=line(a.bytes, b.bytes), live=line(a.live, b.live))
+        for a, b in zip(low.works, high.works, strict=True)
+    )
+    return Pass(tuple(works), line(low.held, high.held))
+
+
+def largest(low: Pass, high: Pass, sizes: tuple[int, int], room: float, training: bool) -> int | None:
+    """The largest batch whose activations take no more than ``room`` bytes; None where they do not grow."""
+    pairs = [(low.held, high.held)]
+    if not training:
+        same = zip(low.works, high.works, strict=False) if alike(low, high) else ()
+        pairs = [(low.live, high.live), *((a.live, b.live) for a, b in same)]
+    found = []
+    for a, b in pairs:
+        slope = (b - a) / (sizes[1] - sizes[0])
+        if slope > 0:
+            found.append(max(0, math.floor((room - a) / slope + sizes[0])))
+    return min(found, default=None)

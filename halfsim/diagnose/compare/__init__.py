@@ -1,0 +1,1 @@
+"""Two runs, or two models, held against each other result by result, and where they part."""

@@ -1,0 +1,281 @@
+"""How far one run is from another: measured result by result, added up by place, layer and step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import frexp, inf, isfinite, sqrt
+
+import numpy as np
+
+from halfsim.autograd.follow import error
+from halfsim.autograd.trace import Event
+from halfsim.diagnose.compare.recorder import Kept, Key, Place, Step
+from halfsim.numerics.quantize import Array
+
+
+@dataclass(frozen=True)
+class PlaceRow:
+    """One phase, module path, operation and tensor: over all steps the largest errors.
+
+    ``relative_error`` is the norm of the difference over that of the reference; ``ulp`` is the largest distance,
+    ``mean_ulp`` the mean one, in units in the last place of the run's format at the reference (its smallest subnormal,
+    where that is zero). All are infinite where only one of the two is finite. ``step`` is where the relative error was
+    largest, ``vanished`` the share of values that are zero and not so in the reference.
+    """
+
+    phase: str
+    path: str
+    op: str
+    tensor: str
+    relative_error: float
+    ulp: float
+    mean_ulp: float
+    vanished: float
+    step: int
+    compared: int
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One module path: the largest errors of its results, in the forward pass and in the gradients.
+
+    ``relative_error``, ``ulp`` and ``mean_ulp`` are those of the forward pass, ``gradient_error`` is the relative error
+    of the gradients; ``cosine`` is the smallest, over steps, between its parameters' gradients in the two runs (None
+    without parameters), ``vanished`` the share of gradients, activations' too, that are zero and not so in the
+    reference, ``updates_lost`` the share of nonzero updates that left their weight unchanged. ``step`` is the first
+    in which a result was off by more than the tolerance, None if none was.
+    """
+
+    path: str
+    relative_error: float
+    ulp: float
+    mean_ulp: float
+    gradient_error: float
+    cosine: float | None
+    vanished: float
+    updates_lost: float
+    step: int | None
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step: the largest relative errors, forward and of gradients, the cosine of all parameters' gradients."""
+
+    step: int
+    relative_error: float
+    gradient_error: float
+    cosine: float | None
+    vanished: float
+    skipped: bool
+
+
+@dataclass
+class _Sum:
+    """What adds up to a row."""
+
+    forward: float = 0.0
+    backward: float = 0.0
+    ulp: float = 0.0
+    ulps: float = 0.0
+    compared: int = 0
+    results: int = 0
+    zeros: float = 0.0
+    nonzero: float = 0.0
+    cosine: float | None = None
+    step: int | None = None
+
+    @property
+    def vanished(self) -> float:
+        return self.zeros / self.nonzero if self.nonzero else 0.0
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first result off by more than the tolerance."""
+
+    event: Event
+    relative: float
+    ulp: float
+    when: tuple[int, int]  # step, and position in it
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Where the runs do different things: what each did there, None where it had ended its step."""
+
+    when: tuple[int, int]
+    run: Place | None
+    reference: Place | None
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    text: str = ""  # where it was the run as a whole
+
+
+@dataclass
+class Meter:
+    """Holds the steps of a run against those of the reference.
+
+    An error is relative to the norm of the reference's result; for a parameter's gradient and an optimizer's state, to
+    the largest such norm in its module, for a bias before a normalisation has a gradient of rounding errors alone.
+    """
+
+    reference: Mapping[int, Step]
+    tolerance: float
+    unit: float  # the spacing at 1 of the coarsest format of the run
+    places: dict[Place, _Sum] = field(default_factory=dict)
+    layers: dict[str, _Sum] = field(default_factory=dict)
+    steps: list[StepRow] = field(default_factory=list)
+    divergence: Divergence | None = None
+    fork: Fork | None = None
+    compared: int = 0
+    skipped: list[int] = field(default_factory=list)
+    cut: bool = False
+
+    def measure(self, step: Step) -> None:
+        """Compare one step of the run."""
+        other = self.reference.get(step.number)
+        if other is None:
+            return
+        self.cut = self.cut or step.cut or other.cut
+        if step.skipped:
+            self.skipped.append(step.number)
+        if self.fork is None and not (step.cut or other.cut):
+            self.fork = _fork(step, other)
+        norms = _group_norms(other)
+        row, leaves, scale = _Sum(), {}, 1.0
+        for i, (key, mine) in enumerate(step.results.items()):
+            theirs = other.results.get(key)
+            if theirs is None or theirs.shape != mine.shape or (key[0][0] == "optimizer" and other.skipped):
+                continue
+            if mine.factor != theirs.factor and _is_scale(mine.factor, theirs.factor):
+                scale = mine.factor / theirs.factor  # GradScalers of two runs differ, and their gradients with them
+                mine.values = mine.values / scale
+            elif scale != 1.0 and key[0][0] == "backward":
+                mine.values, mine.noise = mine.values / scale, mine.noise / scale
+            if mine.leaf or theirs.leaf:
+                leaves[key[0][1], key[0][3] or str(key)] = (mine, theirs)
+            if not (step.skipped and key[0][0] != "forward"):
+                self._pair((step.number, i), key, (mine, theirs), norms.get(_group(key[0], theirs.leaf), 0.0), row)
+        cosine = None if step.skipped else self._cosines(leaves)
+        self.steps.append(StepRow(step.number, row.forward, row.backward, cosine, row.vanished, step.skipped))
+
+    def _pair(self, when: tuple[int, int], key: Key, pair: tuple[Kept, Kept], group: float, row: _Sum) -> None:
+        mine, theirs = pair
+        event, (phase, path, _, _) = mine.event, key[0]
+        assert event is not None
+        far = error(mine.values, theirs.values, event.format)
+        distance, norm = _distance(mine, theirs)
+        relative = inf if far.largest == inf else _ratio(distance, max(norm, group))
+        self.compared += 1
+        layer = self.layers.setdefault(path if phase != "optimizer" else path.rpartition(".")[0], _Sum())
+        place = self.places.setdefault(key[0], _Sum())
+        zeros = mine.weight * np.count_nonzero((mine.values == 0) & (theirs.values != 0))
+        nonzero = mine.weight * np.count_nonzero(theirs.values)
+        if relative > place.forward:
+            place.step = when[0]
+        sums = (place, row, layer) if phase == "forward" else (place,)
+        for some in sums:
+            some.forward, some.ulp = max(some.forward, relative), max(some.ulp, far.largest)
+            some.ulps, some.results = some.ulps + far.mean, some.results + 1
+        for some in (place, *((row, layer) if phase == "backward" else ())):
+            some.zeros, some.nonzero = some.zeros + zeros, some.nonzero + nonzero
+        if phase == "backward":
+            row.backward, layer.backward = max(row.backward, relative), max(layer.backward, relative)
+        noisy = distance <= 4 * self.unit * mine.noise and isfinite(relative)
+        if relative > self.tolerance and not noisy:
+            layer.step = when[0] if layer.step is None else layer.step
+            if self.divergence is None:
+                self.divergence = Divergence(event, relative, far.largest, when)
+
+    def rows(self, lost: Mapping[str, float]) -> tuple[tuple[LayerRow, ...], tuple[PlaceRow, ...]]:
+        """What has come together; ``lost`` are the shares of updates that left their weight alone, by layer."""
+        layers = (
+            LayerRow(
+                path, s.forward, s.ulp, s.ulps / max(1, s.results), s.backward, s.cosine, s.vanished,
+                lost.get(path, 0.0), s.step,
+            )
+            for path, s in self.layers.items()
+        )  # fmt: skip
+        places = (
+            PlaceRow(*place, s.forward, s.ulp, s.ulps / s.results, s.vanished, s.step or 0, s.results)
+            for place, s in self.places.items()
+        )
+        return tuple(layers), tuple(places)
+
+    def _cosines(self, leaves: Mapping[tuple[str, str], tuple[Kept, Kept]]) -> float | None:
+        """The cosine between all parameters' gradients; each layer's own goes to the layer."""
+        found: dict[str, list[tuple[Kept, Kept]]] = {}
+        for (path, _), pair in leaves.items():
+            found.setdefault(path, []).append(pair)
+        for path, pairs in found.items():
+            value, layer = _cosine(pairs), self.layers.setdefault(path, _Sum())
+            layer.cosine = value if layer.cosine is None else min(value, layer.cosine)
+        return _cosine(list(leaves.values())) if leaves else None
+
+
+def _is_scale(a: float, b: float) -> bool:
+    """Whether ``a / b`` is a power of two, as that of two loss scales."""
+    return bool(a) and bool(b) and isfinite(a) and isfinite(b) and abs(frexp(a / b)[0]) == 0.5
+
+
+def _group(place: Place, leaf: bool) -> tuple[str, ...]:
+    """Whose norms an error is held against besides its own result's."""
+    phase, path, op, tensor = place
+    if phase == "optimizer":
+        return (phase, path.rpartition(".")[0], op, tensor)
+    return (phase, path) if leaf else ()
+
+
+def _group_norms(step: Step) -> dict[tuple[str, ...], float]:
+    norms: dict[tuple[str, ...], float] = {}
+    for (place, _), kept in step.results.items():
+        group = _group(place, kept.leaf)
+        if group:
+            norms[group] = max(norms.get(group, 0.0), _norm(kept.values) * sqrt(kept.weight))
+    return norms
+
+
+def _norm(x: Array) -> float:
+    x = x[np.isfinite(x)]
+    return float(np.sqrt(np.vdot(x, x)))
+
+
+def _distance(mine: Kept, theirs: Kept) -> tuple[float, float]:
+    """The norm of the difference where both are finite, and that of the reference."""
+    with np.errstate(invalid="ignore"):
+        return _norm(mine.values - theirs.values) * sqrt(mine.weight), _norm(theirs.values) * sqrt(mine.weight)
+
+
+def _ratio(distance: float, norm: float) -> float:
+    return distance / norm if norm else float(distance > 0)
+
+
+def _cosine(pairs: list[tuple[Kept, Kept]]) -> float:
+    """1 for two zeros, 0 where one is zero or the run's is not finite."""
+    dot = one = two = 0.0
+    for mine, theirs in pairs:
+        a, b = mine.values, theirs.values
+        dot, one, two = (s + mine.weight * float(np.vdot(p, q)) for s, p, q in ((dot, a, b), (one, a, a), (two, b, b)))
+    if not (math.isfinite(dot) and math.isfinite(one) and math.isfinite(two)):
+        return 0.0
+    if not one or not two:
+        return float(one == two)
+    return max(-1.0, min(1.0, dot / (sqrt(one) * sqrt(two))))
+
+
+def _fork(step: Step, other: Step) -> Fork | None:
+    """The first place in a step where the two runs differ in what they do; a skipped update is no such place."""
+    mine, theirs = list(step.results), list(other.results)
+    for i in range(max(len(mine), len(theirs))):
+        a, b = mine[i] if i < len(mine) else None, theirs[i] if i < len(theirs) else None
+        if a != b:
+            if (step.skipped or other.skipped) and (a is None or b is None or "optimizer" in (a[0][0], b[0][0])):
+                return None
+            return Fork((step.number, i), a and a[0], b and b[0])
+        assert a is not None
+        assert b is not None
+        shapes = step.results[a].shape, other.results[b].shape
+        if shapes[0] != shapes[1]:
+            return Fork((step.number, i), a[0], b[0], shapes)
+    return None

@@ -1,0 +1,205 @@
+"""`hs.compare`: the same experiment in two precisions, from the same state, result by result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from halfsim.amp import GradScaler
+from halfsim.autograd.follow import error
+from halfsim.autograd.policy import Rule, as_rule, precision, scoped
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace import Trace, tracing
+from halfsim.diagnose.compare.cause import first_divergence, plain_finding, stopped, verdict
+from halfsim.diagnose.compare.meter import Meter
+from halfsim.diagnose.compare.recorder import Recorder, Store
+from halfsim.diagnose.compare.result import Comparison, ResultRow
+from halfsim.diagnose.snapshot import Snapshot, closed_over, listed
+from halfsim.nn.module import Module
+from halfsim.numerics.formats import Format, bfloat16, float16
+from halfsim.numerics.precision import PRESETS, Precision
+from halfsim.numerics.quantize import Array
+from halfsim.optim import Optimizer
+from halfsim.optim.lr_scheduler import LRScheduler
+
+
+def compare(
+    run: Callable[[], Any],
+    precision: object = "fp16",
+    reference: object = "fp64",
+    *,
+    model: Any = None,
+    optimizer: Any = None,
+    scaler: Any = None,
+    scheduler: Any = None,
+    seed: int | None = None,
+    tolerance: float | None = None,
+) -> Comparison:
+    """Call ``run`` once under ``reference`` and once under ``precision``, and hold every result against its twin.
+
+    ``run`` takes nothing; it is the whole experiment, which may build its model and take any number of steps, and what
+    it returns (tensors, arrays, numbers, or lists, tuples and dicts of them) is compared too. Both precisions override
+    those inside. Both calls begin from the same random state (``seed``, or that of the generator in force) and from
+    the same state of ``model``, ``optimizer``, ``scaler`` and ``scheduler`` (each one object or a list) and of other
+    such objects that ``run`` names from outside; afterwards all have the state from before. In the reference run their
+    parameters and optimizer state are carried in its storage where that is wider, so that it does not lose what is
+    looked for. An object that ``run`` reaches in other ways, and changes, makes the two calls begin differently.
+
+    A result is off if the norm of its error is more than ``tolerance`` of that of the reference (by default 0.1, or
+    twice the eps of the precision if that is more), or if only one of the two is finite. Casts are not compared, nor
+    gradients and updates of steps that a GradScaler skipped; gradients under different loss scales are brought to one.
+    An exception under ``precision`` ends that run, and is told; one under ``reference`` is raised.
+
+    Memory is bounded: of each result up to 4,096 elements are kept, and of the reference at most 256 steps and 80 MB;
+    of longer runs every second step is compared, every fourth, and so on. ``TypeError`` where ``run`` is no function.
+
+    >>> import halfsim as hs
+    >>> c = compare(lambda: (hs.tensor([300.0]) * 300.0).sum(), "fp16")
+    >>> c.verdict().klass, c.verdict().op
+    ('overflow', 'mul')
+    """
+    low, high = as_rule(precision), as_rule(reference)
+    if not callable(run):
+        raise TypeError(f"run: {type(run).__name__} is not allowed; allowed: a function without arguments")
+    limit = max(0.1, 2 * coarsest(low).eps) if tolerance is None else tolerance
+    if not limit > 0:
+        raise ValueError(f"tolerance: {tolerance} is not allowed; allowed: numbers above 0")
+    parts = [
+        *listed(model, Module, "model"),
+        *listed(optimizer, Optimizer, "optimizer"),
+        *listed(scaler, GradScaler, "scaler"),
+        *listed(scheduler, LRScheduler, "scheduler"),
+        *closed_over(run),
+    ]
+    snapshot, store = Snapshot(*parts), Store()
+    first = Recorder(store.put, store.wants, events=False)
+    try:
+        snapshot.restore(high.storage if isinstance(high, Precision) else None)
+        returned = [_outcome(within(run, high, first, snapshot, seed), parts)]
+        first.finish()
+        meter = Meter(store.steps, limit, coarsest(low).eps)
+        second = Recorder(meter.measure, store.steps.__contains__, events=True)
+        snapshot.restore()
+        failure = None
+        try:
+            returned.append(_outcome(within(run, low, second, snapshot, seed), parts))
+        except Exception as raised:
+            failure = raised
+        second.finish()
+    finally:
+        snapshot.restore()
+    notes = stopped(meter, first, second, failure)
+    return _comparison((low, high), meter, (first, second), returned, [*notes, *_notes(meter, store)])
+
+
+def within(run: Callable[[], Any], rule: Rule, recorder: Trace, snapshot: Snapshot, seed: int | None) -> Any:
+    """What ``run`` returns under ``rule`` and a trace of its own, in a context that leaves nothing behind."""
+
+    def inside() -> Any:
+        snapshot.reseed(seed)
+        outermost = scoped(override=False, path="", base="", phase="forward")
+        with outermost, precision(rule, override=True), tracing(recorder):
+            recorder.outer = None  # the runs are no part of what is traced outside
+            return run()
+
+    return copy_context().run(inside)
+
+
+def coarsest(rule: Rule) -> Format:
+    """The format of lowest precision that a rule names; float16 where it names none."""
+    if isinstance(rule, Precision):
+        return max((rule.storage, rule.compute, rule.operands), key=lambda fmt: fmt.eps)
+    bases = [rule.default, *(base for _, base in rule.rules)]
+    formats = [coarsest(b) if isinstance(b, Precision) else bfloat16 if b == "amp_bf16" else float16 for b in bases]
+    return max(formats, key=lambda fmt: fmt.eps)
+
+
+Values = dict[str, "Array | Tensor"]
+
+
+def _outcome(returned: Any, parts: list[Any]) -> Values:
+    """The values that a run returned, by name; where there are none, the parameters of the models it was given."""
+    found = dict(_leaves(returned, ""))
+    if found:
+        return found
+    models = [part for part in parts if isinstance(part, Module)]
+    return {name: Tensor(p.data, p.format) for model in models for name, p in model.named_parameters()}
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Array | Tensor]]:
+    if isinstance(value, Tensor):
+        yield name or "result", Tensor(value.data, value.format)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, (list, tuple)) and not (value and all(isinstance(x, (int, float)) for x in value)):
+        for i, item in enumerate(value):
+            yield from _leaves(item, f"{name}[{i}]")
+    elif isinstance(value, (bool, int, float, np.ndarray, np.generic, list, tuple)):
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            yield name or "result", array.astype(np.float64)
+
+
+def _comparison(
+    rules: tuple[Rule, Rule], meter: Meter, runs: tuple[Recorder, Recorder], returned: list[Values], notes: list[str]
+) -> Comparison:
+    run = runs[1]
+    results, unlike = _results(returned, coarsest(rules[0])) if len(returned) == 2 else ((), [])
+    layers, places = meter.rows(_lost(run))
+    first = first_divergence(meter, runs)
+    return Comparison(
+        _name(rules[0]), _name(rules[1]), meter.tolerance, layers, tuple(meter.steps), places, results,
+        compared=meter.compared, total=run.results, notes=(*unlike, *notes),
+        _first=plain_finding(first), _verdict=replace(verdict(meter, runs, first, results), event=None),
+    )  # fmt: skip
+
+
+def _name(rule: Rule) -> str:
+    return next((name for name, preset in PRESETS.items() if preset == rule), str(rule))
+
+
+def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...], list[str]]:
+    theirs, mine = returned
+    rows, notes = [], []
+    for name in dict.fromkeys((*theirs, *mine)):
+        x, y = theirs.get(name), mine.get(name)
+        if x is None or y is None or x.shape != y.shape:
+            notes.append(f"{name} was not returned alike: {_shape(y)} in the run, {_shape(x)} in the reference.")
+            continue
+        a, b = (np.asarray(v.data if isinstance(v, Tensor) else v, np.float64) for v in (x, y))
+        far = error(b, a, y.format if isinstance(y, Tensor) else fmt)
+        single = (float(b.reshape(-1)[0]), float(a.reshape(-1)[0])) if a.size == 1 else (None, None)
+        rows.append(ResultRow(name, far.relative, far.largest, *single))
+    return tuple(rows), notes
+
+
+def _shape(x: Array | Tensor | None) -> str:
+    return "nothing" if x is None else f"shape {x.shape}"
+
+
+def _lost(run: Recorder) -> dict[str, float]:
+    """The share of nonzero updates that left their weight unchanged, by layer."""
+    sums: dict[str, list[int]] = {}
+    for (_, path, op, _), counts in run.totals.items():
+        if op == "update":
+            of_layer = sums.setdefault(path.rpartition(".")[0], [0, 0])
+            of_layer[0] += counts.lost
+            of_layer[1] += counts.updates
+    return {path: lost / updates for path, (lost, updates) in sums.items() if updates}
+
+
+def _notes(meter: Meter, store: Store) -> list[str]:
+    notes = []
+    if store.every > 1:
+        notes.append(f"One step in {store.every} was compared, from the first on.")
+    if meter.skipped:
+        numbers = ", ".join(map(str, meter.skipped[:8])) + (", ..." if len(meter.skipped) > 8 else "")
+        notes.append(f"The GradScaler of the run skipped {len(meter.skipped)} of the steps compared: {numbers}.")
+    if meter.cut:
+        notes.append("Of each step the first 100,000 results were compared.")
+    return notes

@@ -1,0 +1,1 @@
+"""The smallest inputs, and a script, that still show a failure."""

@@ -1,0 +1,147 @@
+"""What a report tells: plain data that outlives its trace, without the ways to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from halfsim.autograd.trace import Error
+from halfsim.diagnose.finding import Finding
+from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.formats import Format, unknown
+from halfsim.numerics.quantize import Array
+from halfsim.text import place_name, share
+
+COLUMNS = 128  # of a heat map; a long run has several steps in one
+WHATS = ("overflow", "flushed", "lost", "gradient_norm")
+_ZERO, _SPECIAL = -127, 128  # the exponents under which zeros, and NaN and infinities, are counted
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one operation in one module did, over all steps: `halfsim.autograd.trace.Total` as plain data.
+
+    ``exponents`` counts numbers by floor(log2 |x|), zeros under -127, NaN and infinities under 128.
+    """
+
+    phase: str
+    path: str
+    op: str
+    tensor: str
+    format: Format
+    events: int
+    terms: int
+    counts: FlagCounts
+    exponents: Mapping[int, int] = field(default_factory=dict)
+    local: Error | None = None
+    total: Error | None = None
+
+    @property
+    def name(self) -> str:
+        """Where, in words: "addcmul in 0.weight (exp_avg_sq)"."""
+        return place_name(self.op, self.path, self.tensor)
+
+    @property
+    def gravity(self) -> tuple[float, ...]:
+        """What places are sorted by: shares of NaN, of infinities, of what vanished, stood still, was cancelled."""
+        c = self.counts
+        vanished = max(share(c.flushed, c.nonzero), share(c.swamped, c.addends) if c.stalled else 0.0)
+        rest = (share(c.cancelled, c.sums), self.total.relative if self.total else 0.0, share(c.inexact, c.size))
+        return (share(c.invalid, c.size), share(c.overflow + c.divide_by_zero, c.size), vanished, *rest)
+
+    @property
+    def histogram(self) -> tuple[int, dict[int, int], int]:
+        """How many zeros, how many numbers by exponent, and how many NaN and infinities."""
+        numbers = {e: n for e, n in sorted(self.exponents.items()) if _ZERO < e < _SPECIAL}
+        return self.exponents.get(_ZERO, 0), numbers, self.exponents.get(_SPECIAL, 0)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What happened in one module (of the optimizer: to one parameter) by step, several steps in a column.
+
+    The names of `halfsim.autograd.trace.SERIES` map to counts, one for each column; those all zero are left out.
+    """
+
+    phase: str
+    path: str
+    counts: Mapping[str, tuple[float, ...]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.phase} {self.path}" if self.path else self.phase
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a `Trace` has to tell, as plain data; a `Report` is the same with text, page and JSON.
+
+    ``verdict`` says where the gravest trouble began, ``findings`` where trouble of each class first showed, and
+    ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are the
+    rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from step
+    ``start`` on. ``scales`` are (step, loss scale, skipped).
+    """
+
+    steps: int
+    reference: str | None
+    verdict: Finding | None
+    findings: tuple[Finding, ...] = ()
+    before: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    columns: int = 0
+    stride: int = 1
+    start: int = 1
+    scales: tuple[tuple[int, float, bool], ...] = ()
+
+    @property
+    def worst(self) -> list[Place]:
+        """The places, gravest first; that of the verdict leads."""
+        return sorted(self.places, key=lambda place: (self.accused(place), place.gravity), reverse=True)
+
+    def accused(self, place: Place) -> bool:
+        """Whether the verdict names this place."""
+        v = self.verdict
+        key = (place.phase, place.path, place.op, place.tensor)
+        return v is not None and key == (v.phase, v.path, v.op, v.tensor)
+
+    def count(self, phase: str | None = None) -> FlagCounts:
+        """The counts of all places, or of one phase."""
+        result = FlagCounts()
+        for place in self.places:
+            if phase in (None, place.phase):
+                result += place.counts
+        return result
+
+    def heat(self, what: str) -> tuple[list[Layer], Array]:
+        """The rows of a heat map and its values: a float64 array of len(rows) by ``columns``.
+
+        ``what`` is "overflow" (values that became infinite or NaN), "flushed" (share of the nonzero results that became
+        zero), "lost" (share of the updates that moved no weight) or "gradient_norm" (the 2-norm of a module's
+        parameter gradients as the backward pass left them, loss scale included, each use of a parameter by
+        itself; root mean square over the steps of a column). NaN where nothing happened.
+        ``ValueError`` for another word.
+        """
+        if what not in WHATS:
+            raise unknown("what", what, WHATS)
+        part, whole = {"flushed": ("flushed", "nonzero"), "lost": ("lost", "updates")}.get(what, ("", ""))
+        if what == "gradient_norm":
+            part = "square"
+        rows = [layer for layer in self.layers if what == "overflow" or (whole or part) in layer.counts]
+        values = np.full((len(rows), self.columns), np.nan)
+        for row, layer in zip(values, rows, strict=True):
+            if what == "overflow":
+                row[:] = self._counted(layer, "overflow") + self._counted(layer, "invalid")
+            elif whole:
+                among = self._counted(layer, whole)
+                np.divide(self._counted(layer, part), among, out=row, where=among > 0)
+                np.minimum(row, 1.0, out=row)
+            else:
+                square = self._counted(layer, part)
+                np.sqrt(square / self.stride, out=row, where=square > 0)
+        return rows, values
+
+    def _counted(self, layer: Layer, name: str) -> Array:
+        return np.array(layer.counts.get(name, (0.0,) * self.columns), np.float64)

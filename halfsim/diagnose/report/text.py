@@ -1,0 +1,212 @@
+"""A report as plain text of at most 100 columns: verdict, table, evidence, advice."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.report.facts import Facts, Place
+from halfsim.numerics.formats import Format
+from halfsim.text import clipped, columns, percent, short
+
+WIDTH = 100
+_PLACES = 12  # in the table
+_BAR = 40
+_ROWS = 14  # of a histogram, at most
+
+
+def story(report: Facts) -> str:
+    """The whole text."""
+    if not report.places:
+        return "halfsim report: nothing was computed while the trace was open."
+    parts = [_title(report), _verdict(report), _table(report), _evidence(report), _advice(report)]
+    return "\n\n".join(filter(None, parts))
+
+
+def summary(report: Facts) -> list[tuple[str, str]]:
+    """The numbers that matter most, and what they count."""
+    c, back = report.count(), report.count("backward")
+    facts = [
+        ("steps", f"{report.steps:,}"),
+        ("values", short(c.size)),
+        ("became NaN", short(c.invalid)),
+        ("became infinite", short(c.overflow + c.divide_by_zero)),
+    ]
+    if back.nonzero:
+        facts.append(("of gradients became zero", percent(back.flushed, back.nonzero)))
+    if c.updates:
+        facts.append(("of updates moved no weight", percent(c.lost, c.updates)))
+    if report.scales:
+        facts.append(("steps skipped by the scaler", short(sum(skipped for _, _, skipped in report.scales))))
+    return facts
+
+
+def title(report: Facts) -> str:
+    """What was traced, in one line."""
+    counts = {"step": report.steps, "place": len(report.places), "value": report.count().size}
+    words = ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for word, n in counts.items())
+    return words + (f", against {report.reference}" if report.reference else "")
+
+
+def _title(report: Facts) -> str:
+    return _filled(f"halfsim report: {title(report)}")
+
+
+def _verdict(report: Facts) -> str:
+    v = report.verdict
+    if v is None:
+        return "Verdict\n  Every result was exact: nothing was rounded."
+    lines = [f"Verdict: {v.klass}", _filled(f"Step {v.step}, {v.phase}, {v.place}: {v.message}.", "  ")]
+    others = [f for f in report.findings if _key(f) != _key(v)]
+    if others:
+        lines.append("  Trouble seen first, by class:")
+        lines += [_filled(f"{f.klass}: step {f.step}, {f.phase}, {f.place}: {f.message}", "  - ") for f in others]
+    return "\n".join(lines)
+
+
+def _key(f: Finding) -> tuple[str, ...]:
+    return (f.klass, f.phase, f.path, f.op, f.tensor)
+
+
+def _table(report: Facts) -> str:
+    worst = report.worst
+    error = any(place.total is not None for place in worst)
+    head = ("phase", "place", "values", "NaN", "inf", "flushed", "lost", "swamped") + ("error",) * error
+    rows = [head] + [cells(place, error) for place in worst[:_PLACES]]
+    text = "Places, gravest first" + (" (error: relative in norm, come together so far)" if error else "")
+    text += "\n" + textwrap.indent(columns(rows, left=2), "  ")
+    rest = len(worst) - _PLACES
+    return text + (f"\n  and {rest:,} more, see to_html" if rest > 0 else "")
+
+
+def cells(place: Place, error: bool, width: int = 34) -> tuple[str, ...]:
+    """One line of the table."""
+    c = place.counts
+    row = (
+        place.phase,
+        clipped(place.name, width),
+        short(c.size),
+        short(c.invalid),
+        short(c.overflow + c.divide_by_zero),
+        percent(c.flushed, c.nonzero),
+        percent(c.lost, c.updates),
+        percent(c.swamped, c.addends),
+    )
+    return (*row, "-" if place.total is None else f"{place.total.relative:.1e}") if error else row
+
+
+def _evidence(report: Facts) -> str:
+    v = report.verdict
+    place = next((p for p in report.places if report.accused(p)), None)
+    if v is None:
+        return ""
+    lines = ["Evidence", *facts(v.values)]
+    if report.before:
+        lines += ["  what went before it:", *(_filled(line, "    ") for line in report.before)]
+    if place is not None and place.exponents:
+        lines.append(_filled(f"exponents of {place.name} ({place.phase}) against the range of {place.format}:", "  "))
+        lines += bars(place)
+    return "\n".join(lines) if len(lines) > 1 else ""
+
+
+def facts(values: Mapping[str, Any]) -> Iterator[str]:
+    """The numbers of a finding, a line for each; operands as a table."""
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            yield _filled(f"{name.replace('_', ' ')}: {in_words(value)}", "  ")
+    head, *rows = operands(values) or [()]
+    if rows:
+        yield "  in its first frame, magnitudes of the finite numbers but zero:"
+        yield textwrap.indent(columns([head, *(tuple(clipped(cell, 18) for cell in row) for row in rows)]), "    ")
+
+
+def operands(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What a finding knows of the arrays of its operation: a head, and a line for each of them."""
+    given = values.get("operands")
+    arrays = {name: x for name, x in given.items() if isinstance(x, dict)} if isinstance(given, dict) else {}
+    if not arrays:
+        return []
+    head = ("array", *next(iter(arrays.values())))
+    rows = ((name, *(in_words(x.get(what)) for what in head[1:])) for name, x in arrays.items())
+    return [head, *rows]
+
+
+def in_words(value: Any) -> str:
+    """A number, a shape or a word as people write it."""
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " x ".join(map(in_words, value)) or "scalar"
+    return str(value)
+
+
+def region(exponent: int, fmt: Format) -> str:
+    """The part of a format's range that numbers of this exponent are in."""
+    if exponent > fmt.emax:
+        return "overflow"
+    if exponent >= fmt.emin:
+        return "normal"
+    return "subnormal" if exponent >= fmt.emin - fmt.nmant else "underflow"
+
+
+def span(numbers: Mapping[int, int], fmt: Format, rows: int, spare: int = 2) -> tuple[int, int, int]:
+    """The first and the last exponent of a histogram, and the exponents in one of at most ``rows`` bars.
+
+    The whole range of a format of up to 64 binades, else what is occupied and ``spare`` bars beside it.
+    """
+    low, high = fmt.emin - fmt.nmant, fmt.emax
+    if numbers:
+        low, high = min(low, *numbers), max(high, *numbers)
+    step = 1
+    while True:
+        if high - low > 64 and numbers:
+            left, right = min(numbers) - spare * step, max(numbers) + spare * step
+        else:
+            left, right = low, high
+        count = -(-(right - left + 1) // step)
+        if count <= rows:
+            return left, right, step
+        step *= 2
+
+
+def bars(place: Place) -> Iterator[str]:
+    """The exponent histogram as text: shares of the values, by binade or several."""
+    zeros, numbers, special = place.histogram
+    fmt, whole = place.format, sum(place.exponents.values())
+    left, right, step = span(numbers, fmt, _ROWS)
+    lines = [("zero", f"{place.counts.flushed:,} flushed" if place.counts.flushed else "", zeros)]
+    at = left
+    while at <= right:
+        end = min(at + step - 1, right)  # a bar does not reach over the limits of the format
+        limits = (fmt.emin - fmt.nmant - 1, fmt.emin - 1, fmt.emax)
+        end = min([end, *(limit for limit in limits if at <= limit < end)])
+        label = f"2^{at}" + (f" to 2^{end}" if end > at else "")
+        lines.append((label, region(at, fmt), sum(numbers.get(e, 0) for e in range(at, end + 1))))
+        at = end + 1
+    lines.append(("inf, NaN", "", special))
+    most = max(n for _, _, n in lines)
+    rows = [(label, where, percent(n, whole), "#" * -(-_BAR * n // most)) for label, where, n in lines]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for label, where, part, bar in rows:
+        yield f"    {label:<{widths[0]}}  {where:<{widths[1]}}  {part:>{widths[2]}}  {bar}".rstrip()
+
+
+def advice(report: Facts) -> list[str]:
+    """What usually helps: the fix of the verdict first, then those of other findings, each once."""
+    found = ([report.verdict] if report.verdict else []) + list(report.findings)
+    return list(dict.fromkeys(f"{f.klass}: {f.fix}" for f in found))
+
+
+def _advice(report: Facts) -> str:
+    lines = advice(report)
+    return "\n".join(["Advice", *(_filled(line + ".", "  - ") for line in lines)]) if lines else ""
+
+
+def _filled(line: str, indent: str = "") -> str:
+    return textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))

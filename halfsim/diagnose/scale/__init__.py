@@ -1,0 +1,1 @@
+"""The loss scales that suit a model's gradients."""
