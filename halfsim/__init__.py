@@ -10,7 +10,7 @@ from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import Event
+from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee

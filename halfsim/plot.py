@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from halfsim.autograd import trace as recording
+from halfsim.autograd.trace import sample
 from halfsim.diagnose.report.facts import WHATS, Place
 from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.trace import Trace
@@ -141,7 +141,7 @@ def _counted(source: object, fmt: Format | None) -> tuple[dict[int, int], Format
     values = np.asarray(getattr(source, "data", source) if not isinstance(source, np.ndarray) else source)
     if values.dtype.kind not in "fiu":
         raise TypeError(f"exponents: {type(source).__name__} is not allowed; allowed: a Trace, a Report, an array")
-    found = recording.exponents(np.atleast_1d(values.astype(np.float32))).tolist()
+    found = sample.exponents(np.atleast_1d(values.astype(np.float32))).tolist()
     return {b - 127: n for b, n in enumerate(found) if n}, fmt or as_format("float16"), f"{values.size:,} values"
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.kernel import kernel
+from halfsim.autograd.observer import active
 from halfsim.autograd.policy import scoped
-from halfsim.autograd.tape import SPECS, apply
+from halfsim.autograd.tape import SPECS, apply, kernel
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import active
 from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer
@@ -113,7 +112,10 @@ class GradScaler:
             if self._scale is None:
                 self._scale = _single(self._init_scale)
             wide = FP32 if outputs.ndim == 0 and float32.contains(outputs.format) else native(outputs.format)
-            return apply(SPECS["mul"], (outputs, tensor(self._scale, "float32")), precision=wide)
+            scaled = apply(SPECS["mul"], (outputs, tensor(self._scale, "float32")), precision=wide, label="loss scale")
+            if (observer := active()) is not None:
+                observer.scaled(scaled, float(self._scale))
+            return scaled
         if isinstance(outputs, (list, tuple)):
             return type(outputs)(self.scale(item) for item in outputs)
         if isinstance(outputs, Iterable) and not isinstance(outputs, (str, bytes, np.ndarray)):
@@ -150,6 +152,8 @@ class GradScaler:
                     p.grad = as_format_of(p.grad, float32)
                 if inverse != 1.0:
                     p.grad = kernel("mul", p.grad, inverse, label="grad")
+                if (observer := active()) is not None:
+                    observer.unscaled(p, float(scale))
         state.stage = "unscaled"
 
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
@@ -172,8 +176,8 @@ class GradScaler:
         result = None
         if not state.overflowed:
             result = optimizer.step(*args, **kwargs)
-        elif (trace := active()) is not None:
-            trace.advance(skipped=True)
+        elif (observer := active()) is not None:
+            observer.advance(skipped=True)
         state.stage = "stepped"
         return result
 
@@ -197,8 +201,8 @@ class GradScaler:
         found = bool(self._overflowed)
         record = ScaleRecord(len(self.history) + 1, float(before), found, self._overflowed, self.get_scale())
         self.history.append(record)
-        if (trace := active()) is not None:
-            trace.note_scale(float(before), found)
+        if (observer := active()) is not None:
+            observer.note_scale(float(before), found)
         self._states = {}
 
     def _adjust(self, scale: np.float32) -> None:

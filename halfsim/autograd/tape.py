@@ -211,7 +211,7 @@ def private(formula: Callable[..., Any], exact: bool = False) -> Op:
     return Op(formula, None, exact, operands[1:])
 
 
-def run(op: str | Op, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:
+def kernel(op: str | Op, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:
     """One operation, in the precision of tensors that stay in the first operand's format, or in ``precision``.
 
     It should run under ``scoped(gradients=False)``; ``label`` names the result for those who watch.

@@ -11,7 +11,8 @@ import numpy as np
 
 from halfsim.autograd.tape import SPECS, Node
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import Event, Trace
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.trace import Trace
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 

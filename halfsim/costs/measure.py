@@ -15,7 +15,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.policy import precision, scoped
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import tracing
+from halfsim.autograd.trace.trace import tracing
 from halfsim.costs.flops import Ledger, Work, conversions, gradients
 from halfsim.costs.memory import held_bytes
 from halfsim.nn import Module

@@ -4,34 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from halfsim.autograd.trace import Event
-
-
-def describe(event: Event) -> str:
-    """What an event did to its numbers, in one clause, by its gravest class.
-
-    >>> from halfsim.numerics.flags import FlagCounts
-    >>> counts = FlagCounts(size=4, nonzero=4, overflow=2)
-    >>> describe(Event(1, "forward", "0", "linear", "", (4,), counts))
-    '2 of 4 values became infinite'
-    """
-    c = event.counts
-    klass = event.klass
-    if event.lost is not None and klass == event.lost.klass:
-        return str(event.lost)
-    if klass == "underflow":
-        values = "gradients" if event.phase == "backward" else "values"
-        return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero"
-    if klass == "swamping":
-        if event.op == "update":
-            return f"{c.swamped:,} of {c.addends:,} weights with a gradient did not move"
-        return f"{c.swamped:,} of {c.addends:,} nonzero addends changed nothing"
-    parts = [f"{c.invalid:,} of {c.size:,} values became NaN"] if c.invalid else []
-    if c.overflow:
-        parts.append(f"{c.overflow:,} of {c.size:,} values became infinite")
-    if c.divide_by_zero:
-        parts.append(f"{c.divide_by_zero:,} of {c.size:,} divisions were by zero")
-    return " and ".join(parts)
+from halfsim.autograd.trace.event import Event
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from halfsim import amp, nn, optim
 from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import Event, Trace, tracing
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.kinds import KINDS, kind_of
+from halfsim.autograd.trace.trace import Trace, tracing
 from halfsim.costs.memory import held_bytes
 from halfsim.data import Split, digits
-from halfsim.demo.advice import Facts, advise, describe
-from halfsim.numerics.flags import FlagCounts
+from halfsim.demo.advice import Facts, advise
 from halfsim.numerics.formats import unknown
 from halfsim.text import share
 
@@ -123,7 +125,7 @@ class Run:
     @property
     def weight_gradients_flushed(self) -> float:
         """The same of the gradients of weights alone."""
-        counts = FlagCounts()
+        counts = Counts()
         for (phase, _, _, weight), of_place in self.trace.totals.items():
             if phase == "backward" and weight:
                 counts += of_place
@@ -206,14 +208,14 @@ def trouble(event: Event) -> dict[str, Any]:
         "path": event.path,
         "op": event.op,
         "tensor": event.tensor,
-        "class": event.klass,
-        "message": describe(event),
+        "class": kind_of(event),
+        "message": KINDS[kind_of(event)].words(event),
     }
 
 
-def updates(events: Trace) -> FlagCounts:
-    """The counts of weight updates, `FlagCounts.updates` and its neighbours."""
-    total = FlagCounts()
+def updates(events: Trace) -> Counts:
+    """The counts of weight updates, `Counts.updates` and its neighbours."""
+    total = Counts()
     for (_, _, op, _), counts in events.totals.items():
         if op == "update":
             total += counts

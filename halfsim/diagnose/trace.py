@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from halfsim.autograd import trace as recording
 from halfsim.autograd.policy import as_rule
+from halfsim.autograd.trace import trace as recording
+from halfsim.autograd.trace.kinds import is_eps
 from halfsim.diagnose.finding import CLASSES, Finding, finding
 from halfsim.diagnose.verdict import Made, errors, verdict
 from halfsim.numerics.formats import unknown
@@ -16,8 +17,6 @@ from halfsim.numerics.precision import FP64, Precision
 if TYPE_CHECKING:
     from halfsim.diagnose.report.report import Report
 
-_EVENTS = {"NaN propagation": "NaN", "NaN": "NaN"}
-
 
 class Trace(recording.Trace):
     """What every operation did, and what is to be made of it: see `first`, `verdict`, `table`, `report`."""
@@ -25,20 +24,21 @@ class Trace(recording.Trace):
     def first(self, klass: str | None = None) -> Finding | None:
         """The first trouble of ``klass``, or of any class, as it showed; `verdict` goes back to where it began.
 
-        ``klass`` is "overflow", "underflow", "swamping", "cancellation", "eps lost", "integer rounding" or "NaN
-        propagation" ("NaN" for short); the two other classes are verdicts. ``ValueError`` for another word.
+        ``klass`` is one of `halfsim.diagnose.finding.CLASSES` ("NaN" for short of "NaN propagation"); of an "eps lost"
+        the first is given whether or not harm came of it. ``ValueError`` for another word.
         """
-        if klass == "eps lost":
-            found = self.constant
-        elif klass in ("accumulation order", "benign rounding"):
-            return self._judged(klass)
-        elif klass is not None and klass not in (*CLASSES, "NaN"):
+        klass = "NaN propagation" if klass == "NaN" else klass
+        if klass is None:
+            found = self.first_event()
+        elif klass not in CLASSES:
             raise unknown("klass", klass, [*CLASSES, "NaN"])
+        elif klass == "eps lost":
+            found = next((e for e in self.constants.values() if is_eps(e)), None)
         else:
-            found = self.first_event(None if klass is None else _EVENTS.get(klass, klass))
+            found = self.first_event(klass)
         if found is None:  # as zeros that are no trouble until something is divided by one
-            return None if klass is None else self._judged(_named(klass))
-        return finding(found, self, _named(klass))
+            return None if klass is None else self._judged(klass)
+        return finding(found, self, klass)
 
     def _judged(self, klass: str | None) -> Finding | None:
         """The verdict, if it is of that class."""
@@ -74,10 +74,6 @@ class Trace(recording.Trace):
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report as JSON, which is also written to ``path`` if given."""
         return self.report().to_json(path)
-
-
-def _named(klass: str | None) -> str | None:
-    return "NaN propagation" if klass == "NaN" else klass
 
 
 def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 64) -> Any:

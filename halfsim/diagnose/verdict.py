@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite, sqrt
 from typing import NamedTuple
 
-from halfsim.autograd.trace import Error, Event, Total, Trace
+from halfsim.autograd.trace.event import Error, Event
+from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of, kinds_of
+from halfsim.autograd.trace.totals import Total
+from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.numerics.formats import Format
 
@@ -31,25 +35,38 @@ class Made(NamedTuple):
 def verdict(trace: Trace) -> Finding | None:
     """Where the gravest trouble began, told apart from what it caused; None if nothing was rounded.
 
-    NaN and infinities go first, back to the operation whose result was wrong while its operands were not; then
-    what came first. Without any, errors within what the length of the sums predicts are benign rounding.
+    NaN, infinities and a scaler that is stuck or misused go first, back to the operation whose result was wrong while
+    its operands were not; then what came first. Without any, errors within what the length of the sums predicts are
+    benign rounding. The verdict never depends on whether the trace has a reference.
     """
     events = trace.events()
-    broken = [event for event in events if event.klass in ("NaN", "overflow") and event.lost is None]
-    if broken:
-        return cause(trace, broken[0])
-    if events:
-        return finding(_root(events[0]), trace)
-    return rounding(trace)
+    for event in events:
+        if _breaks(event):
+            return cause(trace, event)
+    return finding(events[0], trace) if events else rounding(trace)
+
+
+def _breaks(event: Event) -> bool:
+    """Whether NaN or infinities come of it, or all steps are lost."""
+    lost = event.lost
+    return any(KINDS[name].breaks or name == "scaler" for name in kinds_of(event)) or (
+        lost is not None and not isfinite(lost.became)
+    )
 
 
 def cause(trace: Trace, symptom: Event) -> Finding:
-    """Where an infinity or a NaN comes from: a constant that is zero, an earlier trouble, or this operation."""
-    lost = trace.constant
+    """Where an infinity or a NaN comes from: a constant that lost its meaning, an earlier trouble, or this operation."""
     divided = symptom.counts.divide_by_zero or symptom.counts.invalid
-    if lost is not None and divided and (lost.phase, lost.path) == (symptom.phase, symptom.path):
-        return finding(lost, trace, after=symptom)
-    return finding(_root(symptom), trace, after=symptom)
+    if divided and symptom.lost is not None:
+        return finding(symptom, trace, "eps lost" if is_eps(symptom) else "constant changed")
+    near = trace.constants.get((symptom.phase, symptom.path)) if symptom.phase == "optimizer" else None
+    if divided and near is not None:
+        return finding(near, trace, after=symptom)
+    root = symptom.origin or symptom
+    klass = kind_of(root)
+    if root.lost is not None and root.serial != symptom.serial:
+        klass = "eps lost" if is_eps(root) else "constant changed"
+    return finding(root, trace, klass, after=symptom)
 
 
 def rounding(trace: Trace) -> Finding | None:
@@ -57,10 +74,10 @@ def rounding(trace: Trace) -> Finding | None:
     for key, total in trace.places.items():
         if _late(total):
             return _of_place(key, total, "accumulation order")
-    rounded = {key: total for key, total in trace.places.items() if total.counts.inexact}
+    rounded = {key: total for key, total in trace.places.items() if total.counts.inexact or total.disorder}
     if not rounded:
         return None
-    key = max(rounded, key=lambda key: (_relative(rounded[key]), rounded[key].counts.inexact))
+    key = max(rounded, key=lambda key: rounded[key].counts.inexact)
     return _of_place(key, rounded[key], "benign rounding")
 
 
@@ -85,14 +102,6 @@ def likely(terms: int, fmt: Format) -> float:
     return sqrt(terms) * fmt.eps / 2
 
 
-def _root(event: Event) -> Event:
-    return event.origin or event
-
-
-def _relative(total: Total) -> float:
-    return total.local.relative if total.local is not None and isfinite(total.local.relative) else -1.0
-
-
 def _late(total: Total) -> bool:
     """Whether an operation's own error is past what random rounding of so long a sum makes likely."""
     return total.terms > 1 and total.disorder > 2 * likely(total.terms, total.unit)
@@ -100,21 +109,29 @@ def _late(total: Total) -> bool:
 
 def _of_place(key: tuple[str, str, str, str], total: Total, klass: str) -> Finding:
     phase, path, op, tensor = key
-    event = Event(total.step, phase, path, op, tensor, (), total.counts, format=total.format)
+    event = Event(
+        total.step, phase, path, op, tensor, (), total.counts, format=total.format, line=total.line, rule=total.rule,
+        names=(f"{path}@{op}" if path and phase == "forward" else f"@{op}",),
+    )  # fmt: skip
     found = finding(event, None, klass)
     values = dict(found.values)
     message = f"{total.counts.inexact:,} results were rounded, none of them to harm"
     last = total.format.eps / 2  # of the result
     probable, bound = likely(total.terms, total.unit) + last, certain(total.terms, total.unit) + last
-    numbers = f"a sum of {total.terms:,} terms makes likely ({probable:.2g}; at most {bound:.2g})"
+    sums = f"a sum of {total.terms:,} terms" if total.terms > 1 else "one operation"
     values |= {"likely": probable, "bound": bound}
     if klass == "accumulation order":
-        values["error"] = total.disorder
-        message = f"the error of {total.disorder:.2g} of the magnitude of the terms is past what rounding {numbers}"
-    elif total.local is not None and total.total is not None:
+        probable, bound = likely(total.terms, total.unit), certain(total.terms, total.unit)
+        values |= {"error": total.disorder, "likely": probable, "bound": bound}
+        message = (
+            f"the error of {total.disorder:.2g} of the magnitude of the terms is more than twice the {probable:.2g} that "
+            f"rounding {sums} in {total.unit} makes likely (at most {bound:.2g})"
+        )
+    elif total.local is not None and total.total is not None and isfinite(total.local.relative):
         error = total.local.relative
         values |= {"local": error, "total": total.total.relative}
         where = "within" if error <= bound else "past"
         why = "" if error <= bound else ", as where terms cancel or several steps round"
-        message = f"the relative error of {error:.2g} is {where} what rounding {numbers}{why}"
-    return Finding(klass, phase, total.step, path, op, tensor, values, message, found.fix, event)
+        numbers = f"what rounding {sums} makes likely ({probable:.2g}; at most {bound:.2g})"
+        message = f"the relative error of {error:.2g} is {where} {numbers}{why}"
+    return replace(found, klass=klass, values=values, message=message)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.kernel import kernel, private
+from halfsim.autograd.observer import active
 from halfsim.autograd.policy import scoped
+from halfsim.autograd.tape import kernel, private
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.numerics.formats import float64
 from halfsim.numerics.precision import native
@@ -100,11 +101,15 @@ def clip_grad_norm_(
     grads = [p.grad for p in leaves if p.grad is not None]
     if not safe:
         total = get_total_norm(grads, order, error_if_nonfinite)
+        if (observer := active()) is not None:
+            observer.clipped(leaves, total)
         clip_grads_with_norm_(leaves, limit, total)
         return total
     with scoped(phase="optimizer", path="", gradients=False), np.errstate(all="ignore"):
         total, rest, unit = _scaled(grads, order)
         norm = _finite(total, order, error_if_nonfinite).item()
+        if (observer := active()) is not None:
+            observer.clipped(leaves, total)
         coefficient = float(np.minimum(limit / (norm + 1e-6), 1.0))
         if coefficient < 2.0**-900:  # beside a subnormal coefficient, a gradient next to the largest float64
             coefficient = limit / (rest + 1e-6 / unit)
@@ -142,6 +147,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     tensor([ 0.5 , -0.25], float32)
     """
     limit = _number("clip_value", clip_value)
+    if (observer := active()) is not None:
+        observer.clipped(_with_gradients(parameters), None)
     for p in _with_gradients(parameters):
         assert p.grad is not None
         with scoped(phase="optimizer", path=p.name, gradients=False):

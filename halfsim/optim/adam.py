@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from halfsim.autograd.kernel import kernel
+from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.optim.kernels import maximum, watch_constant
 from halfsim.optim.optimizer import Optimizer, Remedy, checked, checked_betas

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.follow import note_average
-from halfsim.autograd.kernel import kernel
+from halfsim.autograd.observer import active
 from halfsim.autograd.policy import scoped
+from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
@@ -52,7 +52,9 @@ class EMA:
         for i, (p, before) in enumerate(zip(self.parameters, self.averages, strict=True)):
             with scoped(phase="optimizer", path=p.name, gradients=False):
                 after = kernel("lerp", before, p, weight=1 - self.decay, label="average")
-                note_average(before.data, after.data, as_format_of(p, before.format).data, before.format)
+                if (observer := active()) is not None:
+                    goal = as_format_of(p, before.format)
+                    observer.averaged(before.data, after.data, goal.data, before.format, "")
             self.averages[i] = after
 
     def copy_to(self) -> None:

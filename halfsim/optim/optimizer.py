@@ -14,14 +14,13 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from halfsim.autograd.follow import hand_on
+from halfsim.autograd.observer import active
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace import active
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
-from halfsim.optim.kernels import count_lost, watch_constant
+from halfsim.optim.kernels import watch_constant
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 
 
@@ -135,9 +134,9 @@ class Optimizer:
                         raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
                     with scoped(phase="optimizer", path=p.name, gradients=False):
                         self._step(p, group)
-        trace = active()
-        if trace is not None:
-            trace.advance()
+        observer = active()
+        if observer is not None:
+            observer.advance()
         return loss
 
     def _step(self, p: Tensor, group: dict[str, Any]) -> None:
@@ -147,10 +146,10 @@ class Optimizer:
         assert p.grad is not None
         direction = self.update(weight, as_format_of(p.grad, weight.format), state, group)
         new = weight.settle()
-        if active() is not None and group["lr"]:
-            count_lost(p, weight.unmoved(new.data), direction)
-        p.data = new.data
-        hand_on(new, p)
+        observer = active()
+        if observer is not None and group["lr"]:
+            observer.updated(p, weight.unmoved(new.data), direction)
+        p.take(new)
         if weight.format != p.format:
             self._written[p] = new.data
 

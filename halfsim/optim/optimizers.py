@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from halfsim.autograd.kernel import kernel
+from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.optim.kernels import sign, watch_constant
 from halfsim.optim.optimizer import Optimizer, Remedy, checked, checked_betas

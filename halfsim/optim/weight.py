@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.kernel import kernel
+from halfsim.autograd.observer import active
+from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array, container, rounded
 from halfsim.numerics.rounding import Stochastic
-from halfsim.optim.kernels import count_idle, narrowed
+from halfsim.optim.kernels import narrowed
 
 
 def as_format_of(x: Tensor, fmt: Format) -> Tensor:
@@ -60,7 +61,9 @@ class Weight:
     def decay(self, rate: float) -> None:
         """Multiply by ``1 - rate``."""
         before, self.value = self.value, kernel("mul", self.value, 1 - rate, label="param")
-        count_idle("decay", before, self.value)
+        observer = active()
+        if observer is not None:
+            observer.shrunk("decay", before, self.value)
 
     def settle(self) -> Tensor:
         """The parameter's new data, with what belongs to it put into the state."""

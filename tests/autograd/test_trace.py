@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.trace import Event
+from halfsim.autograd.trace.event import Event
 
 
 def test_overflow_underflow_and_flushing_are_counted_where_they_happen() -> None:

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.trace import Event, LostConstant
+from halfsim.autograd.trace import Constant, Event
 from halfsim.demo.advice import Facts, advise, describe
 from halfsim.numerics.flags import FlagCounts
 from halfsim.text import share
 
-EPS = LostConstant("eps =", 1e-8, hs.float16)
+EPS = Constant("eps =", 1e-8, hs.float16)
 
 
-def event(phase: str = "backward", lost: LostConstant | None = None, tensor: str = "weight", **counts: int) -> Event:
+def event(phase: str = "backward", lost: Constant | None = None, tensor: str = "weight", **counts: int) -> Event:
     return Event(3, phase, "0", "linear", tensor, (4,), FlagCounts(**counts), lost)
 
 
@@ -45,7 +45,7 @@ HEALTHY = Facts(
         ({}, "Nothing to mend."),
         ({"broken": True, "constant": event(lost=EPS, tensor="eps")}, "divides by zero in 0 at step 3"),
         (
-            {"broken": True, "constant": event(lost=LostConstant("lr =", 1e6, hs.float16))},
+            {"broken": True, "constant": event(lost=Constant("lr =", 1e6, hs.float16))},
             "after lr = 1e+06 is infinite",
         ),
         ({"broken": True, "first": event(overflow=1)}, "first seen in linear in 0 (weight) at step 3"),

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.follow import note_average
+from halfsim.autograd.observer import active
 from halfsim.autograd.policy import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import active
 from halfsim.numerics.quantize import Array
 
 
@@ -36,6 +35,8 @@ def update(running: Any, batch: Array, momentum: float, factor: float, label: st
     if len(batch) > 1:
         new = apply(SPECS["mean"], (new,), (0,), None, precision, label)
     data = np.ascontiguousarray(new.data.reshape(running.shape))
-    if active() is not None:
-        note_average(running.data, data, batch.reshape(-1, running.size).mean(0) * factor, running.format, label)
+    observer = active()
+    if observer is not None:
+        goal = batch.reshape(-1, running.size).mean(0) * factor
+        observer.averaged(running.data, data, goal, running.format, label)
     running.data = data

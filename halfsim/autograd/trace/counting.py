@@ -104,7 +104,7 @@ class Counting(Arithmetic):
         over = counts.overflow
         z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts, self._mode)
         if counts.overflow > over:
-            self._past("step", y, z, compute, counts.overflow - over)
+            self._past("step", z, compute, counts.overflow - over)
         if counts.flushed > before:
             zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
             counts.flushed = before  # what is flushed on the way to another result is no zero of that result
@@ -120,13 +120,16 @@ class Counting(Arithmetic):
             self._count_factors(operands)
         return z
 
-    def _past(self, stage: str, x: Array, y: Array, fmt: Format, counted: int) -> None:
-        """Note what became of the ``counted`` numbers of ``x`` past the largest one of ``fmt`` in ``y``."""
-        numbers = np.isfinite(x)
-        infinite, nan = int(np.count_nonzero(np.isinf(y) & numbers)), int(np.count_nonzero(np.isnan(y) & numbers))
-        clipped = max(0, counted - infinite - nan)
+    def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> None:
+        """Note what became of the ``counted`` numbers past the largest one of ``fmt``, of which ``y`` are the results."""
+        mode = self._mode
+        if mode is None or (mode.nearest and mode.overflow != "saturate"):
+            infinite, nan = (counted, 0) if fmt.specials == "ieee" else (0, counted)
+        else:
+            infinite, nan = min(counted, int(np.count_nonzero(np.isinf(y)))), 0
+        clipped = counted - infinite - nan
         self.counts.clipped += clipped
-        self.stages.append(Stage(stage, fmt, x.size, infinite, nan, clipped))
+        self.stages.append(Stage(stage, fmt, y.size, infinite, nan, clipped))
 
     def _count_factors(self, operands: Sequence[Array]) -> None:
         """Call constants that something is multiplied with factors: nobody's eps."""
@@ -261,7 +264,7 @@ class Counting(Arithmetic):
         before = 0 if self.taking is None else self.taking.overflow
         y = super().operand(x)
         if self.taking is not None and self.taking.overflow > before:
-            self._past("operand", x, y, self.precision.operands, self.taking.overflow - before)
+            self._past("operand", y, self.precision.operands, self.taking.overflow - before)
         return y
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -304,7 +307,7 @@ class Counting(Arithmetic):
         if counts.inexact > before:
             grid = self.precision.storage if not self.precision.storage.contains(fmt) else self.precision.compute
             if counts.overflow > over:
-                self._past("read", x, y, grid, counts.overflow - over)
+                self._past("read", y, grid, counts.overflow - over)
             if counts.flushed > flushed:
                 nonzero = int(np.count_nonzero(x))
                 counts.nonzero += counts.flushed - flushed
@@ -322,7 +325,7 @@ class Counting(Arithmetic):
         nonzero = int(np.count_nonzero(y != 0)) + inner
         out = super().store(y, operands, exact)
         if storing.overflow > over:
-            self._past("store", y, out, self.precision.storage, storing.overflow - over)
+            self._past("store", out, self.precision.storage, storing.overflow - over)
         counts.flushed += inner
         counts.nonzero += nonzero
         lost = inner + storing.flushed - flushed

@@ -11,6 +11,7 @@ from halfsim.autograd.trace.caller import Line, spelled
 from halfsim.autograd.trace.counts import Counts
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
+from halfsim.text import place_name
 
 if TYPE_CHECKING:
     from halfsim.autograd.policy import Rule
@@ -90,7 +91,8 @@ class Event:
     "infinity" where one among the operands came from no recorded operation. ``disorder`` is how far its sums in a narrow
     accumulator are off, in norm, relative to the magnitude of their terms. ``line`` is the line of the caller's code
     (of the forward operation, in the backward pass), ``rule`` the precision in force, ``lost`` a constant that the
-    format could not hold, ``detail`` what a message needs that is counted nowhere else.
+    format could not hold, ``detail`` what a message needs that is counted nowhere else,
+    ``names`` the latest operations on the way here, this one first, as a policy names them.
     """
 
     step: int
@@ -117,6 +119,7 @@ class Event:
     line: Line | None = None
     rule: Rule | None = field(default=None, repr=False)
     detail: Mapping[str, Any] | None = None
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"step {self.step}, {self.phase}, {self.place}"
@@ -146,14 +149,4 @@ class Event:
     @property
     def place(self) -> str:
         """Where, in words: "addcmul in 0.weight (exp_avg_sq)"."""
-        return place(self.op, self.path, self.tensor)
-
-
-def place(op: str, path: str, tensor: str) -> str:
-    """An operation, its module and what it wrote, in words.
-
-    >>> place("addcmul", "0.weight", "exp_avg_sq"), place("exp", "", "")
-    ('addcmul in 0.weight (exp_avg_sq)', 'exp')
-    """
-    where = f" in {path}" if path else ""
-    return f"{op}{where}{f' ({tensor})' if tensor else ''}"
+        return place_name(self.op, self.path, self.tensor)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.trace import remedies
 from halfsim.autograd.trace.event import Event, Stage
 
 FLUSHED_SHARE = 0.05  # of the nonzero results, if with them goes ...
@@ -28,8 +29,9 @@ REPEATED = ("update", "decay", "average")  # a step that moves few weights is no
 class Kind:
     """A kind of trouble: ``holds`` says whether an event is one, ``suspected`` whether it may explain another.
 
-    ``numbers`` names the counts that a finding shows, ``words`` makes the sentence of them. ``breaks`` says that it
-    leaves NaN or infinities behind, ``gravity`` sorts findings: the higher, the graver.
+    ``numbers`` are those that a finding shows, ``words`` makes the sentence of them, ``fixes`` are the remedies, by phase
+    and operation. ``breaks`` says that it leaves NaN or infinities behind, ``gravity`` sorts findings: the higher, the
+    graver.
     """
 
     name: str
@@ -37,7 +39,9 @@ class Kind:
     holds: Callable[[Event], bool]
     words: Callable[[Event], str]
     numbers: Callable[[Event], dict[str, Any]]
+    fixes: remedies.Remedies
     suspected: Callable[[Event], bool] = lambda e: False
+    counted: tuple[str, ...] = ()  # the counts that make it
     breaks: bool = False
 
 
@@ -104,7 +108,9 @@ def _overflow_numbers(e: Event) -> dict[str, Any]:
 def _clipped_words(e: Event) -> str:
     stage = _first_past(e, "clipped")
     if stage is None:
-        return f"{e.counts.clipped:,} of {e.counts.size:,} values were clipped to {e.format.max:.6g}, the largest number"
+        return (
+            f"{e.counts.clipped:,} of {e.counts.size:,} values were clipped to {e.format.max:.6g}, the largest number"
+        )
     things = _THINGS[stage.name]
     return (
         f"{stage.clipped:,} of {max(stage.clipped, stage.size):,} {things} were clipped to {stage.format.max:.6g}, the "
@@ -203,9 +209,13 @@ def _bits(n: int) -> str:
     return f"{n} of its leading bits" if n else "all of its bits"
 
 
+def _integer_numbers(e: Event) -> dict[str, Any]:
+    return {"integers": e.counts.integers, "size": max(e.counts.size, e.counts.integers)}
+
+
 def _integer_words(e: Event) -> str:
-    limit = 2**e.format.precision
-    return f"{e.counts.integers:,} of {max(e.counts.size, e.counts.integers):,} integers became other integers in {e.format}, exact to {limit:,}"
+    n, size = _integer_numbers(e).values()
+    return f"{n:,} of {size:,} integers became other integers in {e.format}, exact to {2**e.format.precision:,}"
 
 
 def _rounding_words(e: Event) -> str:
@@ -219,23 +229,28 @@ def _never(e: Event) -> bool:
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("NaN propagation", 9, _nan, _broken_words, _counts("invalid", "size"), breaks=True),
-        Kind("overflow", 8, _overflows, _broken_words, _overflow_numbers, breaks=True),
+        Kind("NaN propagation", 9, _nan, _broken_words, _counts("invalid", "size"), remedies.nan, counted=("invalid",),
+             breaks=True),
+        Kind("overflow", 8, _overflows, _broken_words, _overflow_numbers, remedies.overflow,
+             counted=("overflow", "divide_by_zero"), breaks=True),
         Kind("scaler", 7, lambda e: e.op == "GradScaler" or (e.detail is not None and "scale" in e.detail),
              lambda e: str((e.detail or {})["text"]),
-             lambda e: {k: v for k, v in (e.detail or {}).items() if k != "text"}),
-        Kind("eps lost", 6, _never, _constant_words, _constant_numbers, suspected=is_eps),
-        Kind("constant changed", 6, _changed, _constant_words, _constant_numbers,
+             lambda e: {k: v for k, v in (e.detail or {}).items() if k != "text"}, remedies.scaler),
+        Kind("eps lost", 6, _never, _constant_words, _constant_numbers, remedies.lost_eps, suspected=is_eps),
+        Kind("constant changed", 6, _changed, _constant_words, _constant_numbers, remedies.constant,
              suspected=lambda e: e.lost is not None and not is_eps(e)),
-        Kind("clipped", 5, lambda e: e.counts.clipped > 0, _clipped_words, _clipped_numbers),
-        Kind("underflow", 5, _underflows, _underflow_words, _counts("flushed", "nonzero"),
-             suspected=lambda e: e.counts.flushed > 0),
-        Kind("swamping", 4, _swamps, _swamping_words, _counts("swamped", "addends", "stalled")),
-        Kind("integer rounding", 3, lambda e: e.counts.integers > 0, _integer_words, _counts("integers", "size")),
-        Kind("cancellation", 4, _cancels, _cancellation_words, _counts("cancelled", "annulled", "sums", "bits"),
-             suspected=lambda e: e.counts.annulled + e.counts.single > 0),
-        Kind("accumulation order", 2, _never, _rounding_words, _counts("inexact", "size")),
-        Kind("benign rounding", 0, _never, _rounding_words, _counts("inexact", "size")),
+        Kind("clipped", 5, lambda e: e.counts.clipped > 0, _clipped_words, _clipped_numbers, remedies.clipped,
+             counted=("clipped",)),
+        Kind("underflow", 5, _underflows, _underflow_words, _counts("flushed", "nonzero"), remedies.underflow,
+             suspected=lambda e: e.counts.flushed > 0, counted=("flushed",)),
+        Kind("swamping", 4, _swamps, _swamping_words, _counts("swamped", "addends", "stalled"),
+             remedies.swamping, counted=("swamped",)),
+        Kind("integer rounding", 3, lambda e: e.counts.integers > 0, _integer_words, _integer_numbers,
+             remedies.integers, counted=("integers",)),
+        Kind("cancellation", 4, _cancels, _cancellation_words, _counts("cancelled", "annulled", "sums", "bits"), remedies.cancellation,
+             suspected=lambda e: e.counts.annulled + e.counts.single > 0, counted=("cancelled",)),
+        Kind("accumulation order", 2, _never, _rounding_words, _counts("inexact", "size"), remedies.order),
+        Kind("benign rounding", 0, _never, _rounding_words, _counts("inexact", "size"), remedies.nothing),
     )
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from math import isfinite
 
 import numpy as np
 
+from halfsim.autograd.policy import Rule
 from halfsim.autograd.trace.caller import Line
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error, Event
@@ -33,11 +34,12 @@ class Total:
     disorder: float = 0.0
     swamped: Event | None = None  # the first, where it takes the whole run to tell
     line: Line | None = None  # of the first event
+    rule: Rule | None = None
 
     def add(self, event: Event, swamps: bool) -> None:
         """Add one event; ``swamps`` says whether it is a trouble of that kind."""
         if not self.events:
-            self.line = event.line
+            self.line, self.rule = event.line, event.rule
         self.counts += event.counts
         self.events += 1
         self.format, self.terms = event.format, max(self.terms, event.terms)

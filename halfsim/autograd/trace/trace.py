@@ -55,7 +55,7 @@ class Trace(Watching):
         super().__init__(reference)
         self.places: dict[tuple[str, str, str, str], Total] = {}
         self.firsts: dict[str, list[Event]] = {}  # by kind: the first, and of what breaks the first of each place
-        self.constant: Event | None = None  # the first that lost a constant
+        self.constants: dict[tuple[str, str], Event] = {}  # by phase and path: the first that lost a constant
         self.latest: deque[Event] = deque(maxlen=frames)
         self.captured: dict[int, Frame] = {}  # by the event's serial number
         self.series: dict[tuple[str, str], Series] = {}
@@ -67,6 +67,11 @@ class Trace(Watching):
     def scales(self) -> list[tuple[int, float, bool]]:
         """Step, loss scale, and whether the step was skipped."""
         return self.scaling.scales
+
+    @property
+    def constant(self) -> Event | None:
+        """The first event that lost a constant, whatever came of it."""
+        return next(iter(self.constants.values()), None)
 
     @property
     def totals(self) -> dict[tuple[str, str, str, str], Counts]:
@@ -88,8 +93,8 @@ class Trace(Watching):
         if where is None:
             where = self.series[event.phase, event.path] = Series()
         where.add(self.step, event)
-        if event.lost is not None and self.constant is None:
-            self.constant = event
+        if event.lost is not None:
+            self.constants.setdefault((event.phase, event.path), event)
         for kind in kinds:
             if kind == "swamping" and event.op in REPEATED:
                 continue  # see `Total.lasting`

@@ -144,7 +144,9 @@ class Watching(Counted):
             local = error(total.data, own(a) + own(b), total.format) if self.locally else None
             errors = local, error(total.data, twins, total.format)
         place, name = ("backward", path, "accumulate", x.name.rpartition(".")[2]), x.name or "a tensor"
-        counts = self._tell(fp, place, total, {"a": a.data, "b": b.data}, [a, b], [a, b], False, errors, twins, caller())
+        counts = self._tell(
+            fp, place, total, {"a": a.data, "b": b.data}, [a, b], [a, b], False, errors, twins, caller()
+        )
         of_a, of_b = shadow_of(a, self), shadow_of(b, self)
         if x.node is None and of_a is not None and of_b is not None:
             total.shadow.scale = of_b.scale
@@ -195,12 +197,16 @@ class Watching(Counted):
             self.step, *place, y.shape, counts, lost, out.format, tuple(fp.stages), seen,
             magnitude(y) if counts.flushed > FLUSHED_SHARE * counts.nonzero else 0.0,
             fp.terms, fp.precision.accumulate.format, errors[0], errors[1], origin, given, fp.disorder, square,
-            self.serial, line, here.rule if here.rule is not PROMOTE else self.rule, detail,
+            self.serial, line, here.rule if here.rule is not PROMOTE else self.rule, detail, names,
         )  # fmt: skip
         self.record(event, {**arrays, "result": y})
         before = any(s.rounded for s in known)
-        rounded = before or counts.inexact > 0 or (not exact and fp.native and out.format.contains(fp.precision.compute))
-        shadow = out.shadow = Shadow(self, y, twin=wide, rounded=rounded, nonfinite=nonfinite, missing=lacking, names=names)
+        rounded = (
+            before or counts.inexact > 0 or (not exact and fp.native and out.format.contains(fp.precision.compute))
+        )
+        shadow = out.shadow = Shadow(
+            self, y, twin=wide, rounded=rounded, nonfinite=nonfinite, missing=lacking, names=names
+        )
         self._follow(event, shadow, known, before, (broken, zeros, constant, off))
         if place[0] == "forward":
             self._read_by(key, op, known)
@@ -341,7 +347,10 @@ class Watching(Counted):
         if inexact or there:
             counts = Counts(size=values.size, nonzero=int(np.count_nonzero(values)), inexact=inexact)
             numbers = np.isfinite(values)
-            infinite, became = int(np.count_nonzero(np.isinf(y) & numbers)), int(np.count_nonzero(np.isnan(y) & numbers))
+            infinite, became = (
+                int(np.count_nonzero(np.isinf(y) & numbers)),
+                int(np.count_nonzero(np.isnan(y) & numbers)),
+            )
             counts.overflow, counts.flushed = infinite + became, int(np.count_nonzero((y == 0) & (values != 0)))
             stage = Stage("store", fmt, values.size, infinite, became, 0, counts.flushed, counts.nonzero)
             if values.size > 1 and not there and counting_numbers(values):
@@ -376,7 +385,9 @@ class Watching(Counted):
             return
         known = shadow_of(p.grad, self)
         if known is not None and known.scale not in (0.0, 1.0):
-            text = f"step() was taken on gradients that still contain the loss scale {known.scale:g}, without unscale_()"
+            text = (
+                f"step() was taken on gradients that still contain the loss scale {known.scale:g}, without unscale_()"
+            )
             self._misused("step", p.name, text, {"scale": known.scale})
         meant = direction.data != 0
         if not finite(p.data):
@@ -456,5 +467,3 @@ def _constant_of(values: Array, y: Array, fmt: Format) -> Constant | None:
     if given == became or not (became == 0 or abs(became) == 1 or not np.isfinite(became)):
         return None
     return Constant("constant", given, fmt, became)
-
-

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from halfsim.autograd.trace import Event
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
 from halfsim.diagnose.compare.meter import Divergence, Fork, Meter
 from halfsim.diagnose.compare.recorder import Place, Recorder
 from halfsim.diagnose.compare.result import ResultRow
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.text import number, place_name
 
-_COUNTS = {
-    "NaN": ("invalid",),
-    "overflow": ("overflow", "divide_by_zero"),
-    "underflow": ("flushed",),
-    "swamping": ("swamped",),
-    "cancellation": ("cancelled",),
-    "integer rounding": ("integers",),
-}
 _FIX = "see in the layers where the error grows, and keep those in float32 (search_policy finds them)"
 
 
@@ -92,7 +85,7 @@ def _off(apart: Divergence, tolerance: float) -> str:
 def _cause(event: Event, runs: tuple[Recorder, Recorder]) -> Event | None:
     """The trouble behind an event, unless the reference has it too; a constant that the format lost goes first."""
     reference, run = runs
-    troubles = (e for e in (event.origin, event) if e is not None and e.klass is not None)
+    troubles = (e for e in (event.origin, event) if e is not None and kinds_of(e))
     lost, root = run.constant, next((e for e in troubles if not _shared(e, reference)), None)
     if lost is not None and lost.serial <= event.serial and reference.constant is None:
         near = root is None or (root.phase, root.path) == (lost.phase, lost.path)
@@ -104,7 +97,7 @@ def _cause(event: Event, runs: tuple[Recorder, Recorder]) -> Event | None:
 def _shared(event: Event, reference: Recorder) -> bool:
     """Whether the reference met the same trouble in the same place, so that precision is not to blame."""
     counts = reference.totals.get((event.phase, event.path, event.op, event.tensor))
-    names = _COUNTS.get(event.klass or "", ())
+    names = KINDS[kind_of(event)].counted
     return counts is not None and any(getattr(counts, name) and getattr(event.counts, name) for name in names)
 
 

@@ -9,8 +9,8 @@ from math import frexp, inf, isfinite, sqrt
 
 import numpy as np
 
-from halfsim.autograd.follow import error
-from halfsim.autograd.trace import Event
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.shadow import error
 from halfsim.diagnose.compare.recorder import Kept, Key, Place, Step
 from halfsim.numerics.quantize import Array
 

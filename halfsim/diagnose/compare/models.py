@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.follow import error
 from halfsim.autograd.policy import no_grad, precision, scoped
 from halfsim.autograd.tensor import Tensor, plain, tensor
-from halfsim.autograd.trace import tracing
+from halfsim.autograd.trace.shadow import error
+from halfsim.autograd.trace.trace import tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Step

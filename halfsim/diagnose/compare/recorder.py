@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.trace import Event
+from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.quantize import Array
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.follow import error
 from halfsim.autograd.policy import Rule, as_rule, precision, scoped
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import Trace, tracing
+from halfsim.autograd.trace.shadow import error
+from halfsim.autograd.trace.trace import Trace, tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, stopped, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Store

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor, format_of, plain
-from halfsim.autograd.trace import tracing
+from halfsim.autograd.trace.trace import tracing
 from halfsim.diagnose.minimize.script import script
 from halfsim.diagnose.minimize.shrink import Shrinker
 from halfsim.diagnose.snapshot import Snapshot

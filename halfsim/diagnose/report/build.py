@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.autograd import trace as recording
 from halfsim.autograd.policy import Policy
-from halfsim.autograd.trace import SERIES, Error, Trace
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Error, Event
+from halfsim.autograd.trace.totals import SERIES, Total
+from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
 from halfsim.diagnose.verdict import verdict as judge
 from halfsim.document import plain
-from halfsim.numerics.flags import FlagCounts
 
 F = TypeVar("F", bound=Facts)
 
@@ -22,7 +23,8 @@ def built(trace: Trace, kind: type[F]) -> F:
     """The report of a trace, made as a ``kind``."""
     verdict = judge(trace)
     findings = [finding(event, trace) for event in trace.events()]
-    frames = [f for f in trace.captured.values() if verdict is not None and f.event is verdict.event]
+    serial = None if verdict is None or verdict.event is None else verdict.event.serial
+    frames = [f for f in trace.captured.values() if f.event.serial == serial]
     before = [_brief(event) for event in (frames[0].before[-6:-1] if frames else ())]
     steps = max(trace.latest[-1].step, 1) if trace.latest else 0
     stride, start, columns, layers = _layers(trace, steps)
@@ -46,15 +48,15 @@ def _named(reference: Any) -> str:
     return str(Policy({"default": reference}))
 
 
-def _brief(event: recording.Event) -> str:
+def _brief(event: Event) -> str:
     shape = " x ".join(map(str, event.shape)) or "a scalar"
     return f"step {event.step}, {event.phase}, {event.place}: {shape}, {event.format}"
 
 
-def _place(key: tuple[str, str, str, str], total: recording.Total) -> Place:
+def _place(key: tuple[str, str, str, str], total: Total) -> Place:
     bins = [] if total.exponents is None else total.exponents.tolist()
     exponents = {b - 127: n for b, n in enumerate(bins) if n}
-    counts = FlagCounts()
+    counts = Counts()
     counts += total.counts
     errors = _error(total.local), _error(total.total)
     return Place(*key, total.format, total.events, total.terms, counts, exponents, *errors)

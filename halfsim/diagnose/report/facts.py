@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from halfsim.autograd.trace import Error
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Error
 from halfsim.diagnose.finding import Finding
-from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.quantize import Array
 from halfsim.text import place_name, share
@@ -33,7 +33,7 @@ class Place:
     format: Format
     events: int
     terms: int
-    counts: FlagCounts
+    counts: Counts
     exponents: Mapping[int, int] = field(default_factory=dict)
     local: Error | None = None
     total: Error | None = None
@@ -107,9 +107,9 @@ class Facts:
         key = (place.phase, place.path, place.op, place.tensor)
         return v is not None and key == (v.phase, v.path, v.op, v.tensor)
 
-    def count(self, phase: str | None = None) -> FlagCounts:
+    def count(self, phase: str | None = None) -> Counts:
         """The counts of all places, or of one phase."""
-        result = FlagCounts()
+        result = Counts()
         for place in self.places:
             if phase in (None, place.phase):
                 result += place.counts

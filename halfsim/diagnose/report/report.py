@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from halfsim.autograd.trace import Trace
+from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.report import page, store, text
 from halfsim.diagnose.report.build import built
 from halfsim.diagnose.report.facts import Facts

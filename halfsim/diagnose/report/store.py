@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, NoReturn, TypeVar
 
-from halfsim.autograd.trace import SERIES, Error
+from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.event import Error
+from halfsim.autograd.trace.totals import SERIES
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
-from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format
 from halfsim.text import clipped
 
@@ -109,7 +110,7 @@ def _finding(facts: Mapping[str, Any]) -> Finding:
 
 def _placed(facts: Mapping[str, Any]) -> Place:
     name, exponent_bits, precision, specials = facts["format"]
-    counts = {field.name: _whole(facts["counts"].get(field.name, 0)) for field in fields(FlagCounts)}
+    counts = {field.name: _whole(facts["counts"].get(field.name, 0)) for field in fields(Counts)}
     local, total = (None if e is None else Error(*map(_real, e)) for e in (facts["local"], facts["total"]))
     phase, path, op, tensor = (_word(facts[part]) for part in ("phase", "path", "op", "tensor"))
     return Place(
@@ -120,7 +121,7 @@ def _placed(facts: Mapping[str, Any]) -> Place:
         Format(name, exponent_bits, precision, specials),
         _whole(facts["events"]),
         _whole(facts["terms"]),
-        FlagCounts(**counts),
+        Counts(**counts),
         {_whole(int(e) + 127, 255) - 127: _whole(n) for e, n in facts["exponents"].items() if n},
         local,
         total,

@@ -12,7 +12,8 @@ import numpy as np
 from halfsim.amp import GradScaler
 from halfsim.autograd.policy import Policy, Rule, as_rule
 from halfsim.autograd.tape import SPECS
-from halfsim.autograd.trace import Event, Trace
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.compare.runs import within
 from halfsim.diagnose.scale.result import EXPONENTS, LayerScale, LossScaleRange
 from halfsim.diagnose.snapshot import Snapshot, closed_over, listed

@@ -13,7 +13,8 @@ import numpy as np
 
 from halfsim.autograd.policy import Base, Policy, precision, scope
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace import Trace, tracing
+from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
+from halfsim.autograd.trace.trace import Trace, tracing
 from halfsim.diagnose.ddmin import sufficient
 from halfsim.diagnose.search.result import PolicySearch, Try, summarized
 from halfsim.diagnose.search.units import DEFAULT, Places, Units
@@ -233,8 +234,8 @@ def _judged(accept: Callable[[Any], bool], value: Any) -> str:
 def _trouble(value: Any, trace: Trace) -> str:
     """What is wrong with a run: an overflow or NaN in its operations, or in what it returned; empty if nothing is."""
     for event in trace.events():
-        if event.klass in ("NaN", "overflow") and event.lost is None:
-            return f"{event.klass} in {event.place}"
+        if any(KINDS[name].breaks for name in kinds_of(event)):
+            return f"{kind_of(event)} in {event.place}"
     return "" if _finite(value) else "returned a number that is not finite"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from halfsim.autograd.policy import OPERATIONS
-from halfsim.autograd.trace import Trace
+from halfsim.autograd.trace.trace import Trace
 
 Unit: TypeAlias = tuple[str, str]  # an operation and the module that ran it, by path: ("encoder.0", "add")
 Units: TypeAlias = frozenset[Unit]

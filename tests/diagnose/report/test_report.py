@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.trace import Event
+from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.report.facts import Place
 from halfsim.diagnose.report.heatmap import levels
 from halfsim.diagnose.report.report import Report

@@ -108,7 +108,7 @@ def gradients_overflow(model: hs.nn.Module, scale: float, rule: str) -> bool:
             if event.phase == "backward":
                 seen.extend(not np.isfinite(arrays[name]).all() for name in ("gradient", "result") if name in arrays)
 
-    from halfsim.autograd.trace import tracing
+    from halfsim.autograd.trace.trace import tracing
 
     with hs.precision(rule), tracing(Watch()):
         loss = hs.nn.cross_entropy(model(hs.tensor(X)), Y)

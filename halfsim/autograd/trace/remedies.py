@@ -1,0 +1,246 @@
+"""What is done about each kind of trouble: one function a kind, by phase and operation, the recommended remedy first.
+
+A policy keeps a *set* of operations in float32: the one that broke and those that read its result back into half, up to
+the one that brings its numbers into range again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil, isfinite, log10
+
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.fix import Fix, named, wide
+from halfsim.numerics.formats import Format, float32
+
+Remedies = Callable[[Event, Sequence[str]], list[Fix]]  # of an event, and the operations downstream of it
+
+_SUMS = ("sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "conv1d", "conv2d", "bmm", "dot", "average")
+# By hand in front of these, a function of the operands that is right where the plain one breaks.
+_INSTEAD = {
+    "exp": "subtract the maximum first, as softmax and logsumexp do (softplus for log(1 + exp(x)))",
+    "pow": "divide by the largest magnitude before squaring",
+    "mul": "scale the operands down first",
+    "matmul": "scale an operand down first, as q by 1/sqrt(d)",
+    "sum": "divide before you add, or take the mean",
+    "cumsum": "divide before you add",
+    "softmax": "take log_softmax in place of log(softmax)",
+    "prod": "add logarithms in place of multiplying",
+}
+
+
+def eps_for(fmt: Format) -> float:
+    """The smallest power of ten that is a normal number of ``fmt``: 1e-4 in float16."""
+    return float(f"1e{ceil(log10(fmt.smallest_normal))}")
+
+
+def kept(event: Event, keys: Sequence[str], words: str = "", also: str = "") -> Fix:
+    """Keep a set of operations in float32."""
+    unique = list(dict.fromkeys(keys))
+    text = words or f"keep {named(unique)} in float32"
+    return Fix(f"{text}{also}", wide(event.rule, unique))
+
+
+def _chain(event: Event, readers: Sequence[str]) -> list[str]:
+    """The operation and those downstream of it."""
+    return [event.key, *(key for key in readers if key != event.key)]
+
+
+def _or(op: str, default: str = "scale the operands down first") -> str:
+    return f"; or {_INSTEAD.get(op, default)}"
+
+
+def _guard(event: Event) -> Fix:
+    """A divisor, a root or a logarithm that meets zero by itself."""
+    eps, fmt = eps_for(event.format), event.format
+    if event.op in ("sqrt", "rsqrt", "norm", "std", "pow"):
+        return Fix(
+            f"keep the argument of {event.op} away from zero: clamp(min={eps:g}) before it, whose gradient is 0 there"
+        )
+    if event.op.startswith("log"):
+        return Fix(f"keep the argument of {event.op} away from zero, by clamp(min={eps:g}) in {fmt}")
+    return Fix(
+        f"keep the divisor of {event.op} away from zero: clamp(min={eps:g}), or an eps that {fmt} holds ({eps:g} or more)"
+    )
+
+
+def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
+    c = event.counts
+    if event.given and c.overflow <= c.clipped:
+        return [kept(event, [event.key], also="; and leave its parameters and buffers there, unconverted")]
+    if c.divide_by_zero and c.overflow <= c.clipped:
+        return [_guard(event)]
+    if event.phase == "optimizer":
+        return _optimizer(event, readers)
+    if event.op == "tensor":
+        return [Fix(f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it down "
+                    "first; labels, ids and counts stay integers")]  # fmt: skip
+    if event.phase == "backward":
+        return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), Fix(_SMALLER)]
+    return [kept(event, _chain(event, readers), also=_or(event.op))]
+
+
+_SMALLER = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
+
+
+def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """An optimizer's own arithmetic, that of clipping, and a step of the user's own."""
+    if event.tensor in ("grad", "norms") or event.op in ("vector_norm", "reciprocal"):
+        return [Fix("clip_grad_norm_(..., safe=True) takes the norm in float64", option={"safe": True})]
+    if event.tensor or event.op in ("update", "decay", "step"):
+        return [
+            Fix(
+                "keep weights and optimizer state in float32: master_weights=True (or amp)",
+                option={"master_weights": True},
+            ),
+        ]
+    return [kept(event, _chain(event, readers), also=_or(event.op))]
+
+
+def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
+    eps = eps_for(event.lost.format if event.lost is not None else event.format)
+    fmt = event.lost.format if event.lost is not None else event.format
+    larger = Fix(f"take eps={eps:g} or more in {fmt}", option={"eps": eps})
+    if event.phase == "optimizer":
+        master = Fix(
+            f"keep optimizer state in float32: master_weights=True (or amp); or take eps={eps:g} or more in {fmt}, which "
+            "makes the steps of small gradients smaller",
+            option={"master_weights": True},
+        )
+        return [master, larger]
+    return [kept(event, _chain(event, readers), also=f"; or take an eps of {eps:g} or more in {fmt}"), larger]
+
+
+def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
+    lost = event.lost
+    assert lost is not None
+    fmt = lost.format
+    if not isfinite(lost.became):
+        text = (
+            f"take a constant that the format holds, up to {fmt.max:g} in {fmt}; for a mask where(), or "
+            "masked_fill(mask, -math.inf) with at least one place left open in every row"
+        )
+        fixes = [Fix(text)]
+        if event.op != "tensor":
+            fixes.append(kept(event, _chain(event, readers)))
+        return fixes
+    if event.phase == "optimizer":
+        return [
+            Fix(
+                "keep weights and optimizer state in float32: master_weights=True (or amp)",
+                option={"master_weights": True},
+            )
+        ]
+    if event.op == "tensor":
+        what = (
+            "keep it as a Python number or in float32"
+            if lost.became
+            else "take a larger constant, or keep it as a Python number"
+        )
+        return [Fix(f"the number does not survive in {fmt}: {what}, and what is computed from it")]
+    if lost.became == 0:
+        return [kept(event, _chain(event, readers), also="; or take a larger constant"), Fix("take a larger constant")]
+    if abs(abs(lost.value) - 1) <= float32.epsneg / 2:
+        return [Fix("add the constant where no 1 stands beside it, last and to the divisor, and take one that the format "
+                    f"holds ({eps_for(fmt):g} or more in {fmt})")]  # fmt: skip
+    return [kept(event, _chain(event, readers), also="; or compute with its distance from 1 instead")]
+
+
+def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
+    stage = next((s for s in event.stages if s.clipped), None)
+    fmt = event.format if stage is None else stage.format
+    text = f"scale by the largest magnitude first, so that it fits {fmt.max:g} ({fmt}), and back after"
+    fixes = [Fix(text)]
+    if event.op != "tensor" and event.phase == "forward":
+        fixes.insert(0, kept(event, _chain(event, readers), also=f"; or {text}"))
+    return fixes
+
+
+def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
+    if event.phase == "optimizer":
+        return _optimizer(event, readers)
+    if event.phase == "backward":
+        return [Fix("scale the loss: amp.GradScaler() around backward() and step(); loss_scale_range finds the scale"),
+                kept(event, [event.key], also=", its gradient with it")]  # fmt: skip
+    if event.op == "tensor":
+        return [Fix(f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it up "
+                    "first")]  # fmt: skip
+    if event.op in ("cast", "to"):
+        return [Fix(f"leave these numbers in float32: they are too small for {event.format}")]
+    return [kept(event, _chain(event, readers), also=_or(event.op, "scale the operands up first"))]
+
+
+def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
+    if event.op in ("update", "decay"):
+        return [
+            Fix("float32 master weights: master_weights=True (or amp); or kahan=True, rounding='stochastic', or a larger "
+                "learning rate", option={"master_weights": True}),
+            Fix("kahan=True keeps what the weight could not hold", option={"kahan": True}),
+            Fix("rounding='stochastic' is right on average", option={"rounding": "stochastic"}),
+        ]  # fmt: skip
+    if event.op == "average":
+        return [Fix("keep the average in float32 (EMA(..., format='fp32')), or average less often with a larger step",
+                    option={"format": "fp32"})]  # fmt: skip
+    if event.op == "accumulate":
+        return [
+            Fix("keep the parameter in float32 (amp), so that its gradients add up there; or average fewer of them")
+        ]
+    if event.op in _SUMS:
+        return [
+            kept(event, [event.key, *readers[:1]], also=" (accumulate=fp32); or add pairwise, or with compensation")
+        ]
+    loop = [key for key in dict.fromkeys((*event.names, *readers)) if key in readers and key in event.names]
+    return [kept(event, [event.key, *loop], also=", the running value too; or add pairwise, or with compensation")]
+
+
+def cancellation(event: Event, readers: Sequence[str]) -> list[Fix]:
+    if event.phase != "forward":
+        return [kept(event, [event.key], also=", its gradient with it")]
+    keys = [*event.names, *_chain(event, readers)]
+    return [kept(event, keys, also="; or subtract before rounding: center the data first")]
+
+
+def integers(event: Event, readers: Sequence[str]) -> list[Fix]:
+    words = "keep positions, counts and labels as integers, or in float32, whose integers reach 2**24"
+    if event.op == "tensor" or event.phase != "forward":
+        return [Fix(words)]
+    return [kept(event, _chain(event, readers), also=f"; or {words}"), Fix(words)]
+
+
+def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
+    if event.given:
+        return [Fix("the NaN was in the data or in a parameter: look where it comes from")]
+    if event.op in ("sqrt", "rsqrt", "log", "log2", "log10"):
+        return [
+            Fix(f"keep the argument of {event.op} from being negative: clamp(min=0), or what it is a difference of")
+        ]
+    if event.op in ("div", "reciprocal", "normalize"):
+        return [Fix(f"0/0 or infinity/infinity: keep the divisor away from zero, by clamp(min={eps_for(event.format):g}); "
+                    "divide before you mask with -inf")]  # fmt: skip
+    return [Fix("look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere")]
+
+
+def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
+    detail = event.detail or {}
+    if event.op == "accumulate":
+        return [Fix("call scaler.unscale_(optimizer) once, after the last backward() of a step")]
+    if event.op.startswith("clip_grad"):
+        return [Fix("call scaler.unscale_(optimizer) before clipping")]
+    if event.op == "step":
+        return [Fix("step through the scaler: scaler.step(optimizer) divides the gradients by the scale")]
+    if detail.get("mendable"):
+        if detail.get("scale", 0.0) > 1:
+            return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
+        return [Fix("let the scale fall below 1: GradScaler without min_scale", option={"min_scale": None}),
+                Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip
+    guard = [_guard(event)] if event.op != "GradScaler" else []
+    return [Fix(f"no scale mends it; {guard[0].text}") if guard else Fix("bound the scale: GradScaler(max_scale=2.0**16)",
+                                                                        option={"max_scale": 2.0**16})]  # fmt: skip
+
+
+def order(event: Event, readers: Sequence[str]) -> list[Fix]:
+    return [kept(event, [event.key], also=" (accumulate=fp32), or add exactly (hs.reproducible())")]
+
+
+def nothing(event: Event, readers: Sequence[str]) -> list[Fix]:
+    return [Fix("nothing: this is the rounding that the format's precision and the length of the sums predict")]
