@@ -60,6 +60,7 @@ class Arithmetic:
     taking: FlagCounts | None = None
     summing: FlagCounts | None = None
     storing: FlagCounts | None = None
+    piecewise = True  # whether an accumulation may be formed in pieces; one who counts wants to see it whole
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision

@@ -119,7 +119,7 @@ def in_blocks(fp: Arithmetic, size: int, count: int, work: Callable[[slice], Arr
     returned; and so does one that rounds at random, since numbers are drawn in the order of the elements.
     """
     step = max(1, _BLOCK // max(1, size))
-    if fp.counts is not None or fp.precision.mode is not None or step >= count:
+    if not fp.piecewise or fp.precision.mode is not None or step >= count:
         return work(slice(None))
     first = work(slice(0, step))
     out = np.empty((count, *first.shape[1:]), first.dtype)

@@ -63,6 +63,8 @@ class Counting(Arithmetic):
         "watched",
     )
 
+    piecewise = False
+
     def __init__(self, precision: Precision, label: str = "") -> None:
         super().__init__(precision)
         self.counts = Counts()

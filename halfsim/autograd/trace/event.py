@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from halfsim.autograd.trace.caller import Line, spelled
 from halfsim.autograd.trace.counts import Counts
+from halfsim.autograd.trace.kinds import kinds_of
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.text import place_name
@@ -122,7 +123,17 @@ class Event:
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"step {self.step}, {self.phase}, {self.place}"
+        return f"step {self.step}, {self.phase}, {self.place}: {self.klass or 'no trouble'}"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of trouble that this is, the gravest first; see `halfsim.autograd.trace.kinds`."""
+        return kinds_of(self)
+
+    @property
+    def klass(self) -> str | None:
+        """The gravest kind of trouble that this is, or None."""
+        return next(iter(kinds_of(self)), None)
 
     @property
     def size(self) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from halfsim.autograd.trace import remedies
-from halfsim.autograd.trace.event import Event, Stage
+
+if TYPE_CHECKING:
+    from halfsim.autograd.trace.event import Event, Stage
 
 FLUSHED_SHARE = 0.05  # of the nonzero results, if with them goes ...
 VANISHED_SHARE = 0.01  # ... this share of their magnitude,

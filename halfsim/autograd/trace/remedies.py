@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil, isfinite, log10
+from typing import TYPE_CHECKING, TypeAlias
 
-from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix, named, wide
 from halfsim.numerics.formats import Format, float32
 
-Remedies = Callable[[Event, Sequence[str]], list[Fix]]  # of an event, and the operations downstream of it
+if TYPE_CHECKING:
+    from halfsim.autograd.trace.event import Event
+
+Remedies: TypeAlias = "Callable[[Event, Sequence[str]], list[Fix]]"  # of an event, and the operations downstream of it
 
 _SUMS = ("sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "conv1d", "conv2d", "bmm", "dot", "average")
 # By hand in front of these, a function of the operands that is right where the plain one breaks.
