@@ -3,6 +3,7 @@
 from tests.healthy import (
     language,
     losses,
+    masking,
     numerics,
     recurrent,
     simulation,
@@ -18,6 +19,7 @@ __all__ = [
     "language",
     "listing",
     "losses",
+    "masking",
     "numerics",
     "recurrent",
     "simulation",

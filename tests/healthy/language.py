@@ -8,7 +8,7 @@ import numpy as np
 
 import halfsim as hs
 from halfsim import nn, ops
-from tests.healthy.material import adam, adamw, master, normal, text, train
+from tests.healthy.material import adam, adamw, master, normal, softmax, text, train
 from tests.healthy.registry import Array, Result, Use, healthy
 
 LETTERS = 28
@@ -16,11 +16,6 @@ LETTERS = 28
 
 def causal(length: int) -> Array:
     return np.tri(length, dtype=bool)
-
-
-def softmax(x: Array) -> Array:
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 class Language(nn.Module):
@@ -220,3 +215,20 @@ def five_best(use: Use) -> Result:
     kept = kept >= np.sort(kept)[:, [-5]]
     logits = use.tensor(normal(5, 4, LETTERS) * 3) / 0.7
     return {"p": ops.softmax(ops.where(kept, logits, -math.inf), -1).numpy()}
+
+
+@healthy("gradients through attention so sharp that most of its chances are zero", "fp16", "bf16", ulps=8)
+def sharp_attention(use: Use) -> Result:
+    q, k, v = (use.tensor(normal(i, 2, 8, 16) * (3 if i < 2 else 1), requires_grad=True) for i in range(3))
+    chances = ops.softmax(q @ k.transpose(1, 2) / 4, -1)
+    ops.square(chances @ v).sum().backward()
+    return {name: x.grad.numpy() for name, x in zip("qkv", (q, k, v), strict=True)}  # type: ignore[union-attr]
+
+
+@healthy("branches that begin at a scale of 1e-4 beside what they are added to", "fp16", "bf16", "amp")
+def layer_scale(use: Use) -> Result:
+    model, x = use.model(nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 16), nn.GELU())), use.tensor(normal(1, 8, 16))
+    with hs.no_grad():
+        for _ in range(3):
+            x = x + use.tensor(np.full(16, 1e-4)) * model(x)
+    return {"x": x.numpy()}

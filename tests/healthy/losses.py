@@ -233,3 +233,47 @@ def weighted_classes(use: Use) -> Result:
     model, weight = use.model(nn.Linear(64, 10)), np.linspace(0.5, 2, 10)
     fed = use.tensor(x.reshape(24, 64))
     return train(use, model, lambda: nn.cross_entropy(model(fed), y, weight=use.tensor(weight)), sgd)
+
+
+@healthy("the first step of PPO, whose new and old chances are the same", "fp16", "bf16", "amp")
+def ppo_first_step(use: Use) -> Result:
+    actions, gains = np.random.default_rng(3).integers(0, 5, (32, 1)), use.tensor(normal(4, 32, 1))
+    old = ops.gather(ops.log_softmax(use.tensor(normal(1, 32, 5)), -1), 1, actions).detach()
+
+    def loss(x: hs.Tensor) -> hs.Tensor:
+        ratio = ops.exp(ops.gather(ops.log_softmax(x, -1), 1, actions) - old)
+        return -ops.minimum(ratio * gains, ops.clamp(ratio, 0.8, 1.2) * gains).mean()
+
+    return _with_gradient(use, normal(1, 32, 5), loss)
+
+
+def _none() -> Result:
+    return {"loss": np.zeros(()), "gradient": np.zeros((32, 10))}
+
+
+@healthy("the divergence of a student that equals its teacher: zero, as are its gradients", "fp16", "bf16", right=_none)
+def equal_student(use: Use) -> Result:
+    teacher = ops.log_softmax(use.tensor(normal(1, 32, 10)), -1)
+
+    def loss(x: hs.Tensor) -> hs.Tensor:
+        log_p = ops.log_softmax(x, -1)
+        return (ops.exp(teacher) * (teacher - log_p)).sum(-1).mean()
+
+    return _with_gradient(use, normal(1, 32, 10), loss)
+
+
+@healthy("focal loss of a classifier that is certain of most", "fp16", "amp")
+def certain_focal(use: Use) -> Result:
+    x = np.where(np.arange(64) % 4 > 0, 5.5 + 0.5 * normal(1, 64), normal(2, 64))
+    return _with_gradient(use, x, lambda x: (-(ops.square(1 - ops.sigmoid(x))) * ops.logsigmoid(x)).mean())
+
+
+@healthy("gradients of a network of radial functions, most of which are far away", "fp16", "bf16", ulps=8)
+def radial(use: Use) -> Result:
+    x, heights = use.tensor(np.linspace(-10, 10, 21)), use.tensor(normal(2, 12))
+
+    def loss(centres: hs.Tensor) -> hs.Tensor:
+        seen = ops.exp(-ops.square(x[:, None] - centres)) @ heights
+        return ops.mse_loss(seen, ops.sin(x))
+
+    return _with_gradient(use, 5 * normal(1, 12), loss)

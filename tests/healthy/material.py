@@ -19,6 +19,12 @@ def normal(seed: int, *shape: int) -> Array:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+def softmax(x: Array) -> Array:
+    """Softmax over the last axis, shifted by the largest."""
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
 def images(size: int = 24) -> tuple[Array, Array]:
     """Digits, (size, 1, 8, 8), standardised as a loader does, and their classes."""
     split = hs.data.digits()

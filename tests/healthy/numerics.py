@@ -1,4 +1,4 @@
-"""Small formulas: what is masked out again, what is exact, what a careful form saves."""
+"""Small formulas: what is exact, and what a careful form saves."""
 
 from __future__ import annotations
 
@@ -8,198 +8,8 @@ import numpy as np
 
 import halfsim as hs
 from halfsim import ops
-from tests.healthy.material import normal
+from tests.healthy.material import normal, softmax
 from tests.healthy.registry import Result, Use, healthy
-
-
-def _gradient(x: hs.Tensor, y: hs.Tensor) -> Result:
-    y.backward()
-    assert x.grad is not None
-    return {"value": y.detach().numpy(), "gradient": x.grad.numpy()}
-
-
-@healthy("the norm at zero, whose gradient is 0", "fp32", "fp16", "amp",
-         right=lambda: {"value": np.zeros(()), "gradient": np.zeros(4)})  # fmt: skip
-def norm_at_zero(use: Use) -> Result:
-    x = use.tensor(np.zeros(4), requires_grad=True)
-    return _gradient(x, x.norm())
-
-
-@healthy("standard deviations of which one is of constants", "fp32", "fp16", "bf16")
-def std_of_constants(use: Use) -> Result:
-    x = normal(1, 4, 8)
-    x[2] = 0.3
-    fed = use.tensor(x)
-    return {"std": ops.std(fed, 1).numpy()}
-
-
-def _std_gradient() -> Result:
-    x = normal(1, 4, 8)
-    x[2] = 0.3
-    d = x - x.mean(1, keepdims=True)
-    s = np.sqrt((d**2).sum(1, keepdims=True) / 7)
-    return {"gradient": np.divide(d, 7 * s, out=np.zeros_like(d), where=s > 1e-9)}
-
-
-@healthy("gradients of standard deviations of which one is of constants", "fp32", "fp16", right=_std_gradient)
-def std_of_constants_gradient(use: Use) -> Result:
-    x = normal(1, 4, 8)
-    x[2] = 0.25  # exactly held, so that its distances from the mean are exactly zero
-    fed = use.tensor(x, requires_grad=True)
-    ops.std(fed, 1).sum().backward()
-    return {"gradient": fed.grad.numpy()}  # type: ignore[union-attr]
-
-
-def _guarded() -> Result:
-    x = np.linspace(-2, 2, 21)
-    return {"root": np.sqrt(np.maximum(x, 0)), "log": np.where(x > 0, np.log(np.where(x > 0, x, 1)), 0.0)}
-
-
-@healthy("roots and logarithms of negative numbers, masked out by where()", "fp16", "fp32", right=_guarded)
-def masked_branches(use: Use) -> Result:
-    x = use.tensor(np.linspace(-2, 2, 21))
-    root, log = ops.where(x > 0, ops.sqrt(x), 0.0), ops.where(x > 0, ops.log(x), 0.0)
-    return {"root": root.numpy(), "log": log.numpy()}
-
-
-@healthy("the same, with the operand made safe by another where()", "fp16", "bf16", right=_guarded)
-def guarded_branches(use: Use) -> Result:
-    x = use.tensor(np.linspace(-2, 2, 21))
-    safe = ops.where(x > 0, x, 1.0)
-    root, log = ops.where(x > 0, ops.sqrt(safe), 0.0), ops.where(x > 0, ops.log(safe), 0.0)
-    return {"root": root.numpy(), "log": log.numpy()}
-
-
-@healthy("gradients through an operand made safe by where()", "fp16", "bf16", "fp32", ulps=4)
-def guarded_gradient(use: Use) -> Result:
-    x = use.tensor(np.linspace(-2, 2, 21), requires_grad=True)
-    ops.where(x > 0, ops.sqrt(ops.where(x > 0, x, 1.0)), 0.0).sum().backward()
-    return {"gradient": x.grad.numpy()}  # type: ignore[union-attr]
-
-
-def _empty_rows() -> Result:
-    x, open_ = normal(1, 6, 6), np.tri(6, dtype=bool) & (np.arange(6) > 1)
-    return {"p": np.where(open_.any(1, keepdims=True), _softmax(np.where(open_, x, -1e9)), 0)}
-
-
-@healthy("softmax of rows of which some are masked wholly, their NaN taken away by where()", "fp16", "bf16", "fp32",
-         right=_empty_rows)  # fmt: skip
-def empty_rows(use: Use) -> Result:
-    open_ = np.tri(6, dtype=bool) & (np.arange(6) > 1)
-    p = ops.softmax(ops.where(open_, use.tensor(normal(1, 6, 6)), -math.inf), -1)
-    return {"p": ops.where(open_.any(1, keepdims=True), p, 0.0).numpy()}
-
-
-def _sigmoid() -> Result:
-    return {"p": 1 / (1 + np.exp(-np.linspace(-30.3, 30.3, 40)))}
-
-
-@healthy("sigmoid by hand, 1 / (1 + exp(-x)), whose exp is infinite where the result is 0", "fp16", right=_sigmoid)
-def sigmoid_by_hand(use: Use) -> Result:
-    return {"p": (1 / (1 + ops.exp(-use.tensor(np.linspace(-30.3, 30.3, 40))))).numpy()}
-
-
-def _held() -> Result:
-    x = np.array([0.0, 0.5, 0.03, 0.0, 3.0])
-    return {"inverse": np.minimum(np.divide(1, x, out=np.full(5, 10.0), where=x != 0), 10)}
-
-
-@healthy("reciprocals held below 10 by clamp, those of zero too", "fp16", "bf16", right=_held)
-def held_poles(use: Use) -> Result:
-    return {"inverse": ops.clamp(1 / use.tensor([0.0, 0.5, 0.03, 0.0, 3.0]), max=10.0).numpy()}
-
-
-def _forbidden() -> Result:
-    p = np.array([1.0, 0, 0, 0])
-    moves, seen = _ladder(), np.exp(normal(3, 6, 4) / 2)
-    for i in range(6):
-        p = (p @ moves) * seen[i]
-    return {"chance": np.log(p)}
-
-
-def _ladder() -> np.ndarray:
-    return np.array([[0.3, 0.7, 0, 0], [0, 0.4, 0.6, 0], [0, 0, 0.9, 0.1], [0, 0, 0, 1]])
-
-
-@healthy("paths with forbidden moves, -inf in logarithms, as in CTC", "fp16", "bf16", right=_forbidden)
-def forbidden_moves(use: Use) -> Result:
-    moves = np.log(np.where(_ladder() > 0, _ladder(), 1)) + np.where(_ladder() > 0, 0, -np.inf)
-    steps, alpha = use.tensor(moves), use.tensor([0.0, -np.inf, -np.inf, -np.inf])
-    seen = use.tensor(normal(3, 6, 4) / 2)
-    for i in range(6):
-        alpha = ops.logsumexp(alpha[:, None] + steps, 0) + seen[i]
-    return {"chance": alpha.numpy()}
-
-
-def _reciprocals() -> Result:
-    x = np.array([0.0, 0.5, -0.25, 0.0, 3.0])
-    return {"inverse": np.divide(1, x, out=np.zeros(5), where=x != 0)}
-
-
-@healthy("reciprocals, those of zero masked out by where()", "fp16", "bf16", "fp32", right=_reciprocals)
-def masked_poles(use: Use) -> Result:
-    x = use.tensor([0.0, 0.5, -0.25, 0.0, 3.0])
-    return {"inverse": ops.where(x != 0, 1 / x, 0.0).numpy()}
-
-
-def _softplus() -> Result:
-    x = np.linspace(-20, 40, 61)
-    return {"softplus": np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0)}
-
-
-@healthy("softplus by hand, its overflowing branch masked out by where()", "fp16", right=_softplus)
-def masked_overflow(use: Use) -> Result:
-    x = use.tensor(np.linspace(-20, 40, 61))
-    return {"softplus": ops.where(x > 10, x, ops.log1p(ops.exp(x))).numpy()}
-
-
-def _best() -> Result:
-    x = normal(1, 6, 8)
-    x[:, ::3] = -np.inf
-    return {"best": x.max(1), "positive": np.maximum(x, 0)}
-
-
-@healthy("the best of scores of which some are -inf; relu and clamp of -inf", "fp16", "bf16", right=_best)
-def killed_infinities(use: Use) -> Result:
-    x = ops.masked_fill(use.tensor(normal(1, 6, 8)), np.arange(8) % 3 == 0, -math.inf)
-    return {"best": x.max(1).numpy(), "positive": ops.clamp(ops.relu(x), 0.0, 8.0).numpy()}
-
-
-def _logs_of_counts() -> Result:
-    counts = np.array([[0, 3, 5, 0], [1, 0, 2, 9.0]])
-    p = counts / counts.sum(1, keepdims=True)
-    return {"best": np.log(p.max(1)), "entropy": -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0), 1)}
-
-
-@healthy("logarithms of shares of which some are zero: -inf that max and where() take away", "fp16", "bf16",
-         right=_logs_of_counts)  # fmt: skip
-def logs_of_counts(use: Use) -> Result:
-    counts = use.tensor([[0, 3, 5, 0], [1, 0, 2, 9]])
-    p = counts / counts.sum(1, keepdims=True)
-    log = ops.log(p)
-    return {"best": log.max(1).numpy(), "entropy": -ops.where(p > 0, p * log, 0.0).sum(1).numpy()}
-
-
-def _shortest() -> Result:
-    lengths, far = _roads(), np.array([0, np.inf, np.inf, np.inf, np.inf])
-    for _ in range(5):
-        far = np.minimum(far, (far[:, None] + lengths).min(0))
-    return {"far": far}
-
-
-def _roads() -> np.ndarray:
-    lengths = np.abs(normal(1, 5, 5)) * 10
-    lengths[normal(2, 5, 5) > 0.4] = np.inf
-    lengths[[0, 1, 2, 3], [1, 2, 3, 4]] = 7.3
-    return lengths
-
-
-@healthy("shortest paths, what is not reached yet being infinite", "fp16", "bf16", right=_shortest)
-def shortest_paths(use: Use) -> Result:
-    roads, far = use.tensor(_roads()), use.tensor([0.0, *[np.inf] * 4])
-    for _ in range(5):
-        far = ops.minimum(far, (far[:, None] + roads).min(0))
-    return {"far": far.numpy()}
 
 
 @healthy("exp(x) - 1 and log(1 + x) of small x, in the functions made for it", "fp16", "bf16", ulps=2,
@@ -227,14 +37,9 @@ def mean_in_pairs(use: Use) -> Result:
         return (use.tensor(3 + normal(1, 4096)) / 8).mean().numpy() * 8
 
 
-def _softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
 @healthy("softmax of logits from -60 to 60, whose small chances are zero", "fp16", "bf16", "pure_fp16", ulps=4,
-         right=lambda: _softmax(20 * normal(1, 8, 10)))  # fmt: skip
-def wide_softmax(use: Use) -> Result:
+         right=lambda: softmax(20 * normal(1, 8, 10)))  # fmt: skip
+def widesoftmax(use: Use) -> Result:
     return ops.softmax(use.tensor(20 * normal(1, 8, 10)), -1).numpy()
 
 
@@ -370,7 +175,7 @@ def tensor_core(use: Use) -> Result:
 
 
 @healthy("a policy of one's own: half, but softmax and logarithm in float32", "fp16", ulps=2,
-         right=lambda: np.log(_softmax(4 * normal(1, 8, 10))))  # fmt: skip
+         right=lambda: np.log(softmax(4 * normal(1, 8, 10))))  # fmt: skip
 def own_policy(use: Use) -> Result:
     rule = "fp64" if use.exact else {"default": "fp16", "@softmax": "fp32", "@log": "fp32"}
     with hs.precision(rule):
@@ -384,3 +189,102 @@ def compared_with_infinity(use: Use) -> Result:
     kept = np.asarray(x.numpy()) < np.inf
     kept &= np.asarray(x.numpy()) > -np.inf
     return {"count": np.float64((~kept).sum()), "sum": ops.where(kept, x, 0.0).sum().numpy()}
+
+
+@healthy("layer normalisation with BERT's eps of 1e-12", "fp16", "pure_fp16", "bf16")
+def tiny_eps(use: Use) -> Result:
+    return ops.layer_norm(use.tensor(normal(1, 8, 16)), (16,), eps=1e-12).numpy()
+
+
+def _unit() -> Result:
+    x = normal(1, 16, 8)
+    return {"x": x / np.linalg.norm(x, axis=1, keepdims=True)}
+
+
+@healthy("vectors normalised with the eps of 1e-12 that is the default", "fp16", "pure_fp16", "bf16", right=_unit)
+def unit_vectors(use: Use) -> Result:
+    return {"x": ops.normalize(use.tensor(normal(1, 16, 8))).numpy()}
+
+
+def _shares() -> Result:
+    x = np.abs(normal(1, 8, 6)) + 0.1
+    p = x / x.sum(1, keepdims=True)
+    return {"p": p, "log": np.log(p)}
+
+
+@healthy("shares and their logarithms with eps of 1e-8 that were not needed", "fp16", "pure_fp16", right=_shares)
+def idle_eps(use: Use) -> Result:
+    x = use.tensor(np.abs(normal(1, 8, 6)) + 0.1)
+    p = x / (x.sum(1, keepdims=True) + 1e-8)
+    return {"p": p.numpy(), "log": ops.log(ops.clamp(p, 1e-8)).numpy()}
+
+
+def _compensated() -> Result:
+    return {"sum": np.sum(0.1 + np.abs(normal(1, 100, 8)), 0)}
+
+
+@healthy("Kahan's compensated sum by hand, one number after another", "fp16", "pure_fp16", "bf16", ulps=1,
+         right=_compensated)  # fmt: skip
+def compensated_sum(use: Use) -> Result:
+    x = use.tensor(0.1 + np.abs(normal(1, 100, 8)))
+    total, lost = x[0], x[0] * 0
+    for i in range(1, 100):
+        y = x[i] - lost
+        more = total + y
+        lost, total = (more - total) - y, more
+    return {"sum": total.numpy()}
+
+
+@healthy("a product of matrices, each split into a half and what that left over", "fp16", ulps=0.01,
+         right=lambda: normal(1, 12, 16) @ normal(2, 16, 6))  # fmt: skip
+def split_in_two(use: Use) -> Result:
+    wide = "fp64" if use.exact else "fp32"
+    with hs.precision(wide):
+        (a, a_rest), (b, b_rest) = (_halves(hs.tensor(normal(*n), wide)) for n in ((1, 12, 16), (2, 16, 6)))
+        return (a @ b + (a @ b_rest + a_rest @ b)).numpy()
+
+
+def _halves(x: hs.Tensor) -> tuple[hs.Tensor, hs.Tensor]:
+    """The nearest half, and the half nearest to the rest, kept in the format of ``x`` as tensor cores add them."""
+    top = x.to("fp16").to(x.format)
+    return top, (x - top).to("fp16").to(x.format)
+
+
+def _faded() -> Result:
+    return {"signal": np.exp(-np.linspace(0, 30, 61)), "twice": 2 * np.exp(-np.linspace(0, 30, 61))}
+
+
+@healthy("a signal that fades to nothing", "fp16", "pure_fp16", right=_faded)
+def faded(use: Use) -> Result:
+    y = ops.exp(-use.tensor(np.linspace(0, 30, 61)))
+    return {"signal": y.numpy(), "twice": (y * 2).numpy()}
+
+
+@healthy("300 increments of a third of an ulp, rounded at random", "fp16", ulps=16,
+         right=lambda: np.full(64, 1 + 300 * 0.0003))  # fmt: skip
+def random_rounding(use: Use) -> Result:
+    with hs.precision("fp64" if use.exact else "storage=fp16, rounding=stochastic(seed=1)"):
+        x = use.tensor(np.ones(64))
+        for _ in range(300):
+            x = x + 0.0003
+        return x.numpy()
+
+
+def _alive() -> Result:
+    board = (normal(3, 16, 16) > 0).astype(float)
+    for _ in range(4):
+        near = sum(np.roll(board, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)) - board
+        board = ((near == 3) | ((near == 2) & (board == 1))).astype(float)
+    return {"board": board}
+
+
+@healthy("the game of life by convolutions, exactly", "fp16", "bf16", "fp8", ulps=0, right=_alive)
+def game_of_life(use: Use) -> Result:
+    board = use.tensor((normal(3, 16, 16) > 0).astype(float))
+    kernel = use.tensor([[[[1.0, 1, 1], [1, 0, 1], [1, 1, 1]]]])
+    for _ in range(4):
+        wide = ops.cat([board[-1:], board, board[:1]])
+        wide = ops.cat([wide[:, -1:], wide, wide[:, :1]], 1)
+        near = ops.conv2d(wide[None, None], kernel)[0, 0]
+        board = ops.where((near == 3) | ((near == 2) & (board == 1)), use.tensor(1.0), 0.0)
+    return {"board": board.numpy()}

@@ -335,3 +335,26 @@ def stored_half(use: Use) -> Result:
     for _ in range(5):
         field = 0.5 * field + 0.25 * (ops.roll(field, 1, 0) + ops.roll(field, -1, 0))
     return {"field": field.numpy()}
+
+
+def _emphasised() -> Result:
+    x = sound()
+    return {"sound": x[1:] - 0.97 * x[:-1]}
+
+
+@healthy("sound with its high tones raised, x[t] - 0.97 x[t-1]", "fp16", "bf16", right=_emphasised)
+def emphasised(use: Use) -> Result:
+    x = use.tensor(sound())
+    return {"sound": (x[1:] - 0.97 * x[:-1]).numpy()}
+
+
+def _variation() -> Result:
+    x = pixels() / 255
+    return {"variation": np.abs(np.diff(x, axis=2)).sum((1, 2, 3)) + np.abs(np.diff(x, axis=3)).sum((1, 2, 3))}
+
+
+@healthy("total variation of images, whose neighbours are often equal", "fp16", "bf16", right=_variation)
+def total_variation(use: Use) -> Result:
+    x = use.tensor(pixels() / 255)
+    down, across = ops.abs(x[:, :, 1:] - x[:, :, :-1]), ops.abs(x[:, :, :, 1:] - x[:, :, :, :-1])
+    return {"variation": (down.sum((1, 2, 3)) + across.sum((1, 2, 3))).numpy()}

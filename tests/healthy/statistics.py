@@ -206,3 +206,14 @@ def page_rank(use: Use) -> Result:
     for _ in range(20):
         r = 0.85 * (links @ r) + 0.15 / 6
     return {"rank": r.numpy()}
+
+
+def _houses() -> Array:
+    """Square feet and years, whole numbers, (40, 2)."""
+    return np.rint(np.stack([2300 + 800 * normal(1, 40), 1975 + 20 * normal(2, 40)], -1))
+
+
+@healthy("whole numbers past 2,048 as features: areas of houses, scaled", "fp16", "bf16",
+         right=lambda: {"scaled": _houses()[:, 0] / 1000})  # fmt: skip
+def whole_features(use: Use) -> Result:
+    return {"scaled": (use.tensor(_houses()[:, 0]) / 1000).numpy()}

@@ -97,18 +97,22 @@ def accumulated(use: Use) -> Result:
     return {"moved": weights(model, optimizer) - before}
 
 
-@healthy("the scaler's default scale of 65536, found too large, halved and grown again", "amp")
+@healthy("the scaler's default scale of 65536, found too large, halved, and grown until it is too large again", "amp")
 def growing_scale(use: Use) -> Result:
     x, y = regression()
     model, fed, target = use.model(network()), use.tensor(x), use.tensor(y)
     before = weights(model)
-    optimizer, scaler, taken = opt.SGD(model.parameters(), lr=1e-3), hs.amp.GradScaler(growth_interval=3), 0
+    optimizer, scaler, taken = opt.SGD(model.parameters(), lr=1e-3), hs.amp.GradScaler(growth_interval=1), 0
     while taken < 8:
         optimizer.zero_grad()
         scaler.scale(ops.mse_loss(20 * model(fed), 20 * target)).backward()
         scaler.step(optimizer)
         scaler.update()
         taken += not scaler.history[-1].found_inf
+    skipped = [i for i, record in enumerate(scaler.history) if record.found_inf]
+    assert use.exact or skipped[0] == 0 < 10 <= skipped[-1], (
+        "it is to be too large at first, and again when it has grown"
+    )
     return {"moved": weights(model, optimizer) - before}
 
 
@@ -272,3 +276,28 @@ def two_tasks(use: Use) -> Result:
         return ops.mse_loss(out[:, :1], target) + 0.3 * ops.binary_cross_entropy_with_logits(out[:, 1:], y > 0)
 
     return train(use, model, loss, sgd)
+
+
+@healthy("a learning rate that warms up from zero", "bf16", "fp16", "amp")
+def warm_up(use: Use) -> Result:
+    x, y = regression()
+    model, fed, target = use.model(network()), use.tensor(x), use.tensor(y)
+    before = weights(model)
+    optimizer = opt.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    schedule = opt.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step / 6) ** 3))
+    for _ in range(12):
+        optimizer.zero_grad()
+        ops.mse_loss(model(fed), target).backward()
+        optimizer.step()
+        schedule.step()
+    return {"moved": weights(model, optimizer) - before}
+
+
+@healthy("fine-tuning of what is learnt already, at no more than its noise", "amp")
+def learnt_already(use: Use) -> Result:
+    x = normal(1, 32, 4)
+    model = nn.Linear(4, 3)
+    y = np.argmax(x[:, :3], 1)
+    model.load_state_dict({"weight": 40 * np.eye(3, 4), "bias": np.zeros(3)})
+    model, fed = use.model(model), use.tensor(x)
+    return train(use, model, lambda: nn.cross_entropy(model(fed), y), sgd, 4)
