@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pytest
 
 import halfsim as hs
 from tests.healthy.catalogue import RUNS, Healthy, listing
-from tests.healthy.registry import Array
+from tests.healthy.registry import Array, Use, distance
+from tests.healthy.training_loops import fit
 
 # What is told of runs that are healthy: defects of the diagnosis, by body, the precisions in which they show, and what
 # it says. A reference hides some of them today, as long as it takes the rounding of inputs for the origin of all.
@@ -142,8 +144,24 @@ def test_the_list_has_every_run_once() -> None:
 
 
 def test_a_result_that_is_wrong_is_no_proof() -> None:
-    from tests.healthy.registry import distance
-
     assert distance(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == np.inf
     assert distance(np.array([3.0, 4.5]), np.array([3.0, 4.0])) == 0.1
     assert distance(np.array([np.inf, 1.0]), np.array([np.inf, 1.0])) == 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "make"),
+    [
+        ("fp16", lambda p: hs.optim.Adam(p, lr=1e-2, eps=1e-4)),  # squares of gradients become zero
+        ("bf16", lambda p: hs.optim.SGD(p, lr=1e-3)),  # updates are below half an ulp
+    ],
+)
+def test_a_sick_run_is_not_proven_healthy(precision: str, make: Any) -> None:
+    def body(use: Use) -> Any:
+        return fit(use, make)
+
+    sick = Healthy("sick", "", "", precision, body, 4)
+    assert "moved" in sick.wrong()
+    with hs.trace() as t:
+        sick.run()
+    assert not calm(t.verdict())
