@@ -191,6 +191,10 @@ class Arithmetic:
             x = flushed(x, self.precision.storage)
         return x.astype(self.dtype, copy=False)
 
+    def spilled(self, x: Array) -> Array:
+        """A value of ``compute`` as memory keeps it between two steps of one operation: rounded to ``storage``."""
+        return self.read(x, self.precision.compute)
+
     def _taken(self, x: Array) -> Array:
         """An operand as a step takes it: without the subnormal numbers of ``compute`` if these are flushed."""
         return flushed(np.asarray(x), self.precision.compute) if self._flushes else x

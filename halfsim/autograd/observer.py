@@ -57,6 +57,9 @@ class Observer:
     def replaced(self, target: Tensor, result: Tensor) -> None:
         """A leaf is about to take the array of ``result``, as ``target += x`` does outside the tape."""
 
+    def compared(self, *tensors: Any) -> None:
+        """Tensors were compared with something; the answer is an array of bools."""
+
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
         """An optimizer has rounded ``x`` to ``y``."""
 

@@ -253,6 +253,9 @@ class Tensor(Operators):
 
     def _compare(self, relation: Any, other: object) -> Any:
         """A bool array; a Python number is rounded to ``format`` first, so that ``tensor(0.1, "fp16") == 0.1``."""
+        observer = active()
+        if observer is not None:
+            observer.compared(self, other)
         if isinstance(other, (bool, int, float)) and not isinstance(other, np.generic):
             return relation(self.data, round_to(other, self.format))
         known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple))

@@ -16,11 +16,7 @@ def kept(fp: Arithmetic, x: Array) -> Array:
 
     What is flushed here is on the way to the result and is no zero of it, so it is not counted.
     """
-    before = 0 if fp.counts is None else fp.counts.flushed
-    x = fp.read(x, fp.precision.compute)
-    if fp.counts is not None:
-        fp.counts.flushed = before
-    return x
+    return fp.spilled(x)
 
 
 def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:

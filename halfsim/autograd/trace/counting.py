@@ -18,6 +18,7 @@ from halfsim.numerics.flags import FlagCounts, report, watching
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import BLOCK, Array, rounded
+from halfsim.numerics.rounding import Stochastic
 
 # Operations that are zero for no nonzero finite operands, so that a zero of theirs was flushed.
 _NONZERO = {"mul", "div", "pow", "exp", "expm1", "log1p", "sin", "tan", "sinh", "tanh", "asin", "atan", "erf"}
@@ -242,7 +243,7 @@ class Counting(Arithmetic):
         both = np.broadcast_to(both, y.shape)
         same = np.equal(y, a)
         same |= np.equal(y, b) if sign > 0 else np.equal(y, np.negative(b))
-        if same.any():
+        if same.any() and not isinstance(self.precision.rounding, Stochastic):  # which loses nothing on average
             same &= both
             counts.swamped += int(np.count_nonzero(same & np.isfinite(y)))
         counts.addends += int(np.count_nonzero(both))
@@ -319,6 +320,15 @@ class Counting(Arithmetic):
         self.inputs.append(y)
         return y
 
+    def spilled(self, x: Array) -> Array:
+        """What is flushed on the way to the result is no zero of it, so it is not counted."""
+        before, stages, inputs = self.reading.flushed, len(self.stages), len(self.inputs)
+        nonzero, y = self.reading.nonzero, super().spilled(x)
+        self.reading.flushed, self.reading.nonzero = before, nonzero
+        self.stages[stages:] = [stage for stage in self.stages[stages:] if stage.past]
+        del self.inputs[inputs:]
+        return y
+
     def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:
         counts, storing = self.counts, self.storing
         inner = self._inner_zeros(y)
@@ -374,6 +384,16 @@ class Counting(Arithmetic):
         self._last = (y, self.summing.flushed - flushed)
         self.summing.flushed = flushed
         return y
+
+    @property
+    def difference(self) -> Array | None:
+        """How far the latest sum may be off: half a unit in the last place of each operand."""
+        if self._sum is None:
+            return None
+        _, a, b, _ = self._sum
+        given = any(a is x or b is x for x in self.inputs)
+        unit = (self.precision.storage if given else self.precision.compute).eps / 4
+        return np.asarray(unit * (np.abs(a) + np.abs(b)), np.float64)
 
     @property
     def _narrow(self) -> bool:

@@ -164,8 +164,8 @@ def _underflows(e: Event) -> bool:
     if is_eps(e) or not c.flushed:
         return False
     lost = 0.5 * c.flushed * e.format.smallest_subnormal  # at most
-    half = e.phase != "forward" and c.flushed > FLUSHED_GRADIENTS * c.nonzero
-    return half or (c.flushed > FLUSHED_SHARE * c.nonzero and lost > VANISHED_SHARE * e.magnitude)
+    share = FLUSHED_SHARE if e.phase == "forward" else FLUSHED_GRADIENTS
+    return c.flushed > share * c.nonzero and lost > VANISHED_SHARE * e.magnitude
 
 
 def _underflow_words(e: Event) -> str:

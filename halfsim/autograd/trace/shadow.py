@@ -42,6 +42,9 @@ class Shadow:
     given: bool = False  # whether that was there before the trace
     consumed: bool = False  # whether an operation has read them
     missing: Array | None = None  # what additions that swallowed an addend left out of the values
+    noise: Array | None = None  # how far the values may be off, by ``source``
+    source: Event | None = None
+    read: bool = False  # whether an operation has read what is off
     scale: float = 1.0  # of a gradient: the loss scale that it contains
     names: tuple[str, ...] = ()
 

@@ -35,6 +35,7 @@ class Total:
     swamped: Event | None = None  # the first, where it takes the whole run to tell
     line: Line | None = None  # of the first event
     rule: Rule | None = None
+    largest: float = 0.0  # of the magnitudes of its events
 
     def add(self, event: Event, swamps: bool) -> None:
         """Add one event; ``swamps`` says whether it is a trouble of that kind."""
@@ -46,6 +47,7 @@ class Total:
         self.unit, self.disorder = event.unit, max(self.disorder, event.disorder)
         if swamps and self.swamped is None and event.op in REPEATED:
             self.swamped = event
+        self.largest = max(self.largest, event.magnitude)
         if event.exponents is not None:
             if self.exponents is None:
                 self.exponents = np.zeros(256, np.int64)

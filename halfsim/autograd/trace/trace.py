@@ -162,6 +162,7 @@ class Trace(Watching):
             if not (self._harmless(kind, event)):
                 found.setdefault(event.serial, event)
         lasting = [event for total in self.places.values() if (event := total.lasting) is not None]
+        lasting = [event for event in lasting if not self._is_noise(event)]
         if lasting:
             first = min(lasting, key=lambda event: event.serial)
             found[first.serial] = first
@@ -171,9 +172,20 @@ class Trace(Watching):
         return sorted(found.values(), key=lambda event: event.serial)
 
     def _harmless(self, kind: str, event: Event) -> bool:
-        """Whether the infinities or NaN of an event, or those of a constant, were left out of what came after."""
+        """Whether an event's infinities or NaN were left out of what came after, or its lost digits were."""
+        if kind == "cancellation" and event.phase == "forward":
+            return self.dissolved(event)
         breaks = KINDS[kind].breaks or (event.lost is not None and not np.isfinite(event.lost.became))
         return breaks and self.killed(event)
+
+    def _is_noise(self, event: Event) -> bool:
+        """Whether a parameter's gradients are rounding errors of its module's, as those of a bias before a normalisation."""
+        if event.op != "update":
+            return False
+        sizes = {key[1]: t.largest for key, t in self.places.items() if key[2] == "update"}
+        module = event.path.rpartition(".")[0]
+        near = max((size for path, size in sizes.items() if path.rpartition(".")[0] == module), default=0.0)
+        return sizes[event.path] < 8 * event.format.eps * near
 
     def left_out(self) -> list[Event]:
         """Events whose NaN or infinities came to nothing, by a mask, a maximum or a choice of elements."""

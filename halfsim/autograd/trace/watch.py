@@ -21,6 +21,7 @@ from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
+from halfsim.autograd.trace.noise import carried, remains, vanished
 from halfsim.autograd.trace.sample import exponents, magnitude, subnormals
 from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
 from halfsim.numerics.flags import Flag, report, watching
@@ -39,6 +40,10 @@ _TAKE_MASKS = {
     "scaled_dot_product_attention",
 }  # fmt: skip
 # Operations in which an infinite operand vanishes: their result is finite, and wrong.
+# Functions that are flat towards infinity: what they make of it is what they would make of any number as large.
+_FLAT = {"tanh", "sigmoid", "exp", "exp2", "softmax", "erf", "atan", "gelu", "silu", "softmin"}
+# Losses whose difference of prediction and target is meant to become small.
+_RESIDUALS = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss"}
 _VANISH = {"div", "reciprocal", "rsqrt", "batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
 # Operations that bring numbers of any size back into a moderate range, so that what follows may be in half again.
 CONTRACT = {
@@ -63,6 +68,7 @@ class Watching(Counted):
         self.rule: Rule | None = None  # the first precision in force
         self.readers: dict[int, list[str]] = {}  # by the serial number of a trouble: operations downstream
         self.fates: dict[int, list[int]] = {}  # by that of an infinity: tensors not yet read, left out, come to harm
+        self.spoilt: dict[int, int] = {}  # by that of a cancellation: tensors not yet read that are off by its noise
         self.carried: dict[str, float] = {}  # by operation: what a factor that became 1 should have done
         self.loss_scale = 1.0  # of the backward pass under way
 
@@ -180,6 +186,8 @@ class Watching(Counted):
         broken = earliest(s.broken for s in known if s.nonfinite) or earliest(s.broken for s in known)
         zeros, off = earliest(s.zeros for s in known), earliest(s.off for s in known)
         constant = earliest(s.constant for s in known)
+        if op in _TAKE_MASKS and counts.divide_by_zero and any(s.given for s in known):
+            counts.divide_by_zero = 0  # the logarithm of a sum that is masked altogether
         pole, nonfinite = bool(counts.divide_by_zero or counts.invalid), bool(seen[255]) and not finite(y)
         origin = None
         if pole:
@@ -210,6 +218,7 @@ class Watching(Counted):
         self._follow(event, shadow, known, before, (broken, zeros, constant, off))
         if place[0] == "forward":
             self._read_by(key, op, known)
+            self._spread(fp, event, shadow, [shadow_of(x, self) for x in consumed])
         if known:
             self._settle_fates(op, shadow, [s for x in consumed if (s := shadow_of(x, self)) is not None])
         if nonfinite and shadow.broken is not None:
@@ -278,13 +287,62 @@ class Watching(Counted):
                 s.consumed = True
                 fate[0] -= 1
             if not shadow.nonfinite:
-                meant = op in _LEAVE_OUT or (op in _TAKE_MASKS and event.lost is not None)
+                meant = op in _LEAVE_OUT or op in _FLAT or (op in _TAKE_MASKS and event.lost is not None)
+                meant = meant or (op in ("div", "reciprocal", "rsqrt") and event.given == "")  # see `_spread`
                 fate[1 if meant else 2] += 1
+
+    def _spread(self, fp: Counting, event: Event, shadow: Shadow, known: Sequence[Shadow | None]) -> None:
+        """Follow what a cancellation, or an infinity that vanished, may have put wrong."""
+        y, op = shadow.of, event.op
+        noisy = [s for s in known if s is not None and s.noise is not None]
+        made = "cancellation" in event.kinds and op not in _RESIDUALS
+        vanishing = (
+            [s for s in known if s is not None and s.nonfinite and s.broken is not None and not shadow.nonfinite]
+            if op in _VANISH or op in _FLAT
+            else []
+        )
+        if not (noisy or made or vanishing):
+            return
+        values = [None if s is None else s.of for s in known]
+        noise = carried(op, y, values, [None if s is None else s.noise for s in known])
+        source = next((s.source for s in noisy), None)
+        if made and source is None:
+            source, first = event, fp.difference if op in ("add", "sub") else None
+            noise = np.abs(y) if first is None else np.broadcast_to(first, y.shape)
+        for s in vanishing:
+            assert s.broken is not None
+            bound = vanished(op, y, values, s.broken.format.max)
+            if bound is not None:
+                source = source or s.broken
+                noise = bound if noise is None else noise + bound
+        for s in noisy:
+            if not s.read:
+                s.read = True
+                assert s.source is not None
+                self.spoilt[s.source.serial] -= 1
+        if source is not None and noise is not None and not shadow.nonfinite and remains(noise, y):
+            shadow.noise, shadow.source = noise, source
+            self.spoilt[source.serial] = self.spoilt.get(source.serial, 0) + 1
+
+    def dissolved(self, event: Event) -> bool:
+        """Whether nothing that was made of a cancellation is off by more than 1 % in the end."""
+        return event.serial in self.spoilt and self.spoilt[event.serial] <= 0
+
+    def compared(self, *tensors: Any) -> None:
+        """A comparison takes infinities for what they are; NaN it does not."""
+        for x in tensors:
+            s = shadow_of(x, self)
+            if s is not None and s.nonfinite and s.broken is not None and not np.isnan(s.of).any():
+                fate = self.fates.setdefault(s.broken.serial, [0, 0, 0])
+                fate[1] += 1
+                if not s.consumed:
+                    s.consumed = True
+                    fate[0] -= 1
 
     def killed(self, event: Event) -> bool:
         """Whether all NaN and infinities of an event were left out by a mask, a maximum or a choice of elements."""
         live, left_out, harmed = self.fates.get(event.serial, (1, 0, 0))
-        return live <= 0 and left_out > 0 and not harmed
+        return live <= 0 and left_out > 0 and not harmed and self.spoilt.get(event.serial, 0) <= 0
 
     def _carried_on(self, key: str, op: str, lost: Constant, known: Sequence[Shadow]) -> dict[str, Any] | None:
         """Of a factor that became 1 and is applied to its own result, when it should have changed that by 1 %."""
@@ -353,7 +411,7 @@ class Watching(Counted):
             )
             counts.overflow, counts.flushed = infinite + became, int(np.count_nonzero((y == 0) & (values != 0)))
             stage = Stage("store", fmt, values.size, infinite, became, 0, counts.flushed, counts.nonzero)
-            if values.size > 1 and not there and counting_numbers(values):
+            if values.size > 1 and not there and counting_numbers(values) and _in_order(values):
                 counts.integers = inexact
             lost = _constant_of(values, y, fmt) if values.size == 1 and not there else None
             event = self.note(
@@ -400,7 +458,8 @@ class Watching(Counted):
             live = p.grad.data != 0
             counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
         counts.stalled = counts.swamped
-        self.note("update", "", p.shape, counts, format=p.format)
+        largest = float(np.abs(p.grad.data).max(initial=0))
+        self.note("update", "", p.shape, counts, format=p.format, magnitude=largest)
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
         """Count how many finite nonzero weights a step that shrinks them all left as they were."""
@@ -459,6 +518,12 @@ class Watching(Counted):
             rule=self.rule, detail={"text": text, **numbers},
         )  # fmt: skip
         self.record(event)
+
+
+def _in_order(values: Array) -> bool:
+    """Whether numbers go up or down throughout, as positions and time steps do; features that are whole numbers do not."""
+    steps = np.diff(values.reshape(-1))
+    return bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def _constant_of(values: Array, y: Array, fmt: Format) -> Constant | None:
