@@ -59,14 +59,11 @@ def cause(trace: Trace, symptom: Event) -> Finding:
     divided = symptom.counts.divide_by_zero or symptom.counts.invalid
     if divided and symptom.lost is not None:
         return finding(symptom, trace, "eps lost" if is_eps(symptom) else "constant changed")
-    near = trace.constants.get((symptom.phase, symptom.path)) if symptom.phase == "optimizer" else None
-    if divided and near is not None:
-        return finding(near, trace, after=symptom)
+    lost = trace.constant_behind(symptom) if divided else None
+    if lost is not None:
+        return finding(lost, trace, "eps lost" if is_eps(lost) else "constant changed", after=symptom)
     root = symptom.origin or symptom
-    klass = kind_of(root)
-    if root.lost is not None and root.serial != symptom.serial:
-        klass = "eps lost" if is_eps(root) else "constant changed"
-    return finding(root, trace, klass, after=symptom)
+    return finding(root, trace, kind_of(root), after=symptom)
 
 
 def rounding(trace: Trace) -> Finding | None:

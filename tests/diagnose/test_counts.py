@@ -196,7 +196,7 @@ def test_factors_are_told_from_eps() -> None:
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.tensor([1.0]) * 1e-9
     assert str(t.constant.lost).startswith("factor 1e-09 is zero")
-    assert t.verdict().klass == "underflow"
+    assert t.verdict().klass == "constant changed"
     with hs.precision("fp16"), hs.trace() as t:
         ops.clamp(hs.tensor([0.0]), 1e-12)
     assert t.verdict().klass == "eps lost"
@@ -236,18 +236,18 @@ def test_the_latest_events_and_the_tensors_of_the_failing_one_are_kept() -> None
         y = x * x
         y - y
     assert [e.op for e in t.latest] == ["add", "mul", "sub"]
-    frame = t.captured["overflow"]
+    frame = next(iter(t.captured.values()))
     assert [e.op for e in frame.before] == ["add", "add", "mul"]
     np.testing.assert_array_equal(frame.arrays["a"], [205.0, 305.0])
     np.testing.assert_array_equal(frame.arrays["result"], [42016.0, np.inf])
-    assert t.captured["NaN"].event.origin is frame.event
+    assert t.first_event("NaN propagation").origin is frame.event
     assert t.verdict().values["operands"]["a"]["largest"] == 305.0
 
 
 def test_frames_hold_at_most_so_many_elements() -> None:
     with hs.trace() as t:
         hs.tensor(np.full(100_000, 300.0), "fp16") * 300.0
-    assert t.captured["overflow"].arrays["result"].size == 65536
+    assert next(iter(t.captured.values())).arrays["result"].size == 65536
 
 
 @pytest.mark.parametrize("reference", [None, "fp64"])
@@ -279,4 +279,4 @@ def test_of_two_troubles_the_one_that_is_not_finite_is_the_cause_of_a_nan() -> N
     assert t.first().klass == "underflow", "which came first"
     found = t.verdict()
     assert (found.klass, found.event.shape) == ("overflow", (2,))
-    assert t.firsts["NaN"].origin is t.firsts["overflow"]
+    assert t.first_event("NaN propagation").origin is t.first_event("overflow")

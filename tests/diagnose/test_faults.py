@@ -133,7 +133,7 @@ def mask_by_products(x: hs.Tensor) -> hs.Tensor:
     return ops.exp(scores - scores.max(-1, keepdims=True))
 
 
-@inside("encoder", "overflow", "mul", "pure_fp16")
+@inside("encoder", "constant changed", "mul", "pure_fp16")
 def mask_by_products_in_half(x: hs.Tensor) -> hs.Tensor:
     b = hs.tensor(np.arange(8) < 4, "fp16")
     return ops.softmax(x * b - (1.0 - b) * 1e10)
@@ -290,7 +290,7 @@ def product_of_likelihoods(x: hs.Tensor) -> hs.Tensor:
     return x + ops.log(ops.prod(ops.sigmoid(x - 3.0), -1, keepdims=True))
 
 
-@inside("mlp", "underflow", "mul", "pure_fp16")
+@inside("mlp", "constant changed", "mul", "pure_fp16")
 def factor_that_is_zero(x: hs.Tensor) -> hs.Tensor:
     return x * 1e-9 * 1e3
 

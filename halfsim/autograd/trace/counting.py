@@ -34,6 +34,7 @@ _POLES: dict[str, Callable[..., Any]] = {
 
 # Labels of kernels whose additions are no sums to look at: an optimizer counts the weights that did not move itself, and a
 # compensation is a difference that is meant to cancel.
+GRADIENT = "gradient"
 _UNWATCHED = ("param", "compensation")
 
 
@@ -54,6 +55,7 @@ class Counting(Arithmetic):
         "addition",
         "counts",
         "disorder",
+        "given",
         "inputs",
         "reading",
         "stages",
@@ -75,6 +77,7 @@ class Counting(Arithmetic):
         self.stages: list[Stage] = []
         self.inputs: list[Array] = []
         self.terms = 1
+        self.given = label != GRADIENT  # whether operands are results of one rounding each; gradients are of several
         self.watched = label not in _UNWATCHED  # whether additions are looked at
         self.disorder = 0.0
         self.addition: tuple[Array, Array, int] | None = None
@@ -251,7 +254,7 @@ class Counting(Arithmetic):
             counts.annulled += int(np.count_nonzero(both & (y == 0)))
         if inexact and y.size > 1 and counting_numbers(a) and counting_numbers(b):
             wide = np.add(a, b if sign > 0 else np.negative(b), dtype=np.float64)
-            counts.integers += int(np.count_nonzero((wide != y) & np.isfinite(y)))
+            counts.integers += int(np.count_nonzero((wide != y) & (y != a) & (y != b) & np.isfinite(y)))
 
     def matmul(self, a: Array, b: Array) -> Array:
         self.taking, self.summing = self.taking or FlagCounts(), self.summing or FlagCounts()
@@ -317,7 +320,8 @@ class Counting(Arithmetic):
                 self.stages.append(Stage("read", grid, x.size, flushed=counts.flushed - flushed, nonzero=nonzero))
             if x.size > 1 and counting_numbers(x):
                 self.counts.integers += counts.inexact - before
-        self.inputs.append(y)
+        if self.given:
+            self.inputs.append(y)
         return y
 
     def spilled(self, x: Array) -> Array:

@@ -122,6 +122,12 @@ class Event:
     detail: Mapping[str, Any] | None = None
     names: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.counts, Counts):
+            counts = Counts()
+            counts += self.counts
+            object.__setattr__(self, "counts", counts)
+
     def __str__(self) -> str:
         return f"step {self.step}, {self.phase}, {self.place}: {self.klass or 'no trouble'}"
 

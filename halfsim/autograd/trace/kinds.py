@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FLUSHED_SHARE = 0.05  # of the nonzero results, if with them goes ...
 VANISHED_SHARE = 0.01  # ... this share of their magnitude,
-FLUSHED_GRADIENTS = 0.5  # or this share of nonzero gradients and optimizer state
+FLUSHED_STATE = 0.5  # of an optimizer's state this is enough, for a root and a division follow
 SWAMPED_SHARE = 0.5
 CANCELLED_SHARE = 0.5
 
@@ -152,7 +152,7 @@ def _changed(e: Event) -> bool:
     if lost is None or is_eps(e):
         return False
     if lost.became == 0:
-        return lost.name.startswith("lr") or e.counts.flushed > 0
+        return lost.name.startswith(("lr", "factor"))
     return abs(lost.became) != 1 or (e.detail is not None and "carried" in e.detail)
 
 
@@ -164,8 +164,9 @@ def _underflows(e: Event) -> bool:
     if is_eps(e) or not c.flushed:
         return False
     lost = 0.5 * c.flushed * e.format.smallest_subnormal  # at most
-    share = FLUSHED_SHARE if e.phase == "forward" else FLUSHED_GRADIENTS
-    return c.flushed > share * c.nonzero and lost > VANISHED_SHARE * e.magnitude
+    if e.phase == "optimizer" and c.flushed > FLUSHED_STATE * c.nonzero:
+        return True
+    return c.flushed > FLUSHED_SHARE * c.nonzero and lost > VANISHED_SHARE * e.magnitude
 
 
 def _underflow_words(e: Event) -> str:

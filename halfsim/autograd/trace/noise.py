@@ -1,4 +1,4 @@
-"""How far values may be off after a cancellation or a vanished infinity, element by element, through what reads them.
+"""How far values may be off after a cancellation, element by element, through what reads them.
 
 A difference that lost its digits harms only if what is made of it is off too. Added to something larger it does not, as in
 a shifted softmax or a compensated sum; under a root, a logarithm or a quotient it does. First-order bounds, in the manner
@@ -59,19 +59,20 @@ def carried(op: str, y: Array, operands: Sequence[Array | None], noises: Sequenc
     if op in _MEANS and a is not None and na is not None:
         whole = norm(na) / np.sqrt(max(1, y.size))
         return np.full(y.shape, whole * y.size / max(1, a.size) if op == "mean" else whole)
-    share = max((norm(n) / (norm(x) or 1.0) for x, n in zip(operands, noises, strict=False) if x is not None and n is not None),
+    share = max((norm(n) / (norm(x) or norm(n)) for x, n in zip(operands, noises, strict=False) if x is not None and n is not None),
                 default=0.0)  # fmt: skip
     return np.abs(y) * min(share, 1.0)
 
 
-def vanished(op: str, y: Array, operands: Sequence[Array | None], largest: float) -> Array | None:
-    """How large results may be that are zero because an operand was infinite; None where there is nothing to say."""
-    if op in ("div", "reciprocal", "rsqrt"):
-        divisor = operands[-1 if op == "div" else 0]
-        above = operands[0] if op == "div" and len(operands) > 1 else None
-        if divisor is None:
-            return None
-        size = 1 / np.sqrt(largest) if op == "rsqrt" else 1 / largest
-        bound = np.where(np.isinf(divisor), size * (1.0 if above is None else np.abs(above)), 0.0)
-        return np.broadcast_to(bound, y.shape)
-    return None
+def vanishes_unseen(op: str, y: Array, operands: Sequence[Array | None], least: float) -> bool:
+    """Whether it does not show in a quotient ``y`` that its divisor was infinite, ``least`` or more in truth.
+
+    The zeros that stand there would have been smaller than 1 % of the whole in any case.
+    """
+    divisor = operands[-1 if op == "div" else 0]
+    above = operands[0] if op == "div" and len(operands) > 1 else None
+    if divisor is None:
+        return False
+    size = 1 / np.sqrt(least) if op == "rsqrt" else 1 / least
+    bound = np.where(np.isinf(divisor), size * (1.0 if above is None else np.abs(above)), 0.0)
+    return norm(np.broadcast_to(bound, y.shape)) <= DISSOLVED * norm(y)

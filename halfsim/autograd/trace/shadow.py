@@ -45,7 +45,9 @@ class Shadow:
     noise: Array | None = None  # how far the values may be off, by ``source``
     source: Event | None = None
     read: bool = False  # whether an operation has read what is off
+    mixed: Any = None  # of a gradient that is a sum of two with different loss scales: the words for it
     scale: float = 1.0  # of a gradient: the loss scale that it contains
+    forward: bool = True
     names: tuple[str, ...] = ()
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 from halfsim.autograd.observer import around, observing
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
-from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, kinds_of
+from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, is_eps, kinds_of
 from halfsim.autograd.trace.scaling import Scaling
 from halfsim.autograd.trace.totals import Series, Total
 from halfsim.autograd.trace.watch import Watching
@@ -95,10 +95,24 @@ class Trace(Watching):
         where.add(self.step, event)
         if event.lost is not None:
             self.constants.setdefault((event.phase, event.path), event)
+        if (event.counts.invalid or event.counts.divide_by_zero) and event.lost is None:
+            self._blame_constant(event)
         for kind in kinds:
             if kind == "swamping" and event.op in REPEATED:
                 continue  # see `Total.lasting`
             self._begin(kind, event, arrays)
+
+    def constant_behind(self, event: Event) -> Event | None:
+        """The constant that explains a NaN or a pole: one that its operands come from, or the optimizer's own."""
+        root = event.origin
+        if root is not None and root.lost is not None:
+            return root
+        return self.constants.get((event.phase, event.path)) if event.phase == "optimizer" else None
+
+    def _blame_constant(self, event: Event) -> None:
+        lost = self.constant_behind(event)
+        if lost is not None:
+            self._begin("eps lost" if is_eps(lost) else "constant changed", lost, None)
 
     def promote(self, event: Event) -> None:
         """Count a single difference that lost its digits, and whose result was read as if it had them."""

@@ -21,7 +21,7 @@ from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
-from halfsim.autograd.trace.noise import carried, remains, vanished
+from halfsim.autograd.trace.noise import carried, remains, vanishes_unseen
 from halfsim.autograd.trace.sample import exponents, magnitude, subnormals
 from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
 from halfsim.numerics.flags import Flag, report, watching
@@ -34,6 +34,7 @@ _LEAVE_OUT = {
     "where", "maximum", "minimum", "max", "min", "amax", "amin", "clamp", "masked_fill", "relu", "relu6", "hardtanh",
     "getitem", "index_select", "gather", "nan_to_num", "diagonal", "split", "chunk",
 }  # fmt: skip
+_CHOOSE = {"where", "masked_fill", "getitem", "index_select", "gather", "diagonal", "split", "chunk", "norm"}
 # ... and those that take a minus infinity for what a mask means by it.
 _TAKE_MASKS = {
     "exp", "softmax", "log_softmax", "logsumexp", "sigmoid", "tanh", "softmin", "cross_entropy", "exp2", "logsigmoid",
@@ -41,7 +42,7 @@ _TAKE_MASKS = {
 }  # fmt: skip
 # Operations in which an infinite operand vanishes: their result is finite, and wrong.
 # Functions that are flat towards infinity: what they make of it is what they would make of any number as large.
-_FLAT = {"tanh", "sigmoid", "exp", "exp2", "softmax", "erf", "atan", "gelu", "silu", "softmin"}
+_FLAT = {"tanh", "sigmoid", "erf", "atan"}
 # Losses whose difference of prediction and target is meant to become small.
 _RESIDUALS = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss"}
 _VANISH = {"div", "reciprocal", "rsqrt", "batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
@@ -54,6 +55,7 @@ CONTRACT = {
 # Operations by which a lost digit becomes a wrong result; of a quotient, as the divisor.
 _SENSITIVE = {"sqrt", "log", "log2", "log10", "rsqrt", "reciprocal"}
 _CARRY_ONE = {"neg", "abs", "clamp", "cast", "maximum", "reshape", "mul"}  # a single difference through these
+CARRIED = 0.05  # what a factor that became 1 should have changed before it is a trouble
 READERS = 12  # operations downstream of a trouble that are remembered
 
 
@@ -69,7 +71,9 @@ class Watching(Counted):
         self.readers: dict[int, list[str]] = {}  # by the serial number of a trouble: operations downstream
         self.fates: dict[int, list[int]] = {}  # by that of an infinity: tensors not yet read, left out, come to harm
         self.spoilt: dict[int, int] = {}  # by that of a cancellation: tensors not yet read that are off by its noise
-        self.carried: dict[str, float] = {}  # by operation: what a factor that became 1 should have done
+        self.carried: dict[
+            tuple[str, str, str, str], float
+        ] = {}  # by place: what a factor that became 1 should have done
         self.loss_scale = 1.0  # of the backward pass under way
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
@@ -161,7 +165,7 @@ class Watching(Counted):
                     f"gradients that contain a loss scale of {of_b.scale:g} were added to those of {name}, which "
                     f"contain {of_a.scale:g}: unscale_() came before the last backward()"
                 )
-                self._misused("accumulate", x.name, text, {"scale": of_b.scale, "scale before": of_a.scale})
+                total.shadow.mixed = text, {"scale": of_b.scale, "scale before": of_a.scale}, caller()
         if watching():
             report(counts, "accumulate")
 
@@ -199,7 +203,7 @@ class Watching(Counted):
         given = self._given(op, y, known, nonfinite, bool(pole or counts.overflow)) if broken is None else ""
         key = f"{place[1]}@{op}" if place[1] and place[0] == "forward" else f"@{op}"
         names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES] if known else (key,)
-        detail = self._carried_on(key, op, lost, known) if lost is not None and abs(lost.became) == 1 else None
+        detail = self._carried_on(key, place, lost, known) if lost is not None and abs(lost.became) == 1 else None
         self.serial += 1
         event = Event(
             self.step, *place, y.shape, counts, lost, out.format, tuple(fp.stages), seen,
@@ -213,7 +217,14 @@ class Watching(Counted):
             before or counts.inexact > 0 or (not exact and fp.native and out.format.contains(fp.precision.compute))
         )
         shadow = out.shadow = Shadow(
-            self, y, twin=wide, rounded=rounded, nonfinite=nonfinite, missing=lacking, names=names
+            self,
+            y,
+            twin=wide,
+            rounded=rounded,
+            nonfinite=nonfinite,
+            missing=lacking,
+            names=names,
+            forward=place[0] == "forward",
         )
         self._follow(event, shadow, known, before, (broken, zeros, constant, off))
         if place[0] == "forward":
@@ -287,21 +298,20 @@ class Watching(Counted):
                 s.consumed = True
                 fate[0] -= 1
             if not shadow.nonfinite:
-                meant = op in _LEAVE_OUT or op in _FLAT or (op in _TAKE_MASKS and event.lost is not None)
-                meant = meant or (op in ("div", "reciprocal", "rsqrt") and event.given == "")  # see `_spread`
+                chosen = _LEAVE_OUT if shadow.forward else _CHOOSE
+                meant = op in chosen or op in _FLAT or (op in _TAKE_MASKS and event.lost is not None)
+                if op in ("div", "reciprocal", "rsqrt") and not event.given:
+                    rooted = any(key.endswith(("@sqrt", "@norm", "@pow", "@log")) for key in s.names)
+                    least = event.format.max ** (0.5 if rooted else 1.0)
+                    meant = vanishes_unseen(op, shadow.of, [x.of for x in known], least)
                 fate[1 if meant else 2] += 1
 
     def _spread(self, fp: Counting, event: Event, shadow: Shadow, known: Sequence[Shadow | None]) -> None:
-        """Follow what a cancellation, or an infinity that vanished, may have put wrong."""
+        """Follow what a cancellation may have put wrong."""
         y, op = shadow.of, event.op
         noisy = [s for s in known if s is not None and s.noise is not None]
         made = "cancellation" in event.kinds and op not in _RESIDUALS
-        vanishing = (
-            [s for s in known if s is not None and s.nonfinite and s.broken is not None and not shadow.nonfinite]
-            if op in _VANISH or op in _FLAT
-            else []
-        )
-        if not (noisy or made or vanishing):
+        if not (noisy or made):
             return
         values = [None if s is None else s.of for s in known]
         noise = carried(op, y, values, [None if s is None else s.noise for s in known])
@@ -309,12 +319,6 @@ class Watching(Counted):
         if made and source is None:
             source, first = event, fp.difference if op in ("add", "sub") else None
             noise = np.abs(y) if first is None else np.broadcast_to(first, y.shape)
-        for s in vanishing:
-            assert s.broken is not None
-            bound = vanished(op, y, values, s.broken.format.max)
-            if bound is not None:
-                source = source or s.broken
-                noise = bound if noise is None else noise + bound
         for s in noisy:
             if not s.read:
                 s.read = True
@@ -342,14 +346,17 @@ class Watching(Counted):
     def killed(self, event: Event) -> bool:
         """Whether all NaN and infinities of an event were left out by a mask, a maximum or a choice of elements."""
         live, left_out, harmed = self.fates.get(event.serial, (1, 0, 0))
-        return live <= 0 and left_out > 0 and not harmed and self.spoilt.get(event.serial, 0) <= 0
+        return live <= 0 and left_out > 0 and not harmed
 
-    def _carried_on(self, key: str, op: str, lost: Constant, known: Sequence[Shadow]) -> dict[str, Any] | None:
-        """Of a factor that became 1 and is applied to its own result, when it should have changed that by 1 %."""
+    def _carried_on(
+        self, key: str, where: tuple[str, str, str, str], lost: Constant, known: Sequence[Shadow]
+    ) -> dict[str, Any] | None:
+        """Of a factor that became 1 and is applied to its own result, when it should have changed that by 5 %."""
+        op = where[2]
         if op not in ("mul", "div", "pow") or not any(key in s.names for s in known):
             return None
-        done = self.carried[key] = self.carried.get(key, 0.0) + abs(abs(lost.value) - 1)
-        return {"carried": done} if done > 0.01 else None
+        done = self.carried[where] = self.carried.get(where, 0.0) + abs(abs(lost.value) - 1)
+        return {"carried": done} if done > CARRIED else None
 
     def _missing(self, fp: Counting, y: Array, op: str, operands: Sequence[Any]) -> Array | None:
         """What a result lacks, with what its operands lack, from the first swallowed addend on.
@@ -442,7 +449,9 @@ class Watching(Counted):
         if p.grad is None:
             return
         known = shadow_of(p.grad, self)
-        if known is not None and known.scale not in (0.0, 1.0):
+        if known is not None and known.mixed is not None:
+            self._misused("accumulate", p.name, *known.mixed)
+        elif known is not None and known.scale != 1.0:
             text = (
                 f"step() was taken on gradients that still contain the loss scale {known.scale:g}, without unscale_()"
             )
@@ -508,13 +517,13 @@ class Watching(Counted):
             name = "clip_grad_value_" if norm is None else "clip_grad_norm_"
             self._misused(name, "", text, {"scale": scale, "norm": None if norm is None else norm.item()})
 
-    def _misused(self, op: str, name: str, text: str, numbers: dict[str, Any]) -> None:
+    def _misused(self, op: str, name: str, text: str, numbers: dict[str, Any], line: Line | None = None) -> None:
         counts = Counts(size=1)
         phase = "backward" if op == "accumulate" else "optimizer"
         here = scope()
         self.serial += 1
         event = Event(
-            self.step, phase, name if op == "step" else here.path, op, "", (), counts, serial=self.serial, line=caller(),
+            self.step, phase, name if op == "step" else here.path, op, "", (), counts, serial=self.serial, line=line or caller(),
             rule=self.rule, detail={"text": text, **numbers},
         )  # fmt: skip
         self.record(event)
