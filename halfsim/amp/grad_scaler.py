@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.kernel import kernel
+from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import SPECS, apply
 from halfsim.autograd.tensor import Tensor, tensor
@@ -70,6 +71,7 @@ class GradScaler:
     tensor(4., float32)
     """
 
+    @overridable("GradScaler")
     def __init__(
         self,
         device: str = "cuda",

@@ -9,7 +9,9 @@ import numpy as np
 
 from halfsim.autograd import follow
 from halfsim.autograd.counting import Counting, unit
-from halfsim.autograd.tape import SPECS, Node, tally
+from halfsim.autograd.overrides import loss_scale
+from halfsim.autograd.policy import scoped
+from halfsim.autograd.tape import SPECS, Node, apply, tally
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.autograd.trace import active
 from halfsim.numerics.flags import report, watching
@@ -26,7 +28,8 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
     start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format)
     if start.shape != root.shape:
         raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
-    pending = {id(root): start}
+    scale = loss_scale()
+    pending = {id(root): start if scale == 1 else _times(start, scale)}
     with np.errstate(all="ignore"):
         order = _topological(root)[::-1]
         while order:  # nothing here holds a tensor of the graph longer than it is needed
@@ -34,6 +37,8 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
             g, node = pending.pop(id(out)), out.node
             for hook in list((out.hooks or {}).values()):
                 g = _hooked(out, g, hook)
+            if node is None and scale != 1:
+                g = _times(g, 1 / scale)
             if node is None or out.retains_grad:
                 out.grad = g if out.grad is None else _accumulate(out.grad, g, out, "")
             if node is None:
@@ -45,6 +50,12 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
                 pending[id(x)] = grad if before is None else _accumulate(before, grad, x, node.path)
             if not retain_graph:
                 node.inputs, node.pullbacks, node.twins = None, (), None
+
+
+def _times(g: Tensor, factor: float) -> Tensor:
+    """A gradient times a loss scale, or times its inverse, in the format that it has."""
+    with scoped(phase="backward", gradients=False):
+        return apply(SPECS["mul"], (g, factor), precision=native(g.format), label="grad")
 
 
 def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any]) -> Tensor:

@@ -132,6 +132,8 @@ def apply(
         if x is None:
             raise TypeError(f"{spec.name}: {name} is missing; allowed: a tensor, an array, a number")
     here = scope()
+    if here.options is not None:
+        operands, options, keywords = here.options.call(spec, operands, options, keywords or {})
     if precision is None:
         precision = resolve(spec.name, spec.category, _widest(operands))
     trace, counts = active(), tally()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE, carried, scope
 from halfsim.autograd.trace import active
 from halfsim.numerics.codec import encode
 from halfsim.numerics.flags import FlagCounts
@@ -174,7 +174,7 @@ class Tensor(Operators):
 
     def to(self, format: object) -> Tensor:
         """The tensor rounded to ``format``, on the tape; itself if it has that format."""
-        fmt = as_format(format)
+        fmt = carried(as_format(format))
         return self if fmt == self.format else OPS["cast"](self, fmt)
 
     def half(self) -> Tensor:
@@ -325,6 +325,7 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
         fmt = rule.default.storage if isinstance(rule.default, Precision) else float32
     else:
         fmt = format_of(data) if isinstance(data, (np.ndarray, np.floating)) else float32
+    fmt = carried(fmt)
     given = as_floats(plain(data), fmt)
     wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
     with np.errstate(all="ignore"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfsim.autograd.trace import REPEATED, Event, Trace
+from halfsim.diagnose.fix import Fix
 
 CLASSES = (
     "overflow",
@@ -50,7 +51,8 @@ class Finding:
 
     ``klass`` is one of `CLASSES`; ``phase`` is forward, backward or optimizer; ``path`` the module (the parameter, in
     the optimizer); ``tensor`` what was written, where the operation alone does not say; ``values`` the numbers that
-    ``message`` is made of; ``fix`` what usually helps. It prints as a short paragraph.
+    ``message`` is made of; ``fix`` what usually helps, ``fixes`` what `halfsim.mend` may try. It prints as a short
+    paragraph.
     """
 
     klass: str
@@ -63,6 +65,7 @@ class Finding:
     message: str
     fix: str
     event: Event | None = None
+    fixes: tuple[Fix, ...] = ()
 
     @property
     def place(self) -> str:
@@ -76,7 +79,8 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, without the event, as plain data."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "event"}
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("event", "fixes")}
+        return {**facts, "fixes": [fix.to_dict() for fix in self.fixes]} if self.fixes else facts
 
 
 def klass_of(event: Event) -> str:

@@ -72,7 +72,7 @@ def _number(x: Any) -> float:
 def _plain(f: Finding) -> Finding:
     """A finding without its event, its values such as JSON knows."""
     facts = f.to_dict()
-    return Finding(**{**facts, "values": plain(facts["values"]), "step": int(f.step)})
+    return Finding(**{**facts, "values": plain(facts["values"]), "step": int(f.step), "fixes": f.fixes})
 
 
 def plain(x: Any) -> Any:

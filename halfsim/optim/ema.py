@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsim.autograd.follow import note_average
 from halfsim.autograd.kernel import kernel
+from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
@@ -35,6 +36,7 @@ class EMA:
     [tensor([0.25], float32)]
     """
 
+    @overridable("EMA")
     def __init__(self, parameters: Module | Iterable[Tensor], decay: float = 0.999, format: object = None) -> None:
         checked(high=np.nextafter(1, 2), decay=decay)
         given = parameters.parameters() if isinstance(parameters, Module) else parameters

@@ -1,0 +1,50 @@
+"""A Fix: what is done about a trouble, in words and, where a machine can do it, as a policy or as options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from halfsim.autograd.policy import Policy
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What mends a trouble: ``text`` says it to a person.
+
+    ``policy`` is for `halfsim.precision`, around the run. ``option`` holds options by the names under which optimizers,
+    scalers, clipping and operations take them: ``{"master_weights": True}``, ``{"safe": True}``, ``{"eps": 1e-4}``,
+    ``{"init_scale": 1024.0}``, ``{"constant": -6e4}`` for a number given to the operation that broke,
+    ``{"loss_scale": 1024.0}``, ``{"accumulate": "fp32"}`` for the precision in force. With neither it needs a person.
+
+    >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
+    keep softmax in float32: policy {'@softmax': 'fp32'}
+    >>> print(Fix("update float32 copies", option={"master_weights": True}))
+    update float32 copies: master_weights=True
+    """
+
+    text: str
+    policy: Policy | None = None
+    option: dict[str, Any] | None = None
+
+    @property
+    def how(self) -> str:
+        """What to type: the policy's keys, or the options; empty where it needs a person."""
+        if self.policy is not None:
+            return f"policy {keys(self.policy)!r}"
+        return ", ".join(f"{name}={value!r}" for name, value in (self.option or {}).items())
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.how}" if self.how else self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON; `halfsim.Policy` takes its policy back."""
+        policy = None if self.policy is None else keys(self.policy)
+        return {"text": self.text, "policy": policy, "option": None if self.option is None else dict(self.option)}
+
+
+def keys(policy: Policy) -> dict[str, str]:
+    """The rules of a policy, as `halfsim.Policy` takes them; without a default that goes without saying."""
+    words = {pattern: str(Policy({"default": base})) for pattern, base in policy.rules}
+    default = str(Policy({"default": policy.default}))
+    return words if words and default == "promote" else {"default": default, **words}
