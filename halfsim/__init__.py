@@ -12,6 +12,7 @@ from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace import Event
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.fix import Fix
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
@@ -38,6 +39,8 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.comparison import Comparison
     from halfsim.diagnose.cost import cost
     from halfsim.diagnose.loss_scale import loss_scale_range
+    from halfsim.diagnose.mend import mend
+    from halfsim.diagnose.mended import Mended
     from halfsim.diagnose.minimize import Minimal, minimize
     from halfsim.diagnose.model_comparison import ModelComparison
     from halfsim.diagnose.models import compare_models
@@ -61,11 +64,13 @@ __all__ = [
     "Comparison",
     "Event",
     "Finding",
+    "Fix",
     "Flag",
     "FlagCounts",
     "FlagWarning",
     "Format",
     "LossScaleRange",
+    "Mended",
     "Minimal",
     "ModelComparison",
     "Policy",
@@ -102,6 +107,7 @@ __all__ = [
     "ieee",
     "loss_scale_range",
     "manual_seed",
+    "mend",
     "minimize",
     "next_down",
     "next_up",
@@ -130,6 +136,8 @@ _LATER = {
     "explain": "numerics.explain",
     "loss_scale_range": "diagnose.loss_scale",
     "LossScaleRange": "diagnose.scale_range",
+    "mend": "diagnose.mend",
+    "Mended": "diagnose.mended",
     "Minimal": "diagnose.minimize",
     "minimize": "diagnose.minimize",
     "ModelComparison": "diagnose.model_comparison",

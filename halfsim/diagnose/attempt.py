@@ -104,9 +104,8 @@ class Experiment:
                 returned, failure = None, ""
                 try:
                     returned = self.run()
-                except Exception as error:
-                    words = " ".join(str(error).split())
-                    failure = f"{type(error).__name__}: {words}".removesuffix(": ")
+                except (Exception, SystemExit) as error:
+                    failure = raised(error)
             values = {} if failure else values_of(returned, self.objects)
             used = frozenset() if found is None else frozenset(found.used)
             return Outcome(returned, values, failure, trace, trace.verdict(), used)
@@ -127,6 +126,11 @@ class Experiment:
         self.count += 1
         self.show(self.count)
         return found
+
+
+def raised(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _change(x: Any, overrides: Overrides) -> None:

@@ -19,7 +19,9 @@ def smallest(finding: Finding, trace: Trace, mends: Mends) -> list[str] | None:
     half precision: by one, two, four, and so on, then by those before it. What mends is then made smaller by halves,
     one by one, and, where the finding is in a module, to the operations of that module alone.
     """
-    ran = [(path, op) for phase, path, op, _ in trace.places if phase == "forward" and op in OPERATIONS and op != "cast"]
+    ran = [
+        (path, op) for phase, path, op, _ in trace.places if phase == "forward" and op in OPERATIONS and op != "cast"
+    ]
     ops = list(dict.fromkeys(op for _, op in ran))
     if not ops:
         return None

@@ -122,11 +122,13 @@ class _Mending:
 
     def try_all(self, broken: Outcome) -> None:
         assert broken.trace is not None
-        for fix in [] if self.finding is None or not gravity(self.klass) else fixes_for(self.finding):
+        for fix in [] if self.finding is None or self.klass == "benign rounding" else fixes_for(self.finding):
             self.attempt(fix)
-        if any(one.mends for one in self.tried):
+        if self.klass == "scaler" or any(one.mends for one in self.tried):
             return
-        found = None if self.finding is None else smallest(self.finding, broken.trace, self.holds)
+        found = None
+        if self.finding is not None and self.finding.phase != "optimizer":  # whose kernels no "@op" rules
+            found = smallest(self.finding, broken.trace, self.holds)
         if found is not None:
             self.attempt(self.kept(found))
             return
@@ -201,10 +203,11 @@ class _Mending:
         return bool(array.all())
 
     def order(self, one: Tried) -> tuple[int, int, int]:
-        """What mends first, of that policies that keep least in float32, then options, then the rest."""
+        """What mends first: policies by how little they keep in float32, then options by what trouble is left."""
         policy = one.fix.policy
         kind = 1 if policy is None else 0 if policy.rules or one.fix.option else 2
-        return (0 if one.mends else 1 if one.applied else 2), kind, 0 if policy is None else len(policy.rules)
+        many = gravity(one.klass) if policy is None else len(policy.rules)
+        return (0 if one.mends else 1 if one.applied else 2), kind, many
 
     def notes(self, broken: Outcome) -> list[str]:
         notes = []

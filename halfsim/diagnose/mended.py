@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from halfsim.diagnose.comparison import jsonable, number
+from halfsim.diagnose.comparison import jsonable, number, page
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.fix import Fix, keys
 from halfsim.markup import SORTING, Block, Figure, fragment, sections
@@ -77,14 +77,18 @@ class Mended:
 
     def _story(self) -> Iterator[str]:
         if self.failure:
-            yield f"The run in {self.target} raised {self.failure}"
+            yield f"{self._run} raised {self.failure}"
         if self.healthy:
-            yield f"Nothing to mend: the run in {self.target} agrees with float64 to {number(self.error)}."
+            yield f"Nothing to mend: {self._run[0].lower()}{self._run[1:]} agrees with float64 to {number(self.error)}."
             return
         yield "No trouble was found." if self.finding is None else str(self.finding)
         if not self.failure and not math.isnan(self.error):
             off = "is not finite" if math.isinf(self.error) else f"is off by {number(self.error)} of its norm"
-            yield f"The result in {self.target} {off}, against float64."
+            yield f"The result {off}, against float64."
+
+    @property
+    def _run(self) -> str:
+        return "The run" if self.target == "promote" else f"The run in {self.target}"
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
@@ -133,11 +137,22 @@ class Mended:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page of its own, without network, to ``path``."""
+        Path(path).write_text(self.page(), encoding="utf-8")
+
+    def page(self) -> str:
+        """That page."""
+        return page(f"halfsim: fixes in {self.target}", self._body())
+
     def _repr_html_(self) -> str:
+        return fragment(list(self._body()), script=SORTING)
+
+    def _body(self) -> Iterator[str]:
         blocks: list[tuple[str, Block]] = [("", text) for text in self._story()]
         if self.tried:
             blocks.append(("Fixes", [_HEAD, *self._rows()]))
-        return fragment(list(sections([*blocks, *(("", text) for text in self._end())])), script=SORTING)
+        yield from sections([*blocks, *(("", text) for text in self._end())])
 
 
 _HEAD = ("fix", "how", "trouble left", "error before -> after", "mends")
