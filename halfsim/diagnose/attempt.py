@@ -76,9 +76,10 @@ class Experiment:
         self.state.restore(float64)
 
         def inside() -> Outcome:
-            with self._begun(FP64, True), carried_in(float64):
+            with self._begun(FP64, True), carried_in(float64), tracing(Watch()) as trace:
+                trace.outer = None
                 returned = self.run()
-                return Outcome(returned, values_of(returned, self.objects))
+                return Outcome(returned, values_of(returned, self.objects), trace=trace, finding=trace.verdict())
 
         return self._counted(inside)
 
@@ -90,13 +91,16 @@ class Experiment:
 
         def inside() -> Outcome:
             with ExitStack() as stack:
-                found = None
+                found = Overrides({})
                 if option is not None:
                     value = None if about is None else about.values.get("constant")
                     found = stack.enter_context(overriding(option, "" if about is None else about.op, value))
                     for x in self.objects:
                         _change(x, found)
                 stack.enter_context(self._begun(rule, override))
+                if option is not None and "tensors" in option:
+                    stack.enter_context(carried_in(as_format(option["tensors"])))
+                    found.used.add("tensors")
                 trace = Watch()
                 trace.outer_rule = scope().rule
                 stack.enter_context(tracing(trace))
@@ -107,8 +111,7 @@ class Experiment:
                 except (Exception, SystemExit) as error:
                     failure = raised(error)
             values = {} if failure else values_of(returned, self.objects)
-            used = frozenset() if found is None else frozenset(found.used)
-            return Outcome(returned, values, failure, trace, trace.verdict(), used)
+            return Outcome(returned, values, failure, trace, trace.verdict(), frozenset(found.used))
 
         return self._counted(inside)
 

@@ -14,13 +14,14 @@ from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, scope
 from halfsim.autograd.tensor import Tensor
 from halfsim.diagnose.attempt import Experiment, Outcome, completed
 from halfsim.diagnose.candidates import fixes_for
-from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.finding import Finding, finding
 from halfsim.diagnose.fix import Fix, keys
 from halfsim.diagnose.grow import smallest
 from halfsim.diagnose.mended import Mended, Tried
 from halfsim.diagnose.outcome import distance
 from halfsim.diagnose.state import listed
 from halfsim.nn.module import Module
+from halfsim.numerics.formats import bfloat16
 from halfsim.numerics.precision import PRESETS, Precision, replace_roles
 from halfsim.optim import Optimizer
 from halfsim.terminal import bar
@@ -87,6 +88,37 @@ def gravity(klass: str | None) -> int:
     return GRAVITY.index(klass) + 1 if klass in GRAVITY else 0
 
 
+def own_trouble(outcome: Outcome, reference: Outcome) -> Finding | None:
+    """What the trace of a run finds, without what the float64 run meets in the same place: no precision mends that."""
+    found, trace = outcome.finding, outcome.trace
+    if found is None or trace is None or not gravity(found.klass) or not shared(found, reference):
+        return found
+    roots = (e for event in trace.events() for e in (event.origin, event) if e is not None)
+    others = (finding(event, trace) for event in roots)
+    return next((one for one in others if gravity(one.klass) and not shared(one, reference)), None)
+
+
+def shared(found: Finding, reference: Outcome) -> bool:
+    """Whether the float64 run meets the same trouble in the same place."""
+    assert reference.trace is not None
+    known, theirs = (found.phase, found.path, found.op), reference.finding
+    if theirs is not None and (theirs.klass, theirs.phase, theirs.path, theirs.op) == (found.klass, *known):
+        return True
+    names = _COUNTS.get(found.klass, ())
+    places = (counts for key, counts in reference.trace.totals.items() if key[:3] == known)
+    return any(getattr(counts, name) for counts in places for name in names)
+
+
+# What a trace counts of a class.
+_COUNTS = {
+    "NaN propagation": ("invalid",),
+    "overflow": ("overflow", "divide_by_zero"),
+    "underflow": ("flushed",),
+    "cancellation": ("cancelled",),
+    "integer rounding": ("integers",),
+}
+
+
 @dataclass
 class _Mending:
     experiment: Experiment
@@ -94,13 +126,16 @@ class _Mending:
     accept: Callable[[Any], bool] | None
     finding: Finding | None = None
     override: bool = False
+    shared: bool = False  # whether the float64 run meets the trouble too
     known: dict[str, Tried] = field(default_factory=dict)
     tried: list[Tried] = field(default_factory=list)
 
     def mended(self) -> Mended:
         self.reference = self.experiment.reference()
         broken = self.experiment.attempt(self.rule)
-        self.finding, error = broken.finding, distance(broken.values, self.reference.values)
+        self.finding, error = own_trouble(broken, self.reference), distance(broken.values, self.reference.values)
+        self.shared = self.finding is None and broken.finding is not None
+        self.finding = self.finding or broken.finding
         error = math.inf if broken.failure else error
         assert broken.trace is not None
         healthy = not broken.failure and not gravity(self.klass) and self.satisfied(broken, error)
@@ -124,7 +159,7 @@ class _Mending:
         assert broken.trace is not None
         for fix in [] if self.finding is None or self.klass == "benign rounding" else fixes_for(self.finding):
             self.attempt(fix)
-        if self.klass == "scaler" or any(one.mends for one in self.tried):
+        if self.shared or self.klass == "scaler" or any(one.mends for one in self.tried):
             return
         found = None
         if self.finding is not None and self.finding.phase != "optimizer":  # whose kernels no "@op" rules
@@ -132,10 +167,19 @@ class _Mending:
         if found is not None:
             self.attempt(self.kept(found))
             return
-        if self.rule != AMP:
-            self.attempt(Fix("run it under autocast's lists", AMP))
-        if not any(one.mends for one in self.tried):
-            self.attempt(Fix("run all of it in float32", Policy("fp32")))
+        for fix in self.of_the_whole():
+            if not any(one.mends for one in self.tried):
+                self.attempt(fix)
+
+    def of_the_whole(self) -> list[Fix]:
+        """What is tried last."""
+        narrow = self.rule.storage if isinstance(self.rule, Precision) else None
+        lists = Policy("amp_bf16") if narrow == bfloat16 else AMP
+        return [
+            Fix("run it under autocast's lists", lists),
+            Fix("run all of it in float32", Policy("fp32")),
+            Fix("ask for float32 wherever it asks for half: hs.tensor, .to, .half", option={"tensors": "fp32"}),
+        ]
 
     def holds(self, patterns: list[str]) -> bool:
         """Whether the run is mended by keeping ``patterns`` in float32."""
@@ -180,7 +224,8 @@ class _Mending:
     def judged(self, fix: Fix, outcome: Outcome) -> Tried:
         if fix.policy is None and not outcome.used:
             return Tried(fix, False, False, math.nan, None, "nothing in the run takes it")
-        klass = None if outcome.finding is None else outcome.finding.klass
+        found = outcome.finding if self.shared else own_trouble(outcome, self.reference)
+        klass = None if found is None else found.klass
         left = klass if gravity(klass) else None
         if outcome.failure:
             return Tried(fix, True, False, math.inf, left, f"raised {outcome.failure}")
@@ -212,7 +257,9 @@ class _Mending:
     def notes(self, broken: Outcome) -> list[str]:
         notes = []
         values = self.reference.values.values()
-        if not all(np.isfinite(x).all() for x in values):
+        if self.shared:
+            notes.append("The float64 run meets this trouble, too: it is not the precision's, and no other mends it.")
+        elif not all(np.isfinite(x).all() for x in values):
             notes.append("The float64 run is not finite either: no precision mends it.")
         if not self.reference.values and self.accept is None:
             notes.append("The run returns no numbers: fixes are judged by the trouble that is left alone.")
