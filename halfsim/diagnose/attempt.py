@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from contextvars import copy_context
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,7 @@ class Watch(Trace):
         self.inner: Rule | None = None
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
-        if self.inner is None and (rule := scope().rule) is not self.outer_rule and rule != self.outer_rule:
+        if self.inner is None and (rule := scope().rule) is not self.outer_rule:
             self.inner = rule
         super().record(event, arrays)
 
@@ -97,7 +98,7 @@ class Experiment:
                     found = stack.enter_context(overriding(option, "" if about is None else about.op, value))
                     for x in self.objects:
                         _change(x, found)
-                stack.enter_context(self._begun(rule, override))
+                stack.enter_context(self._begun(copy(rule), override))  # told from an equal one set inside
                 if option is not None and "tensors" in option:
                     stack.enter_context(carried_in(as_format(option["tensors"])))
                     found.used.add("tensors")

@@ -14,8 +14,10 @@ class Fix:
 
     ``policy`` is for `halfsim.precision`, around the run. ``option`` holds options by the names under which optimizers,
     scalers, clipping and operations take them: ``{"master_weights": True}``, ``{"safe": True}``, ``{"eps": 1e-4}``,
-    ``{"init_scale": 1024.0}``, ``{"constant": -6e4}`` for a number given to the operation that broke,
-    ``{"tensors": "fp32"}`` for asking for float32 where the run asks for half, ``{"loss_scale": 1024.0}``, ``{"accumulate": "fp32"}`` for the precision in force. With neither it needs a person.
+    ``{"init_scale": 1024.0}``. Others stand for what a person writes: ``{"constant": -6e4}`` for the number given to the
+    operation that broke, ``{"loss_scale": 1024.0}`` for a GradScaler of that scale, ``{"accumulate": "fp32"}`` for the
+    precision in force, ``{"tensors": "fp32"}`` for float32 wherever the run asks for half. With neither it needs a
+    person.
 
     >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
     keep softmax in float32: policy {'@softmax': 'fp32'}

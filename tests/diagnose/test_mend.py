@@ -158,6 +158,48 @@ def test_a_precision_that_the_run_sets_itself_gives_way() -> None:
     assert "override=True" in str(found)
 
 
+def test_one_that_is_equal_to_the_target_gives_way_too() -> None:
+    def run() -> hs.Tensor:
+        with hs.precision("fp16"):
+            return norm()
+
+    found = hs.mend(run, target="fp16")
+    assert found.override
+    assert found.best is not None
+
+
+def test_a_halved_tensor_is_asked_for_in_float32() -> None:
+    """No policy reaches what ``.half()`` has done."""
+    found = hs.mend(lambda: hs.tensor([70000.0], "fp32").half().sum() - 69000.0, target="fp32")
+    assert found.best is not None
+    assert found.best.option == {"tensors": "fp32"}
+
+
+def test_trouble_that_float64_meets_too_is_not_the_precisions() -> None:
+    found = hs.mend(lambda: hs.tensor([1.0, 2.0]) / hs.tensor([0.0, 1.0]))
+    assert found.finding is not None
+    assert found.finding.op == "div"
+    assert found.best is None
+    assert "The float64 run meets this trouble, too" in str(found)
+    data = np.array([270.0] * 400 + [np.nan])
+
+    def mean_of_numbers() -> hs.Tensor:
+        x = hs.tensor(data)
+        known = ~np.isnan(data)
+        return hs.ops.where(known, x, hs.tensor(0.0)).sum() / 400.0
+
+    found = hs.mend(mean_of_numbers)
+    assert found.finding is not None
+    assert (found.finding.klass, found.finding.op) == ("overflow", "sum")
+    assert found.best is not None
+
+
+def test_a_run_that_is_not_repeatable_is_told() -> None:
+    found = hs.mend(lambda: hs.tensor(np.random.default_rng().normal(size=4)).sum())
+    assert found.best is None
+    assert "Two runs in float64 differ" in str(found)
+
+
 def test_sums_are_accumulated_in_float32() -> None:
     found = hs.mend(lambda: hs.tensor(np.ones(4096)).sum(), target="pure_fp16")
     assert found.finding is not None
