@@ -20,13 +20,15 @@ REMEDIES = {"master_weights": False, "kahan": False, "rounding": None}  # of opt
 class Overrides:
     """The ``options`` in force and whom they are for; ``used`` collects the names that something took.
 
-    ``of`` is the operation or the class of optimizer that an ``eps`` or a ``constant`` is meant for; of operations it
-    must be named. ``value`` is the constant that they replace, wherever it is given to that operation.
+    ``of`` is the operation or the class of optimizer that an ``eps`` or a ``constant`` is meant for, "" for every
+    optimizer and no operation; with ``optimizers`` it is meant for these too. ``value`` is the constant that it
+    replaces, wherever that is given to the operation.
     """
 
     options: Mapping[str, Any]
     of: str = ""
     value: float | None = None
+    optimizers: bool = False
     used: set[str] = field(default_factory=set)
 
     def taken(self, owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +37,8 @@ class Overrides:
         An eps is only raised, and that of a named ``owner`` alone; one remedy of optimizers ends the others.
         """
         changed = {name: value for name, value in self.options.items() if name in given}
-        if "eps" in changed and (self.of not in ("", owner) or _at_least(given["eps"], changed["eps"])):
+        meant = self.optimizers or self.of in ("", owner)
+        if "eps" in changed and (not meant or _at_least(given["eps"], changed["eps"])):
             del changed["eps"]
         self.used.update(changed)
         ended = {name: none for name, none in REMEDIES.items() if name in given and changed.keys() & REMEDIES.keys()}
@@ -72,17 +75,19 @@ def _at_least(given: Any, new: Any) -> bool:
 
 
 @contextmanager
-def overriding(options: Mapping[str, Any], of: str = "", value: float | None = None) -> Iterator[Overrides]:
+def overriding(
+    options: Mapping[str, Any], of: str = "", value: float | None = None, optimizers: bool = False
+) -> Iterator[Overrides]:
     """A context in which ``options`` take the place of what optimizers, scalers and clipping are given.
 
-    They are taken where such things are made, or called; see `Overrides` for ``of`` and ``value``.
+    They are taken where such things are made, or called; see `Overrides` for the rest.
 
     >>> from halfsim import optim, tensor
     >>> with overriding({"kahan": True}) as found:
     ...     optim.SGD([tensor([1.0])], master_weights=True).kahan, sorted(found.used)
     (True, ['kahan'])
     """
-    overrides = Overrides(dict(options), of, value)
+    overrides = Overrides(dict(options), of, value, optimizers)
     with scoped(options=overrides):
         yield overrides
 

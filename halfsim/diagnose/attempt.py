@@ -94,8 +94,9 @@ class Experiment:
             with ExitStack() as stack:
                 found = Overrides({})
                 if option is not None:
-                    value = None if about is None else about.values.get("constant")
-                    found = stack.enter_context(overriding(option, "" if about is None else about.op, value))
+                    f = about
+                    meant = () if f is None else (f.op, f.values.get("constant"), f.phase == "optimizer")
+                    found = stack.enter_context(overriding(option, *meant))
                     for x in self.objects:
                         _change(x, found)
                 stack.enter_context(self._begun(copy(rule), override))  # told from an equal one set inside

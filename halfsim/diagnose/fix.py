@@ -14,9 +14,9 @@ class Fix:
 
     ``policy`` is for `halfsim.precision`, around the run. ``option`` holds options by the names under which optimizers,
     scalers, clipping and operations take them: ``{"master_weights": True}``, ``{"safe": True}``, ``{"eps": 1e-4}``,
-    ``{"init_scale": 1024.0}``. Others stand for what a person writes: ``{"constant": -6e4}`` for the number given to the
-    operation that broke, ``{"loss_scale": 1024.0}`` for a GradScaler of that scale, ``{"accumulate": "fp32"}`` for the
-    precision in force, ``{"tensors": "fp32"}`` for float32 wherever the run asks for half. With neither it needs a
+    ``{"init_scale": 1024.0}``. Others stand for what a person writes: ``{"constant": -6e4}`` for the number given to
+    the operation that broke, ``{"loss_scale": 1024.0}`` for a GradScaler of that scale, ``{"accumulate": "fp32"}`` for
+    the precision in force, ``{"tensors": "fp32"}`` for float32 wherever the run asks for half. With neither it needs a
     person.
 
     >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
@@ -32,9 +32,13 @@ class Fix:
     @property
     def how(self) -> str:
         """What to type: the policy's keys, or the options; empty where it needs a person."""
-        if self.policy is not None:
-            return f"policy {keys(self.policy)!r}"
-        return ", ".join(f"{name}={value!r}" for name, value in (self.option or {}).items())
+        words = [] if self.policy is None else [f"policy {keys(self.policy)!r}"]
+        return ", ".join([*words, *self.typed])
+
+    @property
+    def typed(self) -> list[str]:
+        """The options as keywords: ["master_weights=True"]."""
+        return [f"{name}={value!r}" for name, value in (self.option or {}).items()]
 
     def __str__(self) -> str:
         return f"{self.text}: {self.how}" if self.how else self.text

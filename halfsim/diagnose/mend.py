@@ -33,6 +33,7 @@ GRAVITY = (
     "constant changed", "integer rounding", "cancellation", "swamping", "underflow", "eps lost", "clipped", "scaler",
     "overflow", "NaN propagation",
 )  # fmt: skip
+_WHOLE = (Policy("fp32"), Policy("amp"), Policy("amp_bf16"))  # after everything else
 _USUAL = 16  # runs, for the length of the bar
 _MOST = 40  # runs in search of a set of operations
 
@@ -208,7 +209,7 @@ class _Mending:
         option = fix.option
         if fix.policy is None and option is not None and option.keys() == {"accumulate"}:
             if isinstance(self.rule, Precision):
-                return replace(fix, policy=Policy({"default": replace_roles(self.rule, **option)}))
+                return replace(fix, policy=Policy({"default": replace_roles(self.rule, **option)}), option=None)
             return replace(fix, option=None)
         return fix if fix.policy is None else replace(fix, policy=completed(fix.policy, self.rule))
 
@@ -216,13 +217,10 @@ class _Mending:
         """What ``fix`` does to the run."""
         if fix.policy is None and not fix.option:
             return Tried(fix, False, False, math.nan, None, "needs a person")
-        name = repr((None if fix.policy is None else keys(fix.policy), fix.option if fix.policy is None else None))
+        name = repr((None if fix.policy is None else keys(fix.policy), fix.option))
         if name in self.known:
             return replace(self.known[name], fix=fix)
-        if fix.policy is not None:
-            outcome = self.experiment.attempt(fix.policy, self.override)
-        else:
-            outcome = self.experiment.attempt(self.rule, self.override, fix.option, self.finding)
+        outcome = self.experiment.attempt(fix.policy or self.rule, self.override, fix.option, self.finding)
         self.known[name] = self.judged(fix, outcome)
         return self.known[name]
 
@@ -255,7 +253,8 @@ class _Mending:
     def order(self, one: Tried) -> tuple[int, int, int]:
         """What mends first: policies by how little they keep in float32, then options by what trouble is left."""
         policy = one.fix.policy
-        kind = 1 if policy is None else 0 if policy.rules or one.fix.option else 2
+        whole = policy is not None and not policy.rules and policy in _WHOLE
+        kind = 2 if whole else 1 if policy is None else 0
         many = gravity(one.klass) if policy is None else len(policy.rules)
         return (0 if one.mends else 1 if one.applied else 2), kind, many
 

@@ -107,8 +107,8 @@ class Mended:
             if best.policy is not None:
                 beside = ", override=True" if self.override else ""
                 words += f" with hs.precision({keys(best.policy)!r}{beside}): ..."
-            elif best.option:
-                words += f" Give {best.how}."
+            if best.option:
+                words += f" Give {', '.join(best.typed)}."
             yield words
         elif self.tried:
             yield "None of these mends."
@@ -164,10 +164,9 @@ def _left(one: Tried) -> str:
 
 def _short(fix: Fix) -> str:
     """What to type; of a policy what differs from the whole."""
-    if fix.policy is None:
-        return fix.how or "-"
-    own = keys(fix.policy)
-    return repr({pattern: word for pattern, word in own.items() if pattern != "default"} or own)
+    own = {} if fix.policy is None else keys(fix.policy)
+    own = {pattern: word for pattern, word in own.items() if pattern != "default"} or own
+    return ", ".join([*([repr(own)] if own else []), *fix.typed]) or "-"
 
 
 def _wrapped(row: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -84,4 +84,7 @@ def _of_code(code: types.CodeType, names: dict[str, Any]) -> Iterator[Any]:
 
 
 def _library(module: Any) -> bool:
-    return str(module).partition(".")[0] in _LIBRARIES
+    if str(module).partition(".")[0] in _LIBRARIES:
+        return True
+    place = getattr(sys.modules.get(str(module)), "__file__", None) or ""
+    return "site-packages" in place or "dist-packages" in place

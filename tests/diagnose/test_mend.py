@@ -288,6 +288,18 @@ def test_an_eps_given_to_an_operation_is_raised_there_alone() -> None:
     assert options(found) == {"eps": True}
 
 
+def test_a_constant_is_replaced_in_the_operation_that_was_given_it() -> None:
+    def run() -> hs.Tensor:
+        scores = hs.tensor([[1.0, 2.0], [3.0, 4.0]])
+        masked = hs.ops.masked_fill(scores, np.array([[False, True], [True, True]]), -1e9)
+        return hs.ops.softmax(masked * 0.5, -1)
+
+    found = hs.mend(run, target="pure_fp16")
+    assert options(found) == {"constant": True}
+    assert found.best is not None
+    assert found.best.option == {"constant": -65504.0}
+
+
 def test_clipping_is_made_safe() -> None:
     def run() -> hs.Tensor:
         w = hs.tensor([0.0] * 4, "fp16", requires_grad=True)
@@ -592,25 +604,37 @@ def test_every_tensor_of_a_run_is_carried() -> None:
     assert hs.tensor([0.1], "fp16").format == hs.float16
 
 
-def test_a_run_that_makes_halves_is_carried_as_if_it_made_none() -> None:
+MODELS: dict[str, Callable[[], hs.nn.Module]] = {
+    "mlp": lambda: hs.nn.Sequential(hs.nn.Linear(4, 8), hs.nn.ReLU(), hs.nn.LayerNorm(8), hs.nn.Linear(8, 1)),
+    "batch": lambda: hs.nn.Sequential(hs.nn.Linear(4, 8), hs.nn.BatchNorm1d(8), hs.nn.Dropout(0.5)),
+    "encoder": lambda: hs.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "RMSprop", "Adagrad"])
+def test_a_run_that_makes_halves_is_carried_as_if_it_made_none(name: str, kind: str) -> None:
     def run(half: bool) -> list[hs.Tensor]:
         hs.manual_seed(2)
-        model = hs.nn.Sequential(hs.nn.Linear(3, 8), hs.nn.ReLU(), hs.nn.LSTM(8, 4), hs.nn.Linear(4, 1))[:2]
-        x = hs.tensor(np.random.default_rng(0).normal(size=(4, 3)), *(["fp16"] if half else []))
+        model = MODELS[name]()
+        x = hs.tensor(np.random.default_rng(0).normal(size=(6, 4)), *(["fp16"] if half else []))
         model = model.half() if half else model
-        optimizer = hs.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        optimizer = getattr(hs.optim, kind)(model.parameters(), lr=0.1)
+        average = hs.optim.EMA(model, 0.5, *(["bf16"] if half else []))
         for _ in range(3):
             loss = (model(x.half() if half else x) ** 2).mean()
             optimizer.zero_grad()
-            loss.backward()
+            (loss.to("bf16") if half else loss).backward()
             optimizer.step()
-        return [loss, *model.parameters()]
+            average.update()
+        return [loss, *model.parameters(), *average.averages]
 
     with hs.precision("fp64", override=True):
         pure = run(False)
         with carried_in(hs.float64):
             mine = run(True)
     for x, y in zip(mine, pure, strict=True):
+        assert x.format == y.format == hs.float64
         assert x.data.tobytes() == y.data.tobytes()
 
 
@@ -630,6 +654,16 @@ def test_a_run_that_makes_halves_itself_is_mended() -> None:
     found = hs.mend(run, target=None)
     assert found.error == math.inf
     assert found.best is not None
+
+
+def test_a_policy_and_an_option_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = hs.Fix("both", hs.Policy({"@mul": "fp32"}), {"master_weights": True})
+    with_fixes(monkeypatch, both)
+    found = hs.mend(trained(sgd, steps=300))
+    assert found.tried[0].mends
+    assert found.tried[0].fix.option == {"master_weights": True}
+    assert found.tried[0].fix.policy == hs.Policy({"default": "fp16", "@mul": "fp32"})
+    assert both.how == "policy {'@mul': 'fp32'}, master_weights=True"
 
 
 # The command line.
