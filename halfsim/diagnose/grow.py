@@ -17,7 +17,7 @@ def smallest(finding: Finding, trace: Trace, mends: Mends) -> list[str] | None:
 
     The set grows from the operation that broke along those that ran after it, for these read its result back into
     half precision: by one, two, four, and so on, then by those before it. What mends is then made smaller by halves,
-    one by one, and, where the finding is in a module, to the operations of that module alone.
+    one by one, and at last to the modules in which that is enough.
     """
     ran = [
         (path, op) for phase, path, op, _ in trace.places if phase == "forward" and op in OPERATIONS and op != "cast"
@@ -36,10 +36,26 @@ def smallest(finding: Finding, trace: Trace, mends: Mends) -> list[str] | None:
         rest = [other for other in found if other != op]
         if rest and mends(_everywhere(rest)):
             found = rest
-    inside = [f"{finding.path}@{op}" for op in found if (finding.path, op) in ran]
-    if finding.path and len(inside) == len(found) and mends(inside):
-        return inside
-    return _everywhere(found)
+    return _in_places(found, ran, finding.path, mends)
+
+
+def _in_places(ops: list[str], ran: Sequence[tuple[str, str]], path: str, mends: Mends) -> list[str]:
+    """The patterns of ``ops``, narrowed to the modules in which that is enough: to ``path`` alone, else by halves."""
+    everywhere = _everywhere(ops)
+    units = list(dict.fromkeys((where, op) for where, op in ran if op in ops))
+    outside = [f"@{op}" for op in ops if ("", op) in units]
+    inside = [f"{where}@{op}" for where, op in units if f"@{op}" not in outside]
+    if len(inside) < 2 and not (inside and path):
+        return everywhere
+    here = [*outside, *(f"{path}@{op}" for op in ops if (path, op) in units and f"@{op}" not in outside)]
+    if len(here) == len(ops) and mends(here):
+        return here
+    if not mends([*outside, *inside]):
+        return everywhere
+    found = [*outside, *sufficient(inside, lambda some: mends([*outside, *some]))]
+    whole = {op for op in ops if all(f"{where}@{op}" in found for where, other in units if other == op)}
+    named = dict.fromkeys(f"@{p.partition('@')[2]}" if p.partition("@")[2] in whole else p for p in found)
+    return list(named) if len(found) < len(outside) + len(inside) else everywhere
 
 
 def _grown(ordered: Sequence[str], mends: Mends) -> list[str] | None:

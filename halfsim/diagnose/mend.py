@@ -194,7 +194,8 @@ class _Mending:
         return self.measured(self.kept(patterns)).mends
 
     def kept(self, patterns: list[str]) -> Fix:
-        names = [pattern.partition("@")[2] for pattern in patterns]
+        parts = [pattern.partition("@") for pattern in patterns]
+        names = [f"{op} in {path}" if path else op for path, _, op in parts]
         words = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         return self.full(Fix(f"keep {words} in float32", Policy(dict.fromkeys(patterns, "fp32"))))
 

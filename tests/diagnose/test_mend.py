@@ -139,8 +139,8 @@ def test_in_a_module_the_policy_names_its_path() -> None:
     found = hs.mend(lambda: net(hs.tensor([[3.0, 3.0, 3.0, 3.0]])))
     assert found.best is not None
     assert found.best.policy is not None
-    patterns = [pattern for pattern, _ in found.best.policy.rules]
-    assert "first@linear" in patterns or "@linear" in patterns
+    assert keys(found.best.policy) == {"default": "fp16", "@mul": "fp32", "first@linear": "fp32"}
+    assert "keep mul and linear in first in float32" in str(found)
 
 
 def test_a_precision_that_the_run_sets_itself_gives_way() -> None:
