@@ -1,73 +1,20 @@
-"""`hs.mend`: fixes are applied to the run itself, measured against float64, and leave nothing behind."""
+"""`hs.mend`: policies are tried on the run itself, measured against float64, and leave nothing behind."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.policy import carried_in
-from halfsim.cli import main
-from halfsim.diagnose import mend as mending
-from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.fix import keys
 from halfsim.diagnose.outcome import distance
 from halfsim.diagnose.reach import reached
-
-Run = Callable[[], Any]
-
-
-def norm() -> hs.Tensor:
-    return (hs.tensor([300.0, 1.0]) ** 2).mean().sqrt()
-
-
-def log_of_softmax() -> hs.Tensor:
-    return hs.ops.log(hs.ops.softmax(hs.tensor([20.0, 0.0, 1.0]), -1)).sum()
-
-
-def log_of_sum_of_exp() -> hs.Tensor:
-    return hs.ops.log(hs.ops.exp(hs.tensor([12.0, 13.0])).sum())
-
-
-def additive_mask() -> hs.Tensor:
-    scores = hs.tensor([[1.0, 2.0], [3.0, 4.0]]) + hs.tensor([[0.0, -60000.0], [0.0, 0.0]]) * 10.0
-    return hs.ops.softmax(scores - scores.max(-1, keepdims=True)[0], -1)
-
-
-def trained(make: Callable[[list[hs.Tensor]], Any], slope: float = 1.0, steps: int = 100) -> Run:
-    """A half weight of 1 under a loss of one slope."""
-
-    def run() -> hs.Tensor:
-        w = hs.tensor([1.0], "fp16", requires_grad=True)
-        optimizer = make([w])
-        for _ in range(steps):
-            optimizer.zero_grad()
-            (w * slope).sum().backward()
-            optimizer.step()
-        return w
-
-    return run
-
-
-def options(found: hs.Mended) -> dict[str, bool]:
-    """The options tried, and whether each mends."""
-    return {name: one.mends for one in found.tried if one.applied for name in one.fix.option or {}}
-
-
-def with_fixes(monkeypatch: pytest.MonkeyPatch, *fixes: hs.Fix) -> None:
-    """Let these fixes be tried, and these alone."""
-    monkeypatch.setattr(mending, "fixes_for", lambda finding: list(fixes))
-    monkeypatch.setattr(mending, "smallest", lambda *given: None)
-
-
-# Policies.
+from tests.diagnose.mends import Run, log_of_softmax, log_of_sum_of_exp, norm
 
 
 @pytest.mark.parametrize(
@@ -208,210 +155,16 @@ def test_sums_are_accumulated_in_float32() -> None:
     assert any("accumulate=float32" in str(one.fix.policy) for one in mends)
 
 
-# Options.
-
-
-def sgd(params: list[hs.Tensor]) -> hs.optim.Optimizer:
-    return hs.optim.SGD(params, lr=1e-4)
-
-
-def test_lost_updates_are_mended_by_each_remedy() -> None:
-    found = hs.mend(trained(sgd, steps=300))
-    assert found.finding is not None
-    assert (found.finding.klass, found.finding.phase) == ("swamping", "optimizer")
-    assert options(found) == {"master_weights": True, "kahan": True, "rounding": True}
-    assert found.best == found.tried[0].fix
-    assert found.best.option == {"master_weights": True}
-    assert all(not one.applied and not one.mends for one in found.tried if one.fix.option is None)
-
-
-def test_lost_updates_are_mended_in_an_optimizer_made_before() -> None:
-    w = hs.tensor([1.0], "fp16", requires_grad=True)
-    optimizer = hs.optim.SGD([w], lr=1e-4)
-
-    def run() -> None:
-        for _ in range(300):
-            optimizer.zero_grad()
-            (w * 1.0).sum().backward()
-            optimizer.step()
-
-    found = hs.mend(run)
-    assert options(found) == {"master_weights": True, "kahan": True, "rounding": True}
-    assert w.item() == 1.0
-    assert w.grad is None
-    assert not optimizer.master_weights
-    assert not optimizer.kahan
-    assert optimizer.rounding is None
-    assert optimizer.state == {}
-
-
-def test_a_remedy_widens_the_state_that_an_optimizer_has() -> None:
-    w = hs.tensor([1.0], "fp16", requires_grad=True)
-    optimizer = hs.optim.Adam([w], lr=1e-4, eps=1e-4)
-
+def test_a_run_that_makes_halves_itself_is_mended() -> None:
     def run() -> hs.Tensor:
-        for _ in range(40):
-            optimizer.zero_grad()
-            (w * 1.0).sum().backward()
-            optimizer.step()
-        return w
+        x = hs.tensor([300.0, 1.0]).half()
+        return (x * x).sum().sqrt()
 
-    run()
-    before = {name: x.data.copy() for name, x in optimizer.state[w].items() if name != "step"}
-    found = hs.mend(run, model=None, optimizer=optimizer)
-    assert options(found)["master_weights"]
-    assert {name: x.data for name, x in optimizer.state[w].items() if name != "step"} == before
-    assert optimizer.state[w]["exp_avg"].format == hs.float16
-
-
-def test_a_lost_eps_is_raised_where_the_result_stays_as_it_was() -> None:
-    found = hs.mend(trained(lambda p: hs.optim.Adam(p, lr=1e-2), 1e-4, 10))
-    assert found.finding is not None
-    assert found.finding.klass == "eps lost"
-    assert options(found)["master_weights"]
+    found = hs.mend(run, target="fp32")
+    assert found.finding is None or found.healthy or found.best is not None
+    found = hs.mend(run, target=None)
+    assert found.error == math.inf
     assert found.best is not None
-    assert found.best.option == {"master_weights": True}, "which leaves no trouble at all"
-    tiny = hs.mend(trained(lambda p: hs.optim.Adam(p, lr=1e-2), 1e-6, 10))
-    assert not options(tiny)["eps"], "an eps of 1e-4 is a hundred times such gradients"
-    assert options(tiny)["master_weights"]
-
-
-def test_an_eps_given_to_an_operation_is_raised_there_alone() -> None:
-    def run() -> hs.Tensor:
-        x = hs.tensor([[0.0, 0.0]], requires_grad=True)
-        y = (hs.tensor([[1e-3, 2e-3]]) + x) / ((x * x).sum() + 1e-8).sqrt()
-        return y * 1e-3 + 1e-8 * 0
-
-    found = hs.mend(run, accept=lambda y: bool(np.isfinite(y.data).all()))
-    assert found.finding is not None
-    assert found.finding.klass == "eps lost"
-    assert options(found) == {"eps": True}
-
-
-def test_a_constant_is_replaced_in_the_operation_that_was_given_it() -> None:
-    def run() -> hs.Tensor:
-        scores = hs.tensor([[1.0, 2.0], [3.0, 4.0]])
-        masked = hs.ops.masked_fill(scores, np.array([[False, True], [True, True]]), -1e9)
-        return hs.ops.softmax(masked * 0.5, -1)
-
-    found = hs.mend(run, target="pure_fp16")
-    assert options(found) == {"constant": True}
-    assert found.best is not None
-    assert found.best.option == {"constant": -65504.0}
-
-
-def test_clipping_is_made_safe() -> None:
-    def run() -> hs.Tensor:
-        w = hs.tensor([0.0] * 4, "fp16", requires_grad=True)
-        (w * 6e4).sum().backward()
-        hs.nn.utils.clip_grad_norm_([w], 1.0)
-        assert w.grad is not None
-        return w.grad
-
-    found = hs.mend(run)
-    assert options(found)["safe"]
-    assert found.best is not None
-    assert found.best.option == {"safe": True}
-
-
-def test_gradients_that_vanish_are_mended_by_a_loss_scale() -> None:
-    def run() -> hs.Tensor:
-        hs.manual_seed(0)
-        w = hs.nn.Parameter(hs.tensor(np.ones((4, 4)), "fp32"))
-        h = hs.tensor(np.ones((2, 4))) @ w
-        ((h * 1e-4) * 1e-4).sum().backward()
-        assert w.grad is not None
-        return w.grad
-
-    found = hs.mend(run)
-    assert found.finding is not None
-    assert (found.finding.klass, found.finding.phase) == ("underflow", "backward")
-    assert options(found)["loss_scale"]
-
-
-def test_a_stuck_scaler_begins_lower(monkeypatch: pytest.MonkeyPatch) -> None:
-    scaler = hs.amp.GradScaler(min_scale=1024.0, init_scale=2.0**16)
-
-    def run() -> hs.Tensor:
-        w = hs.nn.Parameter(hs.tensor([1.0], "fp32"))
-        optimizer = hs.optim.SGD([w], lr=1e-3)
-        for _ in range(5):
-            optimizer.zero_grad()
-            scaler.scale((w * 100.0).sum()).backward()
-            scaler.step(optimizer)
-            scaler.update()
-        return w
-
-    plain = hs.mend(run)
-    assert plain.error > 0.1
-    with_fixes(monkeypatch, hs.Fix("begin lower", option={"init_scale": 8.0, "min_scale": 1.0}))
-    monkeypatch.setattr(mending, "gravity", lambda klass: 0)
-    assert mending.mend(run).error == plain.error
-    assert (scaler.get_scale(), scaler._low, scaler.history) == (2.0**16, 1024.0, [])
-
-
-def test_options_reach_scalers_made_before_and_during(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = hs.amp.GradScaler(init_scale=2.0**16, min_scale=2.0**14)
-    with_fixes(monkeypatch, hs.Fix("begin lower", option={"init_scale": 8.0, "min_scale": 1.0}))
-
-    def run(made: hs.amp.GradScaler | None) -> hs.Tensor:
-        scaler = made or hs.amp.GradScaler(init_scale=2.0**16, min_scale=2.0**14)
-        w = hs.nn.Parameter(hs.tensor([1.0], "fp32"))
-        optimizer = hs.optim.SGD([w], lr=1e-3)
-        for _ in range(3):
-            optimizer.zero_grad()
-            h = w * 100.0
-            scaler.scale((h * h).sum()).backward()
-            scaler.step(optimizer)
-            scaler.update()
-        assert scaler.history[0].scale == scaler._init_scale
-        return w
-
-    def overflows(trace: Any) -> Finding:
-        return Finding("scaler", "backward", 1, "", "mul", "", {}, "every step was skipped", "lower the scale")
-
-    monkeypatch.setattr("halfsim.diagnose.attempt.Watch.verdict", overflows)
-    for made in (before, None):
-        found = hs.mend(lambda made=made: run(made), accept=lambda w: w.item() != 1.0)
-        assert [one.applied for one in found.tried] == [True]
-        assert found.tried[0].klass == "scaler"
-
-
-def test_what_needs_a_person_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As clipping before unscaling: the order of two lines."""
-    advice = hs.Fix("call scaler.unscale_(optimizer) before clip_grad_norm_")
-    verdict = Finding("scaler", "optimizer", 1, "", "clip_grad_norm_", "", {}, "norm of scaled gradients", "", None)
-    monkeypatch.setattr(
-        "halfsim.diagnose.attempt.Watch.verdict",
-        lambda trace: Finding(**{**verdict.to_dict(), "fix": advice.text, "fixes": (advice,)}),
-    )
-
-    def run() -> hs.Tensor:
-        w = hs.nn.Parameter(hs.tensor([1.0], "fp32"))
-        optimizer, scaler = hs.optim.SGD([w], lr=1.0), hs.amp.GradScaler()
-        scaler.scale((w * 1.0).sum()).backward()
-        hs.nn.utils.clip_grad_norm_([w], 1.0)
-        scaler.step(optimizer)
-        return w
-
-    found = hs.mend(run)
-    assert [(one.fix, one.applied, one.mends, one.reason) for one in found.tried] == [
-        (advice, False, False, "needs a person")
-    ]
-    assert found.best is None
-    assert math.isnan(found.tried[0].error)
-    assert "None of these mends." in str(found)
-    assert "not tried" in str(found)
-
-
-def test_an_option_that_nothing_takes_is_not_said_to_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_fixes(monkeypatch, hs.Fix("update float32 copies", option={"master_weights": True}))
-    found = hs.mend(norm)
-    one = found.tried[-1]
-    assert (one.applied, one.reason) == (False, "nothing in the run takes it")
-
-
-# What a run may do.
 
 
 def test_nothing_to_mend() -> None:
@@ -545,9 +298,6 @@ def test_what_functions_called_by_name_reach_is_found() -> None:
     assert {id(x) for x in reached(holder.step).objects} == {id(deep)}
 
 
-# How it reads.
-
-
 def test_it_prints_a_table_and_is_plain_data() -> None:
     found = hs.mend(log_of_softmax)
     head = next(line for line in str(found).splitlines() if line.startswith("fix"))
@@ -568,160 +318,3 @@ def test_fixes_read_as_they_are_typed() -> None:
     assert hs.Fix("b", option={"init_scale": 8.0, "min_scale": 1.0}).how == "init_scale=8.0, min_scale=1.0"
     assert str(hs.Fix("look at the data")) == "look at the data"
     assert hs.Fix("c", hs.Policy("amp")).to_dict() == {"text": "c", "policy": {"default": "amp"}, "option": None}
-
-
-# Carried in one format.
-
-
-def test_every_tensor_of_a_run_is_carried() -> None:
-    def run() -> tuple[hs.Tensor, ...]:
-        hs.manual_seed(1)
-        model = hs.nn.Sequential(hs.nn.Linear(3, 3), hs.nn.BatchNorm1d(3)).half()
-        model.register_buffer("count", np.array([1, 2]))
-        model.register_buffer("mask", np.array([True]))
-        optimizer = hs.optim.Adam(model.parameters(), lr=1e-2, master_weights=True)
-        average = hs.optim.EMA(model, format="bf16")
-        x = hs.tensor(np.random.default_rng(0).normal(size=(4, 3)), "fp16")
-        target = hs.nn.Parameter(x.half().bfloat16().to("fp8_e4m3").float())
-        for _ in range(3):
-            loss = ((model(x.half()) - target) ** 2).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            average.update()
-        held = [x, target, loss, *model.parameters(), *average.averages]
-        held += [b for b in model.buffers() if isinstance(b, hs.Tensor)]
-        held += [p.grad for p in model.parameters()]
-        held += [v for s in optimizer.state.values() for v in s.values() if isinstance(v, hs.Tensor)]
-        assert model.count.dtype == np.array([1]).dtype
-        assert model.mask.dtype == np.bool_
-        return tuple(held)
-
-    with hs.precision("fp64", override=True), carried_in(hs.float64):
-        held = run()
-    assert {x.format for x in held} == {hs.float64}
-    assert {x.data.dtype for x in held} == {np.dtype(np.float64)}
-    assert hs.tensor([0.1], "fp16").format == hs.float16
-
-
-MODELS: dict[str, Callable[[], hs.nn.Module]] = {
-    "mlp": lambda: hs.nn.Sequential(hs.nn.Linear(4, 8), hs.nn.ReLU(), hs.nn.LayerNorm(8), hs.nn.Linear(8, 1)),
-    "batch": lambda: hs.nn.Sequential(hs.nn.Linear(4, 8), hs.nn.BatchNorm1d(8), hs.nn.Dropout(0.5)),
-    "encoder": lambda: hs.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0),
-}
-
-
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "RMSprop", "Adagrad"])
-def test_a_run_that_makes_halves_is_carried_as_if_it_made_none(name: str, kind: str) -> None:
-    def run(half: bool) -> list[hs.Tensor]:
-        hs.manual_seed(2)
-        model = MODELS[name]()
-        x = hs.tensor(np.random.default_rng(0).normal(size=(6, 4)), *(["fp16"] if half else []))
-        model = model.half() if half else model
-        optimizer = getattr(hs.optim, kind)(model.parameters(), lr=0.1)
-        average = hs.optim.EMA(model, 0.5, *(["bf16"] if half else []))
-        for _ in range(3):
-            loss = (model(x.half() if half else x) ** 2).mean()
-            optimizer.zero_grad()
-            (loss.to("bf16") if half else loss).backward()
-            optimizer.step()
-            average.update()
-        return [loss, *model.parameters(), *average.averages]
-
-    with hs.precision("fp64", override=True):
-        pure = run(False)
-        with carried_in(hs.float64):
-            mine = run(True)
-    for x, y in zip(mine, pure, strict=True):
-        assert x.format == y.format == hs.float64
-        assert x.data.tobytes() == y.data.tobytes()
-
-
-def test_formats_that_are_not_contained_are_left() -> None:
-    with carried_in(hs.float16):
-        assert hs.tensor([1e5], "fp32").format == hs.float32
-        assert hs.tensor([0.1], "fp8_e5m2").format == hs.float16
-
-
-def test_a_run_that_makes_halves_itself_is_mended() -> None:
-    def run() -> hs.Tensor:
-        x = hs.tensor([300.0, 1.0]).half()
-        return (x * x).sum().sqrt()
-
-    found = hs.mend(run, target="fp32")
-    assert found.finding is None or found.healthy or found.best is not None
-    found = hs.mend(run, target=None)
-    assert found.error == math.inf
-    assert found.best is not None
-
-
-def test_a_policy_and_an_option_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = hs.Fix("both", hs.Policy({"@mul": "fp32"}), {"master_weights": True})
-    with_fixes(monkeypatch, both)
-    found = hs.mend(trained(sgd, steps=300))
-    assert found.tried[0].mends
-    assert found.tried[0].fix.option == {"master_weights": True}
-    assert found.tried[0].fix.policy == hs.Policy({"default": "fp16", "@mul": "fp32"})
-    assert both.how == "policy {'@mul': 'fp32'}, master_weights=True"
-
-
-# The command line.
-
-SCRIPT = """
-import sys, time
-import halfsim as hs
-began = time.perf_counter()
-x = hs.tensor([300.0, 2.0], "fp16")
-norm = (x * x).sum().sqrt()
-print("norm", norm.item())
-elapsed = time.perf_counter() - began
-if "check" in sys.argv:
-    assert norm.item() < 1e5, "norm is infinite"
-"""
-
-
-def test_the_command_mends_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "norm.py"
-    path.write_text(SCRIPT)
-    assert main(["run", "--mend", str(path)]) == 0
-    told = capsys.readouterr()
-    assert told.out == "norm inf\n"
-    assert "overflow" in told.err
-    assert "Best: keep mul in float32" in told.err
-    assert "Left out, being other in each run: began, elapsed." in told.err
-    assert (
-        main(["run", "--mend", "--json", str(tmp_path / "m.json"), "--html", str(tmp_path / "m.html"), str(path)]) == 0
-    )
-    facts = json.loads((tmp_path / "m.json").read_text())
-    assert facts["best"]["policy"] == {"@mul": "fp32"}
-    assert "<table" in (tmp_path / "m.html").read_text()
-
-
-def test_the_command_mends_a_script_that_raises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "norm.py"
-    path.write_text(SCRIPT)
-    assert main(["run", "--mend", str(path), "check"]) == 1
-    told = capsys.readouterr().err.strip()
-    assert told.startswith("The run raised AssertionError: norm is infinite")
-    assert "Best: keep mul in float32" in told
-
-
-def test_a_script_without_global_numbers_is_judged_by_what_it_prints(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "main.py"
-    path.write_text("def main():\n" + "\n".join(f"    {line}" for line in SCRIPT.splitlines()[:7]) + "\nmain()\n")
-    assert main(["run", "--mend", "--json", str(tmp_path / "m.json"), str(path)]) == 0
-    capsys.readouterr()
-    facts = json.loads((tmp_path / "m.json").read_text())
-    assert (facts["error"], facts["best"]["policy"]) == ("inf", {"@mul": "fp32"})
-
-
-def test_a_script_that_fails_in_float64_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "wrong.py"
-    path.write_text("import halfsim\nraise SystemExit('no data')\n")
-    assert main(["run", "--mend", str(path)]) == 2
-    assert "fails in float64, too: SystemExit: no data" in capsys.readouterr().err
-    assert main(["run", "--mend", "--first", "overflow", str(path)]) == 2
-    assert "--mend: not together with --first" in capsys.readouterr().err
