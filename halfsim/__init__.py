@@ -11,6 +11,7 @@ from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.fix import Fix
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics import elementary, ieee
@@ -38,6 +39,8 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.compare.models import compare_models
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
     from halfsim.diagnose.compare.runs import compare
+    from halfsim.diagnose.mend.mend import mend
+    from halfsim.diagnose.mend.result import Mended
     from halfsim.diagnose.minimize.minimize import Minimal, minimize
     from halfsim.diagnose.report.report import Report
     from halfsim.diagnose.scale.range import loss_scale_range
@@ -60,11 +63,13 @@ __all__ = [
     "Comparison",
     "Event",
     "Finding",
+    "Fix",
     "Flag",
     "FlagCounts",
     "FlagWarning",
     "Format",
     "LossScaleRange",
+    "Mended",
     "Minimal",
     "ModelComparison",
     "Policy",
@@ -101,6 +106,7 @@ __all__ = [
     "ieee",
     "loss_scale_range",
     "manual_seed",
+    "mend",
     "minimize",
     "next_down",
     "next_up",
@@ -129,6 +135,8 @@ _LATER = {
     "explain": "numerics.explain",
     "loss_scale_range": "diagnose.scale.range",
     "LossScaleRange": "diagnose.scale.result",
+    "mend": "diagnose.mend.mend",
+    "Mended": "diagnose.mend.result",
     "Minimal": "diagnose.minimize.minimize",
     "minimize": "diagnose.minimize.minimize",
     "ModelComparison": "diagnose.compare.result",

@@ -199,6 +199,11 @@ def _add_run(commands: Any) -> None:
     run.add_argument(
         "--json", metavar="PATH.json", help="write the report as JSON too; without a PATH to standard output"
     )
+    run.add_argument(
+        "--mend",
+        action="store_true",
+        help="run the script anew for each fix of its trouble that can be applied to it, and say which mend it",
+    )
     run.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")
     run.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="and its arguments")
     run.set_defaults(run=_run)
@@ -220,6 +225,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.override and arguments.precision is None:
         raise ValueError("--override: needs --precision")
     rule = None if arguments.precision is None else as_rule(arguments.precision)
+    if arguments.mend:
+        return _mend(arguments, script, rest, rule)
     trace(arguments.reference)  # refuses what is no precision
     write = {
         name: writer(path, f"--{name}")
@@ -241,6 +248,29 @@ def _run(arguments: argparse.Namespace) -> int:
     with contextlib.suppress(OSError, AttributeError, ValueError):
         sys.stderr.write(f"\n{story}\n")
     return code
+
+
+def _mend(arguments: argparse.Namespace, script: str, rest: list[str], rule: Any) -> int:
+    from halfsim.diagnose.mend.script import mend_script
+
+    for name in ("override", "reference", "first"):
+        if getattr(arguments, name):
+            raise ValueError(f"--mend: not together with --{name}; allowed: --precision, --html, --json")
+    write = {
+        name: writer(path, f"--{name}")
+        for name in ("html", "json")
+        if (path := getattr(arguments, name)) is not None and (name, path) != ("json", "-")
+    }
+    found = mend_script(script, rest, module=arguments.module, precision=rule)
+    if "html" in write:
+        write["html"](found.page())
+    if arguments.json is not None:
+        write.get("json", sys.stdout.write)(found.to_json() + "\n")
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # it may be closed
+        sys.stdout.flush()  # the script's words first
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        sys.stderr.write(f"\n{found}\n")
+    return 1 if found.failure else 0
 
 
 def _shielded(argv: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.observer import active
+from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import SPECS, apply, kernel
 from halfsim.autograd.tensor import Tensor, tensor
@@ -69,6 +70,7 @@ class GradScaler:
     tensor(4., float32)
     """
 
+    @overridable("GradScaler")
     def __init__(
         self,
         device: str = "cuda",

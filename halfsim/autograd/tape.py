@@ -12,6 +12,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
+from halfsim.autograd.overrides import loss_scale
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.tensor import Tensor, format_of, plain, tensor
 from halfsim.numerics.formats import Format, float32
@@ -131,6 +132,8 @@ def apply(
         if x is None:
             raise TypeError(f"{spec.name}: {name} is missing; allowed: a tensor, an array, a number")
     here = scope()
+    if here.options is not None:
+        operands, options, keywords = here.options.call(spec, operands, options, keywords or {})
     if precision is None:
         precision = resolve(spec.name, spec.category, _widest(operands))
     observer, keywords = active(), keywords or {}
@@ -232,7 +235,8 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
     start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format)
     if start.shape != root.shape:
         raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
-    pending, observer = {id(root): start}, active()
+    observer, scale = active(), loss_scale()
+    pending = {id(root): start if scale == 1 else _times(start, scale)}
     if observer is not None:
         observer.begins(root)
     with np.errstate(all="ignore"):
@@ -242,6 +246,8 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
             g, node = pending.pop(id(out)), out.node
             for hook in list((out.hooks or {}).values()):
                 g = _hooked(out, g, hook)
+            if node is None and scale != 1:
+                g = _times(g, 1 / scale)
             if node is None or out.retains_grad:
                 out.grad = g if out.grad is None else _accumulated(out.grad, g, out, "", observer)
             if node is None:
@@ -255,9 +261,16 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
                 node.inputs, node.pullbacks, node.seen = None, (), None
 
 
+def _times(g: Tensor, factor: float) -> Tensor:
+    """A gradient times a loss scale, or times its inverse, in the format that it has."""
+    with scoped(phase="backward", gradients=False):
+        return apply(SPECS["mul"], (g, factor), precision=native(g.format), label="grad")
+
+
 def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any]) -> Tensor:
-    """The gradient that ``hook`` leaves of ``g``."""
-    changed = hook(g)
+    """The gradient that ``hook`` leaves of ``g``; what it computes belongs to the backward pass."""
+    with scoped(phase="backward"):
+        changed = hook(g)
     if changed is None:
         return g
     data = tensor(changed, out.format)

@@ -92,11 +92,19 @@ def _exit_code(target: str, module: bool) -> int | None:
     return 0
 
 
-def _run(target: str) -> None:
+def executed(target: str, arguments: Sequence[str] = (), *, module: bool = False) -> dict[str, Any]:
+    """Run a script, or a module, as ``python`` would, in a fresh namespace, and return that.
+
+    What it raises goes to the caller.
+    """
+    with _arguments(target, arguments, module):
+        return runpy.run_module(target, run_name="__main__", alter_sys=True) if module else _run(target)
+
+
+def _run(target: str) -> dict[str, Any]:
     """A file of Python as the module ``__main__``; directories, archives and compiled files are left to runpy."""
     if not Path(target).is_file() or target.endswith((".pyc", ".pyz", ".zip")):
-        runpy.run_path(target, run_name="__main__")
-        return
+        return runpy.run_path(target, run_name="__main__")
     path = os.path.abspath(target)
     with io.open_code(path) as file:
         code = compile(file.read(), path, "exec")
@@ -107,6 +115,7 @@ def _run(target: str) -> None:
         exec(code, main.__dict__)
     finally:
         sys.modules["__main__"] = before
+    return main.__dict__
 
 
 def _found(name: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import active
+from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel, private
 from halfsim.autograd.tensor import Tensor, tensor
@@ -40,6 +41,7 @@ def _clamp(fp: Arithmetic, x: Array, /, low: float = -math.inf, high: float = ma
     return np.minimum(np.maximum(x, fp.constant(low)), fp.constant(high)), ()
 
 
+@overridable("get_total_norm")
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, *, safe: bool = False
 ) -> Tensor:
@@ -72,6 +74,7 @@ def _finite(total: Tensor, order: float, wanted: bool) -> Tensor:
     return total
 
 
+@overridable("clip_grad_norm_")
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,

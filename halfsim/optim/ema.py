@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.observer import active
+from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor, tensor
@@ -35,6 +36,7 @@ class EMA:
     [tensor([0.25], float32)]
     """
 
+    @overridable("EMA")
     def __init__(self, parameters: Module | Iterable[Tensor], decay: float = 0.999, format: object = None) -> None:
         checked(high=np.nextafter(1, 2), decay=decay)
         given = parameters.parameters() if isinstance(parameters, Module) else parameters

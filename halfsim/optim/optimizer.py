@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from halfsim.autograd.observer import active
+from halfsim.autograd.overrides import overridden
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.numerics.formats import Format, float32
@@ -55,6 +56,10 @@ class Optimizer:
         kahan: bool = False,
         rounding: str | Stochastic | None = None,
     ) -> None:
+        name = type(self).__name__
+        remedy = overridden(name, {"master_weights": master_weights, "kahan": kahan, "rounding": rounding})
+        master_weights, kahan, rounding = remedy["master_weights"], remedy["kahan"], remedy["rounding"]
+        defaults = overridden(name, defaults)
         if rounding is not None and as_rounding(rounding) is not Rounding.STOCHASTIC:
             raise ValueError(f"rounding: {rounding} is not allowed; allowed: None, stochastic, a Stochastic")
         if master_weights + kahan + (rounding is not None) > 1:
@@ -81,6 +86,7 @@ class Optimizer:
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError("params: a group is a dict with key 'params'")
         given = param_group["params"]
+        param_group = overridden(type(self).__name__, param_group)
         if isinstance(given, (set, frozenset)):
             raise TypeError("params: a set has no order; allowed: a list of tensors")
         given = [given] if isinstance(given, Tensor) else list(given)

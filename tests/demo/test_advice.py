@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.trace import Constant, Event
+from halfsim.autograd.trace.event import Constant, Event
 from halfsim.demo.advice import Facts, advise, describe
 from halfsim.numerics.flags import FlagCounts
 from halfsim.text import share

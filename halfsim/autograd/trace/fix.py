@@ -1,4 +1,4 @@
-"""A Fix: what mends a trouble, in words and, where a machine can apply it, as a policy or an option."""
+"""A Fix: what is done about a trouble, in words and, where a machine can do it, as a policy or as options."""
 
 from __future__ import annotations
 
@@ -11,38 +11,50 @@ from halfsim.autograd.policy import PROMOTE, Policy, Rule
 
 @dataclass(frozen=True)
 class Fix:
-    """One remedy. ``text`` says it; ``policy`` or ``option`` is the same for a machine, None where it takes a person.
+    """What mends a trouble: ``text`` says it to a person.
 
-    ``policy`` is the whole precision to run in, the one that was in force with the named operations in float32;
-    ``option`` maps the names of options, as they are typed, to values: ``{"master_weights": True}``.
+    ``policy`` is for `halfsim.precision`, around the run. ``option`` holds options by the names under which optimizers,
+    scalers, clipping and operations take them: ``{"master_weights": True}``, ``{"safe": True}``, ``{"eps": 1e-4}``,
+    ``{"init_scale": 1024.0}``. Others stand for what a person writes: ``{"constant": -6e4}`` for the number given to
+    the operation that broke, ``{"loss_scale": 1024.0}`` for a GradScaler of that scale, ``{"accumulate": "fp32"}`` for
+    the precision in force, ``{"tensors": "fp32"}`` for float32 wherever the run asks for half. With neither it needs a
+    person.
 
-    >>> print(Fix("keep exp in float32", Policy({"default": "fp16", "@exp": "fp32"})))
-    keep exp in float32 (policy {'default': 'fp16', '@exp': 'fp32'})
+    >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
+    keep softmax in float32: policy {'@softmax': 'fp32'}
+    >>> print(Fix("update float32 copies", option={"master_weights": True}))
+    update float32 copies: master_weights=True
     """
 
     text: str
     policy: Policy | None = None
     option: Mapping[str, Any] | None = None
 
+    @property
+    def how(self) -> str:
+        """What to type: the policy's keys, or the options; empty where it needs a person."""
+        words = [] if self.policy is None else [f"policy {keys(self.policy)!r}"]
+        return ", ".join([*words, *self.typed])
+
+    @property
+    def typed(self) -> list[str]:
+        """The options as keywords: ["master_weights=True"]."""
+        return [f"{name}={value!r}" for name, value in (self.option or {}).items()]
+
     def __str__(self) -> str:
-        if self.policy is not None:
-            return f"{self.text} (policy {typed(self.policy)})"
-        return self.text
+        return f"{self.text}: {self.how}" if self.how else self.text
 
     def to_dict(self) -> dict[str, Any]:
-        """Text, the policy as the string that `halfsim.precision` takes, and the option."""
-        policy = None if self.policy is None else str(self.policy)
+        """Plain data, fit for JSON; `halfsim.Policy` takes its policy back."""
+        policy = None if self.policy is None else keys(self.policy)
         return {"text": self.text, "policy": policy, "option": None if self.option is None else dict(self.option)}
 
 
-def typed(policy: Policy) -> str:
-    """A policy as the mapping that one types.
-
-    >>> typed(Policy({"default": "fp16", "@exp": "fp32"}))
-    "{'default': 'fp16', '@exp': 'fp32'}"
-    """
-    entries = {"default": policy.default, **dict(policy.rules)}
-    return str({pattern: str(Policy({"default": base})) for pattern, base in entries.items()})
+def keys(policy: Policy) -> dict[str, str]:
+    """The rules of a policy, as `halfsim.Policy` takes them; without a default that goes without saying."""
+    words = {pattern: str(Policy({"default": base})) for pattern, base in policy.rules}
+    default = str(Policy({"default": policy.default}))
+    return words if words and default == "promote" else {"default": default, **words}
 
 
 def wide(rule: Rule | None, keys: Iterable[str], spec: str = "fp32") -> Policy:

@@ -258,6 +258,7 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 NAMES = tuple(KINDS)
+HARMLESS = ("accumulation order", "benign rounding")  # verdicts on rounding alone
 
 
 def kinds_of(event: Event) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ the one that brings its numbers into range again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from math import ceil, isfinite, log10
 from typing import TYPE_CHECKING, TypeAlias
@@ -123,7 +124,7 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
             f"take a constant that the format holds, up to {fmt.max:g} in {fmt}; for a mask where(), or "
             "masked_fill(mask, -math.inf) with at least one place left open in every row"
         )
-        fixes = [Fix(text)]
+        fixes = [Fix(text, option={"constant": math.copysign(fmt.max, lost.value)})]
         if event.op != "tensor":
             fixes.append(kept(event, _chain(event, readers)))
         return fixes
@@ -163,7 +164,8 @@ def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.phase == "optimizer":
         return _optimizer(event, readers)
     if event.phase == "backward":
-        return [Fix("scale the loss: amp.GradScaler() around backward() and step(); loss_scale_range finds the scale"),
+        return [Fix("scale the loss: amp.GradScaler() around backward() and step(); loss_scale_range finds the scale",
+                    option={"loss_scale": 1024.0}),
                 kept(event, [event.key], also=", its gradient with it")]  # fmt: skip
     if event.op == "tensor":
         return [Fix(f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it up "

@@ -74,7 +74,7 @@ def _number(x: Any) -> float:
 def _plain(f: Finding) -> Finding:
     """A finding without its event, its values such as JSON knows."""
     facts = f.to_dict()
-    return Finding(**{**facts, "values": plain(facts["values"], _number), "step": int(f.step)})
+    return Finding(**{**facts, "values": plain(facts["values"], _number), "step": int(f.step), "fixes": f.fixes})
 
 
 def _layers(trace: Trace, steps: int) -> tuple[int, int, int, tuple[Layer, ...]]:

@@ -1,0 +1,1 @@
+"""`hs.mend`: every fix that a machine can apply, applied and measured."""
