@@ -183,6 +183,10 @@ class Arithmetic:
             x = flushed(x, self.precision.storage)
         return x.astype(self.dtype, copy=False)
 
+    def spill(self, x: Array) -> Array:
+        """A step's result as the next kernel reads it from memory: rounded to ``storage``."""
+        return self.read(x, self.precision.compute)
+
     def _taken(self, x: Array) -> Array:
         """An operand as a step takes it: without the subnormal numbers of ``compute`` if these are flushed."""
         return flushed(np.asarray(x), self.precision.compute) if self._flushes else x

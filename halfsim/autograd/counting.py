@@ -83,8 +83,7 @@ class Counting(Arithmetic):
             zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
             counts.flushed = before  # what is flushed on the way to another result is no zero of that result
         if zeros is not None:
-            same = self._zeros is not None and self._zeros.shape == zeros.shape
-            self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
+            self._remember(zeros)
         z = z.astype(self.dtype, copy=False)
         if op in ("add", "sub") and z.size and self.summing:
             self._count_sum(z, *operands)
@@ -115,6 +114,11 @@ class Counting(Arithmetic):
             if kept == 0 or np.isinf(kept) or (self.counts.flushed and lost.name == "constant"):
                 return lost
         return None
+
+    def _remember(self, zeros: Array) -> None:
+        """Remember where a step has flushed something."""
+        same = self._zeros is not None and self._zeros.shape == zeros.shape
+        self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
 
     def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
         """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
@@ -228,6 +232,14 @@ class Counting(Arithmetic):
         y = super().read(x, fmt, exact)
         if self.counts.inexact > before and x.size > 1 and np.array_equal(x, np.rint(x)):
             self.counts.integers += self.counts.inexact - before
+        return y
+
+    def spill(self, x: Array) -> Array:
+        before = self.counts.flushed
+        y = super().spill(x)
+        if self.counts.flushed > before:
+            self.counts.flushed = before  # counted by `store` where the result is zero for it
+            self._remember((y == 0) & (x != 0))
         return y
 
     def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:

@@ -1,11 +1,14 @@
-"""What the fused operations share: a product kept in memory on the way, and a backward pass taken once."""
+"""What operations share that are several kernels, or one: steps kept in memory, and a backward pass taken once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 
 _Result = TypeVar("_Result")
@@ -21,6 +24,45 @@ def kept(fp: Arithmetic, x: Array) -> Array:
     if fp.counts is not None:
         fp.counts.flushed = before
     return x
+
+
+class Stepwise:
+    """A unit whose every step is a kernel of its own, or rounds like one: its result goes through memory.
+
+    So PyTorch computes what it composes of other functions (most losses, and nearly all gradients of elementary
+    functions), on every device. Under ``compute=fp16`` or ``storage=fp32`` that is what ``fp`` does anyway.
+    """
+
+    __slots__ = ("fp",)
+
+    def __init__(self, fp: Arithmetic) -> None:
+        self.fp = fp
+
+    def __getattr__(self, name: str) -> Callable[..., Array]:
+        step, spill = getattr(self.fp, name), self.fp.spill
+        return lambda *operands: spill(step(*operands))
+
+    def constant(self, value: float) -> Any:
+        """A Python number, which stays in ``compute``."""
+        return self.fp.constant(value)
+
+    def bound(self, value: float) -> Any:
+        """A Python number as a tensor of ``storage`` would hold it."""
+        return bound(self.fp, value)
+
+
+def steps(fp: Arithmetic, wide: Format) -> Any:
+    """A unit whose every step is stored, but for the format ``wide``, for which PyTorch's CPU kernel stores none.
+
+    Its CUDA kernels store each step in either format. Results differ by units in the last place.
+    """
+    return fp if fp.precision.storage == wide else Stepwise(fp)
+
+
+def bound(fp: Arithmetic, x: Any) -> Any:
+    """A number (or array) as a kernel takes it whose parameters have the format of its operands: in ``storage``."""
+    x = fp.constant(x) if isinstance(x, (int, float)) else x
+    return fp.spill(np.asarray(x))[()]
 
 
 def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import choose, mask_of, named
+from halfsim.autograd.ops.fused import bound
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -17,18 +18,26 @@ from halfsim.numerics.quantize import Array
 def clamp(fp: Arithmetic, x: Array, min: Array | None = None, max: Array | None = None, /) -> Any:
     """``x`` between ``min`` and ``max`` (numbers or tensors, one may be missing); NaN stays, ``max`` wins over ``min``.
 
-    The gradient goes to ``x`` where it lies between them, bounds included, and not at NaN; else to the bound taken.
+    Bounds have the format of the result, as in PyTorch: 0.1 is 0.10009765625 in bfloat16. The gradient goes to ``x``
+    where it lies between them, bounds included, and not at NaN; else to the bound taken.
     """
     if min is None and max is None:
         raise ValueError("clamp: min and max are missing; allowed: at least one of them")
-    y = x if min is None else np.maximum(x, min)
-    y = y if max is None else np.minimum(y, max)
-    low, high = -np.inf if min is None else min, np.inf if max is None else max
+    low, high = (None if b is None else bound(fp, b) for b in (min, max))
+    y = x if low is None else _bounded(np.maximum, x, low, np.less)
+    y = y if high is None else _bounded(np.minimum, y, high, np.greater)
+    above, below = (np.True_ if low is None else x >= low), (np.True_ if high is None else x <= high)
+    crossed = np.False_ if low is None or high is None else np.less(high, low)
     return y, (
-        lambda fp, g: fp.keep(g, (x >= low) & (x <= high)),
-        lambda fp, g: fp.keep(g, (x < low) & (low < high)),
-        lambda fp, g: fp.keep(g, (x > high) | (high < low)),
+        lambda fp, g: fp.keep(g, above & below),
+        lambda fp, g: fp.keep(g, np.less(x, low) & ~crossed & np.not_equal(low, high if high is not None else np.nan)),
+        lambda fp, g: fp.keep(g, np.greater(x, high) | crossed),
     )
+
+
+def _bounded(extreme: Any, x: Array, limit: Any, beyond: Any) -> Array:
+    """``x`` within one bound. A zero that equals a bound which is a number keeps its sign; NaN on either side stays."""
+    return extreme(x, limit) if np.ndim(limit) else choose(beyond(x, limit) | np.isnan(limit), limit, x)
 
 
 clip = clamp
