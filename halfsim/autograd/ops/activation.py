@@ -6,12 +6,13 @@ Arguments named ``inplace`` are taken for PyTorch's sake: no operation writes in
 from __future__ import annotations
 
 from math import log, pi, sqrt
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axis_of, choose
+from halfsim.autograd.ops._common import axes_of, axis_of, choose
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
 from halfsim.autograd.ops.functions import tanh
@@ -198,19 +199,19 @@ def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
 @op("fp32")
 def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``e / sum(e)`` with ``e = exp(x - max(x))``; gradient ``y * (g - sum(g * y))``."""
-    axis = axis_of(axis, x.ndim)
-    e = fp.exp(fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf)))
-    y = fp.div(e, fp.sum(e, axis, keepdims=True))
-    return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), axis, keepdims=True)))
+    along = axes_of(index(axis), x.ndim)  # none for a number
+    e = fp.exp(fp.sub(x, x.max(along, keepdims=True, initial=-np.inf)))
+    y = fp.div(e, fp.sum(e, along, keepdims=True))
+    return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), along, keepdims=True)))
 
 
 @op("fp32")
 def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``d - log(sum(exp(d)))`` with ``d = x - max(x)``; gradient ``g - exp(y) * sum(g)``."""
-    axis = axis_of(axis, x.ndim)
-    d = fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf))
-    y = fp.sub(d, fp.log(fp.sum(fp.exp(d), axis, keepdims=True)))
-    return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, axis, keepdims=True)))
+    along = axes_of(index(axis), x.ndim)
+    d = fp.sub(x, x.max(along, keepdims=True, initial=-np.inf))
+    y = fp.sub(d, fp.log(fp.sum(fp.exp(d), along, keepdims=True)))
+    return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, along, keepdims=True)))
 
 
 def softmin(input: Any, dim: int = -1) -> Tensor:

@@ -194,7 +194,10 @@ def sqrt(fp: Arithmetic, x: Array, /) -> Any:
 
 @op("fp32")
 def rsqrt(fp: Arithmetic, x: Array, /) -> Any:
-    """``1 / sqrt(x)``, rounded once: infinite at zeros, NaN below; gradient ``(-0.5 * g) * y**3``, both factors stored."""
+    """``1 / sqrt(x)``, rounded once: infinite at zeros, NaN below.
+
+    Gradient ``(-0.5 * g) * y**3``, both factors stored.
+    """
     y = fp.rsqrt(x)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:

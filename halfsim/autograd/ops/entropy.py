@@ -108,10 +108,7 @@ def _bce_with_logits(
 
     def pull_target(fp: Arithmetic, g: Array) -> Array:
         s = Stepwise(fp)
-        if pos_weight is None:
-            slope = -x
-        else:
-            slope = s.sub(_log_sigmoid(fp, -x), s.mul(_log_sigmoid(fp, x), pos_weight))
+        slope = -x if pos_weight is None else s.sub(_log_sigmoid(fp, -x), s.mul(_log_sigmoid(fp, x), pos_weight))
         return _times(fp, fp.mul(slope, g), weight)
 
     s = Stepwise(fp)

@@ -1,8 +1,8 @@
 """Elementary functions: each is rounded once, then stored; gradients by PyTorch's formulas.
 
 PyTorch composes these gradients of functions, on every device, and so stores each of their steps, the last one being
-the product with (or division of) ``g``. That of tanh is a kernel of its own, in ``compute``; that of sigmoid too, but its
-steps are stored, see `halfsim.autograd.ops.fused.steps`. A result ``y`` is used as stored.
+the product with (or division of) ``g``. That of tanh is a kernel of its own, in ``compute``; that of sigmoid too, but
+its steps are stored, see `halfsim.autograd.ops.fused.steps`. A result ``y`` is used as stored.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.numerics.formats import Format
+from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 
 _Result = TypeVar("_Result")
@@ -67,11 +68,11 @@ def bound(fp: Arithmetic, x: Any) -> Any:
 
 def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:
     """``backward`` for the pullbacks of several operands: run for the first of them, remembered for the others."""
-    last: list[tuple[Array, _Result]] = []
+    last: list[tuple[Array, Precision, _Result]] = []
 
     def shared(fp: Arithmetic, g: Array) -> _Result:
-        if not last or last[0][0] is not g:
-            last[:] = [(g, backward(fp, g))]
-        return last[0][1]
+        if not last or last[0][0] is not g or last[0][1] != fp.precision:
+            last[:] = [(g, fp.precision, backward(fp, g))]
+        return last[0][2]
 
     return shared

@@ -193,7 +193,7 @@ def _huber(fp: Arithmetic, x: Array, target: Array, /, delta: float, reduction: 
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
-    """``0.5 * z * z`` for ``z = abs(input - target)`` below delta, else ``delta * (z - 0.5 * delta)``, each step stored.
+    """``0.5 * z * z`` for ``z = abs(input - target)`` below delta, else ``delta * (z - 0.5 * delta)``; steps stored.
 
     Gradient: the difference, at most delta, times 1 (1 / n for a mean of n), times ``g``; delta and these as stored.
     PyTorch's CPU kernel for float16 stores no steps of the loss, its CUDA kernel does. ``weight`` has the shape of the

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from math import prod as size_of
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -41,20 +43,26 @@ def var(
     /,
     axis: Axis = None,
     keepdims: bool = False,
-    correction: float = 1,
+    correction: float | None = 1,
     unbiased: bool | None = None,
 ) -> Any:
     """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division.
 
-    ``unbiased`` is PyTorch's old spelling of a correction of 1 or 0.
+    Infinite (or NaN) where no terms are left over after the correction. ``unbiased`` is PyTorch's old spelling of a
+    correction of 1 or 0, and so is a bool in the place of ``axis``; None is 1.
     """
-    return _variance(fp, x, axis, keepdims, correction if unbiased is None else int(unbiased))
+    return _variance(fp, x, axis, keepdims, _correction(axis, correction, unbiased))
 
 
-def _variance(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
-    axes, shape = axes_of(axis, x.ndim), x.shape
+def _correction(axis: Any, correction: float | None, unbiased: bool | None) -> float:
+    unbiased = axis if isinstance(axis, bool) else unbiased
+    return int(unbiased) if unbiased is not None else 1 if correction is None else correction
+
+
+def _variance(fp: Arithmetic, x: Array, axis: Any, keepdims: bool, correction: float) -> Any:
+    axes, shape = axes_of(None if isinstance(axis, bool) else axis, x.ndim), x.shape
     count = size_of(shape[a] for a in axes)
-    n, free = fp.constant(count), fp.constant(count - correction)
+    n, free = fp.constant(count), fp.constant(builtins.max(count - correction, 0))
     d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
     y = fp.div(fp.sum(fp.mul(d, d), axes, keepdims), free)
     two = fp.constant(2.0)
@@ -68,11 +76,11 @@ def std(
     /,
     axis: Axis = None,
     keepdims: bool = False,
-    correction: float = 1,
+    correction: float | None = 1,
     unbiased: bool | None = None,
 ) -> Any:
     """The square root of `var`, one step more; gradient 0 where it is 0, as in PyTorch."""
-    y, pull = _variance(fp, x, axis, keepdims, correction if unbiased is None else int(unbiased))
+    y, pull = _variance(fp, x, axis, keepdims, _correction(axis, correction, unbiased))
     y = fp.sqrt(y)
     return y, lambda fp, g: pull(fp, fp.keep(fp.div(g, fp.mul(y, fp.constant(2.0))), y != 0))
 
@@ -164,6 +172,8 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
 @op("fp32")
 def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
     """The running sums along ``axis``, each formed as ``accumulate`` says."""
+    if not axes_of(index(axis), x.ndim):  # a number
+        return x, lambda fp, g: g
     (along,) = axes_of(axis, x.ndim)
     return fp.cumsum(x, along), lambda fp, g: np.flip(fp.cumsum(np.flip(g, along), along), along)
 
