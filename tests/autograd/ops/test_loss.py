@@ -20,22 +20,27 @@ def f(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray
     return function(x.astype(np.float64)).astype(x.dtype)
 
 
+def q(x: np.ndarray) -> np.ndarray:
+    """What memory keeps of a step: a half, on its way to the next one."""
+    return x.astype(np.float16).astype(x.dtype)
+
+
 def log_sigmoid(x: np.ndarray, h: Half) -> np.ndarray:
-    return np.minimum(x, h(0)) - f(np.log1p, f(np.exp, -np.abs(x)))
+    return q(np.minimum(x, h(0)) - f(np.log1p, f(np.exp, -np.abs(x))))
 
 
 def sigmoid(x: np.ndarray, h: Half) -> np.ndarray:
-    return f(lambda v: 1 / (1 + np.exp(-v)), x)
+    return q(f(lambda v: 1 / (1 + np.exp(-v)), x))
 
 
 def smooth(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
-    z = np.abs(x - t)
-    return np.where(z < h(0.7), h(0.5) * z * z / h(0.7), z - h(0.5) * h(0.7))
+    z, b = q(np.abs(x - t)), h(np.float16(0.7))
+    return np.where(z < b, q(q(h(0.5) * z) * z) / b, z - q(h(0.5) * b))
 
 
 def smooth_slope(x: np.ndarray, t: np.ndarray, g: np.ndarray, h: Half) -> np.ndarray:
     d = x - t
-    return np.where(np.abs(d) < h(0.7), d * g / h(0.7), np.sign(d) * g)
+    return np.where(np.abs(d) < h(0.7), d / h(0.7), np.sign(d)) * g
 
 
 def huber(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
@@ -43,34 +48,44 @@ def huber(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
     return np.where(z <= h(0.7), h(0.5) * z * z, h(0.7) * (z - h(0.5) * h(0.7)))
 
 
+def weighted_logits(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
+    w = q(q((h(3) - h(1)) * t) + h(1))
+    return q(q(h(1) - t) * x) - q(log_sigmoid(x, h) * w)
+
+
+def weighted_logits_slope(x: np.ndarray, t: np.ndarray, g: np.ndarray, h: Half) -> np.ndarray:
+    p = q(h(3) * t)
+    return q(q(q(q(p + h(1)) - t) * sigmoid(x, h)) - p) * g
+
+
 STEPS: dict[str, tuple[Any, Any, Any]] = {
-    "mse_loss": (F.mse_loss, lambda x, t, h: (x - t) * (x - t), lambda x, t, g, h: (x - t) * h(2) * g),
+    "mse_loss": (F.mse_loss, lambda x, t, h: q(x - t) * q(x - t), lambda x, t, g, h: q(q(x - t) * h(2)) * g),
     "smooth_l1_loss": (lambda *a, **k: F.smooth_l1_loss(*a, beta=0.7, **k), smooth, smooth_slope),
     "huber_loss": (
         lambda *a, **k: F.huber_loss(*a, delta=0.7, **k),
         huber,
-        lambda x, t, g, h: np.clip(x - t, -h(0.7), h(0.7)) * g,
+        lambda x, t, g, h: np.clip(q(x - t), -h(np.float16(0.7)), h(np.float16(0.7))) * g,
     ),
     "binary_cross_entropy": (
         F.binary_cross_entropy,
-        lambda x, t, h: (t - h(1)) * f(np.log1p, -x) - t * f(np.log, x),
-        lambda x, t, g, h: g * (x - t) / ((h(1) - x) * x),
+        lambda x, t, h: q(q(t - h(1)) * q(f(np.log1p, -x))) - q(t * q(f(np.log, x))),
+        lambda x, t, g, h: q(g * q(x - t)) / q(q(h(1) - x) * x),
     ),
     "binary_cross_entropy_with_logits": (
         F.binary_cross_entropy_with_logits,
-        lambda x, t, h: (h(1) - t) * x - log_sigmoid(x, h),
-        lambda x, t, g, h: (sigmoid(x, h) - t) * g,
+        lambda x, t, h: q(q(h(1) - t) * x) - log_sigmoid(x, h),
+        lambda x, t, g, h: q(sigmoid(x, h) - t) * g,
     ),
     "with pos_weight": (
         lambda *a, **k: F.binary_cross_entropy_with_logits(*a, pos_weight=hs.tensor(3.0, "fp16"), **k),
-        lambda x, t, h: (h(1) - t) * x - log_sigmoid(x, h) * ((h(3) - h(1)) * t + h(1)),
-        lambda x, t, g, h: ((h(3) * t + h(1) - t) * sigmoid(x, h) - h(3) * t) * g,
+        weighted_logits,
+        weighted_logits_slope,
     ),
-    "kl_div": (F.kl_div, lambda x, t, h: t * f(np.log, t) - t * x, lambda x, t, g, h: -(t * g)),
+    "kl_div": (F.kl_div, lambda x, t, h: q(t * q(f(np.log, t))) - q(t * x), lambda x, t, g, h: -(t * g)),
     "kl_div of logarithms": (
         lambda *a, **k: F.kl_div(*a, log_target=True, **k),
-        lambda x, t, h: f(np.exp, t) * (t - x),
-        lambda x, t, g, h: -(f(np.exp, t) * g),
+        lambda x, t, h: q(f(np.exp, t)) * q(t - x),
+        lambda x, t, g, h: -(q(f(np.exp, t)) * g),
     ),
 }
 
