@@ -9,7 +9,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import choose, named, off_tape
 from halfsim.autograd.ops.elementwise import div
-from halfsim.autograd.ops.fused import Stepwise
+from halfsim.autograd.ops.fused import Stepwise, bound
 from halfsim.autograd.ops.loss import REDUCTIONS, check_shape, reduced, reduction_of, settled
 from halfsim.autograd.policy import resolve, scope
 from halfsim.autograd.tape import Pullback, op
@@ -33,7 +33,7 @@ def _bce(fp: Arithmetic, x: Array, target: Array, weight: Array | None = None, /
 
     def pull_x(fp: Arithmetic, g: Array) -> Array:
         s = Stepwise(fp)
-        spread, least = s.mul(s.sub(one, x), x), s.bound(_EPSILON)
+        spread, least = s.mul(s.sub(one, x), x), bound(fp, _EPSILON)
         spread = choose(spread < least, least, spread)  # which keeps -0, where `least` is 0
         return _times(fp, s.div(s.mul(g, s.sub(x, target)), spread), weight)
 

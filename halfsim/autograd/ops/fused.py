@@ -10,7 +10,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import Array
+from halfsim.numerics.quantize import Array, rounded
 
 _Result = TypeVar("_Result")
 
@@ -47,10 +47,6 @@ class Stepwise:
         """A Python number, which stays in ``compute``."""
         return self.fp.constant(value)
 
-    def bound(self, value: float) -> Any:
-        """A Python number as a tensor of ``storage`` would hold it."""
-        return bound(self.fp, value)
-
 
 def steps(fp: Arithmetic, wide: Format) -> Any:
     """A unit whose every step is stored, but for the format ``wide``, for which PyTorch's CPU kernel stores none.
@@ -61,9 +57,15 @@ def steps(fp: Arithmetic, wide: Format) -> Any:
 
 
 def bound(fp: Arithmetic, x: Any) -> Any:
-    """A number (or array) as a kernel takes it whose parameters have the format of its operands: in ``storage``."""
-    x = fp.constant(x) if isinstance(x, (int, float)) else x
-    return fp.spill(np.asarray(x))[()]
+    """A number as a kernel takes it whose parameters have the format of its operands: in ``storage``; arrays as read.
+
+    This rounding is no result's, so it is not counted.
+    """
+    storage = fp.precision.storage
+    x = x if isinstance(x, (np.generic, np.ndarray)) else fp.constant(x)
+    if isinstance(x, np.ndarray) or storage.contains(fp.precision.compute):
+        return x
+    return rounded(np.asarray(x), storage, None, fp.precision.mode).astype(fp.dtype)[()]
 
 
 def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:

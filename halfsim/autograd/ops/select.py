@@ -23,21 +23,29 @@ def clamp(fp: Arithmetic, x: Array, min: Array | None = None, max: Array | None 
     """
     if min is None and max is None:
         raise ValueError("clamp: min and max are missing; allowed: at least one of them")
-    low, high = (None if b is None else bound(fp, b) for b in (min, max))
-    y = x if low is None else _bounded(np.maximum, x, low, np.less)
-    y = y if high is None else _bounded(np.minimum, y, high, np.greater)
-    above, below = (np.True_ if low is None else x >= low), (np.True_ if high is None else x <= high)
-    crossed = np.False_ if low is None or high is None else np.less(high, low)
+    low: Any = None if min is None else bound(fp, min)
+    high: Any = None if max is None else bound(fp, max)
+    y = x if min is None else _bounded(np.maximum, x, min, low, np.less)
+    y = y if max is None else _bounded(np.minimum, y, max, high, np.greater)
+    both = low is not None and high is not None
+    ordered, crossed = (low < high, high < low) if both else (np.True_, np.False_)
+    inside = (np.True_ if low is None else x >= low) & (np.True_ if high is None else x <= high)
     return y, (
-        lambda fp, g: fp.keep(g, above & below),
-        lambda fp, g: fp.keep(g, np.less(x, low) & ~crossed & np.not_equal(low, high if high is not None else np.nan)),
-        lambda fp, g: fp.keep(g, np.greater(x, high) | crossed),
+        lambda fp, g: fp.keep(g, inside),
+        lambda fp, g: fp.keep(g, (x < low) & ordered),
+        lambda fp, g: fp.keep(g, (x > high) | crossed),
     )
 
 
-def _bounded(extreme: Any, x: Array, limit: Any, beyond: Any) -> Array:
-    """``x`` within one bound. A zero that equals a bound which is a number keeps its sign; NaN on either side stays."""
-    return extreme(x, limit) if np.ndim(limit) else choose(beyond(x, limit) | np.isnan(limit), limit, x)
+def _bounded(extreme: Any, x: Array, limit: Any, stored: Any, beyond: Any) -> Array:
+    """``x`` within one bound, which the store rounds where it is taken; NaN on either side stays.
+
+    A zero that equals a bound that is a number, as ``stored``, keeps its sign.
+    """
+    if np.ndim(limit):
+        return extreme(x, limit)
+    taken = choose(np.equal(x, stored), np.copysign(limit, x), limit)
+    return choose(beyond(x, limit) | np.isnan(limit), taken, x)
 
 
 clip = clamp

@@ -270,3 +270,60 @@ def test_bad_input_gets_one_line(call: Callable[[], object], error: type[Excepti
         call()
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mean_shares_its_gradient_as_pytorchs_kernels_do() -> None:
+    """Mean squares take the factor 2 / n, as stored; the cross entropies divide by n at the end, not at the beginning.
+
+    1 / 50,000 is a subnormal half of nine bits, and twice that another; halved after the product, nothing is lost.
+    """
+    n = 50000
+    with hs.precision("fp16"):
+        x = hs.tensor(np.full(n, 3.0), requires_grad=True)
+        F.mse_loss(x, np.zeros(n)).backward(np.float16(1000))
+        assert x.grad is not None
+        assert x.grad.numpy()[0] == np.float16(np.float32(np.float16(np.float16(2 / n) * 3)) * 1000)
+        x = hs.tensor(np.zeros(n), requires_grad=True)
+        F.binary_cross_entropy_with_logits(x, np.zeros(n)).backward(np.float16(1000))
+        assert x.grad is not None
+        assert x.grad.numpy()[0] == np.float16(500 / n)
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "smooth_l1_loss", "huber_loss", "kl_div", "l1_loss"])
+def test_means_of_nothing(name: str) -> None:
+    x = hs.tensor(np.zeros(0), requires_grad=True)
+    y = getattr(F, name)(x, np.zeros(0))
+    assert np.isnan(y.item())
+    y.backward()
+    assert x.grad is not None
+    assert x.grad.shape == (0,)
+
+
+def test_a_step_that_is_stored_overflows_there() -> None:
+    """60000 + 60000 is infinite in half, though half of ... less 0.5 would not be, were the difference kept wide."""
+    a, b = hs.tensor([60000.0], "fp16"), hs.tensor([-60000.0], "fp16")
+    with hs.trace() as t:
+        F.l1_loss(a, b)
+    assert t.first("overflow").op == "sub"
+    with hs.trace() as t:
+        F.binary_cross_entropy_with_logits(a, b)
+    assert t.first("overflow").op == "binary_cross_entropy_with_logits"
+
+
+def test_a_flush_on_the_way_to_a_zero_is_counted() -> None:
+    """0.5 * z * z is flushed before it is divided by beta: the loss is a zero that is none."""
+    x = hs.tensor([2.0**-13, 1.0], "fp16")
+    with hs.precision("fp16"), hs.trace() as t:
+        assert F.smooth_l1_loss(x, np.zeros(2), reduction="none", beta=2.0**-12).numpy().tolist()[0] == 0
+    assert t.totals["forward", "", "smooth_l1_loss", ""].flushed == 1
+
+
+@pytest.mark.parametrize("name", ["kl_div", "binary_cross_entropy_with_logits", "mse_loss", "huber_loss", "l1_loss"])
+def test_a_policy_names_a_loss(name: str) -> None:
+    """Whatever steps it is made of, and their means."""
+    x, target = hs.tensor([300.0, 0.5], "fp16", requires_grad=True), hs.tensor([0.25, 0.75], "fp16")
+    with hs.precision(hs.Policy({"default": "fp16", f"@{name}": "fp32"})):
+        loss = getattr(F, name)(x, target)
+    assert loss.format == hs.float32
+    with hs.precision("fp32"):
+        assert loss.item() == getattr(F, name)(x, target).item()

@@ -164,4 +164,5 @@ def test_a_reference_of_prelu_is_its_value(weights: int) -> None:
     with hs.precision("fp16"), hs.trace(reference="fp64") as t:
         hs.ops.prelu(x.to("fp16"), w.to("fp16")).sum().backward()
     errors = [made.total.relative for made in t.errors() if made.op == "prelu"]
-    assert len(errors) == 2 and max(errors) < 1e-3
+    assert len(errors) == 2
+    assert max(errors) < 1e-3
