@@ -1,6 +1,6 @@
 """Functions that PyTorch and halfsim compute in half alike, bit for bit, and the operands at which they are compared.
 
-Those of one operand are compared at every half; those of two at all pairs of special numbers (both zeros, infinities,
+Those of one operand are compared at every half, or at ordinary numbers where a shape is given; those of two at all pairs of special numbers (both zeros, infinities,
 NaN, subnormal and largest numbers, kinks and their neighbours) and at ordinary ones. Compared are the value and the
 gradients for a gradient of 1 and for one that takes every value. ``unlike`` says at how many operands halfsim differs
 on purpose, in float16 and in bfloat16, and ``why``; ``nan`` that it differs at NaN.
@@ -34,6 +34,8 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     operands: str = "one"  # or "pairs", or "probabilities"
     weights: tuple[str, ...] = ()  # options that are tensors of 0.3
+    shape: tuple[int, ...] = ()  # of each of ``count`` operands, of ordinary numbers
+    count: int = 1
     unlike: tuple[int, int] = (0, 0)
     why: str = ""
     nan: bool = False
@@ -116,7 +118,19 @@ def _functions() -> list[Case]:
     ]
 
 
-CASES = [*_losses(), *_activations(), *_functions()]
+def _rows() -> list[Case]:
+    """What PyTorch composes of sums and of functions."""
+    rows: dict[str, Any] = {"shape": (32, 64), "operands": "rows"}
+    return [
+        *(Case("T", name, (), {"value": k}, count=3, **rows) for name in ("addcmul", "addcdiv") for k in (1, 0.3)),
+        *(Case("T", name, axis, **rows) for name in ("var", "std") for axis in ((), ((1,),), ((0,),))),
+        *(Case("T", "norm", args, **rows) for args in ((), (2, 1), (1,))),
+        Case("T", "logsumexp", (1,), **rows),
+        Case("T", "lerp", (0.3,), count=2, **rows),
+    ]
+
+
+CASES = [*_losses(), *_activations(), *_functions(), *_rows()]
 
 _SPECIAL = {
     "float16": "0 1 2 3ff 400 401 1400 2c00 2e66 2e67 3400 3555 37ff 3800 3801 399a 3bfe 3bff 3c00 3c01 3c02 3e00 4000 "
@@ -142,6 +156,8 @@ def operands(case: Case, fmt: str) -> list[np.ndarray]:
     """The codes of each operand, of one length, a multiple of 64 (PyTorch treats what is left over otherwise)."""
     if case.operands == "one":
         return [CODES]
+    if case.operands == "rows":
+        return [ordinary(fmt, int(np.prod(case.shape)), seed) for seed in range(case.count)]
     special = np.array([int(code, 16) for code in _SPECIAL[fmt].split()], np.uint16)
     special = np.concatenate([special, special | 0x8000])
     if case.operands == "probabilities":
@@ -166,7 +182,9 @@ def is_nan(codes: np.ndarray, fmt: str) -> np.ndarray:
 
 def differing(a: list[np.ndarray], b: list[np.ndarray], fmt: str) -> np.ndarray:
     """Where any of several results differ; all NaN are alike."""
-    return np.any([(x != y) & ~(is_nan(x, fmt) & is_nan(y, fmt)) for x, y in zip(a, b, strict=True)], axis=0)
+    unlike = [(x != y) & ~(is_nan(x, fmt) & is_nan(y, fmt)) for x, y in zip(a, b, strict=True)]
+    most = max(len(x) for x in unlike)
+    return np.any([np.pad(x, (0, most - len(x))) for x in unlike], axis=0)  # a sum has fewer elements
 
 
 def sums(results: list[np.ndarray], fmt: str, skip: np.ndarray, block: int = 1024) -> np.ndarray:
@@ -174,6 +192,6 @@ def sums(results: list[np.ndarray], fmt: str, skip: np.ndarray, block: int = 102
     found = []
     for codes in results:
         codes = np.where(is_nan(codes, fmt), np.uint16(0x7FFF), codes)
-        codes[skip] = 0
+        codes[skip[skip < len(codes)]] = 0
         found += [crc32(codes[i : i + block].astype("<u2").tobytes()) for i in range(0, len(codes), block)]
     return np.array(found, np.uint32)

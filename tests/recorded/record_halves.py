@@ -22,16 +22,16 @@ def results(case: Case, fmt: str) -> list[np.ndarray]:
         return torch.tensor(codes.view(np.int16)).view(dtype)
 
     def codes_of(x: torch.Tensor) -> np.ndarray:
-        return x.detach().contiguous().view(torch.int16).numpy().view(np.uint16).copy()
+        return x.detach().contiguous().reshape(-1).view(torch.int16).numpy().view(np.uint16).copy()
 
     torch.set_num_threads(1)
     found: list[np.ndarray] = []
     function = case.call(torch, lambda value: torch.full((1,), value, dtype=dtype))
     given = operands(case, fmt)
-    for g in gradients(fmt, len(given[0])):
-        leaves = [tensor(codes).requires_grad_() for codes in given]
+    for i in range(2):
+        leaves = [tensor(codes.reshape(case.shape or -1)).requires_grad_() for codes in given]
         y = function(*leaves)
-        y.backward(tensor(g))
+        y.backward(tensor(gradients(fmt, y.numel())[i].reshape(y.shape)))
         found += [codes_of(y)] * (not found)
         found += [codes_of(x.grad) for x in leaves if x.grad is not None]
     return found

@@ -62,24 +62,38 @@ def neg(fp: Arithmetic, x: Array, /) -> Any:
 
 @op()
 def addcmul(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -> Any:
-    """``x + value * a * b``, in the steps value * a, times b, plus x."""
+    """``x + value * a * b``, in the steps value * a, times b, plus x.
+
+    Gradients ``g * (b * value)`` and ``g * (a * value)``, the product stored.
+    """
     k = fp.constant(value)
     return fp.add(x, fp.mul(fp.mul(a, k), b)), (
         lambda fp, g: g,
-        lambda fp, g: fp.mul(fp.mul(g, k), b),
-        lambda fp, g: fp.mul(fp.mul(g, k), a),
+        lambda fp, g: fp.mul(g, Stepwise(fp).mul(b, k)),
+        lambda fp, g: fp.mul(g, Stepwise(fp).mul(a, k)),
     )
 
 
 @op()
 def addcdiv(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -> Any:
-    """``x + value * a / b``, in the steps value * a, over b, plus x."""
+    """``x + value * a / b``, in the steps value * a, over b, plus x.
+
+    Gradients ``g * (value / b)``, value as stored, and ``-g * (a * value / (b * b))``, each step stored.
+    """
     k = fp.constant(value)
-    q = fp.div(fp.mul(a, k), b)
-    return fp.add(x, q), (
+
+    def pull_a(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        return fp.mul(g, s.div(bound(fp, k), b))
+
+    def pull_b(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        return fp.mul(-g, s.div(s.mul(a, k), s.mul(b, b)))
+
+    return fp.add(x, fp.div(fp.mul(a, k), b)), (
         lambda fp, g: g,
-        lambda fp, g: fp.div(fp.mul(g, k), b),
-        lambda fp, g: -fp.mul(fp.div(g, b), q),
+        pull_a,
+        pull_b,
     )
 
 

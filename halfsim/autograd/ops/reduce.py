@@ -11,6 +11,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.ops._common import axes_of, signs
+from halfsim.autograd.ops.fused import Stepwise
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import plain
 from halfsim.numerics.quantize import Array
@@ -48,6 +49,8 @@ def var(
 ) -> Any:
     """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division.
 
+    Gradient ``g * (2 / (n - correction)) * (x - mean)``, the mean, the difference and the first product stored.
+
     Infinite (or NaN) where no terms are left over after the correction. ``unbiased`` is PyTorch's old spelling of a
     correction of 1 or 0, and so is a bool in the place of ``axis``; None is 1.
     """
@@ -65,8 +68,14 @@ def _variance(fp: Arithmetic, x: Array, axis: Any, keepdims: bool, correction: f
     n, free = fp.constant(count), fp.constant(builtins.max(count - correction, 0))
     d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
     y = fp.div(fp.sum(fp.mul(d, d), axes, keepdims), free)
-    two = fp.constant(2.0)
-    return y, lambda fp, g: fp.mul(fp.mul(d, two), _spread(fp.div(g, free), shape, axes))
+    factor = fp.constant(2.0 / (count - correction)) if count > correction else fp.div(fp.constant(2.0), free)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        mean = s.div(fp.sum(x, axes, keepdims=True), n)
+        return fp.mul(_spread(s.mul(g, factor), shape, axes), s.sub(x, mean))
+
+    return y, pullback
 
 
 @op()
@@ -82,7 +91,12 @@ def std(
     """The square root of `var`, one step more; gradient 0 where it is 0, as in PyTorch."""
     y, pull = _variance(fp, x, axis, keepdims, _correction(axis, correction, unbiased))
     y = fp.sqrt(y)
-    return y, lambda fp, g: pull(fp, fp.keep(fp.div(g, fp.mul(y, fp.constant(2.0))), y != 0))
+    return y, lambda fp, g: pull(fp, fp.keep(_over_twice(fp, g, y), y != 0))
+
+
+def _over_twice(fp: Arithmetic, g: Array, y: Array) -> Array:
+    s = Stepwise(fp)
+    return s.div(g, s.mul(y, fp.constant(2.0)))
 
 
 @op("fp32")
@@ -108,7 +122,7 @@ def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, kee
     def pullback(fp: Arithmetic, g: Array) -> Array:
         whole, spread = _spread(y, shape, axes), _spread(g, shape, axes)
         if p == 2:
-            return fp.keep(fp.div(fp.mul(x, spread), whole), whole != 0)
+            return fp.mul(fp.keep(Stepwise(fp).div(x, whole), whole != 0), spread)
         if p == 1:
             return fp.mul(spread, signs(x))
         if p == np.inf:
@@ -133,7 +147,7 @@ def prod(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     def pullback(fp: Arithmetic, g: Array) -> Array:
         spread, zero = _spread(g, shape, axes), np.equal(x, 0)
         if not zero.any():
-            return fp.mul(spread, fp.div(_spread(y, shape, axes), x))
+            return fp.mul(spread, Stepwise(fp).div(_spread(y, shape, axes), x))
         count = _spread(np.count_nonzero(zero, axes), shape, axes)
         others = _spread(_product(fp, np.where(zero, x.dtype.type(1), x), axes), shape, axes)
         others = fp.div(others, np.where(zero, x.dtype.type(1), x))
@@ -157,16 +171,22 @@ def _product(fp: Arithmetic, x: Array, axes: tuple[int, ...]) -> Array:
 
 @op("fp32")
 def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
-    """``log(sum(exp(x - m))) + m`` with m the maximum over ``axis`` (0 where it is infinite).
+    """``log(sum(exp(x - m))) + m`` with m the maximum over ``axis`` (0 where it is infinite), each step stored.
 
-    Gradient ``g * exp(x - y)``: NaN where all are -inf, as in PyTorch.
+    Gradient ``g * exp(x - y)``, each step stored: NaN where all are -inf, as in PyTorch.
     """
     axes, shape = axes_of(axis, x.ndim), x.shape
     m = x.max(axes, keepdims=True, initial=-np.inf)
     m = fp.keep(m, ~np.isinf(m))
-    total = fp.log(fp.sum(fp.exp(fp.sub(x, m)), axes, keepdims=True))
+    s = Stepwise(fp)
+    total = s.log(fp.spill(fp.sum(s.exp(s.sub(x, m)), axes, keepdims=True)))
     y = fp.add(total, m).reshape(_kept(shape, axes, keepdims))
-    return y, lambda fp, g: fp.mul(_spread(g, shape, axes), fp.exp(fp.sub(x, _spread(y, shape, axes))))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        return fp.mul(_spread(g, shape, axes), s.exp(s.sub(x, _spread(y, shape, axes))))
+
+    return y, pullback
 
 
 @op("fp32")

@@ -33,13 +33,13 @@ def results(case: Case, fmt: str) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     function = case.call(hs, lambda value: hs.tensor([value], fmt))
     given = operands(case, fmt)
-    for g in gradients(fmt, len(given[0])):
-        leaves = [tensor(codes).requires_grad_() for codes in given]
+    for i in range(2):
+        leaves = [tensor(codes.reshape(case.shape or -1)).requires_grad_() for codes in given]
         with hs.precision("fp16" if fmt == "float16" else "bf16"):
             y = function(*leaves)
-            y.backward(tensor(g))
-        found += [y.bits()] * (not found)
-        found += [x.grad.bits() for x in leaves if x.grad is not None]
+            y.backward(tensor(gradients(fmt, y.size)[i].reshape(y.shape)))
+        found += [y.bits().reshape(-1)] * (not found)
+        found += [x.grad.bits().reshape(-1) for x in leaves if x.grad is not None]
     return found
 
 
