@@ -1,5 +1,8 @@
 """Smooth activations: each is one kernel, whose steps are those of PyTorch's for CUDA, forward and backward.
 
+In half they equal the CPU's too, bit for bit, but for what `tests/recorded/halves.py` names: the gradient of `elu`,
+`selu` and `celu` at NaN (g here and on CUDA, NaN in vectorised CPU kernels), and functions that these approximate.
+
 Arguments named ``inplace`` are taken for PyTorch's sake: no operation writes into its operands.
 """
 
@@ -154,7 +157,8 @@ def softplus(fp: Arithmetic, x: Array, /, beta: float = 1.0, threshold: float = 
 def logsigmoid(fp: Arithmetic, x: Array, /) -> Any:
     """``min(x, 0) - log1p(z)`` with ``z = exp(-abs(x))``.
 
-    Gradient ``g * (1 - q)`` below 0 and ``g * q`` elsewhere, with ``q = z / (1 + z)``.
+    Gradient ``g * (1 - q)`` below 0 and ``g * q`` elsewhere, with ``q = z / (1 + z)``. As in PyTorch's CUDA kernel z is
+    formed anew for it; the CPU's keeps z in half, where it is zero from 17.4 on.
     """
     one = fp.constant(1.0)
 
@@ -180,7 +184,8 @@ def tanhshrink(input: Any) -> Tensor:
 def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
     """``a * s`` for the halves a, b of ``x`` along ``dim`` and ``s = 1 / (1 + exp(-b))``; `_logistic` is three steps.
 
-    Gradients ``s * g`` and ``(1 - s) * s * g * a`` from the left.
+    Gradients ``s * g`` and ``(1 - s) * s * g * a`` from the left, in ``compute`` as in PyTorch's CUDA kernel; the CPU's
+    stores s, which in half is 1 from b = 8.32 on.
     """
     along = axis_of(dim, x.ndim)
     if not x.ndim or x.shape[along] % 2:

@@ -1,5 +1,8 @@
 """Activations made of straight pieces, with the steps of PyTorch's CUDA kernels, forward and backward.
 
+In half they equal the CPU's too, bit for bit, but for the gradient at NaN of `hardtanh`, `relu6`, `hardswish`,
+`hardshrink` and `softshrink`, which is g here and on CUDA, and 0 or NaN in PyTorch's vectorised CPU kernels.
+
 Arguments named ``inplace`` are taken for PyTorch's sake: no operation writes into its operands.
 """
 
