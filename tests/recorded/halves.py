@@ -3,8 +3,8 @@
 Those of one operand are compared at every half, or at ordinary numbers where a shape is given; those of two at all
 pairs of special numbers (both zeros, infinities, NaN, subnormal and largest numbers, kinks and their neighbours) and at
 ordinary ones. Compared are the value and the gradients for a gradient of 1 and for one that takes every value.
-``unlike`` says at how many operands halfsim differs on purpose, in float16 and in bfloat16, and ``why``; ``nan`` that it
-differs at NaN.
+``unlike`` says at how many operands halfsim differs on purpose, in float16 and in bfloat16, and ``why``; ``nan`` that
+it differs at NaN.
 """
 
 from __future__ import annotations

@@ -17,6 +17,14 @@ from halfsim.autograd.tensor import plain
 from halfsim.numerics.quantize import Array
 
 
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """``axis`` as axes from 0, each once."""
+    found = axes_of(axis, ndim)
+    if len(set(found)) < len(found):
+        raise ValueError(f"axis: {axis} names an axis twice; allowed: each once")
+    return found
+
+
 def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """A reduction's gradient on every element it was made from."""
     return np.broadcast_to(g.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
@@ -25,14 +33,14 @@ def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 @op("fp32")
 def sum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis`` (an int, a tuple, None for all)."""
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     return fp.sum(x, axes, keepdims), lambda fp, g: _spread(g, shape, axes)
 
 
 @op()
 def mean(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``, then one division by the number of terms; NaN where there are none."""
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     n = fp.constant(size_of(shape[a] for a in axes))
     return fp.div(fp.sum(x, axes, keepdims), n), lambda fp, g: _spread(fp.div(g, n), shape, axes)
 
@@ -63,7 +71,7 @@ def _correction(axis: Any, correction: float | None, unbiased: bool | None) -> f
 
 
 def _variance(fp: Arithmetic, x: Array, axis: Any, keepdims: bool, correction: float) -> Any:
-    axes, shape = axes_of(None if isinstance(axis, bool) else axis, x.ndim), x.shape
+    axes, shape = _axes(None if isinstance(axis, bool) else axis, x.ndim), x.shape
     count = size_of(shape[a] for a in axes)
     n, free = fp.constant(count), fp.constant(builtins.max(count - correction, 0))
     d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
@@ -108,7 +116,7 @@ def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, kee
     p = 2.0 if p == "fro" else np.inf if p == "inf" else p
     if isinstance(p, str) or not p > 0:
         raise ValueError(f"p: {p!r} is not allowed; allowed: positive numbers, inf, 'fro'")
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     if p == 2:
         y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
     elif p == 1:
@@ -141,7 +149,7 @@ def prod(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     1 where there are no factors. Gradient ``g * (y / x)``; the one zero among factors gets ``g`` times the product
     of the others.
     """
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     y = _product(fp, x, axes)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
@@ -175,7 +183,7 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
 
     Gradient ``g * exp(x - y)``, each step stored: NaN where all are -inf, as in PyTorch.
     """
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     m = x.max(axes, keepdims=True, initial=-np.inf)
     m = fp.keep(m, ~np.isinf(m))
     s = Stepwise(fp)
@@ -192,9 +200,9 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
 @op("fp32")
 def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
     """The running sums along ``axis``, each formed as ``accumulate`` says."""
-    if not axes_of(index(axis), x.ndim):  # a number
+    if not _axes(index(axis), x.ndim):  # a number
         return x, lambda fp, g: g
-    (along,) = axes_of(axis, x.ndim)
+    (along,) = _axes(axis, x.ndim)
     return fp.cumsum(x, along), lambda fp, g: np.flip(fp.cumsum(np.flip(g, along), along), along)
 
 
@@ -246,7 +254,7 @@ def argmin(
 
 def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Array:
     x = np.asarray(plain(input))
-    _check_elements(x, dim, axes_of(dim, x.ndim))
+    _check_elements(x, dim, _axes(dim, x.ndim))
     return np.asarray(find(x, axis=dim, keepdims=keepdim))
 
 
@@ -264,7 +272,7 @@ def _kept(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> list
 
 
 def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     _check_elements(x, axis, axes)
     if not axes:
         return x, lambda fp, g: g
@@ -279,7 +287,7 @@ def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) ->
 
 
 def _shared_extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
-    axes = axes_of(axis, x.ndim)
+    axes = _axes(axis, x.ndim)
     _check_elements(x, axis, axes)
     y = np.asarray(find(x, axes, keepdims=True))
     ties = np.equal(x, y) | np.isnan(x)
