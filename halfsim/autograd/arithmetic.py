@@ -191,8 +191,8 @@ class Arithmetic:
             x = flushed(x, self.precision.storage)
         return x.astype(self.dtype, copy=False)
 
-    def spilled(self, x: Array) -> Array:
-        """A value of ``compute`` as memory keeps it between two steps of one operation: rounded to ``storage``."""
+    def spill(self, x: Array) -> Array:
+        """A step's result as the next kernel reads it from memory: rounded to ``storage``."""
         return self.read(x, self.precision.compute)
 
     def _taken(self, x: Array) -> Array:

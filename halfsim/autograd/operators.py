@@ -173,6 +173,11 @@ class Operators:
         if method != "__call__" or options:
             given = "" if not options else f" with {', '.join(sorted(options))}="
             raise TypeError(f"{name}{given} is not simulated; allowed: plain calls, functions of hs.ops")
+        inputs = tuple(x[()] if isinstance(x, np.ndarray) else x for x in inputs)  # scalars arrive as arrays of no axes
+        if ufunc.__name__ in _COMPARISONS and len(inputs) == 2:
+            forward, mirrored = _COMPARISONS[ufunc.__name__]
+            a, b = inputs
+            return getattr(a, forward)(b) if isinstance(a, Operators) else getattr(b, mirrored)(a)
         if ufunc.__name__ in _TESTS:
             return ufunc(*(getattr(x, "data", x) if isinstance(x, Operators) else x for x in inputs))
         return _operation(_UFUNCS.get(ufunc.__name__, ufunc.__name__), name)(*inputs)
@@ -238,16 +243,18 @@ _OPTIONS = {"a_min": "min", "a_max": "max"}
 
 # What only asks, and answers with arrays and numbers of NumPy.
 _TESTS = {
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
     "isnan",
     "isinf",
     "isfinite",
     "signbit",
+}
+_COMPARISONS = {  # a tensor's method with the tensor on the left, and on the right
+    "equal": ("__eq__", "__eq__"),
+    "not_equal": ("__ne__", "__ne__"),
+    "less": ("__lt__", "__gt__"),
+    "less_equal": ("__le__", "__ge__"),
+    "greater": ("__gt__", "__lt__"),
+    "greater_equal": ("__ge__", "__le__"),
 }
 _READERS = {
     "all",

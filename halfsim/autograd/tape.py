@@ -169,14 +169,12 @@ def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[
 
 
 def _widest(operands: Sequence[Any]) -> Format:
-    """The format of the widest tensor or NumPy scalar; arrays and Python numbers adopt it (NEP 50 of the latter).
+    """The format of the widest tensor; arrays and numbers, NumPy's too, adopt it, as PyTorch's do of numbers.
 
-    Without either, the widest array's.
+    Without a tensor, that of the widest array or NumPy scalar.
     """
-    formats = [
-        x.format if isinstance(x, Tensor) else format_of(x) for x in operands if isinstance(x, (Tensor, np.floating))
-    ]
-    formats = formats or [format_of(x) for x in operands if isinstance(x, np.ndarray)] or [float32]
+    formats = [x.format for x in operands if isinstance(x, Tensor)]
+    formats = formats or [format_of(x) for x in operands if isinstance(x, (np.ndarray, np.floating))] or [float32]
     widest = formats[0]
     for other in formats[1:]:
         if not widest.contains(other):
@@ -189,8 +187,8 @@ def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
         return fp.read(x.data, x.format, exact)
     if x is None:
         return None
-    if isinstance(x, (bool, int, float, np.integer, np.bool_)) and type(x) is not np.float64:  # which is a float
-        return fp.constant(x if isinstance(x, float) else int(x))
+    if isinstance(x, (bool, int, float, np.number, np.bool_)) and not isinstance(x, np.complexfloating):
+        return fp.constant(x.item() if isinstance(x, np.generic) else x)
     values = as_floats(x, fp.precision.storage)
     fmt = format_of(values)
     return fp.read(values.astype(container(fmt)), fmt, exact)  # a copy: the caller's array may change

@@ -252,11 +252,12 @@ class Tensor(Operators):
         return self._compare(np.greater_equal, other)
 
     def _compare(self, relation: Any, other: object) -> Any:
-        """A bool array; a Python number is rounded to ``format`` first, so that ``tensor(0.1, "fp16") == 0.1``."""
+        """A bool array; a number is rounded to ``format`` first, so that ``tensor(0.1, "fp16") == 0.1``."""
         observer = active()
         if observer is not None:
             observer.compared(self, other)
-        if isinstance(other, (bool, int, float)) and not isinstance(other, np.generic):
+        other = other[()] if isinstance(other, np.ndarray) else other  # an array without axes is a number
+        if np.isscalar(other) and not isinstance(other, (str, bytes, complex, np.complexfloating)):
             return relation(self.data, round_to(other, self.format))
         known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple))
         return relation(self.data, plain(other)) if known else NotImplemented

@@ -288,3 +288,14 @@ def test_every_accumulator_serves_the_engine(how: str, rng: np.random.Generator)
         hs.nn.cross_entropy(hs.ops.linear(y, w.detach()), [0, 1, 2, 0]).backward()
     assert y.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), atol=2e-2)
+
+
+def test_a_variance_with_nothing_left_over() -> None:
+    """Its divisor is not negative: infinite where the terms differ, NaN where there are none, as NumPy and PyTorch."""
+    x = hs.tensor([1.0, 3.0])
+    assert hs.ops.var(x, correction=3).item() == hs.ops.std(x, correction=2).item() == np.inf
+    assert np.isnan(hs.ops.var(hs.tensor([2.0])).item())
+    assert np.isnan(hs.ops.var(hs.tensor(np.zeros(0))).item())
+    assert hs.ops.var(x, correction=None).item() == 2
+    assert (x.var(False).item(), x.var(True).item(), x.std(False).item()) == (1, 2, 1)
+    assert x.var(0).shape == ()

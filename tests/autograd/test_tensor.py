@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,16 +136,43 @@ def test_huge_integers_are_numbers_too() -> None:
     assert (hs.tensor([3.0], "fp16") + 2**2000).item() == np.inf
 
 
-def test_scalars_follow_nep_50() -> None:
-    """Python's numbers are weak and NumPy's floats strong, as in NumPy 2."""
+def test_numbers_are_weak() -> None:
+    """NumPy's as well as Python's: `scores / np.sqrt(d)` stays in half, as in PyTorch."""
     t = hs.tensor([1.0, 2.0], "fp16")
-    assert [(x * t).format.name for x in (2, 2.5, True)] == ["float16"] * 3
-    assert [(x * t).format.name for x in (np.float16(2), np.float32(2), np.float64(2))] == [
-        "float16",
-        "float32",
-        "float64",
-    ]
-    assert (t * np.float32(0.1)).numpy()[0] == np.float32(0.1)
+    numbers = (2, 2.5, True, np.float16(2), np.float32(2), np.float64(2), np.longdouble(2), np.int64(2), np.bool_(True))
+    for x in numbers:
+        for y in (x * t, t * x, x / t, t / x, t**x, x - t, np.multiply(t, x), hs.ops.maximum(t, x), t.clamp(x, x)):
+            assert y.format == hs.float16, x
+        assert hs.ops.where(t > x, t, x).format == hs.float16
+        assert hs.ops.masked_fill(t, t > x, x).format == hs.float16
+    assert hs.ops.add(np.float32(1), np.float64(2)).format == hs.float64, "without a tensor, the widest"
+    assert (t * np.ones(2)).format == (np.array(2.0) * t).format == hs.float16, "arrays adopt the tensor's format"
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.longdouble])
+def test_a_number_of_numpy_is_a_constant_of_the_kernel(kind: Any) -> None:
+    """It stays in ``compute``, as Python's does: it is not rounded to half on the way."""
+    t = hs.tensor([3.0, 7.0], "fp16")
+    wide = float(kind(0.1))
+    for rule in (None, "fp16", "pure_fp16"):
+        with hs.precision(rule or "promote"):
+            np.testing.assert_array_equal((t * kind(0.1)).bits(), (t * wide).bits())
+            np.testing.assert_array_equal((kind(0.1) * t).bits(), (wide * t).bits())
+            np.testing.assert_array_equal((kind(0.1) / t).bits(), (wide / t).bits())
+
+
+def test_comparisons_round_numbers_to_the_format() -> None:
+    """So `tensor(0.1, "fp16") == 0.1`, whichever side the number is on and whoever made it."""
+    t = hs.tensor([0.3], "fp16")
+    for x in (0.3, np.float16(0.3), np.float32(0.3), np.float64(0.3), np.array(0.3)):
+        assert (t == x).all()
+        assert (x == t).all()
+        assert (t <= x).all() and (x <= t).all() and (t >= x).all() and (x >= t).all()  # noqa: PT018
+        assert not (t < x).any() and not (x < t).any() and not (t != x).any() and not (x != t).any()  # noqa: PT018
+        assert np.equal(t, x).all() and np.less_equal(x, t).all() and not np.greater(x, t).any()  # noqa: PT018
+    assert (t == np.array([0.3])).tolist() == [False], "an array's numbers are compared as they are"
+    assert (hs.tensor([1.0]) < np.float64(2)).tolist() == (np.float64(1) < hs.tensor([2.0])).tolist() == [True]
+    assert (t == "0.3") is False
 
 
 def test_numpys_functions_run_on_the_unit_or_are_refused_by_name() -> None:

@@ -143,7 +143,6 @@ from halfsim.autograd.ops.shape import (
     unsqueeze,
 )
 from halfsim.autograd.ops.sparse import embedding
-from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.tape import composed
 
 __all__ = [
@@ -310,8 +309,8 @@ __all__ = [
     "where",
 ]
 
-# Functions made of several operations go by their names in policies too, and tensors find every function in OPS.
+# Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
-    if globals()[_name].__name__ not in OPERATIONS:
+    if OPS.get(globals()[_name].__name__) is not globals()[_name]:
         globals()[_name] = composed(globals()[_name])
     OPS[_name] = globals()[_name]

@@ -71,6 +71,9 @@ def mask_of(name: str, values: Any) -> Array:
 def choose(mask: Any, a: Any, b: Any) -> Array:
     """``a`` where ``mask`` is true, else ``b``, as ``np.where`` of floats; by their bits, which needs no branches."""
     a, b = np.asarray(a), np.asarray(b)
+    if a.dtype != b.dtype:  # their bits mean different numbers
+        kind = np.result_type(a, b)
+        a, b = a.astype(kind), b.astype(kind)
     word = np.dtype(f"i{a.itemsize}")
     a, b, chosen = a.view(word), b.view(word), -np.asarray(mask).astype(word)
     return np.asarray(b ^ ((a ^ b) & chosen)).view(f"f{word.itemsize}")

@@ -1,17 +1,21 @@
 """Smooth activations: each is one kernel, whose steps are those of PyTorch's for CUDA, forward and backward.
 
+In half they equal the CPU's too, bit for bit, but for what `tests/recorded/halves.py` names: the gradient of `elu`,
+`selu` and `celu` at NaN (g here and on CUDA, NaN in vectorised CPU kernels), and functions that these approximate.
+
 Arguments named ``inplace`` are taken for PyTorch's sake: no operation writes into its operands.
 """
 
 from __future__ import annotations
 
 from math import log, pi, sqrt
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axis_of, choose
+from halfsim.autograd.ops._common import axes_of, axis_of, choose
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
 from halfsim.autograd.ops.functions import tanh
@@ -153,7 +157,8 @@ def softplus(fp: Arithmetic, x: Array, /, beta: float = 1.0, threshold: float = 
 def logsigmoid(fp: Arithmetic, x: Array, /) -> Any:
     """``min(x, 0) - log1p(z)`` with ``z = exp(-abs(x))``.
 
-    Gradient ``g * (1 - q)`` below 0 and ``g * q`` elsewhere, with ``q = z / (1 + z)``.
+    Gradient ``g * (1 - q)`` below 0 and ``g * q`` elsewhere, with ``q = z / (1 + z)``. As in PyTorch's CUDA kernel z is
+    formed anew for it; the CPU's keeps z in half, where it is zero from 17.4 on.
     """
     one = fp.constant(1.0)
 
@@ -179,7 +184,8 @@ def tanhshrink(input: Any) -> Tensor:
 def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
     """``a * s`` for the halves a, b of ``x`` along ``dim`` and ``s = 1 / (1 + exp(-b))``; `_logistic` is three steps.
 
-    Gradients ``s * g`` and ``(1 - s) * s * g * a`` from the left.
+    Gradients ``s * g`` and ``(1 - s) * s * g * a`` from the left, in ``compute`` as in PyTorch's CUDA kernel; the CPU's
+    stores s, which in half is 1 from b = 8.32 on.
     """
     along = axis_of(dim, x.ndim)
     if not x.ndim or x.shape[along] % 2:
@@ -198,19 +204,19 @@ def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
 @op("fp32")
 def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``e / sum(e)`` with ``e = exp(x - max(x))``; gradient ``y * (g - sum(g * y))``."""
-    axis = axis_of(axis, x.ndim)
-    e = fp.exp(fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf)))
-    y = fp.div(e, fp.sum(e, axis, keepdims=True))
-    return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), axis, keepdims=True)))
+    along = axes_of(index(axis), x.ndim)  # none for a number
+    e = fp.exp(fp.sub(x, x.max(along, keepdims=True, initial=-np.inf)))
+    y = fp.div(e, fp.sum(e, along, keepdims=True))
+    return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), along, keepdims=True)))
 
 
 @op("fp32")
 def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``d - log(sum(exp(d)))`` with ``d = x - max(x)``; gradient ``g - exp(y) * sum(g)``."""
-    axis = axis_of(axis, x.ndim)
-    d = fp.sub(x, x.max(axis, keepdims=True, initial=-np.inf))
-    y = fp.sub(d, fp.log(fp.sum(fp.exp(d), axis, keepdims=True)))
-    return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, axis, keepdims=True)))
+    along = axes_of(index(axis), x.ndim)
+    d = fp.sub(x, x.max(along, keepdims=True, initial=-np.inf))
+    y = fp.sub(d, fp.log(fp.sum(fp.exp(d), along, keepdims=True)))
+    return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, along, keepdims=True)))
 
 
 def softmin(input: Any, dim: int = -1) -> Tensor:

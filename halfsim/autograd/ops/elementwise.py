@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import choose, signs
+from halfsim.autograd.ops._common import signs
+from halfsim.autograd.ops.fused import Stepwise, bound, steps
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.formats import float16
 from halfsim.numerics.quantize import Array
 
 
@@ -40,16 +42,16 @@ def mul(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
 @op()
 def div(fp: Arithmetic, a: Array, b: Array, /) -> Any:
-    """``a / b``."""
+    """``a / b``; gradients ``g / b`` and ``-g * (y / b)``, the quotient stored."""
     y = fp.div(a, b)
-    return y, (lambda fp, g: fp.div(g, b), lambda fp, g: -fp.mul(fp.div(g, b), y))
+    return y, (lambda fp, g: fp.div(g, b), lambda fp, g: fp.mul(-g, Stepwise(fp).div(y, b)))
 
 
 @op("fp32")
 def reciprocal(fp: Arithmetic, x: Array, /) -> Any:
-    """``1 / x``."""
+    """``1 / x``; gradient ``-g * (y * y)``, the square stored."""
     y = fp.div(fp.constant(1), x)
-    return y, lambda fp, g: -fp.mul(g, fp.mul(y, y))
+    return y, lambda fp, g: fp.mul(-g, Stepwise(fp).mul(y, y))
 
 
 @op(exact=True)
@@ -60,24 +62,38 @@ def neg(fp: Arithmetic, x: Array, /) -> Any:
 
 @op()
 def addcmul(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -> Any:
-    """``x + value * a * b``, in the steps value * a, times b, plus x."""
+    """``x + value * a * b``, in the steps value * a, times b, plus x.
+
+    Gradients ``g * (b * value)`` and ``g * (a * value)``, the product stored.
+    """
     k = fp.constant(value)
     return fp.add(x, fp.mul(fp.mul(a, k), b)), (
         lambda fp, g: g,
-        lambda fp, g: fp.mul(fp.mul(g, k), b),
-        lambda fp, g: fp.mul(fp.mul(g, k), a),
+        lambda fp, g: fp.mul(g, Stepwise(fp).mul(b, k)),
+        lambda fp, g: fp.mul(g, Stepwise(fp).mul(a, k)),
     )
 
 
 @op()
 def addcdiv(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -> Any:
-    """``x + value * a / b``, in the steps value * a, over b, plus x."""
+    """``x + value * a / b``, in the steps value * a, over b, plus x.
+
+    Gradients ``g * (value / b)``, value as stored, and ``-g * (a * value / (b * b))``, each step stored.
+    """
     k = fp.constant(value)
-    q = fp.div(fp.mul(a, k), b)
-    return fp.add(x, q), (
+
+    def pull_a(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        return fp.mul(g, s.div(bound(fp, k), b))
+
+    def pull_b(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        return fp.mul(-g, s.div(s.mul(a, k), s.mul(b, b)))
+
+    return fp.add(x, fp.div(fp.mul(a, k), b)), (
         lambda fp, g: g,
-        lambda fp, g: fp.div(fp.mul(g, k), b),
-        lambda fp, g: -fp.mul(fp.div(g, b), q),
+        pull_a,
+        pull_b,
     )
 
 
@@ -137,35 +153,45 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
     With a number for exponent the special cases of PyTorch's kernel: 2 and 3 are products (3 rounds twice), -2 the
     reciprocal of a product, 0.5, -0.5 and -1 a root, a reciprocal root, a reciprocal. Gradients ``g * (b * a**(b-1))``
-    (0 where b is 0) and ``g * (y * log(a))`` (0 where a is 0 and b is not negative).
+    (0 where b is 0) and ``g * (y * log(a))`` (0 where a is 0 and b is not negative), each function and product stored.
     """
-    y = _power(fp, a, b)
+    y = _power(fp, _as_stored(fp, a), b)
     zero, one = np.equal(b, 0), fp.constant(1.0)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
-        slope = fp.mul(_power(fp, a, fp.sub(b, one)[()]), b)
-        return fp.mul(g, choose(zero, g.dtype.type(0), slope))
+        less = fp.sub(b, one)[()]
+        less = fp.spill(less) if isinstance(b, np.ndarray) else less  # of a number: a number
+        slope = fp.spill(fp.mul(fp.spill(_power(fp, a, less)), b))
+        return fp.keep(fp.mul(g, slope), ~zero)
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
         known = np.equal(a, 0) & (b >= 0)
-        return fp.mul(g, choose(known, g.dtype.type(0), fp.mul(y, fp.log(np.asarray(a)))))
+        logs = fp.log(np.asarray(a))
+        logs = fp.spill(logs) if isinstance(a, np.ndarray) else logs  # of a number: a constant
+        return fp.mul(g, fp.keep(fp.spill(fp.mul(y, logs)), ~known))
 
     return y, (pull_a, pull_b)
 
 
+def _as_stored(fp: Arithmetic, x: Any) -> Any:
+    return x if isinstance(x, np.ndarray) else bound(fp, x)
+
+
 def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
+    """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
     if isinstance(b, np.ndarray):
         return fp.pow(np.asarray(a), b)
+    s, one = steps(fp, wide=float16), fp.constant(1.0)
     special: dict[float, Callable[[], Array]] = {
         1.0: lambda: a,
         2.0: lambda: fp.mul(a, a),
-        3.0: lambda: fp.mul(fp.mul(a, a), a),
+        3.0: lambda: fp.mul(s.mul(a, a), a),
         0.5: lambda: fp.sqrt(a),
         -0.5: lambda: fp.rsqrt(a),
-        -1.0: lambda: fp.div(fp.constant(1.0), a),
-        -2.0: lambda: fp.div(fp.constant(1.0), fp.mul(a, a)),
+        -1.0: lambda: fp.div(one, a),
+        -2.0: lambda: fp.div(one, s.mul(a, a)),
     }
-    return special.get(float(b), lambda: fp.pow(a, b))()
+    return special.get(float(b), lambda: fp.pow(a, bound(fp, b)))()
 
 
 def square(x: Any) -> Tensor:
@@ -182,6 +208,13 @@ def sqrt(fp: Arithmetic, x: Array, /) -> Any:
 
 @op("fp32")
 def rsqrt(fp: Arithmetic, x: Array, /) -> Any:
-    """``1 / sqrt(x)``, rounded once: infinite at zeros, NaN below; gradient ``-0.5 * g * (y * y * y)``."""
+    """``1 / sqrt(x)``, rounded once: infinite at zeros, NaN below.
+
+    Gradient ``(-0.5 * g) * y**3``, both factors stored.
+    """
     y = fp.rsqrt(x)
-    return y, lambda fp, g: fp.mul(fp.mul(g, fp.constant(-0.5)), fp.mul(fp.mul(y, y), y))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        return fp.mul(Stepwise(fp).mul(g, fp.constant(-0.5)), fp.spill(_power(fp, y, 3.0)))
+
+    return y, pullback

@@ -141,10 +141,15 @@ def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Tenso
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
-    """The slices ``index`` (N,) along ``dim``; gradients of one taken twice are added, each sum rounded."""
+    """The slices ``index`` (N,) along ``dim``; gradients of one taken twice are added, each sum rounded.
+
+    A number has one slice, and stays a number.
+    """
     along, where = axis_of(dim, np.ndim(plain(input))), indices("index", index)
-    if where.ndim > 1:
-        raise ValueError(f"index: shape {where.shape} is not allowed; allowed: (N,)")
+    if where.ndim > 1 or (where.size != 1 and not np.ndim(plain(input))):
+        raise ValueError(f"index: shape {where.shape} is not allowed; allowed: (N,), (1,) for a number")
+    if not np.ndim(plain(input)):
+        return gather(input, dim, where.reshape(()))
     _check("index", where, np.shape(plain(input))[along])
     return getitem(input, (slice(None),) * along + (where.reshape(-1),))
 
@@ -159,9 +164,11 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     """``input[i, index[i, j], k]`` along ``dim``: the result has the shape of ``index``.
 
     ``index`` has as many axes as ``input`` and, but along ``dim``, is nowhere longer. Gradients of an element that is
-    picked twice are added, each sum rounded.
+    picked twice are added, each sum rounded. A number is a row of one.
     """
     shape, where = np.shape(plain(input)), indices("index", index)
+    if not shape and where.ndim < 2:
+        return reshape(gather(reshape(input, 1), dim, where.reshape(-1)), where.shape)
     along = axis_of(dim, len(shape))
     if where.ndim != len(shape) or any(where.shape[i] > n for i, n in enumerate(shape) if i != along):
         raise ValueError(f"index: shape {where.shape} does not fit input {shape}; allowed: no longer but along dim")

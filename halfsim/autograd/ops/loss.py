@@ -1,4 +1,4 @@
-"""Losses of numbers, composed as in PyTorch: a kernel gives the loss of each element, and `mean` or `sum` follow.
+"""Losses of numbers, as PyTorch computes them: the loss of each element is stored, then their mean or sum is taken.
 
 Their signatures are those of ``torch.nn.functional``, with ``size_average`` and ``reduce``, its old spelling of
 ``reduction``. Where shapes must agree, a target of another one is refused or, where PyTorch only warns, warned of.
@@ -14,12 +14,13 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import as_category, choose, like, named
 from halfsim.autograd.ops.elementwise import abs as magnitude
-from halfsim.autograd.ops.elementwise import add, div, mul, sqrt, sub
+from halfsim.autograd.ops.elementwise import add, div, mul, sqrt, square, sub
+from halfsim.autograd.ops.fused import Stepwise, bound, steps
 from halfsim.autograd.ops.reduce import mean, sum
 from halfsim.autograd.ops.select import clamp, where
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
-from halfsim.numerics.formats import unknown
+from halfsim.numerics.formats import bfloat16, float16, unknown
 from halfsim.numerics.quantize import Array
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -58,12 +59,33 @@ def check_shape(name: str, input: Any, target: Any, refuse: bool = False) -> Non
         warnings.warn(text, stacklevel=3)
 
 
+def settled(fp: Arithmetic, loss: Array, how: str) -> Array:
+    """The losses, their sum or their mean, formed of the losses as stored."""
+    if how == "none":
+        return loss
+    total = fp.sum(fp.spill(loss))
+    return total if how == "sum" else fp.div(total, fp.constant(loss.size))
+
+
+def _per_element(fp: Arithmetic, value: float, loss: Array, how: str) -> Any:
+    """The factor of a kernel's gradient: ``value``, over the number of losses for their mean, as stored."""
+    return bound(fp, value / (loss.size or np.nan) if how == "mean" else value)
+
+
 @op("fp32")
 @named("mse_loss")
-def _mse(fp: Arithmetic, x: Array, target: Array, /) -> Any:
-    d = fp.sub(x, target)
-    two = fp.constant(2.0)
-    return fp.mul(d, d), (lambda fp, g: fp.mul(fp.mul(d, two), g), lambda fp, g: -fp.mul(fp.mul(d, two), g))
+def _mse(fp: Arithmetic, x: Array, target: Array, /, reduction: str = "none") -> Any:
+    d = Stepwise(fp).sub(x, target)
+    loss = fp.mul(d, d)
+
+    def pull(a: Array, b: Array) -> Any:
+        def pullback(fp: Arithmetic, g: Array) -> Array:
+            s = Stepwise(fp)
+            return fp.mul(s.mul(s.sub(a, b), _per_element(fp, 2.0, loss, reduction)), g)
+
+        return pullback
+
+    return settled(fp, loss, reduction), (pull(x, target), pull(target, x))
 
 
 def mse_loss(
@@ -74,9 +96,11 @@ def mse_loss(
     reduction: str = "mean",
     weight: Any = None,
 ) -> Tensor:
-    """``d * d`` with ``d = input - target``; gradient ``d * 2 * g`` from the left, and its negative.
+    """``d * d`` with ``d = input - target``, stored; gradient ``d * 2 * g`` from the left, each step stored.
 
-    ``weight`` has the shape of the loss and divides its mean by the sum of the weights. Under autocast float32.
+    The gradient of a mean takes 2 / n, as stored, for 2, as PyTorch's kernels do. With ``weight``, of the shape of the
+    loss, it is composed of `sub`, `square` and `mul`, and a mean divides by the sum of the weights. Under autocast
+    float32.
 
     >>> from halfsim import tensor
     >>> mse_loss(tensor([300.0], "fp16"), tensor([0.0], "fp16"))
@@ -84,8 +108,9 @@ def mse_loss(
     """
     how = reduction_of(reduction, size_average, reduce)
     check_shape("mse_loss", input, target)
-    loss = _mse(input, target)
-    return reduced(loss, how) if weight is None else _weighted(loss, weight, how)
+    if weight is None:
+        return _mse(input, target, how)
+    return _weighted(square(sub(*as_category("fp32", input, target))), weight, how)
 
 
 def l1_loss(
@@ -105,18 +130,23 @@ def l1_loss(
 
 @op("fp32")
 @named("smooth_l1_loss")
-def _smooth_l1(fp: Arithmetic, x: Array, target: Array, /, beta: float) -> Any:
-    half, b = fp.constant(0.5), fp.constant(beta)
-    d = fp.sub(x, target)
-    z = np.abs(d)
+def _smooth_l1(fp: Arithmetic, x: Array, target: Array, /, beta: float, reduction: str = "none") -> Any:
+    s = steps(fp, wide=bfloat16)
+    half, b = fp.constant(0.5), fp.constant(beta) if s is fp else bound(fp, beta)
+    z = np.abs(s.sub(x, target))
     near = np.minimum(z, b)  # so that no square overflows unused
-    y = choose(z < b, fp.div(fp.mul(fp.mul(near, half), near), b), fp.sub(z, fp.mul(b, half)))
+    loss = choose(z < b, s.div(s.mul(s.mul(near, half), near), b), s.sub(z, s.mul(b, half)))
 
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        slope = fp.div(fp.mul(np.clip(d, -b, b), g), b)
-        return choose(np.abs(d) < b, slope, choose(d < 0, -g, g))
+    def pull(a: Array, c: Array) -> Any:
+        def pullback(fp: Arithmetic, g: Array) -> Array:
+            d, b = fp.sub(a, c), fp.constant(beta)
+            one, part = fp.constant(1.0), fp.constant(1 / (loss.size or np.nan) if reduction == "mean" else 1.0)
+            size = choose(np.abs(d) >= b, choose(d < 0, -one, one), fp.div(np.clip(d, -b, b), b))
+            return fp.mul(fp.mul(size, part), g)
 
-    return y, (pullback, lambda fp, g: -pullback(fp, g))
+        return pullback
+
+    return settled(fp, loss, reduction), (pull(x, target), pull(target, x))
 
 
 def smooth_l1_loss(
@@ -127,9 +157,11 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """``0.5 * z * z / beta`` for ``z = abs(input - target)`` below beta, else ``z - 0.5 * beta``.
+    """``0.5 * z * z / beta`` for ``z = abs(input - target)`` below beta, else ``z - 0.5 * beta``, each step stored.
 
-    Gradients ``d * g / beta`` (d the difference) or ``g`` with its sign. `l1_loss` for beta 0. Under autocast float32.
+    Gradients ``d * g / beta`` (d the difference, and 1 / n of it for a mean of n) or ``g`` with its sign, in
+    ``compute``. `l1_loss` for beta 0. PyTorch's CPU kernel for bfloat16 stores no steps of the loss, its CUDA kernel
+    does. Under autocast float32.
     """
     how = reduction_of(reduction, size_average, reduce)
     if beta < 0:
@@ -137,37 +169,43 @@ def smooth_l1_loss(
     if beta == 0:
         return l1_loss(input, target, reduction=how)
     check_shape("smooth_l1_loss", input, target)
-    return reduced(_smooth_l1(input, target, float(beta)), how)
+    return _smooth_l1(input, target, float(beta), how)
 
 
 @op("fp32")
 @named("huber_loss")
-def _huber(fp: Arithmetic, x: Array, target: Array, /, delta: float) -> Any:
-    half, k = fp.constant(0.5), fp.constant(delta)
-    d = fp.sub(x, target)
-    z = np.abs(d)
+def _huber(fp: Arithmetic, x: Array, target: Array, /, delta: float, reduction: str = "none") -> Any:
+    s = steps(fp, wide=float16)
+    half, k = fp.constant(0.5), fp.constant(delta) if s is fp else bound(fp, delta)
+    z = np.abs(s.sub(x, target))
     near = np.minimum(z, k)
-    y = choose(z <= k, fp.mul(fp.mul(near, half), near), fp.mul(k, fp.sub(z, fp.mul(k, half))))
+    loss = choose(z < k, s.mul(s.mul(near, half), near), s.mul(k, s.sub(z, s.mul(k, half))))
 
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        return fp.mul(np.clip(d, -k, k), g)
+    def pull(a: Array, c: Array) -> Any:
+        def pullback(fp: Arithmetic, g: Array) -> Array:
+            s, k = Stepwise(fp), bound(fp, delta)
+            d = np.clip(s.sub(a, c), -k, k)
+            return fp.mul(s.mul(d, _per_element(fp, 1.0, loss, reduction)), g)
 
-    return y, (pullback, lambda fp, g: -pullback(fp, g))
+        return pullback
+
+    return settled(fp, loss, reduction), (pull(x, target), pull(target, x))
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
-    """``0.5 * z * z`` for ``z = abs(input - target)`` up to delta, else ``delta * (z - 0.5 * delta)``.
+    """``0.5 * z * z`` for ``z = abs(input - target)`` below delta, else ``delta * (z - 0.5 * delta)``; steps stored.
 
-    Gradient: the difference, at most delta, times ``g``. ``weight`` has the shape of the loss. Under autocast float32.
+    Gradient: the difference, at most delta, times 1 (1 / n for a mean of n), times ``g``; delta and these as stored.
+    PyTorch's CPU kernel for float16 stores no steps of the loss, its CUDA kernel does. ``weight`` has the shape of the
+    loss. Under autocast float32.
     """
     how = reduction_of(reduction)
     if not delta > 0:
         raise ValueError(f"delta: {delta} is not allowed; allowed: positive numbers")
     check_shape("huber_loss", input, target)
-    loss = _huber(input, target, float(delta))
-    if weight is not None:
-        loss = _weighted(loss, weight, "none")
-    return reduced(loss, how)
+    if weight is None:
+        return _huber(input, target, float(delta), how)
+    return reduced(_weighted(_huber(input, target, float(delta)), weight, "none"), how)
 
 
 def cosine_embedding_loss(

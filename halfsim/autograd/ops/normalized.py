@@ -108,11 +108,12 @@ def _rms_norm(fp: Arithmetic, x: Array, weight: Array | None = None, /, ndim: in
 
 
 def _channels(
-    fp: Arithmetic, x: Array, parts: Sequence[Array | None], axes: Axes, eps: float, moments: list[Array]
+    fp: Arithmetic, x: Array, parts: Sequence[Array | None], axes: Axes, eps: float, moments: list[Array] | None
 ) -> Any:
     """Batch and instance normalisation: weight, bias, and given mean and variance if any, for each channel.
 
-    With moments of its own ``dx = (g - d sum(g d) / n r r - sum(g) / n) (r weight)``; else ``g (r weight)``.
+    ``moments``, an empty list, takes mean and variance of its own, which running averages ask for. With these
+    ``dx = (g - d sum(g d) / n r r - sum(g) / n) (r weight)``; else ``g (r weight)``.
     """
     column = (-1, *[1] * (x.ndim - 2))
     weight, bias, mean, variance = (p if p is None else p.reshape(column) for p in parts)
@@ -120,7 +121,7 @@ def _channels(
     centre = _mean(fp, x, axes) if mean is None else mean
     d = fp.sub(x, centre)
     variance = _mean(fp, fp.mul(d, d), axes) if variance is None else variance
-    if own:
+    if own and moments is not None and not moments:  # of the first run: a trace runs it again, in its reference
         moments += [centre.reshape(centre.shape[:2]), variance.reshape(centre.shape[:2])]
     r = _inverse(fp, variance, eps)
 

@@ -1,5 +1,8 @@
 """Activations made of straight pieces, with the steps of PyTorch's CUDA kernels, forward and backward.
 
+In half they equal the CPU's too, bit for bit, but for the gradient at NaN of `hardtanh`, `relu6`, `hardswish`,
+`hardshrink` and `softshrink`, which is g here and on CUDA, and 0 or NaN in PyTorch's vectorised CPU kernels.
+
 Arguments named ``inplace`` are taken for PyTorch's sake: no operation writes into its operands.
 """
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import choose
+from halfsim.autograd.ops.fused import bound
 from halfsim.autograd.tape import op
 from halfsim.numerics.quantize import Array
 
@@ -94,14 +98,15 @@ def threshold(fp: Arithmetic, x: Array, /, threshold: float, value: float, inpla
 
 @op(exact=True)
 def hardshrink(fp: Arithmetic, x: Array, /, lambd: float = 0.5) -> Any:
-    """0 from -lambd to lambd, else ``x``; gradient alike."""
-    outside = ~(np.abs(x) <= fp.constant(lambd))
+    """0 from -lambd to lambd, else ``x``; gradient alike. ``lambd`` has the format of ``x``, as in PyTorch."""
+    outside = ~(np.abs(x) <= bound(fp, lambd))
     return fp.keep(x, outside), lambda fp, g: fp.keep(g, outside)
 
 
 @op()
 def softshrink(fp: Arithmetic, x: Array, /, lambd: float = 0.5) -> Any:
-    """``x - lambd`` above lambd, ``x + lambd`` below -lambd, 0 between; gradient g or 0."""
-    k = fp.constant(lambd)
+    """``x - lambd`` above lambd, ``x + lambd`` below -lambd, 0 between; gradient g or 0, by ``lambd`` as stored."""
+    k, stored = fp.constant(lambd), bound(fp, lambd)
     outside = ~(np.abs(x) <= k)
-    return fp.keep(fp.sub(x, np.copysign(k, x)), outside), lambda fp, g: fp.keep(g, outside)
+    moves = ~(np.abs(x) <= stored)
+    return fp.keep(fp.sub(x, np.copysign(k, x)), outside), lambda fp, g: fp.keep(g, moves)

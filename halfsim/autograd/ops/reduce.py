@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
 from math import prod as size_of
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.ops._common import axes_of, signs
+from halfsim.autograd.ops.fused import Stepwise
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import plain
 from halfsim.numerics.quantize import Array
+
+
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """``axis`` as axes from 0, each once."""
+    found = axes_of(axis, ndim)
+    if len(set(found)) < len(found):
+        raise ValueError(f"axis: {axis} names an axis twice; allowed: each once")
+    return found
 
 
 def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
@@ -22,14 +33,14 @@ def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 @op("fp32")
 def sum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis`` (an int, a tuple, None for all)."""
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     return fp.sum(x, axes, keepdims), lambda fp, g: _spread(g, shape, axes)
 
 
 @op()
 def mean(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``, then one division by the number of terms; NaN where there are none."""
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     n = fp.constant(size_of(shape[a] for a in axes))
     return fp.div(fp.sum(x, axes, keepdims), n), lambda fp, g: _spread(fp.div(g, n), shape, axes)
 
@@ -41,24 +52,38 @@ def var(
     /,
     axis: Axis = None,
     keepdims: bool = False,
-    correction: float = 1,
+    correction: float | None = 1,
     unbiased: bool | None = None,
 ) -> Any:
     """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division.
 
-    ``unbiased`` is PyTorch's old spelling of a correction of 1 or 0.
+    Gradient ``g * (2 / (n - correction)) * (x - mean)``, the mean, the difference and the first product stored.
+
+    Infinite (or NaN) where no terms are left over after the correction. ``unbiased`` is PyTorch's old spelling of a
+    correction of 1 or 0, and so is a bool in the place of ``axis``; None is 1.
     """
-    return _variance(fp, x, axis, keepdims, correction if unbiased is None else int(unbiased))
+    return _variance(fp, x, axis, keepdims, _correction(axis, correction, unbiased))
 
 
-def _variance(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
-    axes, shape = axes_of(axis, x.ndim), x.shape
+def _correction(axis: Any, correction: float | None, unbiased: bool | None) -> float:
+    unbiased = axis if isinstance(axis, bool) else unbiased
+    return int(unbiased) if unbiased is not None else 1 if correction is None else correction
+
+
+def _variance(fp: Arithmetic, x: Array, axis: Any, keepdims: bool, correction: float) -> Any:
+    axes, shape = _axes(None if isinstance(axis, bool) else axis, x.ndim), x.shape
     count = size_of(shape[a] for a in axes)
-    n, free = fp.constant(count), fp.constant(count - correction)
+    n, free = fp.constant(count), fp.constant(builtins.max(count - correction, 0))
     d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
     y = fp.div(fp.sum(fp.mul(d, d), axes, keepdims), free)
-    two = fp.constant(2.0)
-    return y, lambda fp, g: fp.mul(fp.mul(d, two), _spread(fp.div(g, free), shape, axes))
+    factor = fp.constant(2.0 / (count - correction)) if count > correction else fp.div(fp.constant(2.0), free)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        mean = s.div(fp.sum(x, axes, keepdims=True), n)
+        return fp.mul(_spread(s.mul(g, factor), shape, axes), s.sub(x, mean))
+
+    return y, pullback
 
 
 @op()
@@ -68,13 +93,18 @@ def std(
     /,
     axis: Axis = None,
     keepdims: bool = False,
-    correction: float = 1,
+    correction: float | None = 1,
     unbiased: bool | None = None,
 ) -> Any:
     """The square root of `var`, one step more; gradient 0 where it is 0, as in PyTorch."""
-    y, pull = _variance(fp, x, axis, keepdims, correction if unbiased is None else int(unbiased))
+    y, pull = _variance(fp, x, axis, keepdims, _correction(axis, correction, unbiased))
     y = fp.sqrt(y)
-    return y, lambda fp, g: pull(fp, fp.keep(fp.div(g, fp.mul(y, fp.constant(2.0))), y != 0))
+    return y, lambda fp, g: pull(fp, fp.keep(_over_twice(fp, g, y), y != 0))
+
+
+def _over_twice(fp: Arithmetic, g: Array, y: Array) -> Array:
+    s = Stepwise(fp)
+    return s.div(g, s.mul(y, fp.constant(2.0)))
 
 
 @op("fp32")
@@ -86,7 +116,7 @@ def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, kee
     p = 2.0 if p == "fro" else np.inf if p == "inf" else p
     if isinstance(p, str) or not p > 0:
         raise ValueError(f"p: {p!r} is not allowed; allowed: positive numbers, inf, 'fro'")
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     if p == 2:
         y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
     elif p == 1:
@@ -100,7 +130,7 @@ def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, kee
     def pullback(fp: Arithmetic, g: Array) -> Array:
         whole, spread = _spread(y, shape, axes), _spread(g, shape, axes)
         if p == 2:
-            return fp.keep(fp.div(fp.mul(x, spread), whole), whole != 0)
+            return fp.mul(fp.keep(Stepwise(fp).div(x, whole), whole != 0), spread)
         if p == 1:
             return fp.mul(spread, signs(x))
         if p == np.inf:
@@ -119,13 +149,13 @@ def prod(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     1 where there are no factors. Gradient ``g * (y / x)``; the one zero among factors gets ``g`` times the product
     of the others.
     """
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     y = _product(fp, x, axes)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         spread, zero = _spread(g, shape, axes), np.equal(x, 0)
         if not zero.any():
-            return fp.mul(spread, fp.div(_spread(y, shape, axes), x))
+            return fp.mul(spread, Stepwise(fp).div(_spread(y, shape, axes), x))
         count = _spread(np.count_nonzero(zero, axes), shape, axes)
         others = _spread(_product(fp, np.where(zero, x.dtype.type(1), x), axes), shape, axes)
         others = fp.div(others, np.where(zero, x.dtype.type(1), x))
@@ -149,22 +179,30 @@ def _product(fp: Arithmetic, x: Array, axes: tuple[int, ...]) -> Array:
 
 @op("fp32")
 def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
-    """``log(sum(exp(x - m))) + m`` with m the maximum over ``axis`` (0 where it is infinite).
+    """``log(sum(exp(x - m))) + m`` with m the maximum over ``axis`` (0 where it is infinite), each step stored.
 
-    Gradient ``g * exp(x - y)``: NaN where all are -inf, as in PyTorch.
+    Gradient ``g * exp(x - y)``, each step stored: NaN where all are -inf, as in PyTorch.
     """
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     m = x.max(axes, keepdims=True, initial=-np.inf)
     m = fp.keep(m, ~np.isinf(m))
-    total = fp.log(fp.sum(fp.exp(fp.sub(x, m)), axes, keepdims=True))
+    s = Stepwise(fp)
+    total = s.log(fp.spill(fp.sum(s.exp(s.sub(x, m)), axes, keepdims=True)))
     y = fp.add(total, m).reshape(_kept(shape, axes, keepdims))
-    return y, lambda fp, g: fp.mul(_spread(g, shape, axes), fp.exp(fp.sub(x, _spread(y, shape, axes))))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+        return fp.mul(_spread(g, shape, axes), s.exp(s.sub(x, _spread(y, shape, axes))))
+
+    return y, pullback
 
 
 @op("fp32")
 def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
     """The running sums along ``axis``, each formed as ``accumulate`` says."""
-    (along,) = axes_of(axis, x.ndim)
+    if not _axes(index(axis), x.ndim):  # a number
+        return x, lambda fp, g: g
+    (along,) = _axes(axis, x.ndim)
     return fp.cumsum(x, along), lambda fp, g: np.flip(fp.cumsum(np.flip(g, along), along), along)
 
 
@@ -216,7 +254,7 @@ def argmin(
 
 def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Array:
     x = np.asarray(plain(input))
-    _check_elements(x, dim, axes_of(dim, x.ndim))
+    _check_elements(x, dim, _axes(dim, x.ndim))
     return np.asarray(find(x, axis=dim, keepdims=keepdim))
 
 
@@ -234,7 +272,7 @@ def _kept(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> list
 
 
 def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
-    axes, shape = axes_of(axis, x.ndim), x.shape
+    axes, shape = _axes(axis, x.ndim), x.shape
     _check_elements(x, axis, axes)
     if not axes:
         return x, lambda fp, g: g
@@ -249,7 +287,7 @@ def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) ->
 
 
 def _shared_extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
-    axes = axes_of(axis, x.ndim)
+    axes = _axes(axis, x.ndim)
     _check_elements(x, axis, axes)
     y = np.asarray(find(x, axes, keepdims=True))
     ties = np.equal(x, y) | np.isnan(x)

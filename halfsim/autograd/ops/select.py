@@ -8,6 +8,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import choose, mask_of, named
+from halfsim.autograd.ops.fused import bound
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -17,18 +18,34 @@ from halfsim.numerics.quantize import Array
 def clamp(fp: Arithmetic, x: Array, min: Array | None = None, max: Array | None = None, /) -> Any:
     """``x`` between ``min`` and ``max`` (numbers or tensors, one may be missing); NaN stays, ``max`` wins over ``min``.
 
-    The gradient goes to ``x`` where it lies between them, bounds included, and not at NaN; else to the bound taken.
+    Bounds have the format of the result, as in PyTorch: 0.1 is 0.10009765625 in bfloat16. The gradient goes to ``x``
+    where it lies between them, bounds included, and not at NaN; else to the bound taken.
     """
     if min is None and max is None:
         raise ValueError("clamp: min and max are missing; allowed: at least one of them")
-    y = x if min is None else np.maximum(x, min)
-    y = y if max is None else np.minimum(y, max)
-    low, high = -np.inf if min is None else min, np.inf if max is None else max
+    low: Any = None if min is None else bound(fp, min)
+    high: Any = None if max is None else bound(fp, max)
+    y = x if min is None else _bounded(np.maximum, x, min, low, np.less)
+    y = y if max is None else _bounded(np.minimum, y, max, high, np.greater)
+    both = low is not None and high is not None
+    ordered, crossed = (low < high, high < low) if both else (np.True_, np.False_)
+    inside = (np.True_ if low is None else x >= low) & (np.True_ if high is None else x <= high)
     return y, (
-        lambda fp, g: fp.keep(g, (x >= low) & (x <= high)),
-        lambda fp, g: fp.keep(g, (x < low) & (low < high)),
-        lambda fp, g: fp.keep(g, (x > high) | (high < low)),
+        lambda fp, g: fp.keep(g, inside),
+        lambda fp, g: fp.keep(g, (x < low) & ordered),
+        lambda fp, g: fp.keep(g, (x > high) | crossed),
     )
+
+
+def _bounded(extreme: Any, x: Array, limit: Any, stored: Any, beyond: Any) -> Array:
+    """``x`` within one bound, which the store rounds where it is taken; NaN on either side stays.
+
+    A zero that equals a bound that is a number, as ``stored``, keeps its sign.
+    """
+    if np.ndim(limit):
+        return extreme(x, limit)
+    taken = choose(np.equal(x, stored), np.copysign(limit, x), limit)
+    return choose(beyond(x, limit) | np.isnan(limit), taken, x)
 
 
 clip = clamp

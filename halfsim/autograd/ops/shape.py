@@ -168,6 +168,8 @@ def flip(fp: Arithmetic, x: Array, /, dims: Any = None) -> Any:
 @op(exact=True)
 def roll(fp: Arithmetic, x: Array, /, shifts: Any, dims: Any = None) -> Any:
     """The elements moved on by ``shifts`` along ``dims``, the last ones to the front; flattened without ``dims``."""
+    if dims is not None and not x.ndim:
+        raise ValueError(f"roll: dims {dims} of a number is not allowed; allowed: None")
     axes = None if dims is None else axes_of(dims, x.ndim)
     back = tuple(-n for n in shifts) if isinstance(shifts, (tuple, list)) else -shifts
     return np.roll(x, shifts, axes), lambda fp, g: np.roll(g, back, axes)
@@ -199,6 +201,8 @@ def _below(x: Array, diagonal: int) -> Array:
 def diagonal(fp: Arithmetic, x: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of the axes ``dim1`` and ``dim2``, as the last axis."""
     shape, pair = x.shape, (axis_of(dim1, x.ndim), axis_of(dim2, x.ndim))
+    if pair[0] == pair[1] or x.ndim < 2:
+        raise ValueError(f"diagonal: dim1={dim1}, dim2={dim2} of {shape} is not allowed; allowed: two axes")
     y = np.diagonal(x, offset, *pair)
     i = np.arange(y.shape[-1])
 

@@ -115,8 +115,7 @@ class Counting(Arithmetic):
             zeros = (zeros if zeros is not None else np.False_) | ((z == 0) & (y != 0))
             counts.flushed = before  # what is flushed on the way to another result is no zero of that result
         if zeros is not None:
-            same = self._zeros is not None and self._zeros.shape == zeros.shape
-            self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
+            self._remember(zeros)
         z = z.astype(self.dtype, copy=False)
         if op in ("add", "sub"):
             if z.size and self.watched:
@@ -125,6 +124,11 @@ class Counting(Arithmetic):
         elif self._constants:
             self._count_factors(operands)
         return z
+
+    def _remember(self, zeros: Array) -> None:
+        """Remember where a step has flushed something."""
+        same = self._zeros is not None and self._zeros.shape == zeros.shape
+        self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
 
     def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> None:
         """Note what became of the ``counted`` numbers past the largest one of ``fmt``, of which ``y`` are the results."""
@@ -324,10 +328,12 @@ class Counting(Arithmetic):
             self.inputs.append(y)
         return y
 
-    def spilled(self, x: Array) -> Array:
-        """What is flushed on the way to the result is no zero of it, so it is not counted."""
+    def spill(self, x: Array) -> Array:
+        """What is flushed between two steps is no zero of the result, unless the result is zero for it."""
         before, stages, inputs = self.reading.flushed, len(self.stages), len(self.inputs)
-        nonzero, y = self.reading.nonzero, super().spilled(x)
+        nonzero, y = self.reading.nonzero, super().spill(x)
+        if self.reading.flushed > before:
+            self._remember((y == 0) & (x != 0))
         self.reading.flushed, self.reading.nonzero = before, nonzero
         self.stages[stages:] = [stage for stage in self.stages[stages:] if stage.past]
         del self.inputs[inputs:]

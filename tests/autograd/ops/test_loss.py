@@ -20,22 +20,27 @@ def f(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray
     return function(x.astype(np.float64)).astype(x.dtype)
 
 
+def q(x: np.ndarray) -> np.ndarray:
+    """What memory keeps of a step: a half, on its way to the next one."""
+    return x.astype(np.float16).astype(x.dtype)
+
+
 def log_sigmoid(x: np.ndarray, h: Half) -> np.ndarray:
-    return np.minimum(x, h(0)) - f(np.log1p, f(np.exp, -np.abs(x)))
+    return q(np.minimum(x, h(0)) - f(np.log1p, f(np.exp, -np.abs(x))))
 
 
 def sigmoid(x: np.ndarray, h: Half) -> np.ndarray:
-    return f(lambda v: 1 / (1 + np.exp(-v)), x)
+    return q(f(lambda v: 1 / (1 + np.exp(-v)), x))
 
 
 def smooth(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
-    z = np.abs(x - t)
-    return np.where(z < h(0.7), h(0.5) * z * z / h(0.7), z - h(0.5) * h(0.7))
+    z, b = q(np.abs(x - t)), h(np.float16(0.7))
+    return np.where(z < b, q(q(h(0.5) * z) * z) / b, z - q(h(0.5) * b))
 
 
 def smooth_slope(x: np.ndarray, t: np.ndarray, g: np.ndarray, h: Half) -> np.ndarray:
     d = x - t
-    return np.where(np.abs(d) < h(0.7), d * g / h(0.7), np.sign(d) * g)
+    return np.where(np.abs(d) < h(0.7), d / h(0.7), np.sign(d)) * g
 
 
 def huber(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
@@ -43,34 +48,44 @@ def huber(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
     return np.where(z <= h(0.7), h(0.5) * z * z, h(0.7) * (z - h(0.5) * h(0.7)))
 
 
+def weighted_logits(x: np.ndarray, t: np.ndarray, h: Half) -> np.ndarray:
+    w = q(q((h(3) - h(1)) * t) + h(1))
+    return q(q(h(1) - t) * x) - q(log_sigmoid(x, h) * w)
+
+
+def weighted_logits_slope(x: np.ndarray, t: np.ndarray, g: np.ndarray, h: Half) -> np.ndarray:
+    p = q(h(3) * t)
+    return q(q(q(q(p + h(1)) - t) * sigmoid(x, h)) - p) * g
+
+
 STEPS: dict[str, tuple[Any, Any, Any]] = {
-    "mse_loss": (F.mse_loss, lambda x, t, h: (x - t) * (x - t), lambda x, t, g, h: (x - t) * h(2) * g),
+    "mse_loss": (F.mse_loss, lambda x, t, h: q(x - t) * q(x - t), lambda x, t, g, h: q(q(x - t) * h(2)) * g),
     "smooth_l1_loss": (lambda *a, **k: F.smooth_l1_loss(*a, beta=0.7, **k), smooth, smooth_slope),
     "huber_loss": (
         lambda *a, **k: F.huber_loss(*a, delta=0.7, **k),
         huber,
-        lambda x, t, g, h: np.clip(x - t, -h(0.7), h(0.7)) * g,
+        lambda x, t, g, h: np.clip(q(x - t), -h(np.float16(0.7)), h(np.float16(0.7))) * g,
     ),
     "binary_cross_entropy": (
         F.binary_cross_entropy,
-        lambda x, t, h: (t - h(1)) * f(np.log1p, -x) - t * f(np.log, x),
-        lambda x, t, g, h: g * (x - t) / ((h(1) - x) * x),
+        lambda x, t, h: q(q(t - h(1)) * q(f(np.log1p, -x))) - q(t * q(f(np.log, x))),
+        lambda x, t, g, h: q(g * q(x - t)) / q(q(h(1) - x) * x),
     ),
     "binary_cross_entropy_with_logits": (
         F.binary_cross_entropy_with_logits,
-        lambda x, t, h: (h(1) - t) * x - log_sigmoid(x, h),
-        lambda x, t, g, h: (sigmoid(x, h) - t) * g,
+        lambda x, t, h: q(q(h(1) - t) * x) - log_sigmoid(x, h),
+        lambda x, t, g, h: q(sigmoid(x, h) - t) * g,
     ),
     "with pos_weight": (
         lambda *a, **k: F.binary_cross_entropy_with_logits(*a, pos_weight=hs.tensor(3.0, "fp16"), **k),
-        lambda x, t, h: (h(1) - t) * x - log_sigmoid(x, h) * ((h(3) - h(1)) * t + h(1)),
-        lambda x, t, g, h: ((h(3) * t + h(1) - t) * sigmoid(x, h) - h(3) * t) * g,
+        weighted_logits,
+        weighted_logits_slope,
     ),
-    "kl_div": (F.kl_div, lambda x, t, h: t * f(np.log, t) - t * x, lambda x, t, g, h: -(t * g)),
+    "kl_div": (F.kl_div, lambda x, t, h: q(t * q(f(np.log, t))) - q(t * x), lambda x, t, g, h: -(t * g)),
     "kl_div of logarithms": (
         lambda *a, **k: F.kl_div(*a, log_target=True, **k),
-        lambda x, t, h: f(np.exp, t) * (t - x),
-        lambda x, t, g, h: -(f(np.exp, t) * g),
+        lambda x, t, h: q(f(np.exp, t)) * q(t - x),
+        lambda x, t, g, h: -(q(f(np.exp, t)) * g),
     ),
 }
 
@@ -255,3 +270,60 @@ def test_bad_input_gets_one_line(call: Callable[[], object], error: type[Excepti
         call()
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mean_shares_its_gradient_as_pytorchs_kernels_do() -> None:
+    """Mean squares take the factor 2 / n, as stored; the cross entropies divide by n at the end, not at the beginning.
+
+    1 / 50,000 is a subnormal half of nine bits, and twice that another; halved after the product, nothing is lost.
+    """
+    n = 50000
+    with hs.precision("fp16"):
+        x = hs.tensor(np.full(n, 3.0), requires_grad=True)
+        F.mse_loss(x, np.zeros(n)).backward(np.float16(1000))
+        assert x.grad is not None
+        assert x.grad.numpy()[0] == np.float16(np.float32(np.float16(np.float16(2 / n) * 3)) * 1000)
+        x = hs.tensor(np.zeros(n), requires_grad=True)
+        F.binary_cross_entropy_with_logits(x, np.zeros(n)).backward(np.float16(1000))
+        assert x.grad is not None
+        assert x.grad.numpy()[0] == np.float16(500 / n)
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "smooth_l1_loss", "huber_loss", "kl_div", "l1_loss"])
+def test_means_of_nothing(name: str) -> None:
+    x = hs.tensor(np.zeros(0), requires_grad=True)
+    y = getattr(F, name)(x, np.zeros(0))
+    assert np.isnan(y.item())
+    y.backward()
+    assert x.grad is not None
+    assert x.grad.shape == (0,)
+
+
+def test_a_step_that_is_stored_overflows_there() -> None:
+    """60000 + 60000 is infinite in half, though half of ... less 0.5 would not be, were the difference kept wide."""
+    a, b = hs.tensor([60000.0], "fp16"), hs.tensor([-60000.0], "fp16")
+    with hs.trace() as t:
+        F.l1_loss(a, b)
+    assert t.first("overflow").op == "sub"
+    with hs.trace() as t:
+        F.binary_cross_entropy_with_logits(a, b)
+    assert t.first("overflow").op == "binary_cross_entropy_with_logits"
+
+
+def test_a_flush_on_the_way_to_a_zero_is_counted() -> None:
+    """0.5 * z * z is flushed before it is divided by beta: the loss is a zero that is none."""
+    x = hs.tensor([2.0**-13, 1.0], "fp16")
+    with hs.precision("fp16"), hs.trace() as t:
+        assert F.smooth_l1_loss(x, np.zeros(2), reduction="none", beta=2.0**-12).numpy().tolist()[0] == 0
+    assert t.totals["forward", "", "smooth_l1_loss", ""].flushed == 1
+
+
+@pytest.mark.parametrize("name", ["kl_div", "binary_cross_entropy_with_logits", "mse_loss", "huber_loss", "l1_loss"])
+def test_a_policy_names_a_loss(name: str) -> None:
+    """Whatever steps it is made of, and their means."""
+    x, target = hs.tensor([300.0, 0.5], "fp16", requires_grad=True), hs.tensor([0.25, 0.75], "fp16")
+    with hs.precision(hs.Policy({"default": "fp16", f"@{name}": "fp32"})):
+        loss = getattr(F, name)(x, target)
+    assert loss.format == hs.float32
+    with hs.precision("fp32"):
+        assert loss.item() == getattr(F, name)(x, target).item()

@@ -338,3 +338,33 @@ def test_cosine_similarity_broadcasts_before_it_sums() -> None:
     assert hs.gradcheck(lambda a, b: O.cosine_similarity(a, b, dim=1), (x, y))
     with pytest.raises(ValueError, match=r"cosine_similarity: shapes \(2,\) and \(3,\) do not fit"):
         O.cosine_similarity([1.0, 2.0], [1.0, 2.0, 3.0], 0)
+
+
+def test_a_number_is_a_row_of_one() -> None:
+    t = hs.tensor(3.0, requires_grad=True)
+    assert O.gather(t, 0, 0).shape == O.gather(t, -1, np.array(0)).shape == O.index_select(t, 0, [0]).shape == ()
+    y = O.gather(t, 0, [0, 0])
+    assert y.numpy().tolist() == [3, 3]
+    y.sum().backward()
+    assert t.grad is not None
+    assert t.grad.item() == 2
+    assert O.roll(t, 1).item() == O.index_select(t, 0, 0).item() == 3
+
+
+TWICE: list[tuple[Callable[[], object], str]] = [
+    (lambda: O.amax(hs.tensor(np.ones((2, 2))), (0, -2)), "axis: (0, -2) names an axis twice; allowed: each once"),
+    (lambda: O.sum(hs.tensor(np.ones((2, 2))), (1, 1)), "axis: (1, 1) names an axis twice"),
+    (lambda: O.diagonal(hs.tensor(np.ones((2, 2))), 0, 1, -1), "diagonal: dim1=1, dim2=-1 of (2, 2) is not allowed"),
+    (lambda: O.diagonal(hs.tensor(np.ones(2))), "axis: 1 is not allowed"),
+    (lambda: O.roll(hs.tensor(1.0), 1, 0), "roll: dims 0 of a number is not allowed; allowed: None"),
+    (lambda: O.index_select(hs.tensor(1.0), 0, [0, 0]), "index: shape (2,) is not allowed"),
+    (lambda: O.gather(hs.tensor(1.0), 0, 1), "index: 1 to 1 is not allowed; allowed: -1 to 0"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), TWICE)
+def test_axes_that_do_not_fit_are_refused_in_one_line(call: Callable[[], object], text: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # its text is looked at below
+        call()
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
