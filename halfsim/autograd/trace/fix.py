@@ -42,7 +42,9 @@ class Fix:
         return [f"{name}={value!r}" for name, value in (self.option or {}).items()]
 
     def __str__(self) -> str:
-        return f"{self.text}: {self.how}" if self.how else self.text
+        words = [] if self.policy is None else [f"policy {keys(self.policy)!r}"]
+        words += [option for option in self.typed if option not in self.text]
+        return f"{self.text}: {', '.join(words)}" if words else self.text
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON; `halfsim.Policy` takes its policy back."""

@@ -38,6 +38,11 @@ def eps_for(fmt: Format) -> float:
     return float(f"1e{ceil(log10(fmt.smallest_normal))}")
 
 
+def spelled(eps: float) -> str:
+    """A power of ten as it is typed: "1e-4"."""
+    return f"1e{round(log10(eps))}"
+
+
 def kept(event: Event, keys: Sequence[str], words: str = "", also: str = "") -> Fix:
     """Keep a set of operations in float32."""
     unique = list(dict.fromkeys(keys))
@@ -59,12 +64,12 @@ def _guard(event: Event) -> Fix:
     eps, fmt = eps_for(event.format), event.format
     if event.op in ("sqrt", "rsqrt", "norm", "std", "pow"):
         return Fix(
-            f"keep the argument of {event.op} away from zero: clamp(min={eps:g}) before it, whose gradient is 0 there"
+            f"keep the argument of {event.op} away from zero: clamp(min={spelled(eps)}) before it, whose gradient is 0 there"
         )
     if event.op.startswith("log"):
-        return Fix(f"keep the argument of {event.op} away from zero, by clamp(min={eps:g}) in {fmt}")
+        return Fix(f"keep the argument of {event.op} away from zero, by clamp(min={spelled(eps)}) in {fmt}")
     return Fix(
-        f"keep the divisor of {event.op} away from zero: clamp(min={eps:g}), or an eps that {fmt} holds ({eps:g} or more)"
+        f"keep the divisor of {event.op} away from zero: clamp(min={spelled(eps)}), or an eps that {fmt} holds ({spelled(eps)} or more)"
     )
 
 
@@ -104,15 +109,15 @@ def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
 def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
     eps = eps_for(event.lost.format if event.lost is not None else event.format)
     fmt = event.lost.format if event.lost is not None else event.format
-    larger = Fix(f"take eps={eps:g} or more in {fmt}", option={"eps": eps})
+    larger = Fix(f"take eps={spelled(eps)} or more in {fmt}", option={"eps": eps})
     if event.phase == "optimizer":
         master = Fix(
-            f"keep optimizer state in float32: master_weights=True (or amp); or take eps={eps:g} or more in {fmt}, which "
+            f"keep optimizer state in float32: master_weights=True (or amp); or take eps={spelled(eps)} or more in {fmt}, which "
             "makes the steps of small gradients smaller",
             option={"master_weights": True},
         )
         return [master, larger]
-    return [kept(event, _chain(event, readers), also=f"; or take an eps of {eps:g} or more in {fmt}"), larger]
+    return [kept(event, _chain(event, readers), also=f"; or take an eps of {spelled(eps)} or more in {fmt}"), larger]
 
 
 def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
@@ -146,7 +151,7 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [kept(event, _chain(event, readers), also="; or take a larger constant"), Fix("take a larger constant")]
     if abs(abs(lost.value) - 1) <= float32.epsneg / 2:
         return [Fix("add the constant where no 1 stands beside it, last and to the divisor, and take one that the format "
-                    f"holds ({eps_for(fmt):g} or more in {fmt})")]  # fmt: skip
+                    f"holds ({spelled(eps_for(fmt))} or more in {fmt})")]  # fmt: skip
     return [kept(event, _chain(event, readers), also="; or compute with its distance from 1 instead")]
 
 
@@ -220,7 +225,7 @@ def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
             Fix(f"keep the argument of {event.op} from being negative: clamp(min=0), or what it is a difference of")
         ]
     if event.op in ("div", "reciprocal", "normalize"):
-        return [Fix(f"0/0 or infinity/infinity: keep the divisor away from zero, by clamp(min={eps_for(event.format):g}); "
+        return [Fix(f"0/0 or infinity/infinity: keep the divisor away from zero, by clamp(min={spelled(eps_for(event.format))}); "
                     "divide before you mask with -inf")]  # fmt: skip
     return [Fix("look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere")]
 

@@ -104,10 +104,9 @@ class Trace(Watching):
 
     def constant_behind(self, event: Event) -> Event | None:
         """The constant that explains a NaN or a pole: one that its operands come from, or the optimizer's own."""
+        own = self.constants.get((event.phase, event.path)) if event.phase == "optimizer" else None
         root = event.origin
-        if root is not None and root.lost is not None:
-            return root
-        return self.constants.get((event.phase, event.path)) if event.phase == "optimizer" else None
+        return own or (root if root is not None and root.lost is not None else None)
 
     def _blame_constant(self, event: Event) -> None:
         lost = self.constant_behind(event)

@@ -1,0 +1,113 @@
+"""All rebuilt cases, and what the tool says of each: value, class, operation, phase, and the fix that it recommends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import halfsim as hs
+from tests.cases.case import Case, flat, off
+
+
+@cache
+def cases() -> dict[str, Case]:
+    """Every case by its identifier, those of the first catalogue first."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("[bn][0-9]*.py"))
+    found = (import_module(f"tests.cases.{name}").CASE for name in names)
+    return {case.id: case for case in found}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a run of a case and its verdict come to: five columns, and what is behind them."""
+
+    case: Case
+    value: bool
+    finding: hs.Finding | None
+    same: bool  # the same verdict with a reference
+    bits: bool  # the same bits traced and untraced
+    error: float  # of the fixed run
+    how: str  # how the fix was applied: "policy", "option", "by hand", ""
+
+    @property
+    def klass(self) -> bool:
+        return self.case.klass in ("", None if self.finding is None else self.finding.klass)
+
+    @property
+    def op(self) -> bool:
+        return not self.case.ops or (self.finding is not None and self.finding.op in self.case.ops)
+
+    @property
+    def phase(self) -> bool:
+        return self.case.phase in ("", None if self.finding is None else self.finding.phase)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the recommended fix, applied, mends the case; where nothing is to be mended, none is advised."""
+        if self.case.klass in ("", "benign rounding"):
+            return self.how == ""
+        return self.error <= self.case.tolerance
+
+
+def traced(case: Case, reference: str | None = None) -> tuple[Any, hs.Trace]:
+    """The value of a case, and its trace."""
+    hs.manual_seed(0)
+    with hs.precision(case.precision), hs.trace(reference=reference) as t:
+        return case.run(), t
+
+
+def untraced(case: Case, precision: object = None) -> Any:
+    hs.manual_seed(0)
+    with hs.precision(case.precision if precision is None else precision):
+        return case.run()
+
+
+def told(finding: hs.Finding | None) -> tuple[Any, ...] | None:
+    """What a verdict says, but for measures that only a reference gives."""
+    if finding is None:
+        return None
+    message = "" if finding.klass == "benign rounding" else finding.message
+    return finding.klass, finding.phase, finding.path, finding.op, finding.where, message, finding.fix
+
+
+def judged(case: Case) -> Judged:
+    """Run a case in every way, and apply the fix that is recommended for it."""
+    value, trace = traced(case)
+    finding, plain = trace.verdict(), untraced(case)
+    with_reference = traced(case, "fp64")[1].verdict()
+    bits = flat(plain).tobytes() == flat(value).tobytes() == flat(traced(case, "fp64")[0]).tobytes()
+    error, how = _applied(case, finding)
+    return Judged(case, bool(case.broken(value)), finding, told(finding) == told(with_reference), bits, error, how)
+
+
+def _applied(case: Case, finding: hs.Finding | None) -> tuple[float, str]:
+    """The error that is left when the recommended fix is applied, and how that was done."""
+    if finding is None or finding.klass == "benign rounding":
+        return float("inf"), ""
+    fix = finding.fixes[0]
+    if fix.policy is not None:
+        return off(untraced(case, fix.policy), case.right), "policy"
+    if fix.option is not None:
+        error = _with_option(case, finding, fix.option)
+        if error is not None:
+            return error, "option"
+    if case.fixed is not None and case.advice.lower() in fix.text.lower():
+        hs.manual_seed(0)
+        with hs.precision(case.precision):
+            return off(case.fixed(), case.right), "by hand"
+    return float("inf"), "not applied"
+
+
+def _with_option(case: Case, finding: hs.Finding, option: Mapping[str, Any]) -> float | None:
+    """The error under an option, None where nothing in the run takes it."""
+    from halfsim.autograd.overrides import overriding
+
+    hs.manual_seed(0)
+    meant = (finding.op, finding.values.get("constant"), finding.phase == "optimizer")
+    with hs.precision(case.precision), overriding(option, *meant) as found:
+        value = case.run()
+    return off(value, case.right) if found.used else None
