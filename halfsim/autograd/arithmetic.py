@@ -10,14 +10,14 @@ import numpy as np
 
 from halfsim.autograd.trace import LostConstant
 from halfsim.numerics import accumulate, elementary
-from halfsim.numerics.exact import add_in
+from halfsim.numerics.erf import erf
+from halfsim.numerics.exact_sums import add_in
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, flushed, round_, rounded
 from halfsim.numerics.rounding import Mode
-from halfsim.numerics.special import erf
 
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {  # of one argument, in float64
     "exp": np.exp,
