@@ -14,7 +14,7 @@ from halfsim.numerics import units
 from halfsim.numerics.exact_sums import matmul_exact
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
-from halfsim.numerics.orders import Watch, added_up, matmul_ordered
+from halfsim.numerics.orders import Watch, added_up, clips, matmul_ordered, unclipped
 from halfsim.numerics.quantize import BLOCK, Array, computable, container, rounded
 from halfsim.numerics.rounding import Mode
 from halfsim.numerics.steps import carrier, nearest, unit_of
@@ -274,13 +274,22 @@ def _running_sums(
     rows: Array, how: Accumulator, counts: FlagCounts | None, mode: Mode | None, partial_sums: Array | None
 ) -> Array:
     """The sum of ``rows``, one by one from +0, and the partial sums if there is room for them."""
+    if how.format == float32 and clips(mode):
+        single = rows.astype(np.float32)
+        trial = unclipped(lambda seen, calm: _running_sums(single, how, seen, calm, partial_sums), counts, mode)
+        if trial is not None:
+            return trial
     total = np.zeros(rows.shape[1:], rows.dtype)
     unit = unit_of(how.format, mode, rows.dtype)
-    if counts is None and nearest(mode) and how.format in (float16, float32) and total.size <= 64:
+    if nearest(mode) and how.format in (float16, float32) and total.size <= 64:
         # Few sums of many terms have nothing to vectorise; np.add.accumulate in the format is this very loop.
         terms = np.concatenate([total[None], rows]).astype(np.float16 if how.format == float16 else np.float32)
         sums = np.add.accumulate(terms, axis=0)
         if mode is None or _idle(sums, terms, how.format, mode):
+            if counts is not None:
+                counted = (terms[1:] != 0).ravel()
+                same = (sums[1:] == sums[:-1]).ravel() & counted & np.isfinite(sums[1:]).ravel()
+                counts += FlagCounts(addends=int(np.count_nonzero(counted)), swamped=int(np.count_nonzero(same)))
             if partial_sums is not None:
                 partial_sums[...] = sums[1:]
             return np.asarray(sums[-1]).astype(rows.dtype)

@@ -12,6 +12,7 @@ from halfsim.numerics.rounding import Mode
 
 _SPLIT = np.float32(2**13 + 1)
 _NORMAL = 2.0**-14  # the smallest normal half
+_FLUSHED = _NORMAL - 2.0**-25  # what is smaller rounds to a subnormal half
 
 # By dtype: its integer, exponent field, field of 2**-14, what takes 2**e to 1.5 times the power of two whose ulp is
 # that of a half at 2**e, sign bit.
@@ -51,20 +52,23 @@ def _largest(x: Array) -> float:
     return max(float(x.max()), -float(x.min()))
 
 
-def workspace(x: Array) -> tuple[Array, Array]:
+Work = tuple[Array, Array, Array, tuple[Any, ...]]
+
+
+def workspace(x: Array) -> Work:
     """What `round_bounded` works in, for arrays of the shape and dtype of ``x``."""
-    integer, _, lowest, *_ = _WORDS[x.dtype]
-    return np.empty(x.shape, integer), np.full(x.shape, lowest, integer)
+    integer, _, lowest, *_ = words = _WORDS[x.dtype]
+    field = np.empty(x.shape, integer)
+    return field, np.full(x.shape, lowest, integer), field.view(x.dtype), words
 
 
-def round_bounded(x: Array, work: tuple[Array, Array], out: Array, signed: bool = True) -> None:
+def round_bounded(x: Array, work: Work, out: Array, signed: bool = True) -> None:
     """Round ``x`` to halves in ``out``; ``out`` may be ``x`` unless ``signed``, which keeps the sign of zeros.
 
     Adding and subtracting 1.5 times 2**e times a constant rounds a number to a half's ulp, gradual underflow
     included. It loses the sign of a zero.
     """
-    (field, lowest), (integer, exponent, _, magic, sign) = work, _WORDS[x.dtype]
-    large = field.view(x.dtype)
+    field, lowest, large, (integer, exponent, _, magic, sign) = work
     np.bitwise_and(x.view(integer), exponent, out=field)
     np.maximum(field, lowest, out=field)
     np.add(field, magic, out=field)
@@ -89,23 +93,33 @@ class Half:
         self._inputs = mode is not None and mode.flush_inputs and not mode.flush_outputs
         self._outputs = mode is not None and mode.flush_outputs
         self._signed = self._inputs or self._outputs
-        self._field, self._lowest = workspace(np.empty(largest, dtype))
+        self._shape, self._whole = largest, workspace(np.empty(largest, dtype))
         self._small = np.empty(largest if self._signed else 0, np.bool_)
         self._product = np.empty(largest if self._signed else 0, dtype)
 
-    def _work(self, x: Array) -> tuple[Array, Array]:
-        if x.shape == self._field.shape:
-            return self._field, self._lowest
-        return _part(self._field, x.shape), _part(self._lowest, x.shape)
+    def _work(self, x: Array) -> Work:
+        if x.shape == self._shape:
+            return self._whole
+        field, lowest, large, words = self._whole
+        return _part(field, x.shape), _part(lowest, x.shape), _part(large, x.shape), words
 
     def taken(self, x: Array) -> Array:
         return self._flushed(x, None) if self._inputs else x
 
+    def _below(self, x: Array, limit: float) -> tuple[Array, int]:
+        """Where magnitudes are below ``limit``, and in how many places."""
+        magnitude = np.abs(x, out=self._work(x)[2])
+        small = np.less(magnitude, x.dtype.type(limit), out=_part(self._small, x.shape))
+        return small, int(np.count_nonzero(small))
+
     def _flushed(self, x: Array, out: Array | None) -> Array:
         """``x`` with subnormal halves as zeros of their sign; ``x`` itself if it has none."""
-        magnitude = np.abs(x, out=self._work(x)[0].view(x.dtype))
-        small = np.less(magnitude, x.dtype.type(_NORMAL), out=_part(self._small, x.shape))
-        if not small.any():
+        small, count = self._below(x, _NORMAL)
+        if not count:
+            return x
+        if out is x and _few(count, x):
+            flat, index = x.reshape(-1), small.reshape(-1).nonzero()[0]
+            flat[index] = flat[index] * 0
             return x
         return np.multiply(x, np.logical_not(small, out=small), out=out)
 
@@ -120,22 +134,34 @@ class Half:
         shape = np.broadcast_shapes(a.shape, b.shape)
         room = np.empty(shape, self._product.dtype) if out is None else out
         product = np.multiply(a, b, out=_part(self._product, shape))
+        if self._outputs:
+            small, count = self._below(product, _FLUSHED)
+            if _few(count, product):  # all zeros among them: what only these need is done for them alone
+                index = small.reshape(-1).nonzero()[0]
+                zeros = product.reshape(-1)[index] * 0
+                round_bounded(product, self._work(product), room, signed=False)
+                room.reshape(-1)[index] = zeros
+                return room
         round_bounded(product, self._work(product), room)
         return self._finished(room)
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        return self._split(np.add(self.taken(a), self.taken(b), out=out))
+        if self._inputs:
+            a, b = self.taken(a), self.taken(b)
+        return self._split(np.add(a, b, out=out))
 
     def sub(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        return self._split(np.subtract(self.taken(a), self.taken(b), out=out))
+        if self._inputs:
+            a, b = self.taken(a), self.taken(b)
+        return self._split(np.subtract(a, b, out=out))
 
     def _split(self, x: Array) -> Array:
         """Round a sum of two halves: never below a half's smallest subnormal, so that Veltkamp's splitting does."""
-        large = self._work(x)[0].view(x.dtype)
+        large = self._work(x)[2]
         np.multiply(x, _SPLIT, out=large)
         np.subtract(large, x, out=x)
         np.subtract(large, x, out=x)
-        return self._finished(x)
+        return self._flushed(x, x) if self._outputs else x
 
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
         return self.into(np.add(self.taken(total), product, out=product), out)
@@ -144,6 +170,11 @@ class Half:
         room = np.empty_like(x) if out is None else out
         round_bounded(x, self._work(x), room, signed)
         return self._finished(room)
+
+
+def _few(count: int, x: Array) -> bool:
+    """Whether ``count`` elements of ``x`` are quicker gone through by their indices than by passes over all."""
+    return count * 32 < x.size and x.flags.c_contiguous
 
 
 def _part(x: Array, shape: tuple[int, ...]) -> Array:

@@ -9,6 +9,7 @@ terms themselves. Which outputs share a tile changes no bit of any, but where ro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -52,17 +53,22 @@ class Watch:
         np.logical_and(np.equal(after, before, out=self.same), self.addends, out=self.same)
         for before_, after_ in others:
             np.logical_and(self.same, np.equal(after_, before_), out=self.same)
-        if self.same.any() and not np.isfinite(after).all():  # infinity swallows, but that is no swamping
-            np.logical_and(self.same, np.isfinite(after), out=self.same)
-        self.counts.addends += int(np.count_nonzero(self.addends))
-        self.counts.swamped += int(np.count_nonzero(self.same))
+        self._count(self.addends, self.same, after)
 
     def joined(self, left: Array, right: Array, total: Array) -> None:
         """Count sums of two partial sums: one addend each where neither is zero, swamped where one is the sum."""
         both = (left != 0) & (right != 0)
-        same = both & ((total == left) | (total == right)) & np.isfinite(total)
-        self.counts.addends += int(np.count_nonzero(both))
-        self.counts.swamped += int(np.count_nonzero(same))
+        self._count(both, both & ((total == left) | (total == right)), total)
+
+    def _count(self, addends: Array, same: Array, total: Array) -> None:
+        """Count addends, and those that left things the ``same`` but in sums that overflowed: that is no swamping."""
+        self.counts.addends += int(np.count_nonzero(addends))
+        if same.any():
+            if not np.isfinite(total).all():
+                same = same & np.isfinite(total)
+            if self.unit.over is not None and self.unit.over.any():
+                same = same & ~self.unit.over
+            self.counts.swamped += int(np.count_nonzero(same))
 
     def clipped(self, total: Array) -> None:
         """Count the sums that overflowed and are not infinite for it."""
@@ -125,11 +131,12 @@ def fused(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
     c is at least an ulp of x, the same way, or x = m and c is below 2**-53 m. But c is no less than 2**(emin - p + 1),
     so m is above 2**(54 + emin - p) >= 2**(emax + 1), and overflows either way.
     """
-    total = np.zeros((a.shape[0], b.shape[1]))
+    a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
+    total = _zeros(a, b)
     product = np.empty_like(total)
     spare = total if watch is None else np.empty_like(total)
     for k in range(a.shape[1]):
-        np.multiply(a[:, k, None].astype(np.float64), b[k].astype(np.float64), out=product)
+        np.multiply(a[:, k, None], b[k], out=product)
         new = unit.fuse(total, product if watch is None else product.copy(), spare)
         if watch is not None:
             watch.added(product, (total, new), evidence=new)
@@ -239,7 +246,7 @@ def _tiled(
     if order == "blocked":
         return _blocked(a, b, fmt, size, counts, mode, out)
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    room = BLOCK if order != "sequential+fma" or draws(mode) else BLOCK // 2
+    room = BLOCK // 2 if order == "sequential+fma" and nearest(mode) else BLOCK
     columns = n if draws(mode) else min(n, room)
     rows = max(1, room // columns)
     for i in range(0, m, rows):
@@ -250,6 +257,11 @@ def _tiled(
 
 
 def _tile(a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None, mode: Mode | None) -> Array:
+    if fmt == float32 and clips(mode) and order != "sequential+fma":
+        x, y = a.astype(np.float32), b.astype(np.float32)
+        trial = unclipped(lambda seen, calm: _tile(x, y, order, fmt, seen, calm), counts, mode)
+        if trial is not None:
+            return trial
     loop, shape = LOOPS[order], (a.shape[0], b.shape[1])
     largest: tuple[int, ...] = shape
     if loop is pairwise:
@@ -267,6 +279,30 @@ def _tile(a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None
     return total
 
 
+def clips(mode: Mode | None) -> bool:
+    """Whether results are the nearest numbers but for those past the largest."""
+    return mode is not None and mode.nearest and mode.overflow == "saturate"
+
+
+def unclipped(
+    sums: Callable[[FlagCounts | None, Mode | None], Array], counts: FlagCounts | None, mode: Mode | None
+) -> Array | None:
+    """The sums as if nothing saturated, where that is so; None where one is not finite.
+
+    For float32 alone, which the host adds by itself as long as nothing overflows: an infinity or the NaN that comes
+    of it does not leave a sum again, in no order, so that finite sums never met one.
+    """
+    assert mode is not None
+    calm = replace(mode, overflow="infinity")
+    seen = None if counts is None else FlagCounts()
+    total = sums(seen, None if calm == Mode() else calm)
+    if not np.isfinite(total).all():
+        return None
+    if counts is not None and seen is not None:
+        counts += seen
+    return total
+
+
 def _blocked(
     a: Array, b: Array, fmt: Format, size: int, counts: FlagCounts | None, mode: Mode | None, out: Array
 ) -> Array:
@@ -274,6 +310,10 @@ def _blocked(
 
     Float64 takes the place of float32 for a format that float32 does not contain.
     """
+    if clips(mode) and float32.contains(fmt) and not _roomy(fmt, size):
+        trial = unclipped(lambda seen, calm: _blocked(a, b, fmt, size, seen, calm, out), counts, mode)
+        if trial is not None:
+            return trial
     (m, n), depth = out.shape, a.shape[1]
     inner_format = float32 if float32.contains(fmt) else float64
     inner_mode = None if nearest(mode) and _roomy(fmt, size) else mode

@@ -74,7 +74,8 @@ class Plain:
         return self.into(np.multiply(a, b, out=out))
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        a, b = self.taken(a), self.taken(b)
+        if self.takes:
+            a, b = self.taken(a), self.taken(b)
         if self.format == float64:
             return self.into(np.asarray(a + b))
         return self.into(add_in(a, b, self.mode))
@@ -97,10 +98,14 @@ class Fast(Plain):
         self._normal = dtype.type(fmt.smallest_normal)
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        return self.into(np.add(self.taken(a), self.taken(b), out=out))
+        if self.takes:
+            a, b = self.taken(a), self.taken(b)
+        return self.into(np.add(a, b, out=out))
 
     def sub(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        return self.into(np.subtract(self.taken(a), self.taken(b), out=out))
+        if self.takes:
+            a, b = self.taken(a), self.taken(b)
+        return self.into(np.subtract(a, b, out=out))
 
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
         total = self.taken(total)

@@ -99,8 +99,8 @@ class Loop:
 
     def _blocked(self, a: Any, b: Any, size: int) -> Any:
         """Sums of these blocks are exact in float64, whose sums of numbers so near each other are, too."""
-        words = {"overflow": self.mode.overflow, "subnormals": self.mode.subnormals}
-        results = {**words, "subnormals": "flush_outputs" if self.mode.flush_outputs else "keep"}
+        subnormals = "flush_outputs" if self.mode.flush_outputs else "keep"
+        results = {"overflow": self.mode.overflow, "subnormals": subnormals}
         assert isinstance(self.mode.rounding, Rounding)
         inner, total = Loop("float32", self.mode), np.zeros((a.shape[0], b.shape[1]))
         for k in range(0, a.shape[1], size):
@@ -244,10 +244,17 @@ def test_a_sum_that_stops_at_the_largest_number_has_overflowed(order: str, mode:
     a = np.float32([[60000, 60000], [1, 1], [60000, -60000]])
     total = matmul(a, np.ones((2, 1), np.float32), how, counts, mode=mode)
     assert total[:, 0].tolist() == [65504, 2, 0]
-    assert counts.overflow == 1
+    assert (counts.overflow, counts.swamped) == (1, 0)
     counts = FlagCounts()
     assert sum_(a[0], None, False, how, counts, mode=mode) == 65504
     assert counts.overflow == 1
+
+
+def test_what_the_largest_number_swallows_is_not_swamped() -> None:
+    ones = np.ones((5, 1), np.float32)
+    for mode in (None, Mode(overflow="saturate"), Mode(Rounding.TOWARD_ZERO)):
+        counts = counted("fp16:sequential", [[60000, 60000, 1, 1, 1]], ones, mode)
+        assert (counts.swamped, counts.addends) == (0, 5), mode
 
 
 def test_infinite_sums_are_left_to_those_who_look_at_them() -> None:
