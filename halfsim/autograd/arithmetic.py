@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from halfsim.numerics import accumulate, elementary
-from halfsim.numerics.exact import add_in
+from halfsim.numerics.erf import erf
+from halfsim.numerics.exact_sums import add_in
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, flushed, round_, rounded
 from halfsim.numerics.rounding import Mode
-from halfsim.numerics.special import erf
 
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {  # of one argument, in float64
     "exp": np.exp,
@@ -158,7 +158,8 @@ class Arithmetic:
         return self._settled(accumulate.sum_(a, axis, keepdims, how, self.summing, target=target, mode=self._mode))
 
     def cumsum(self, a: Array, axis: int) -> Array:
-        return self._settled(accumulate.cumsum(self._taken(a), axis, self.precision.accumulate, mode=self._mode))
+        how = self.precision.accumulate
+        return self._settled(accumulate.cumsum(self._taken(a), axis, how, self.summing, mode=self._mode))
 
     def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
         """``out`` with ``pieces``, each an accumulation's result, put at their places."""

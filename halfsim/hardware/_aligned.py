@@ -6,7 +6,7 @@ import numpy as np
 
 from halfsim.hardware._block import Block
 from halfsim.hardware.units import Unit
-from halfsim.numerics._bounded import round_bounded
+from halfsim.numerics.half_kernel import round_bounded
 from halfsim.numerics.quantize import Array, round_
 
 _FIELD = np.int64(0x7FF << 52)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from halfsim.hardware.units import Unit
-from halfsim.numerics._bounded import workspace
+from halfsim.numerics.half_kernel import workspace
 from halfsim.numerics.quantize import Array
 
 NEAR = 2.0**45  # operands between this and its reciprocal have products that float32 holds, scaled or not

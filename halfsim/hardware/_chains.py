@@ -6,7 +6,7 @@ import numpy as np
 
 from halfsim.hardware._aligned import aligned
 from halfsim.hardware.units import Unit
-from halfsim.numerics.exact import _two_sum, add_odd
+from halfsim.numerics.exact_sums import add_odd, two_sum
 from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.quantize import Array, flushed, round_
 
@@ -77,10 +77,10 @@ def summed_exactly(a: Array, b: Array, c: Array, row: Unit, near: bool) -> Array
         plain = sum(products[1:], products[0]) + wide
         head, tail = products[0], np.zeros_like(wide)
         for product in products[1:]:
-            head, error = _two_sum(head, product)
+            head, error = two_sum(head, product)
             tail += error
-        high, low = _two_sum(wide, tail)
-        head, rest = _two_sum(head, high)
+        high, low = two_sum(wide, tail)
+        head, rest = two_sum(head, high)
         exact = add_odd(head, add_odd(rest, low))
         total = np.where(np.isfinite(plain), exact, plain).astype(np.float32)
     return total + np.float32(0)

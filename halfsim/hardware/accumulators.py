@@ -7,8 +7,8 @@ from functools import partial
 
 from halfsim.hardware.matrix_unit import matmul
 from halfsim.hardware.units import DEVICES, UNITS, Unit
-from halfsim.numerics._registered import register
 from halfsim.numerics.quantize import Array
+from halfsim.numerics.units import register
 
 _WITHOUT = ("f16c",)  # they only convert
 

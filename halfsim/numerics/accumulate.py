@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics import _registered as registered
-from halfsim.numerics._directed import matmul_directed
-from halfsim.numerics._orders import matmul_ordered
-from halfsim.numerics.exact import add_in, matmul_exact
+from halfsim.numerics import units
+from halfsim.numerics.exact_sums import matmul_exact
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
-from halfsim.numerics.quantize import BLOCK, Array, computable, container, round_, rounded
+from halfsim.numerics.orders import Watch, added_up, clips, matmul_ordered, unclipped
+from halfsim.numerics.quantize import BLOCK, Array, computable, container, rounded
 from halfsim.numerics.rounding import Mode
+from halfsim.numerics.steps import carrier, nearest, unit_of
 
 _ORDERS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked", "kahan", "neumaier", "exact")
 _WORDS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked(k)", "kahan", "neumaier")
@@ -56,7 +56,7 @@ class Accumulator:
     size: int = 0
 
     def __post_init__(self) -> None:
-        if self.order in registered.UNITS:
+        if self.order in units.UNITS:
             return
         if self.order not in _ORDERS:
             raise unknown("accumulate", self.order, _WORDS)
@@ -85,7 +85,9 @@ class Accumulator:
     def operand(self, x: Array, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
         """``x`` as an ordered accumulation takes it: rounded to ``format`` first, where it is not on that grid."""
         if mode is not None:
-            return rounded(x.astype(np.float64), self.format, counts, mode)
+            dtype = carrier(self.format, mode)
+            wide = x.astype(np.promote_types(x.dtype, dtype), copy=False)
+            return rounded(wide, self.format, counts, mode).astype(dtype, copy=False)
         x = x.astype(self.dtype if x.itemsize < self.dtype.itemsize else x.dtype, copy=False)
         if x.dtype == self.dtype and self.format in (float32, float64):
             return x
@@ -96,11 +98,11 @@ class Accumulator:
     @property
     def steps(self) -> Accumulator:
         """How sums are formed that are no matrix products: as these, but one by one beside a unit for matrices."""
-        return Accumulator(self.format, "sequential") if self.order in registered.UNITS else self
+        return Accumulator(self.format, "sequential") if self.order in units.UNITS else self
 
     def __str__(self) -> str:
-        if self.order in registered.UNITS:
-            return registered.UNITS[self.order].name
+        if self.order in units.UNITS:
+            return units.UNITS[self.order].name
         if self.order in ("blas", "exact"):
             return self.format.name if self.order == "blas" else "exact"
         return f"{self.format}:{self.order}" + (f"({self.size})" if self.order == "blocked" else "")
@@ -127,7 +129,7 @@ def accumulator(spec: object) -> Accumulator:
         return spec
     if not isinstance(spec, str):
         raise TypeError(f"accumulate: expected a string such as 'fp16:sequential', got {type(spec).__name__}")
-    unit = registered.find(spec)
+    unit = units.find(spec)
     if unit is not None:
         return Accumulator(unit.format, unit.key)
     name, colon, order = (part.strip() for part in spec.partition(":"))
@@ -139,7 +141,7 @@ def accumulator(spec: object) -> Accumulator:
     try:
         fmt = as_format(name, "accumulate")
     except ValueError:
-        raise registered.unknown_unit(spec.strip()) from None
+        raise units.unknown_unit(spec.strip()) from None
     block = re.fullmatch(r"blocked\((\d{1,9})\)", order)
     if block:
         return Accumulator(fmt, "blocked", int(block[1]))
@@ -163,9 +165,11 @@ def matmul(
     ``how.dtype``. NaN, infinities, zeros and subnormals follow IEEE 754 at every step; see `Accumulator`. ``exact``
     hands on float64 rounded to odd, to be rounded once more without harm, unless ``target``, the format
     of that next rounding, is float64: then it rounds to nearest even. By default it takes float64 operands for
-    a sign of that. ``counts`` gains the rounded operands; with ``sequential`` and ``sequential+fma`` also the swamped
-    addends, and as ``flushed`` the sums all of whose nonzero products were flushed. With ``mode`` every rounding of an
-    ordered accumulation is of that kind; the order of ``blas`` and the sum of ``exact`` have none inside.
+    a sign of that. ``counts`` gains the rounded operands and, of an ordered accumulation, the nonzero addends, those
+    of them that were swamped, as ``flushed`` the sums that are zero because all their nonzero products became zeros,
+    and as ``overflow`` the finite sums that met the largest number on the way; see `halfsim.numerics.orders.Watch`.
+    With ``mode`` every rounding of an ordered accumulation is of that kind; the order of ``blas`` and the sum of
+    ``exact`` have none inside.
     ``ValueError`` where the shapes do not fit.
 
     >>> matmul(np.float32([[2048, 1, 1]]), np.ones((3, 1), np.float32), accumulator("fp16:sequential"))
@@ -176,37 +180,32 @@ def matmul(
             return np.asarray(np.matmul(a.astype(how.dtype, copy=False), b.astype(how.dtype, copy=False)))
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; allowed: (..., M, K) and (..., K, N)")
-        if how.order in registered.UNITS:
-            return registered.UNITS[how.order].product(a, b).astype(how.dtype, copy=False)
-        nearest = _nearest(target, a, b)
+        if how.order in units.UNITS:
+            return units.UNITS[how.order].product(a, b).astype(how.dtype, copy=False)
+        last = _rounds_last(target, a, b)
         if how.order != "exact":
             a, b = how.operand(a, counts, mode), how.operand(b, counts, mode)
         if a.ndim == 2 and b.ndim == 2:
-            return _product(a, b, how, counts, nearest, mode)
+            return _product(a, b, how, counts, last, mode)
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         out = np.empty((*lead, a.shape[-2], b.shape[-1]), how.dtype)
         left, right = (np.broadcast_to(x, lead + x.shape[-2:]) for x in (a, b))
         for index in np.ndindex(lead):
-            out[index] = _product(left[index], right[index], how, counts, nearest, mode)
+            out[index] = _product(left[index], right[index], how, counts, last, mode)
         return out
 
 
-def _nearest(target: Format | None, *operands: Array) -> bool:
+def _rounds_last(target: Format | None, *operands: Array) -> bool:
+    """Whether ``exact`` rounds to nearest, since no narrower rounding follows."""
     if target is None:
         return any(x.dtype == np.float64 for x in operands)
     return target.precision > 51
 
 
-def _product(
-    a: Array, b: Array, how: Accumulator, counts: FlagCounts | None, nearest: bool, mode: Mode | None
-) -> Array:
+def _product(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None, last: bool, mode: Mode | None) -> Array:
     if how.order == "exact":
-        return matmul_exact(a, b, nearest)
-    if mode is not None:
-        return matmul_directed(a, b, how.order, how.format, how.size, counts, mode).astype(how.dtype, copy=False)
-    if b.shape[1] < a.shape[0]:  # long rows make long inner loops; products commute, k keeps its order
-        return np.ascontiguousarray(matmul_ordered(b.T, a.T, how.order, how.format, how.size, counts).T)
-    return matmul_ordered(a, b, how.order, how.format, how.size, counts)
+        return matmul_exact(a, b, last)
+    return matmul_ordered(a, b, how.order, how.format, how.size, counts, mode).astype(how.dtype, copy=False)
 
 
 def dot(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None = None) -> Array:
@@ -245,43 +244,80 @@ def sum_(
     with np.errstate(all="ignore"):
         if how.order == "blas":
             return np.asarray(np.sum(x.astype(how.dtype, copy=False), axis=axis, keepdims=keepdims))
-        nearest = _nearest(target, x)
+        last = _rounds_last(target, x)
         if how.order != "exact":
             x = how.operand(x, counts, mode)
         axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
         axes = tuple(sorted(axes))
         kept = tuple(a for a in range(x.ndim) if a not in axes)
         rows = x.transpose(axes + kept).reshape(prod(x.shape[a] for a in axes), *(x.shape[a] for a in kept))
-        if how.order.startswith("sequential") and mode is None:
-            total = _running_sum(rows, how, counts)
-        else:
-            flat = rows.reshape(rows.shape[0], prod(rows.shape[1:]))
-            ones = np.ones((1, flat.shape[0]), flat.dtype)
-            total = _product(ones, flat, how, counts, nearest, mode).reshape(rows.shape[1:])
+        total = _sum_of_rows(rows, how, counts, last, mode)
         return total.reshape([1 if a in axes else x.shape[a] for a in range(x.ndim)]) if keepdims else total
 
 
-def _running_sum(rows: Array, how: Accumulator, counts: FlagCounts | None) -> Array:
-    total = np.zeros(rows.shape[1:], how.dtype)
-    if how.format in (float16, float32) and counts is None and total.size <= 64:
+def _sum_of_rows(rows: Array, how: Accumulator, counts: FlagCounts | None, last: bool, mode: Mode | None) -> Array:
+    """The sum of ``rows`` (K, ...), operands already, over K."""
+    if _one_by_one(how, mode) and nearest(mode):
+        return _running_sums(rows, how, counts, mode, None).astype(how.dtype, copy=False)
+    flat = rows.reshape(rows.shape[0], prod(rows.shape[1:]))
+    ones = np.ones((1, flat.shape[0]), flat.dtype)
+    return _product(ones, flat, how, counts, last, mode).reshape(rows.shape[1:])
+
+
+def _one_by_one(how: Accumulator, mode: Mode | None) -> bool:
+    """Whether a sum is its terms added in order: a fused step takes its product, a term times 1, unflushed."""
+    flushes = mode is not None and mode.flush_inputs and not mode.flush_outputs
+    return how.order == "sequential" or (how.order == "sequential+fma" and not flushes)
+
+
+def _running_sums(
+    rows: Array, how: Accumulator, counts: FlagCounts | None, mode: Mode | None, partial_sums: Array | None
+) -> Array:
+    """The sum of ``rows``, one by one from +0, and the partial sums if there is room for them."""
+    if how.format == float32 and clips(mode):
+        single = rows.astype(np.float32)
+        trial = unclipped(lambda seen, calm: _running_sums(single, how, seen, calm, partial_sums), counts, mode)
+        if trial is not None:
+            return trial
+    total = np.zeros(rows.shape[1:], rows.dtype)
+    unit = unit_of(how.format, mode, rows.dtype)
+    if nearest(mode) and how.format in (float16, float32) and total.size <= 64:
         # Few sums of many terms have nothing to vectorise; np.add.accumulate in the format is this very loop.
         terms = np.concatenate([total[None], rows]).astype(np.float16 if how.format == float16 else np.float32)
-        return np.add.accumulate(terms, axis=0)[-1].astype(how.dtype)
-    for row in rows:
-        previous = total
-        total = round_(np.asarray(previous + row), how.format)
-        if counts is not None:
-            addends = row != 0
-            counts.addends += int(np.count_nonzero(addends))
-            counts.swamped += int(np.count_nonzero(addends & (total == previous) & np.isfinite(previous)))
+        sums = np.add.accumulate(terms, axis=0)
+        if mode is None or _idle(sums, terms, how.format, mode):
+            if counts is not None:
+                counted = (terms[1:] != 0).ravel()
+                same = (sums[1:] == sums[:-1]).ravel() & counted & np.isfinite(sums[1:]).ravel()
+                counts += FlagCounts(addends=int(np.count_nonzero(counted)), swamped=int(np.count_nonzero(same)))
+            if partial_sums is not None:
+                partial_sums[...] = sums[1:]
+            return np.asarray(sums[-1]).astype(rows.dtype)
+    watch = None if counts is None else Watch(unit, counts, total.shape)
+    if watch is not None and mode is not None and mode.flush_inputs:
+        watch.feed((rows != 0).any(0))
+    total = added_up(rows, total, unit, watch, partial_sums)
+    if watch is not None:
+        watch.close(total if partial_sums is None else None)
     return total
 
 
-def cumsum(x: Array, axis: int, how: Accumulator, *, mode: Mode | None = None) -> Array:
+def _idle(sums: Array, terms: Array, fmt: Format, mode: Mode) -> bool:
+    """Whether no word of ``mode`` has anything to do in sums to nearest: nothing is infinite, nothing subnormal."""
+    if not np.isfinite(sums).all():
+        return False
+    flushes = mode.flush_inputs or mode.flush_outputs
+    return not (flushes and any(((x != 0) & (np.abs(x) < fmt.smallest_normal)).any() for x in (sums, terms)))
+
+
+def cumsum(
+    x: Array, axis: int, how: Accumulator, counts: FlagCounts | None = None, *, mode: Mode | None = None
+) -> Array:
     """The running sums of ``x`` along ``axis``: element i is what `sum_` gives for the first i + 1 elements.
 
     The result has the shape of ``x`` and dtype ``how.dtype``; NaN, infinities and zeros are as in `sum_`, whose
     errors and ``mode`` it shares. ``sequential`` takes one pass; other orders start afresh for each element.
+    ``counts`` gains the addends of the last elements, which are sums of all terms, and what overflowed in each.
 
     >>> cumsum(np.float32([2047, 1, 1, 1]), 0, accumulator("fp16:sequential"))
     array([2047., 2048., 2048., 2048.], dtype=float32)
@@ -292,12 +328,13 @@ def cumsum(x: Array, axis: int, how: Accumulator, *, mode: Mode | None = None) -
             return np.cumsum(x.astype(how.dtype, copy=False), axis=axis)
         rows = np.moveaxis(x, axis, 0)
         out = np.empty(rows.shape, how.dtype)
-        if how.order.startswith("sequential"):
-            total = np.zeros(rows.shape[1:], how.dtype if mode is None else np.float64)
-            for i, row in enumerate(how.operand(rows, None, mode)):
-                addition = total + row if mode is None else add_in(total, row, mode)
-                out[i] = total = round_(np.asarray(addition), how.format, None, mode)
-        else:
-            for i in range(len(rows)):
-                out[i] = sum_(rows[: i + 1], 0, False, how, mode=mode)
+        if _one_by_one(how, mode):
+            _running_sums(how.operand(rows, counts, mode), how, counts, mode, out)
+            return np.moveaxis(out, 0, axis)
+        for i in range(len(rows)):
+            seen = None if counts is None else FlagCounts()
+            out[i] = sum_(rows[: i + 1], 0, False, how, seen, mode=mode)
+            if counts is not None and seen is not None:
+                whole = i == len(rows) - 1
+                counts += seen if whole else FlagCounts(flushed=seen.flushed, overflow=seen.overflow)
         return np.moveaxis(out, 0, axis)

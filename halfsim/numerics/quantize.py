@@ -120,9 +120,13 @@ def _beyond(target: Target, x: Array, grid: Grid) -> Any:
 
 def _flush(x: Array, out: Array, grid: Grid) -> Array:
     """``x`` with subnormal numbers of the target as zeros of their sign, in ``out``."""
-    small = (np.abs(x) < grid.normal) & (x != 0)
+    small = np.less(np.abs(x, out=_scratch.floats(3, grid, x.size)), grid.normal, out=_scratch.bools[2][: x.size])
+    if out is x:
+        return np.multiply(x, np.logical_not(small, out=small), out=out) if small.any() else x
     np.copyto(out, x)
-    out[small] = np.copysign(grid.dtype.type(0), out[small])
+    np.logical_and(small, x, out=small)
+    if small.any():  # without arithmetic, which would quiet a signaling NaN before it is seen
+        out[small] = np.copysign(grid.dtype.type(0), out[small])
     return out
 
 
@@ -177,9 +181,21 @@ def _flat(x: Array) -> Array | None:
     return x.T.reshape(-1) if x.flags.f_contiguous else None
 
 
+def _row(x: Array) -> Array | None:
+    """A one-dimensional view of ``x`` in C order, or None where there is none."""
+    return x.reshape(-1) if x.flags.c_contiguous else None
+
+
 def _round_flat(
-    x: Array, out: Array, goal: Target, counts: FlagCounts | None, flags: Array | None, draw: Stochastic | None = None
+    x: Array,
+    out: Array,
+    goal: Target,
+    counts: FlagCounts | None,
+    flags: Array | None,
+    draw: Stochastic | None = None,
+    overflowed: Array | None = None,
 ) -> None:
+    """Round ``x`` into ``out``; ``overflowed``, if given, gains True where a finite number overflowed."""
     fmt, outer = goal.format, CONTAINERS[x.dtype]
     whole = fmt.contains(outer)
     if whole and not (goal.flush_inputs or goal.flush_outputs):
@@ -191,7 +207,8 @@ def _round_flat(
     if not whole and (fmt.exponent_bits > outer.exponent_bits or fmt.max > outer.max):
         for i in range(0, x.size, BLOCK):  # a wider range but fewer bits: float64 has room for both
             wide = x[i : i + BLOCK].astype(np.float64)
-            _round_flat(wide, wide, goal, counts, None if flags is None else flags[i : i + BLOCK], draw)
+            seen = (None if mask is None else mask[i : i + BLOCK] for mask in (flags, overflowed))
+            _round_flat(wide, wide, goal, counts, next(seen), draw, next(seen))
             out[i : i + BLOCK] = wide
         return
     grid = grid_of(goal, x.dtype)
@@ -206,6 +223,8 @@ def _round_flat(
         if goal.flush_inputs:
             source = _flush(source, _scratch.floats(4, grid, source.size), grid)
         over = rounding(source, end, grid, draw)
+        if overflowed is not None and over is not None:
+            overflowed[i : i + BLOCK] |= over
         if goal.flush_outputs:
             _flush(end, end, grid)
         if observed:
@@ -217,35 +236,45 @@ def _copy(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array 
     return np.zeros(x.size, np.bool_)
 
 
-def round_(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
+def round_(
+    x: Array,
+    fmt: Format,
+    counts: FlagCounts | None = None,
+    mode: Mode | None = None,
+    over: Array | None = None,
+) -> Array:
     """Round a float32 or float64 array that the caller owns; in place where its memory is one run.
 
     Returns ``x``, or a rounded copy where ``x`` is read-only or strided. Without ``mode``: to nearest, ties to even.
+    Random numbers go to the elements in C order. ``over``, a C-contiguous array of bools of the shape of ``x``, gains
+    True where a finite number overflowed.
     """
-    flat = _flat(x) if x.flags.writeable else None
+    goal, source = _goal(fmt, mode)
+    flat = (_row(x) if source is not None or over is not None else _flat(x)) if x.flags.writeable else None
     if flat is None:
         x = x.copy(order="C")
         flat = x.reshape(-1)
     if flat.size:
-        _round_flat(flat, flat, *_goal(fmt, counts, mode))
+        _round_flat(flat, flat, goal, counts, None, source, None if over is None else over.reshape(-1))
     return x
 
 
 def rounded(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
-    """A new array of the dtype of ``x`` (float32 or float64) with its elements rounded to ``fmt``."""
+    """A new array of the dtype of ``x`` (float32 or float64) with its elements rounded to ``fmt``, as `round_` does."""
     if not (x.flags.c_contiguous and x.size):
         return round_(x.copy(order="C"), fmt, counts, mode)
+    goal, source = _goal(fmt, mode)
     out = np.empty_like(x)
-    _round_flat(x.reshape(-1), out.reshape(-1), *_goal(fmt, counts, mode))
+    _round_flat(x.reshape(-1), out.reshape(-1), goal, counts, None, source)
     return out
 
 
-def _goal(fmt: Format, counts: FlagCounts | None, mode: Mode | None) -> tuple[Any, ...]:
+def _goal(fmt: Format, mode: Mode | None) -> tuple[Target, Stochastic | None]:
+    """The target of a rounding under ``mode``, and where it draws from."""
     if mode is None:
-        return target(fmt), counts, None
+        return target(fmt), None
     results = "flush_outputs" if mode.flush_outputs else "keep"  # inputs are flushed by what reads them
-    goal = target(fmt, as_rounding(mode.rounding), mode.overflow, results)
-    return goal, counts, None, source_of(mode.rounding)
+    return target(fmt, as_rounding(mode.rounding), mode.overflow, results), source_of(mode.rounding)
 
 
 def flushed(x: Array, fmt: Format) -> Array:
@@ -274,6 +303,7 @@ def round_to(
     ``overflow="saturate"``. Formats without infinities have NaN in their place; those without NaN either take the
     largest number for infinity and zero for NaN. ``subnormals`` is "keep", or flushes those of ``format`` to
     zeros of their sign: "flush_inputs" before rounding (unflagged), "flush_outputs" after it, "flush" both.
+    Random numbers go to the elements in C order, whatever the memory layout of ``x``.
     ``out``, which may be ``x``, is an array of the result's shape and dtype. With ``return_flags`` the result is
     ``(y, flags)``, the latter a uint8 mask of `Flag` for each element, tininess judged after rounding (before it
     for stochastic rounding). ``ValueError`` for unknown words and a mismatched ``out``, ``TypeError`` for what is
@@ -295,7 +325,8 @@ def round_to(
         raise ValueError(f"out: allowed is an array of shape {shape} and dtype {dtype}")
     with np.errstate(all="ignore"):
         source = array.astype(np.float32) if dtype == np.float16 else array
-        flat = _flat(source)
+        draw, beyond = source_of(rounding), beyond_floats(x, fmt)
+        flat = _flat(source) if draw is None and not beyond else _row(source)  # both go by C order
         if flat is None:
             source = source.copy(order="C")
             flat = source.reshape(-1)
@@ -305,9 +336,8 @@ def round_to(
         run = _flat(end)
         assert run is not None  # laid out as `source`, whose memory is one run
         flags = np.zeros(flat.size, np.uint8) if return_flags or watching() else None
-        draw = source_of(rounding)
         _round_flat(flat, run, goal, None, flags, draw)
-        for i, value in beyond_floats(x, fmt).items():
+        for i, value in beyond.items():
             run[i], flag = round_rational(value, goal, draw)
             if flags is not None:
                 flags[i] = flag

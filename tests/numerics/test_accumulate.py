@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.numerics._blocked import _running_total
-from halfsim.numerics._bounded import bounded
 from halfsim.numerics.accumulate import Accumulator, accumulator, cumsum, dot, matmul, sum_
-from halfsim.numerics.exact import _joined, _plan, _rounded_sum, matmul_exact, to_odd
+from halfsim.numerics.exact_sums import _joined, _plan, _rounded_sum, matmul_exact, to_odd
 from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.half_kernel import Half, bounded
+from halfsim.numerics.orders import running_total
+from halfsim.numerics.steps import Fast
 from tests.oracles import nearest_half, same
 
 SEQUENTIAL = accumulator("fp16:sequential")
@@ -580,9 +581,10 @@ def test_a_block_sum_that_float64_cannot_hold_is_exact() -> None:
 
 
 def test_zeros_of_either_sign_from_a_blas_end_as_plus_zero() -> None:
-    for quick in (True, False):
-        parts = iter([np.full((1, 1), -(2.0**-30), np.float32), np.full((1, 1), -0.0, np.float32)])
-        total = _running_total(parts, 1, np.zeros((1, 1), np.float32), hs.float16, quick)
+    single = np.dtype(np.float32)
+    for outer in (Half(None, single, (1, 1)), Fast(hs.float16, None, single)):
+        sums = iter([np.full((1, 1), -(2.0**-30)), np.full((1, 1), -0.0)])
+        total = running_total(sums, 2, np.zeros((1, 1), single), Fast(hs.float32, None, single), outer, None)
         assert same(total, [[0.0]]).all()
     assert same(_rounded_sum(np.full((1, 1, 1), -0.0), _plan(1, 1, 1), True), [[0.0]]).all()
 

@@ -290,16 +290,13 @@ class Counting(Arithmetic):
 
     def cumsum(self, a: Array, axis: int) -> Array:
         self.summing = self.summing or FlagCounts()
-        flushed, _, over = self._before()
-        counts, y = self.counts, super().cumsum(a, axis)
+        flushed, swamped, over = self._before()
+        y = super().cumsum(a, axis)
         self.terms = max(self.terms, a.shape[axis])
-        fed, sums = np.moveaxis(a, axis, 0) != 0, np.moveaxis(y, axis, 0)
-        same = fed[1:] & (sums[1:] == sums[:-1]) & np.isfinite(sums[1:])
-        counts.addends += int(np.count_nonzero(fed))
-        counts.swamped += int(np.count_nonzero(same))
-        if self._narrow or same.any():
+        stopped = self.summing.swamped > swamped
+        if self._narrow or stopped:
             wide = a.astype(np.float64)
-            self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), bool(same.any()))
+            self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), stopped)
         return self._accumulated(y, flushed, over, a)
 
     def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import halfsim as hs
-from halfsim.numerics.special import erf
+from halfsim.numerics.erf import erf
 from tests.oracles import same
 
 Half = Any  # np.float16 or np.float32: NumPy's arithmetic in either rounds every step

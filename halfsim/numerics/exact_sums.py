@@ -10,6 +10,7 @@ of different weight, which error-free transformations do (Knuth 1969; Boldo and 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -114,11 +115,11 @@ def _slice(x: Array, scale: Array, count: int, bits: int, out: Array) -> None:
             rest -= out[s]
 
 
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     """The rounded sum and its error, exactly (Knuth 1969)."""
-    s = a + b
-    t = s - a
-    e = s - t
+    s = np.asarray(a + b)  # of two scalars and arrays of shape () NumPy makes scalars
+    t = np.asarray(s - a)
+    e = np.asarray(s - t)
     np.subtract(a, e, out=e)
     np.subtract(b, t, out=t)
     e += t
@@ -142,13 +143,13 @@ def to_odd(head: Array, tail: Array) -> Array:
 
 def add_odd(a: Array, b: Array) -> Array:
     """``a`` + ``b`` in float64, rounded to odd."""
-    return to_odd(*_two_sum(a, b))
+    return to_odd(*two_sum(a, b))
 
 
-def add_in(a: Array, b: Array, mode: Mode) -> Array:
+def add_in(a: Array, b: Array, mode: Mode | None) -> Array:
     """``a + b`` in float64, rounded to odd; where opposite terms cancel, downward rounding makes -0 (clause 6.3)."""
-    total = np.asarray(add_odd(a, b))
-    if mode.rounding is Rounding.DOWNWARD:
+    total = add_odd(a, b)
+    if mode is not None and mode.rounding is Rounding.DOWNWARD:
         total = np.where((total == 0) & (np.signbit(a) | np.signbit(b)), -0.0, total)
     return total
 
@@ -170,7 +171,7 @@ def _joined(levels: list[Array], bits: int) -> tuple[Array, Array]:
             lower -= carry * scale
     head, tail = levels[0], None
     for level in levels[1:]:
-        head, tail = _two_sum(head * scale, level if tail is None else add_odd(tail * scale, level))
+        head, tail = two_sum(head * scale, level if tail is None else add_odd(tail * scale, level))
     return (head.copy(), np.zeros_like(head)) if tail is None else (head, tail)
 
 
@@ -278,3 +279,37 @@ def _by_fractions(a: Array, b: Array, nearest: bool) -> Array:
         for r in left
     ]
     return np.array(out, np.float64).reshape(a.shape[0], b.shape[1])
+
+
+def block_extents(x: Array, size: int, rows: int) -> tuple[Array, Array]:
+    """For tiles of ``rows`` rows and blocks of ``size`` columns: the lowest set bit, and the largest norm of a row.
+
+    All products of a block of two such matrices are multiples of the product of their lowest set bits, and by
+    Cauchy's inequality no part of their sum exceeds the product of the norms of row and column: where that is at
+    most 2**53 such multiples, float64 sums without error in any order, a BLAS included.
+    """
+    starts = np.arange(0, x.shape[1], size)
+    tiles = -(-x.shape[0] // rows)
+    finest, largest = np.full((tiles, len(starts)), np.inf), np.zeros((tiles, len(starts)))
+    step = max(1, min(rows, 16384 // x.shape[1]))
+    for tile in range(tiles):
+        for i in range(tile * rows, min((tile + 1) * rows, x.shape[0]), step):
+            part = x[i : min(i + step, (tile + 1) * rows)].astype(np.float64)
+            np.minimum(finest[tile], np.minimum.reduceat(grains(part).min(0), starts), out=finest[tile])
+            np.maximum(largest[tile], np.add.reduceat(part * part, starts, axis=1).max(0), out=largest[tile])
+    return finest, np.sqrt(largest)
+
+
+def block_sums(a: Array, b: Array, size: int, nearest: bool, exact: list[bool]) -> Iterator[Array]:
+    """The sums of each block of ``size`` products, in float64; zeros of either sign, since a BLAS may make them.
+
+    Where ``exact`` says that float64 sums a block without error it does; others are rounded as `matmul_exact` does.
+    The array handed out is the caller's until the next one.
+    """
+    sums = np.empty((a.shape[0], b.shape[1]))
+    for block, k in enumerate(range(0, a.shape[1], size)):
+        x, y = a[:, k : k + size], b[k : k + size]
+        if exact[block]:
+            yield np.matmul(x.astype(np.float64), y.astype(np.float64), out=sums)
+        else:
+            yield matmul_exact(x, y, nearest)

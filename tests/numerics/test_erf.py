@@ -3,7 +3,7 @@
 import gmpy2
 import numpy as np
 
-from halfsim.numerics.special import erf
+from halfsim.numerics.erf import erf
 
 
 def test_erf_is_within_three_units_of_mpfr(rng: np.random.Generator) -> None:
