@@ -48,9 +48,8 @@ class Case:
 
     def call(self, library: Any, tensor: Callable[[float], Any]) -> Callable[..., Any]:
         """The function, of tensors; ``library`` is torch or halfsim, ``tensor`` makes a weight of one element."""
-        module = library.nn.functional if self.place == "F" else getattr(library, "ops", library)
-        if self.place == "T" and hasattr(library, "nn") and hasattr(library, "float16") and hasattr(library, "bmm"):
-            module = library  # torch, which has an `ops` too
+        functions = library.ops if library.__name__ == "halfsim" else library
+        module = library.nn.functional if self.place == "F" else functions
         options = {**self.options, **{name: tensor(0.3) for name in self.weights}}
         if self.operands != "one" and self.place == "F":
             options["reduction"] = "none"
