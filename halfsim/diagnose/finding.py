@@ -71,11 +71,24 @@ def finding(event: Event, trace: Trace | None = None, klass: str | None = None, 
     if frame is not None:
         values["operands"] = {name: extremes(x) for name, x in frame.arrays.items()}
     readers = () if trace is None else tuple(trace.readers.get(event.serial, ()))
+    if trace is not None and kind.breaks and event.phase == "forward":
+        readers = tuple(dict.fromkeys((*readers, *_others(event, trace))))
     fixes = tuple(kind.fixes(event, readers))
     return Finding(
         klass, event.phase, event.step, event.path, event.op, event.tensor, values, message, fixes[0].text, event,
         event.where, fixes,
     )  # fmt: skip
+
+
+def _others(event: Event, trace: Trace) -> list[str]:
+    """Other operations of the forward pass that break by themselves, and those downstream: all must be mended."""
+    keys: list[str] = []
+    for other in trace.events():
+        breaks = any(KINDS[name].breaks for name in other.kinds)
+        if breaks and other.phase == "forward" and other.origin is None and other.called and other.lost is None:
+            if other.serial != event.serial and other.counts.overflow and not other.counts.divide_by_zero:
+                keys += [other.key, *trace.readers.get(other.serial, ())]
+    return keys
 
 
 def extremes(x: Any) -> dict[str, Any]:

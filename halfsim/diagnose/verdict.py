@@ -40,10 +40,20 @@ def verdict(trace: Trace) -> Finding | None:
     benign rounding. The verdict never depends on whether the trace has a reference.
     """
     events = trace.events()
+    stuck = next((event for event in events if "scaler" in event.kinds), None)
+    if stuck is not None and not _by_precision(stuck):
+        return finding(stuck, trace)
+    events = [event for event in events if event is not stuck] or events
     for event in events:
         if _breaks(event):
             return cause(trace, event)
     return finding(events[0], trace) if events else rounding(trace)
+
+
+def _by_precision(stuck: Event) -> bool:
+    """Whether the steps that a scaler skips are those of a forward pass that rounding broke: then that is the trouble."""
+    root = (stuck.detail or {}).get("root")
+    return root is not None and root.phase == "forward" and kind_of(root) not in ("NaN propagation", "benign rounding")
 
 
 def _breaks(event: Event) -> bool:
@@ -57,7 +67,7 @@ def _breaks(event: Event) -> bool:
 def cause(trace: Trace, symptom: Event) -> Finding:
     """Where an infinity or a NaN comes from: a constant that lost its meaning, an earlier trouble, or this operation."""
     divided = symptom.counts.divide_by_zero or symptom.counts.invalid
-    if divided and symptom.lost is not None:
+    if divided and symptom.lost is not None and symptom.origin is None:
         return finding(symptom, trace, "eps lost" if is_eps(symptom) else "constant changed")
     lost = trace.constant_behind(symptom) if divided else None
     if lost is not None:

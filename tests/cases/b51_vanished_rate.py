@@ -27,7 +27,7 @@ CASE = Case(
     broken=lambda rates: bool(flat(rates)[0] == 0 and np.isnan(flat(rates)[-1])),
     right=one_cycle(np.float64, 1e16),
     klass="constant changed",
-    op="tensor",
+    op=("tensor", "div"),
     phase="forward",
     advice="larger constant",
     fixed=lambda: one_cycle(hs.tensor, 1e3),

@@ -28,7 +28,7 @@ CASE = Case(
     klass="overflow",
     op="sum",
     phase="forward",
-    advice="@div",
+    advice="div",
     fixed=lambda: described(
         hs.Policy({"default": "fp16", "@sum": "fp32", "@div": "fp32", "@pow": "fp32", "@sqrt": "fp32"})
     ),

@@ -120,7 +120,7 @@ def dropout_past_the_limit(x: hs.Tensor) -> hs.Tensor:
         return functional.dropout(ops.clamp(x, 0, 1) * 60000.0, 0.2) * 1e-5
 
 
-@inside("encoder", "overflow", "masked_fill")
+@inside("encoder", "constant changed", "masked_fill")
 def finite_mask_that_is_infinite(x: hs.Tensor) -> hs.Tensor:
     scores = ops.masked_fill(x @ x.transpose(0, 1), np.ones((32, 32), bool), -1e9)
     return ops.softmax(scores) @ x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -49,6 +50,7 @@ class Counting(Arithmetic):
 
     __slots__ = (
         "_constants",
+        "_large",
         "_last",
         "_sum",
         "_zeros",
@@ -83,6 +85,7 @@ class Counting(Arithmetic):
         self.addition: tuple[Array, Array, int] | None = None
         self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
         self._constants: list[tuple[Any, Constant]] = []  # those that storage or compute cannot hold
+        self._large: list[tuple[Any, Constant]] = []  # those past the largest number of storage
         self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
         self._zeros: Array | None = None  # where elementwise steps have flushed something
 
@@ -117,6 +120,8 @@ class Counting(Arithmetic):
         if zeros is not None:
             self._remember(zeros)
         z = z.astype(self.dtype, copy=False)
+        if self._large:  # what something is computed with is no number that is put in place
+            self._large = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
         if op in ("add", "sub"):
             if z.size and self.watched:
                 self._count_sum(z, *operands)
@@ -161,6 +166,10 @@ class Counting(Arithmetic):
                 fmt = min(self.precision.compute, self.precision.storage, key=lambda f: f.precision)
                 if (size - 1 <= fmt.eps / 2) if size > 1 else (1 - size <= fmt.epsneg / 2):
                     self._constants.append((kept, Constant("constant", value, fmt, float(np.sign(value)))))
+        elif size >= self.precision.storage.max * (1 + self.precision.storage.epsneg / 2):
+            if np.isfinite(kept):  # and is not in memory, if it is stored as it is
+                became = math.copysign(math.inf, value)
+                self._large.append((kept, Constant("constant", value, self.precision.storage, became)))
         elif size <= self.precision.storage.smallest_subnormal / 2:
             self._constants.append((kept, Constant("constant", value, self.precision.storage, 0.0)))
         return kept
@@ -344,6 +353,8 @@ class Counting(Arithmetic):
         nonzero = int(np.count_nonzero(y != 0)) + inner
         out = super().store(y, operands, exact)
         if storing.overflow > over:
+            if self._large:  # as a mask that is filled with it
+                self._constants.append((np.inf, self._large[0][1]))
             self._past("store", out, self.precision.storage, storing.overflow - over)
         counts.flushed += inner
         counts.nonzero += nonzero

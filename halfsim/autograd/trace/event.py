@@ -93,7 +93,8 @@ class Event:
     accumulator are off, in norm, relative to the magnitude of their terms. ``line`` is the line of the caller's code
     (of the forward operation, in the backward pass), ``rule`` the precision in force, ``lost`` a constant that the
     format could not hold, ``detail`` what a message needs that is counted nowhere else,
-    ``names`` the latest operations on the way here, this one first, as a policy names them.
+    ``names`` the latest operations on the way here, this one first, as a policy names them;
+    ``called`` says that somebody called it, where others are gradients and notes.
     """
 
     step: int
@@ -121,6 +122,7 @@ class Event:
     rule: Rule | None = field(default=None, repr=False)
     detail: Mapping[str, Any] | None = None
     names: tuple[str, ...] = ()
+    called: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.counts, Counts):

@@ -143,7 +143,7 @@ def _constant_numbers(e: Event) -> dict[str, Any]:
 def is_eps(e: Event) -> bool:
     """Whether a constant of the event is one that was to keep a divisor from zero, and is zero itself."""
     lost = e.lost
-    return lost is not None and lost.became == 0 and not lost.name.startswith(("lr", "factor"))
+    return lost is not None and lost.became == 0 and not lost.name.startswith(("lr", "factor", "number"))
 
 
 def _changed(e: Event) -> bool:
@@ -238,7 +238,7 @@ KINDS: dict[str, Kind] = {
              counted=("overflow", "divide_by_zero"), breaks=True),
         Kind("scaler", 7, lambda e: e.op == "GradScaler" or (e.detail is not None and "scale" in e.detail),
              lambda e: str((e.detail or {})["text"]),
-             lambda e: {k: v for k, v in (e.detail or {}).items() if k != "text"}, remedies.scaler),
+             lambda e: {k: v for k, v in (e.detail or {}).items() if k not in ("text", "root")}, remedies.scaler),
         Kind("eps lost", 6, _never, _constant_words, _constant_numbers, remedies.lost_eps, suspected=is_eps),
         Kind("constant changed", 6, _changed, _constant_words, _constant_numbers, remedies.constant,
              suspected=lambda e: e.lost is not None and not is_eps(e)),
@@ -266,9 +266,14 @@ def kinds_of(event: Event) -> tuple[str, ...]:
     if not event.eventful:
         return ()
     found = tuple(name for name, kind in KINDS.items() if kind.holds(event))
-    if event.lost is not None and "constant changed" in found:  # which is the cause of what it did here
-        return ("constant changed", *(name for name in found if name != "constant changed"))
-    return found
+    first = ""
+    if "scaler" in found:
+        first = "scaler"
+    elif "constant changed" in found:  # which is the cause of what it did here
+        first = "constant changed"
+    elif "overflow" in found and any(s.past for s in event.stages if s.name != "store"):
+        first = "overflow"  # on the way to the result, of which a NaN may come
+    return (first, *(name for name in found if name != first)) if first else found
 
 
 def kind_of(event: Event) -> str:

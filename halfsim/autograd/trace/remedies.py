@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from math import ceil, isfinite, log10
 from typing import TYPE_CHECKING, TypeAlias
 
+from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.trace.fix import Fix, named, wide
 from halfsim.numerics.formats import Format, float32
 
@@ -34,8 +35,8 @@ _INSTEAD = {
 
 
 def eps_for(fmt: Format) -> float:
-    """The smallest power of ten that is a normal number of ``fmt``: 1e-4 in float16."""
-    return float(f"1e{ceil(log10(fmt.smallest_normal))}")
+    """The smallest power of ten that is a normal number of ``fmt``, 1e-8 at least: 1e-4 in float16."""
+    return max(1e-8, float(f"1e{ceil(log10(fmt.smallest_normal))}"))
 
 
 def spelled(eps: float) -> str:
@@ -45,7 +46,9 @@ def spelled(eps: float) -> str:
 
 def kept(event: Event, keys: Sequence[str], words: str = "", also: str = "") -> Fix:
     """Keep a set of operations in float32."""
-    unique = list(dict.fromkeys(keys))
+    unique = [key for key in dict.fromkeys(keys) if key.partition("@")[2] in OPERATIONS]
+    if not unique:
+        return Fix(f"{words or f'keep {named(keys)} in float32'}{also}")
     text = words or f"keep {named(unique)} in float32"
     return Fix(f"{text}{also}", wide(event.rule, unique))
 
@@ -79,17 +82,32 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [kept(event, [event.key], also="; and leave its parameters and buffers there, unconverted")]
     if c.divide_by_zero and c.overflow <= c.clipped:
         return [_guard(event)]
+    if event.op == "cast":
+        return [_cast(event)]
     if event.phase == "optimizer":
         return _optimizer(event, readers)
+    stage = next((s for s in event.stages if s.infinite), None)
+    if stage is not None and stage.format.contains(float32) and event.phase == "forward":
+        return [Fix("this passes float32's largest number too: combine masks by where() before you add one; else scale the "
+                    "operands down first")]  # fmt: skip
     if event.op == "tensor":
         return [Fix(f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it down "
                     "first; labels, ids and counts stay integers")]  # fmt: skip
-    if event.phase == "backward":
+    if event.phase == "backward" and not event.called:
         return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), Fix(_SMALLER)]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 
 _SMALLER = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
+
+
+def _cast(event: Event) -> Fix:
+    """A conversion that somebody wrote, which no policy rules."""
+    fmt = event.format
+    if fmt.specials == "ieee":
+        return Fix(f"scale the numbers down before the conversion to {fmt}, as by their norm; or leave them in float32")
+    return Fix(f"convert with overflow='saturate', as round_to(x, '{fmt}', overflow='saturate') does, or scale by the "
+               f"largest magnitude first: {fmt} has no infinity")  # fmt: skip
 
 
 def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
@@ -117,42 +135,38 @@ def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
             option={"master_weights": True},
         )
         return [master, larger]
-    return [kept(event, _chain(event, readers), also=f"; or take an eps of {spelled(eps)} or more in {fmt}"), larger]
+    return [larger, kept(event, _chain(event, readers))]
 
 
 def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
     lost = event.lost
     assert lost is not None
     fmt = lost.format
+    if event.op == "tensor":
+        held = "keep it as a Python number or in float32 (hs.tensor(..., 'fp32')), with what is computed from it"
+        other = {0.0: "take a larger constant", 1.0: "compute with its distance from 1"}.get(
+            abs(lost.became), f"take a constant that the format holds, up to {fmt.max:g} in {fmt}"
+        )
+        return [Fix(f"{other}, or {held}")]
     if not isfinite(lost.became):
         text = (
             f"take a constant that the format holds, up to {fmt.max:g} in {fmt}; for a mask where(), or "
             "masked_fill(mask, -math.inf) with at least one place left open in every row"
         )
-        fixes = [Fix(text, option={"constant": math.copysign(fmt.max, lost.value)})]
-        if event.op != "tensor":
-            fixes.append(kept(event, _chain(event, readers)))
-        return fixes
-    if event.phase == "optimizer":
         return [
-            Fix(
-                "keep weights and optimizer state in float32: master_weights=True (or amp)",
-                option={"master_weights": True},
-            )
+            Fix(text, option={"constant": math.copysign(fmt.max, lost.value)}),
+            kept(event, _chain(event, readers)),
         ]
-    if event.op == "tensor":
-        what = (
-            "keep it as a Python number or in float32"
-            if lost.became
-            else "take a larger constant, or keep it as a Python number"
-        )
-        return [Fix(f"the number does not survive in {fmt}: {what}, and what is computed from it")]
+    if event.phase == "optimizer":
+        master = {"master_weights": True}
+        return [Fix("keep weights and optimizer state in float32: master_weights=True (or amp)", option=master)]
     if lost.became == 0:
         return [kept(event, _chain(event, readers), also="; or take a larger constant"), Fix("take a larger constant")]
     if abs(abs(lost.value) - 1) <= float32.epsneg / 2:
         return [Fix("add the constant where no 1 stands beside it, last and to the divisor, and take one that the format "
                     f"holds ({spelled(eps_for(fmt))} or more in {fmt})")]  # fmt: skip
-    return [kept(event, _chain(event, readers), also="; or compute with its distance from 1 instead")]
+    before = event.names[1:2] if event.op == "clamp" else ()  # what is clipped has digits to keep there
+    return [kept(event, [*before, *_chain(event, readers)], also="; or compute with its distance from 1 instead")]
 
 
 def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
@@ -199,8 +213,11 @@ def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [
             kept(event, [event.key, *readers[:1]], also=" (accumulate=fp32); or add pairwise, or with compensation")
         ]
-    loop = [key for key in dict.fromkeys((*event.names, *readers)) if key in readers and key in event.names]
-    return [kept(event, [event.key, *loop], also=", the running value too; or add pairwise, or with compensation")]
+    return [
+        kept(
+            event, [event.key, *event.names[1:4]], also=", the running value too; or add pairwise, or with compensation"
+        )
+    ]
 
 
 def cancellation(event: Event, readers: Sequence[str]) -> list[Fix]:

@@ -66,5 +66,5 @@ class Scaling:
         return Event(
             root.step, root.phase, root.path, root.op, root.tensor, root.shape, root.counts, format=root.format,
             stages=root.stages, serial=root.serial, line=root.line, rule=root.rule,
-            detail={"text": text, "mendable": by_size, **numbers},
+            detail={"text": text, "mendable": by_size, "root": root, **numbers},
         )  # fmt: skip

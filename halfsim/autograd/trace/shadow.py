@@ -26,7 +26,7 @@ class Shadow:
 
     Of what is wrong with the values, where it began: infinities and NaN in ``broken``; zeros that should be none in
     ``zeros``; a constant that lost its meaning in ``constant``; values that lost their digits in ``off``, one value in
-    ``single``. ``names`` are the latest operations on the way here, as a policy names them.
+    ``single``, any of them in ``near``. ``names`` are the latest operations on the way here, as a policy names them.
     """
 
     trace: Any
@@ -36,6 +36,7 @@ class Shadow:
     constant: Event | None = None
     off: Event | None = None
     single: Event | None = None
+    near: Event | None = None
     twin: Array | None = None
     rounded: bool = False  # whether the values are rounded results
     nonfinite: bool = False  # whether an infinity or a NaN was seen among the values
@@ -49,6 +50,7 @@ class Shadow:
     scale: float = 1.0  # of a gradient: the loss scale that it contains
     forward: bool = True
     names: tuple[str, ...] = ()
+    spent: frozenset[int] = frozenset()  # the troubles that have been brought back into range on the way here
 
     @property
     def suspects(self) -> Iterable[Event]:

@@ -150,7 +150,8 @@ class Trace(Watching):
         if self.outer is not None:
             self.outer.advance(skipped)
         if skipped:
-            broken = [e for kind, e in self._pending if KINDS[kind].breaks]
+            known = [e for kind, events in self.firsts.items() for e in events if KINDS[kind].breaks]
+            broken = [e for kind, e in self._pending if KINDS[kind].breaks] or sorted(known, key=lambda e: e.serial)
             self.scaling.skipped(broken[0] if broken else None)
             for _, event in self._pending:
                 self.captured.pop(event.serial, None)

@@ -48,12 +48,13 @@ _RESIDUALS = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss"}
 _VANISH = {"div", "reciprocal", "rsqrt", "batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
 # Operations that bring numbers of any size back into a moderate range, so that what follows may be in half again.
 CONTRACT = {
-    "sqrt", "rsqrt", "log", "log2", "log10", "log1p", "log_softmax", "softmax", "div", "norm", "mean", "tanh", "sigmoid",
-    "cross_entropy", "nll_loss", "layer_norm", "batch_norm", "instance_norm", "group_norm", "rms_norm", "cos", "sin",
+    "sqrt", "rsqrt", "log", "log2", "log10", "log1p", "log_softmax", "softmax", "div", "norm", "tanh", "sigmoid",
+    "cross_entropy", "layer_norm", "batch_norm", "instance_norm", "group_norm", "rms_norm", "cos", "sin",
     "reciprocal", "logsumexp",
 }  # fmt: skip
 # Operations by which a lost digit becomes a wrong result; of a quotient, as the divisor.
 _SENSITIVE = {"sqrt", "log", "log2", "log10", "rsqrt", "reciprocal"}
+_ROOTS = {"sqrt", "rsqrt", "log", "log2", "log10", "pow"}  # NaN for negative numbers, as a difference may be
 _CARRY_ONE = {"neg", "abs", "clamp", "cast", "maximum", "reshape", "mul"}  # a single difference through these
 CARRIED = 0.05  # what a factor that became 1 should have changed before it is a trouble
 READERS = 12  # operations downstream of a trouble that are remembered
@@ -104,7 +105,7 @@ class Watching(Counted):
         names = [*spec.operands, *("operand" for _ in operands)]
         counts = self._tell(
             fp, (here.phase, here.path, spec.name, label), out, dict(zip(names, arrays, strict=False)), operands,
-            operands, bool(spec.exact), (local, total), wide, line,
+            operands, bool(spec.exact), True, (local, total), wide, line,
         )  # fmt: skip
         if watching():
             report(counts, spec.name)
@@ -124,7 +125,18 @@ class Watching(Counted):
                 errors = here, error(grad.data, wide, grad.format)  # type: ignore[assignment]
             place = ("backward", node.path, node.op, x.name.rpartition(".")[2])
             counts = self._tell(
-                fp, place, grad, {"gradient": g.data}, [g, *(node.inputs or ())], [g], False, errors, wide, line, square
+                fp,
+                place,
+                grad,
+                {"gradient": g.data},
+                [g, *(node.inputs or ())],
+                [g],
+                False,
+                False,
+                errors,
+                wide,
+                line,
+                square,
             )
             if x.node is None:
                 grad.shadow.scale = self.loss_scale
@@ -155,7 +167,7 @@ class Watching(Counted):
             errors = local, error(total.data, twins, total.format)
         place, name = ("backward", path, "accumulate", x.name.rpartition(".")[2]), x.name or "a tensor"
         counts = self._tell(
-            fp, place, total, {"a": a.data, "b": b.data}, [a, b], [a, b], False, errors, twins, caller()
+            fp, place, total, {"a": a.data, "b": b.data}, [a, b], [a, b], False, False, errors, twins, caller()
         )
         of_a, of_b = shadow_of(a, self), shadow_of(b, self)
         if x.node is None and of_a is not None and of_b is not None:
@@ -175,7 +187,7 @@ class Watching(Counted):
 
     def _tell(
         self, fp: Any, place: tuple[str, str, str, str], out: Tensor, arrays: dict[str, Any], sources: Sequence[Any],
-        consumed: Sequence[Any], exact: bool, errors: tuple[Error | None, Error | None], wide: Array | None,
+        consumed: Sequence[Any], exact: bool, called: bool, errors: tuple[Error | None, Error | None], wide: Array | None,
         line: Line | None, square: float = 0.0,
     ) -> Counts:  # fmt: skip
         """Make an event of a result, and leave on it what will be asked: where its trouble began, and its twin."""
@@ -195,7 +207,8 @@ class Watching(Counted):
         pole, nonfinite = bool(counts.divide_by_zero or counts.invalid), bool(seen[255]) and not finite(y)
         origin = None
         if pole:
-            origin = broken or (None if lost is not None else constant or earliest((zeros, off)))
+            near = earliest(s.near for s in known) if op in _ROOTS and counts.invalid else None
+            origin = broken or constant or (None if lost is not None else earliest((zeros, off)) or near)
         elif nonfinite and not counts.overflow:
             origin = broken
         elif counts.annulled or counts.single:
@@ -209,7 +222,7 @@ class Watching(Counted):
             self.step, *place, y.shape, counts, lost, out.format, tuple(fp.stages), seen,
             magnitude(y) if counts.flushed > FLUSHED_SHARE * counts.nonzero else 0.0,
             fp.terms, fp.precision.accumulate.format, errors[0], errors[1], origin, given, fp.disorder, square,
-            self.serial, line, here.rule if here.rule is not PROMOTE else self.rule, detail, names,
+            self.serial, line, here.rule if here.rule is not PROMOTE else self.rule, detail, names, called,
         )  # fmt: skip
         self.record(event, {**arrays, "result": y})
         before = any(s.rounded for s in known)
@@ -227,8 +240,8 @@ class Watching(Counted):
             forward=place[0] == "forward",
         )
         self._follow(event, shadow, known, before, (broken, zeros, constant, off))
-        if place[0] == "forward":
-            self._read_by(key, op, known)
+        if called:
+            self._read_by(key, op, shadow, known)
             self._spread(fp, event, shadow, [shadow_of(x, self) for x in consumed])
         if known:
             self._settle_fates(op, shadow, [s for x in consumed if (s := shadow_of(x, self)) is not None])
@@ -249,16 +262,21 @@ class Watching(Counted):
             shadow.broken = broken or (root if own_break else None)
             shadow.given = shadow.broken is None
         if has_zeros:
-            made = counts.flushed or ((counts.annulled or (counts.single and not counts.bits)) and before)
+            made = counts.flushed or (
+                (2 * counts.annulled > counts.sums or (counts.single and not counts.bits)) and before
+            )
             shadow.zeros = zeros or (root if made else None)
         if event.lost is not None and (has_zeros or not is_eps(event)):
             constant = constant or event
         if constant is not None and (has_zeros or shadow.nonfinite or not is_eps(constant)):
             shadow.constant = constant
         kinds = kinds_of(event) if counts.cancelled or counts.integers else ()
-        if counts.annulled and before:
+        if 2 * counts.annulled > counts.sums and before:
             kinds = (*kinds, "cancellation")
         shadow.off = off or (root if "cancellation" in kinds or "integer rounding" in kinds else None)
+        shadow.near = earliest(s.near for s in known) or (
+            root if before and counts.cancelled + counts.annulled + counts.single else None
+        )
         if counts.single and before:
             shadow.off, shadow.single = shadow.off or root, event
         elif event.size == 1 and event.op in _CARRY_ONE:
@@ -277,14 +295,16 @@ class Watching(Counted):
             return "infinity"
         return ""
 
-    def _read_by(self, key: str, op: str, known: Sequence[Shadow]) -> None:
+    def _read_by(self, key: str, op: str, shadow: Shadow, known: Sequence[Shadow]) -> None:
         """Remember an operation downstream of a trouble, up to the one that brings its numbers back."""
+        if op in CONTRACT:
+            shadow.spent = frozenset(event.serial for s in known for event in s.suspects)
+        else:
+            shadow.spent = frozenset().union(*(s.spent for s in known if s.spent))
         for s in known:
             for event in s.suspects:
                 readers = self.readers.setdefault(event.serial, [])
-                if key not in readers and len(readers) < READERS:
-                    if readers and readers[-1].partition("@")[2] in CONTRACT:
-                        continue
+                if event.serial not in s.spent and key not in readers and len(readers) < READERS:
                     readers.append(key)
 
     def _settle_fates(self, op: str, shadow: Shadow, known: Sequence[Shadow]) -> None:
@@ -376,9 +396,9 @@ class Watching(Counted):
             i, lacking = carried[0]
             if op == "cast":
                 return lacking
-            if (op == "div" and i) or len(fp.inputs) < 2:
+            if (op == "div" and i) or len(operands) < 2:
                 return None
-            other = np.asarray(fp.inputs[1 - i], np.float64)
+            other = own(operands[1 - i])
             return lacking * other if op == "mul" else lacking / other
         a, b, sign = fp.addition
         if not carried and fp.counts.swamped <= SWAMPED_SHARE / 2 * fp.counts.addends:
@@ -540,4 +560,4 @@ def _constant_of(values: Array, y: Array, fmt: Format) -> Constant | None:
     given, became = float(values.reshape(-1)[0]), float(y.reshape(-1)[0])
     if given == became or not (became == 0 or abs(became) == 1 or not np.isfinite(became)):
         return None
-    return Constant("constant", given, fmt, became)
+    return Constant("number", given, fmt, became)
