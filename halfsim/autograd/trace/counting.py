@@ -92,14 +92,18 @@ class Counting(Arithmetic):
     def finished(self, y: Array) -> Counts:
         """All counts, once the result ``y`` is stored; no count of results exceeds their number."""
         counts = self.counts
-        for part in (self.reading, self.taking, self.summing, self.storing):
-            if part is not None:
+        for part in (self.reading, self.storing):
+            if part.inexact or part.flushed:
                 counts += part
+        for some in (self.taking, self.summing):
+            if some is not None:
+                counts += some
         if counts.invalid and finite(y):  # masked out by the formula itself, as the gradient of a norm at zero
             counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid, 0, 0
-        size = counts.size
-        counts.overflow, counts.clipped = min(counts.overflow, size), min(counts.clipped, size)
-        counts.divide_by_zero, counts.invalid = min(counts.divide_by_zero, size), min(counts.invalid, size)
+        if counts.overflow or counts.divide_by_zero or counts.invalid:
+            size = counts.size
+            counts.overflow, counts.clipped = min(counts.overflow, size), min(counts.clipped, size)
+            counts.divide_by_zero, counts.invalid = min(counts.divide_by_zero, size), min(counts.invalid, size)
         return counts
 
     @property
@@ -197,7 +201,7 @@ class Counting(Arithmetic):
             if past:
                 self.counts.overflow += past
                 self.stages.append(Stage("step", self.precision.compute, y.size, past))
-        if op not in _NONZERO or (y != 0).all():
+        if op not in _NONZERO or y.all():
             return None
         vanished = y == 0
         for x in operands:
@@ -214,6 +218,8 @@ class Counting(Arithmetic):
         if a is b:
             return
         given = any(a is x or b is x for x in self.inputs)
+        if self.native and not given:  # of steps inside an operation, in numbers that float32 or float64 rounded
+            return
         narrow = self.precision.storage if given else self.precision.compute
         digits = min(narrow.precision, self.precision.compute.precision)
         kept = self.dtype.type(2.0 ** (4 - digits))

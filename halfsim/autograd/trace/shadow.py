@@ -52,6 +52,13 @@ class Shadow:
     names: tuple[str, ...] = ()
     spent: frozenset[int] = frozenset()  # the troubles that have been brought back into range on the way here
 
+    dirty: bool = False  # whether there is anything to know but the twin
+
+    def mark(self) -> None:
+        """Note whether anything is wrong with the values, so that those of which nothing is are passed over quickly."""
+        found = (self.broken, self.zeros, self.constant, self.off, self.single, self.near, self.noise)
+        self.dirty = self.nonfinite or any(one is not None for one in found)
+
     @property
     def suspects(self) -> Iterable[Event]:
         """The events that trouble in what is made of these values may go back to."""
@@ -70,7 +77,7 @@ def met(x: Any, trace: Any) -> Shadow | None:
     known = shadow_of(x, trace)
     if known is None and isinstance(x, Tensor):
         broken = not finite(x.data)
-        known = x.shadow = Shadow(trace, x.data, nonfinite=broken, given=broken)
+        known = x.shadow = Shadow(trace, x.data, nonfinite=broken, given=broken, dirty=broken)
     return known
 
 

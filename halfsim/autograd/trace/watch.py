@@ -199,15 +199,17 @@ class Watching(Counted):
         lacking = self._missing(fp, y, op, sources) if place[0] == "forward" or not place[3] else None
         if self.rule is None and here.rule is not PROMOTE:
             self.rule = here.rule
-        broken = earliest(s.broken for s in known if s.nonfinite) or earliest(s.broken for s in known)
-        zeros, off = earliest(s.zeros for s in known), earliest(s.off for s in known)
-        constant = earliest(s.constant for s in known)
+        broken = zeros = constant = off = None
+        if dirty := [s for s in known if s.dirty]:
+            broken = earliest(s.broken for s in dirty if s.nonfinite) or earliest(s.broken for s in dirty)
+            zeros, off = earliest(s.zeros for s in dirty), earliest(s.off for s in dirty)
+            constant = earliest(s.constant for s in dirty)
         if op in _TAKE_MASKS and counts.divide_by_zero and any(s.given for s in known):
             counts.divide_by_zero = 0  # the logarithm of a sum that is masked altogether
         pole, nonfinite = bool(counts.divide_by_zero or counts.invalid), bool(seen[255]) and not finite(y)
         origin = None
         if pole:
-            near = earliest(s.near for s in known) if op in _ROOTS and counts.invalid else None
+            near = earliest(s.near for s in dirty) if op in _ROOTS and counts.invalid else None
             origin = broken or constant or (None if lost is not None else earliest((zeros, off)) or near)
         elif nonfinite and not counts.overflow:
             origin = broken
@@ -239,14 +241,17 @@ class Watching(Counted):
             names=names,
             forward=place[0] == "forward",
         )
+        if not (dirty or nonfinite or event.eventful):
+            return counts  # as most are
         self._follow(event, shadow, known, before, (broken, zeros, constant, off))
+        read = [shadow_of(x, self) for x in consumed]
         if called:
             self._read_by(key, op, shadow, known)
-            self._spread(fp, event, shadow, [shadow_of(x, self) for x in consumed])
-        if known:
-            self._settle_fates(op, shadow, [s for x in consumed if (s := shadow_of(x, self)) is not None])
+            self._spread(fp, event, shadow, read)
+        self._settle_fates(op, shadow, [s for s in read if s is not None])
         if nonfinite and shadow.broken is not None:
             self.fates.setdefault(shadow.broken.serial, [0, 0, 0])[0] += 1
+        shadow.mark()
         return counts
 
     def _follow(
@@ -275,7 +280,9 @@ class Watching(Counted):
             kinds = (*kinds, "cancellation")
         shadow.off = off or (root if "cancellation" in kinds or "integer rounding" in kinds else None)
         shadow.near = earliest(s.near for s in known) or (
-            root if before and counts.cancelled + counts.annulled + counts.single else None
+            root
+            if before and event.op in ("sub", "add") and counts.cancelled + counts.annulled + counts.single
+            else None
         )
         if counts.single and before:
             shadow.off, shadow.single = shadow.off or root, event
@@ -456,6 +463,7 @@ class Watching(Counted):
                 shadow.constant = event if event.lost is not None else None
                 if shadow.broken is not None:
                     self.fates.setdefault(event.serial, [0, 0, 0])[0] += 1
+            shadow.mark()
 
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
         counts = Counts(size=x.size, nonzero=int(np.count_nonzero(x)))
