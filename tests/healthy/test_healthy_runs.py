@@ -10,6 +10,7 @@ import pytest
 
 import halfsim as hs
 from tests.healthy.catalogue import RUNS, Healthy, listing
+from tests.healthy.check import calm
 from tests.healthy.registry import Array, Use, distance
 from tests.healthy.training_loops import fit
 
@@ -131,10 +132,6 @@ def _expect(request: pytest.FixtureRequest, known: dict[str, str], watched: Watc
     """Let a test of a run that is known to fail do so."""
     if watched.run.name in known:
         request.applymarker(pytest.mark.xfail(reason=known[watched.run.name], strict=False))
-
-
-def calm(found: hs.Finding | None) -> bool:
-    return found is None or found.klass == "benign rounding"
 
 
 def test_the_list_has_every_run_once() -> None:

@@ -98,8 +98,10 @@ class Counting(Arithmetic):
         for some in (self.taking, self.summing):
             if some is not None:
                 counts += some
-        if counts.invalid and finite(y):  # masked out by the formula itself, as the gradient of a norm at zero
-            counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid, 0, 0
+        if (counts.invalid or counts.divide_by_zero) and finite(
+            y
+        ):  # masked by the formula, as a norm's gradient at zero
+            counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid + counts.divide_by_zero, 0, 0
         if counts.overflow or counts.divide_by_zero or counts.invalid:
             size = counts.size
             counts.overflow, counts.clipped = min(counts.overflow, size), min(counts.clipped, size)

@@ -188,8 +188,14 @@ def _swamping_words(e: Event) -> str:
     return f"{c.swamped:,} of {c.addends:,} nonzero addends changed nothing"
 
 
+# Losses whose difference of prediction and target is meant to become small.
+_RESIDUALS = ("mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss")
+
+
 def _cancels(e: Event) -> bool:
     c = e.counts
+    if e.op in _RESIDUALS:
+        return False
     return (c.cancelled > 0 and c.cancelled + c.annulled > CANCELLED_SHARE * c.sums) or (
         c.single > 0 and e.detail is not None and "read as" in e.detail
     )

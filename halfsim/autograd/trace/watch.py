@@ -43,8 +43,6 @@ _TAKE_MASKS = {
 # Operations in which an infinite operand vanishes: their result is finite, and wrong.
 # Functions that are flat towards infinity: what they make of it is what they would make of any number as large.
 _FLAT = {"tanh", "sigmoid", "erf", "atan"}
-# Losses whose difference of prediction and target is meant to become small.
-_RESIDUALS = {"mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss"}
 _VANISH = {"div", "reciprocal", "rsqrt", "batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
 # Operations that bring numbers of any size back into a moderate range, so that what follows may be in half again.
 CONTRACT = {
@@ -337,7 +335,7 @@ class Watching(Counted):
         """Follow what a cancellation may have put wrong."""
         y, op = shadow.of, event.op
         noisy = [s for s in known if s is not None and s.noise is not None]
-        made = "cancellation" in event.kinds and op not in _RESIDUALS
+        made = "cancellation" in event.kinds
         if not (noisy or made):
             return
         values = [None if s is None else s.of for s in known]
@@ -345,6 +343,7 @@ class Watching(Counted):
         source = next((s.source for s in noisy), None)
         if made and source is None:
             source, first = event, fp.difference if op in ("add", "sub") else None
+            self.spoilt.setdefault(event.serial, 0)
             noise = np.abs(y) if first is None else np.broadcast_to(first, y.shape)
         for s in noisy:
             if not s.read:
@@ -372,7 +371,7 @@ class Watching(Counted):
 
     def killed(self, event: Event) -> bool:
         """Whether all NaN and infinities of an event were left out by a mask, a maximum or a choice of elements."""
-        live, left_out, harmed = self.fates.get(event.serial, (1, 0, 0))
+        live, left_out, harmed = self.fates.get((event.origin or event).serial, (1, 0, 0))
         return live <= 0 and left_out > 0 and not harmed
 
     def _carried_on(
