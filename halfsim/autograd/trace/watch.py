@@ -444,7 +444,7 @@ class Watching(Counted):
         counts.flushed = int(np.count_nonzero((y == 0) & (x != 0)))
         self.note("round_to", label, x.shape, counts, format=fmt)
 
-    def updated(self, p: Tensor, same: Array, direction: Tensor) -> None:
+    def updated(self, p: Tensor, same: Array, direction: Tensor, own: bool = False) -> None:
         """Count how many finite weights a nonzero direction left as they were, with a gradient and in all."""
         if p.grad is None:
             return
@@ -468,7 +468,8 @@ class Watching(Counted):
             counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
         counts.stalled = counts.swamped
         largest = float(np.abs(p.grad.data).max(initial=0))
-        self.note("update", "", p.shape, counts, format=p.format, magnitude=largest)
+        detail = {"step": "of the user's own"} if own else None
+        self.note("update", "", p.shape, counts, format=p.format, magnitude=largest, detail=detail)
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
         """Count how many finite nonzero weights a step that shrinks them all left as they were."""
