@@ -75,6 +75,7 @@ class Watching(Counted):
             tuple[str, str, str, str], float
         ] = {}  # by place: what a factor that became 1 should have done
         self.loss_scale = 1.0  # of the backward pass under way
+        self.loss_broken: Event | None = None  # where the NaN or infinity of this step's loss began
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Add one event; ``arrays`` are its operands and its result."""
@@ -502,6 +503,8 @@ class Watching(Counted):
         known = met(loss, self)
         if known is not None:
             known.scale = scale
+            if known.nonfinite:
+                self.loss_broken = self.loss_broken or known.broken
 
     def unscaled(self, p: Tensor, scale: float) -> None:
         known = met(p.grad, self)
