@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def thousands(*shape: int) -> hs.Tensor:
         (lambda: functional.linear(thousands(3, 2), np.full((2, 2), 2000.0)), "fp8", "clipped", "clipped to 448", "infinit"),
         (lambda: thousands(2, 2) @ thousands(2, 2), "storage=fp16, operands=e5m2, overflow=saturate", "clipped",
          "clipped to 65504", "infinit"),
-        (lambda: thousands(2, 2) @ thousands(2, 2), "storage=bf16, operands=e4m3fn", "overflow",
+        (lambda: thousands(2, 2) @ thousands(2, 2), "storage=bf16, operands=e4m3", "overflow",
          "became NaN, for float8_e4m3fn has no infinity", "became infinite"),
         # results that saturate
         (lambda: hs.tensor([300.0]) * 300.0, "storage=fp16, overflow=saturate", "clipped", "clipped to 65504", "infinit"),
@@ -58,7 +59,7 @@ def thousands(*shape: int) -> hs.Tensor:
         (lambda: thousands(10, 100).sum(1), "pure_fp16", "overflow", "10 of 10 running sums became infinite", "clipped"),
         # data
         (lambda: hs.tensor([1e5, 1.0]), "fp16", "overflow", "1 of 2 values became infinite, past 65504", "clipped"),
-        (lambda: hs.tensor([1e5, 1.0], "e4m3fn"), "fp16", "overflow", "NaN, for float8_e4m3fn has no infinity, past 448",
+        (lambda: hs.tensor([1e5, 1.0], "e4m3"), "fp16", "overflow", "NaN, for float8_e4m3fn has no infinity, past 448",
          "infinite"),
     ],
 )  # fmt: skip
@@ -121,7 +122,7 @@ def test_the_numbers_of_an_accumulation_error_agree_with_the_sentence() -> None:
     assert told.values["error"] <= told.values["bound"]
 
 
-@pytest.mark.parametrize("rule", ["fp16", "bf16", "pure_fp16"])
+@pytest.mark.parametrize("rule", ["fp16", "bf16", "fp32"])
 def test_the_numbers_of_rounding_agree_with_the_sentence(rule: str) -> None:
     rng = np.random.default_rng(0)
 
@@ -231,7 +232,7 @@ def test_clipping_has_an_option_of_its_own() -> None:
 def line_of(function: Run, words: str) -> str:
     """Where ``words`` stand in a function of this file, as a finding says it."""
     source = function.__code__
-    text = open(source.co_filename, encoding="utf-8").read().splitlines()
+    text = Path(source.co_filename).read_text(encoding="utf-8").splitlines()
     first = source.co_firstlineno
     number = next(i for i in range(first, len(text) + 1) if words in text[i - 1])
     return f"test_words.py:{number}"
@@ -312,10 +313,11 @@ def test_benign_rounding_has_a_line_too() -> None:
     assert found(lambda: hs.tensor([0.1]) * 0.3).where.startswith("test_words.py:")
 
 
-def test_a_report_shows_the_line_in_text_page_and_json() -> None:
+def test_a_report_shows_the_line_in_text_page_and_json(tmp_path: Path) -> None:
     with hs.precision("fp16"), hs.trace() as t:
         in_a_function()
     report = t.report()
     where = line_of(in_a_function, "# here")
-    for shown in (str(report), report.to_html(), report.to_json()):
+    report.to_html(tmp_path / "page.html")
+    for shown in (str(report), (tmp_path / "page.html").read_text(encoding="utf-8"), report.to_json()):
         assert where in shown

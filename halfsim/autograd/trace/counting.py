@@ -324,6 +324,12 @@ class Counting(Arithmetic):
                 self.stages.append(Stage("read", grid, x.size, flushed=counts.flushed - flushed, nonzero=nonzero))
             if x.size > 1 and counting_numbers(x):
                 self.counts.integers += counts.inexact - before
+        if self._flushes and not exact:  # subnormal inputs, which no rounding has met
+            nonzero = int(np.count_nonzero(x))
+            lost = nonzero - int(np.count_nonzero(y)) - (counts.flushed - flushed)
+            if lost > 0:
+                self.counts.flushed, self.counts.nonzero = self.counts.flushed + lost, self.counts.nonzero + nonzero
+                self.stages.append(Stage("read", self.precision.storage, x.size, flushed=lost, nonzero=nonzero))
         if self.given:
             self.inputs.append(y)
         return y
