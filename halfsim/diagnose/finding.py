@@ -46,13 +46,9 @@ class Finding:
         """Where, in words: "addcmul in 0.weight (exp_avg_sq)"."""
         return place_name(self.op, self.path, self.tensor)
 
-    @property
-    def located(self) -> str:
-        """When and where, in words: "step 3, forward, mul in head, train.py:41"."""
-        return f"step {self.step}, {self.phase}, {self.place}{f', {self.where}' if self.where else ''}"
-
     def __str__(self) -> str:
-        where = self.located
+        line = f", {self.where}" if self.where else ""
+        where = f"step {self.step}, {self.phase}, {self.place}{line}"
         fix = str(self.fixes[0]) if self.fixes else self.fix
         return textwrap.fill(f"{self.klass} ({where}): {self.message}. Usual fix: {fix}.", 100, break_long_words=False)
 

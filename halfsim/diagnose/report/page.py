@@ -125,14 +125,14 @@ def _verdict(report: Facts) -> str:
         return '<div class="verdict fine"><strong>Exact</strong><p>Nothing was rounded.</p></div>'
     others = [f for f in report.findings if (f.klass, f.path, f.op) != (v.klass, v.path, v.op)]
     lines = "".join(
-        f"<li>{escape(f.klass)}: {escape(f.located)}: {escape(f.message)}</li>"
+        f"<li>{escape(f.klass)}: step {f.step}, {escape(f.phase)}, {escape(f.place)}: {escape(f.message)}</li>"
         for f in others
     )
     also = f"<p>Trouble seen first, by class:</p><ul>{lines}</ul>" if lines else ""
     klass, message = (escape(text[:1].upper() + text[1:]) for text in (v.klass, v.message))
     return (
         f'<div class="verdict {_GRAVITY.get(v.klass, "mild")}"><strong>{klass}</strong> '
-        f'<span class="where">in {escape(v.located)}</span>'
+        f'<span class="where">in step {v.step}, {escape(v.phase)}, {escape(v.place)}</span>'
         f"<p>{message}.</p>{also}</div>"
     )
 

@@ -58,11 +58,11 @@ def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
         return "Verdict\n  Every result was exact: nothing was rounded."
-    lines = [f"Verdict: {v.klass}", _filled(f"S{v.located[1:]}: {v.message}.", "  ")]
+    lines = [f"Verdict: {v.klass}", _filled(f"Step {v.step}, {v.phase}, {v.place}: {v.message}.", "  ")]
     others = [f for f in report.findings if _key(f) != _key(v)]
     if others:
         lines.append("  Trouble seen first, by class:")
-        lines += [_filled(f"{f.klass}: {f.located}: {f.message}", "  - ") for f in others]
+        lines += [_filled(f"{f.klass}: step {f.step}, {f.phase}, {f.place}: {f.message}", "  - ") for f in others]
     return "\n".join(lines)
 
 
