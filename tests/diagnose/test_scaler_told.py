@@ -10,6 +10,7 @@ import pytest
 
 import halfsim as hs
 from halfsim import ops
+from halfsim.autograd.overrides import overriding
 from tests.diagnose.inputs import said
 
 REFERENCES = pytest.mark.parametrize("reference", [None, "fp64"])
@@ -113,6 +114,21 @@ def test_what_no_scale_mends_is_said_to_be_so(loss: Loss, op: str, what: str, re
     assert found.fix.startswith("no scale mends it")
     assert "scale down" not in found.fix
     assert f"{scaler.get_scale():.3g}" in found.message or f"{2 * scaler.get_scale():.3g}" in found.message
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [lambda: hs.amp.GradScaler(min_scale=1.0), lambda: hs.amp.GradScaler(init_scale=4096.0, min_scale=64.0),
+     lambda: hs.amp.GradScaler(init_scale=1024.0, dynamic=False)],
+)  # fmt: skip
+def test_the_advice_for_a_scaler_at_its_floor_mends_it(scaler: Any) -> None:
+    found = trained(steep, 30, scaler())[2].verdict()
+    assert found is not None
+    assert found.fixes[0].option is not None
+    with overriding(found.fixes[0].option):
+        _, _, t = trained(steep, 30, scaler())
+    assert not t.scales[-1][2]
+    assert said(t.verdict()) == "benign", f"{t.verdict()}"
 
 
 @REFERENCES

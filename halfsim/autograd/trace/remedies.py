@@ -250,7 +250,8 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix("step through the scaler: scaler.step(optimizer) divides the gradients by the scale")]
     if detail.get("mendable"):
         if detail.get("scale", 0.0) > 1:
-            return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
+            return [Fix("let the scale fall: dynamic=True, and min_scale=None, as GradScaler() has them",
+                        option={"dynamic": True, "min_scale": None})]  # fmt: skip
         return [Fix("let the scale fall below 1: GradScaler without min_scale", option={"min_scale": None}),
                 Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip
     guard = [_guard(event)] if event.op != "GradScaler" else []
