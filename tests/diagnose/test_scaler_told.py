@@ -122,11 +122,12 @@ def test_what_no_scale_mends_is_said_to_be_so(loss: Loss, op: str, what: str, re
      lambda: hs.amp.GradScaler(init_scale=1024.0, dynamic=False)],
 )  # fmt: skip
 def test_the_advice_for_a_scaler_at_its_floor_mends_it(scaler: Any) -> None:
-    found = trained(steep, 30, scaler())[2].verdict()
+    make = lambda p: hs.optim.SGD(p, lr=1e-12)  # noqa: E731
+    found = trained(steep, 30, scaler(), make)[2].verdict()
     assert found is not None
     assert found.fixes[0].option is not None
     with overriding(found.fixes[0].option):
-        _, _, t = trained(steep, 30, scaler())
+        _, _, t = trained(steep, 30, scaler(), make)
     assert not t.scales[-1][2]
     assert said(t.verdict()) == "benign", f"{t.verdict()}"
 
