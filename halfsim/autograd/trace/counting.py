@@ -92,9 +92,9 @@ class Counting(Arithmetic):
         for part in (self.reading, self.taking, self.summing, self.storing):
             if part is not None:
                 counts += part
-        size, masked = counts.size, counts.invalid or (0 if self.given else counts.divide_by_zero)
-        if masked and finite(y):  # by the formula itself, as the gradients of a norm at zero and of std of constants
-            counts.killed, counts.invalid, counts.divide_by_zero = min(masked, size), 0, 0
+        if counts.invalid and finite(y):  # masked out by the formula itself, as the gradient of a norm at zero
+            counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid, 0, 0
+        size = counts.size
         counts.overflow, counts.clipped = min(counts.overflow, size), min(counts.clipped, size)
         counts.divide_by_zero, counts.invalid = min(counts.divide_by_zero, size), min(counts.invalid, size)
         return counts
