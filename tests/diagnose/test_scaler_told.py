@@ -222,11 +222,3 @@ def test_a_step_without_unscaling(reference: str | None) -> None:
     assert found is not None
     assert (found.klass, found.phase, found.op) == ("scaler", "optimizer", "step"), f"{found}"
     assert "scaler.step(optimizer)" in found.fix
-
-
-@pytest.mark.xfail(reason="no schedule looks at its optimizer's steps", strict=True)
-def test_a_scheduler_before_the_first_step_warns_as_in_pytorch() -> None:
-    w = hs.tensor([1.0], requires_grad=True)
-    schedule = hs.optim.lr_scheduler.StepLR(hs.optim.SGD([w], lr=0.1), 1)
-    with pytest.warns(UserWarning, match="optimizer.step"):
-        schedule.step()

@@ -312,13 +312,3 @@ def test_a_finding_names_the_line_of_the_callers_code(run: Run, place: Any, refe
 
 def test_benign_rounding_has_a_line_too() -> None:
     assert found(lambda: hs.tensor([0.1]) * 0.3).where.startswith("test_words.py:")
-
-
-def test_a_report_shows_the_line_in_text_page_and_json(tmp_path: Path) -> None:
-    with hs.precision("fp16"), hs.trace() as t:
-        in_a_function()
-    report = t.report()
-    where = line_of(in_a_function, "# here")
-    report.to_html(tmp_path / "page.html")
-    for shown in (str(report), (tmp_path / "page.html").read_text(encoding="utf-8"), report.to_json()):
-        assert where in shown
