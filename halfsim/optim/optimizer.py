@@ -51,6 +51,7 @@ class Optimizer:
     told as the phase "optimizer", and a trace begins the next step after it, once, also where it calls this one's.
     """
 
+    _stepped = False  # whether `step` was ever called: a schedule asks
     _stepping = ""  # "own" while a step() of the class's own is under way, "base" once it has called the one here
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -138,7 +139,7 @@ class Optimizer:
 
         ``closure``, if given, computes loss and gradients anew before the update; its loss is returned.
         """
-        loss = None
+        loss, self._stepped = None, True
         if closure is not None:
             with scoped(gradients=True, phase="forward"):
                 loss = closure()
@@ -270,6 +271,7 @@ def _told(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        self._stepped = True
         observer = active()
         if observer is None or self._stepping:
             return step(self, *args, **kwargs)

@@ -116,7 +116,7 @@ def test_watching_changes_no_bit(name: str, request: pytest.FixtureRequest) -> N
 @every
 def test_nothing_is_told_twice(name: str) -> None:
     report = trace_of(name).report()
-    sentences = [(f.place, f.message) for f in report.findings]
+    sentences = [(f.phase, f.place, f.message) for f in report.findings]
     assert len(sentences) == len(set(sentences))
     assert len({(f.klass, f.phase, f.path, f.op, f.tensor) for f in report.findings}) == len(report.findings)
     lines = [line for line in str(report).splitlines() if line.startswith("  - ")]

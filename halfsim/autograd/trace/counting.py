@@ -271,10 +271,13 @@ class Counting(Arithmetic):
         return self._accumulated(y, flushed, over, a, b)
 
     def operand(self, x: Array) -> Array:
-        before = 0 if self.taking is None else self.taking.overflow
+        taking = self.taking
+        before, flushed = (0, 0) if taking is None else (taking.overflow, taking.flushed)
         y = super().operand(x)
-        if self.taking is not None and self.taking.overflow > before:
-            self._past("operand", y, self.precision.operands, self.taking.overflow - before)
+        if taking is not None and taking.overflow > before:
+            self._past("operand", y, self.precision.operands, taking.overflow - before)
+        if taking is not None and taking.flushed > flushed:
+            self.counts.nonzero += int(np.count_nonzero(x))
         return y
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
