@@ -63,8 +63,8 @@ class Observer:
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
         """An optimizer has rounded ``x`` to ``y``."""
 
-    def updated(self, p: Tensor, same: Array, direction: Tensor) -> None:
-        """An optimizer has moved ``p`` along ``direction`` where it is not the ``same`` as before."""
+    def updated(self, p: Tensor, same: Array, direction: Tensor, own: bool = False) -> None:
+        """An optimizer, perhaps a user's ``own``, has moved ``p`` along ``direction`` where it is not the ``same``."""
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
         """A step that shrinks all weights has made ``after`` of ``before``."""

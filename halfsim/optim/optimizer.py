@@ -7,6 +7,7 @@ Hyper-parameters that PyTorch keeps as Python numbers (learning rate, bias corre
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
@@ -45,7 +46,18 @@ class Optimizer:
     step) computes the update in float32 and rounds it once. Parameters in float32 or wider need no copy and no
     dither, and get none. ``ValueError`` for an empty list, a tensor given twice and two remedies, ``TypeError`` for
     other things.
+
+    An optimizer of one's own defines either `update`, which knows of the remedies, or `step`, as in PyTorch: that is
+    told as the phase "optimizer", and a trace begins the next step after it, once, also where it calls this one's.
     """
+
+    _stepped = False  # whether `step` was ever called: a schedule asks
+    _stepping = ""  # "own" while a step() of the class's own is under way, "base" once it has called the one here
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _told(cls.__dict__["step"])  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -127,9 +139,9 @@ class Optimizer:
 
         ``closure``, if given, computes loss and gradients anew before the update; its loss is returned.
         """
-        loss = None
+        loss, self._stepped = None, True
         if closure is not None:
-            with scoped(gradients=True):
+            with scoped(gradients=True, phase="forward"):
                 loss = closure()
         for group in self.param_groups:
             for p in group["params"]:
@@ -141,7 +153,9 @@ class Optimizer:
                     with scoped(phase="optimizer", path=p.name, gradients=False):
                         self._step(p, group)
         observer = active()
-        if observer is not None:
+        if self._stepping:
+            self._stepping = "base"
+        elif observer is not None:
             observer.advance()
         return loss
 
@@ -250,6 +264,38 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+
+def _told(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``step`` of a user's own as observers are to see it: its phase, the weights that it moved, its end."""
+
+    @functools.wraps(step)
+    def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        self._stepped = True
+        observer = active()
+        if observer is None or self._stepping:
+            return step(self, *args, **kwargs)
+        moved = [p for group in self.param_groups if group.get("lr", 1) for p in group["params"] if p.grad is not None]
+        before = [p.data.copy() for p in moved]  # a step may write into the array
+        self._stepping = "own"
+        try:
+            with scoped(phase="optimizer"):
+                result = step(self, *_as_forward(args), **dict(zip(kwargs, _as_forward(kwargs.values()), strict=True)))
+        finally:
+            told, self._stepping = self._stepping == "base", ""
+        for p, old in [] if told else zip(moved, before, strict=True):
+            if isinstance(p.grad, Tensor) and p.grad.shape == p.shape == old.shape:
+                with scoped(phase="optimizer", path=p.name, gradients=False):
+                    observer.updated(p, np.equal(p.data, old), p.grad, own=True)
+        observer.advance()
+        return result
+
+    return wrapped
+
+
+def _as_forward(arguments: Iterable[Any]) -> list[Any]:
+    """Arguments of a step, its closure among them, which computes the loss in the phase "forward"."""
+    return [scoped(phase="forward")(a) if callable(a) and not isinstance(a, Tensor) else a for a in arguments]
 
 
 def checked_betas(betas: Any) -> None:

@@ -559,6 +559,168 @@ def long_dot_product_in_order() -> hs.Trace:
     return t
 
 
+# Numbers that are clipped.
+
+
+@inside("mlp", "clipped", "mul", "storage=fp16, overflow=saturate")
+def product_that_saturates(x: hs.Tensor) -> hs.Tensor:
+    return (ops.clamp(x, 0.5, 1.0) * 60000.0) * 2.0 * 1e-5
+
+
+@inside("cnn", "clipped", "mul", "storage=fp16, rounding=toward_zero")
+def product_that_is_cut_off(x: hs.Tensor) -> hs.Tensor:
+    return (ops.clamp(x, 0.5, 1.0) * 60000.0) * 4.0 * 1e-5
+
+
+@inside("encoder", "clipped", "matmul", "storage=fp16, operands=e4m3, overflow=saturate")
+def operands_of_eight_bits(x: hs.Tensor) -> hs.Tensor:
+    y = x * 300.0
+    return ((y @ y.transpose(0, 1)) * 1e-5) @ x
+
+
+@inside("lstm", "clipped", "sum", "storage=fp16, compute=fp16, accumulate=fp16:sequential, overflow=saturate")
+def sum_that_saturates(x: hs.Tensor) -> hs.Tensor:
+    return x * (ops.clamp(x, 0.5, 1.0) * 9000.0).sum(-1, keepdims=True) * 1e-5
+
+
+@fault("clipped", "forward", "first", "linear")
+def input_that_nobody_scaled_in_eight_bits() -> hs.Trace:
+    model = hs.nn.Sequential()
+    model.add_module("first", hs.nn.Linear(8, 8))
+    model.add_module("norm", hs.nn.LayerNorm(8))
+    with hs.precision("fp8"), hs.trace() as t:
+        model.to("bf16")(hs.tensor(np.full((2, 8), 2000.0), "bf16")).sum().backward()
+    return t
+
+
+@fault("clipped", "backward", "", "mul")
+def gradients_that_saturate() -> hs.Trace:
+    with hs.precision("storage=fp16, overflow=saturate"), hs.trace() as t:
+        x = hs.tensor([0.1, 0.2], requires_grad=True)
+        ((x * 300.0) * 300.0).backward(np.ones(2))
+    return t
+
+
+# Loss scales.
+
+
+def scaled(
+    loss: Callable[[hs.Tensor], hs.Tensor],
+    steps: int = 5,
+    between: Callable[..., None] = lambda *_: None,
+    **options: Any,
+) -> hs.Trace:
+    """The trace of a small model under autocast and a scaler; ``between`` comes before its step."""
+    hs.manual_seed(0)
+    model, scaler = hs.nn.Linear(4, 4), hs.amp.GradScaler(**options)
+    optimizer = hs.optim.SGD(model.named_parameters(), lr=1e-6)
+    x = np.random.default_rng(0).standard_normal((8, 4))
+    with hs.trace() as t:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            with hs.amp.autocast():
+                value = loss(model(hs.tensor(x)))
+            scaler.scale(value).backward()
+            between(scaler, optimizer, model, value)
+            scaler.step(optimizer)
+            scaler.update()
+    return t
+
+
+@fault("scaler", "backward", "", "mul")
+def scale_at_its_floor() -> hs.Trace:
+    return scaled(lambda y: (centred(y) * 1e5).sum(), 30, min_scale=1.0)
+
+
+@fault("scaler", "backward", "", "sum")
+def scale_that_stays() -> hs.Trace:
+    return scaled(lambda y: (centred(y) * 300.0).sum(), dynamic=False)
+
+
+@fault("scaler", "backward", "", "sqrt")
+def root_that_no_scale_mends() -> hs.Trace:
+    return scaled(lambda y: ops.sqrt(y * 0.0).sum() + y.sum(), 40)
+
+
+@fault("scaler", "forward", "", "div")
+def zero_over_zero_that_no_scale_mends() -> hs.Trace:
+    return scaled(lambda y: ((y * 0.0) / (y * 0.0)).sum(), 40)
+
+
+@fault("scaler", "optimizer", "", "clip_grad_norm_")
+def clipped_before_unscaling() -> hs.Trace:
+    return scaled(
+        lambda y: y.mean(), between=lambda s, o, model, v: hs.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    )
+
+
+@fault("scaler", "optimizer", "", "clip_grad_value_")
+def clipped_by_value_before_unscaling() -> hs.Trace:
+    return scaled(
+        lambda y: y.mean(), between=lambda s, o, model, v: hs.nn.utils.clip_grad_value_(model.parameters(), 1.0)
+    )
+
+
+@fault("scaler", "backward", "", "accumulate")
+def accumulated_after_unscaling() -> hs.Trace:
+    w = hs.tensor(np.ones(4), requires_grad=True)
+    optimizer, scaler = hs.optim.SGD([w], lr=1e-4), hs.amp.GradScaler()
+    with hs.trace() as t:
+        for i in range(2):
+            scaler.scale((w * 0.5).sum()).backward()
+            if not i:
+                scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+    return t
+
+
+@fault("scaler", "optimizer", "weight", "step")
+def step_without_unscaling() -> hs.Trace:
+    model, scaler = hs.nn.Linear(4, 4), hs.amp.GradScaler()
+    optimizer = hs.optim.SGD(model.named_parameters(), lr=1e-4)
+    with hs.trace() as t:
+        with hs.amp.autocast():
+            loss = model(hs.tensor(np.ones((2, 4)))).mean()
+        scaler.scale(loss).backward()
+        optimizer.step()
+    return t
+
+
+# Constants that became other constants.
+
+
+@inside("mlp", "constant changed", "mul", "pure_fp16")
+def decay_that_is_one(x: hs.Tensor) -> hs.Tensor:
+    y = x
+    with hs.no_grad():
+        for _ in range(400):
+            y = y * (1 - 2e-4)
+    return x + y
+
+
+@inside("cnn", "constant changed", "sub", "pure_fp16")
+def guard_that_is_one(x: hs.Tensor) -> hs.Tensor:
+    iou = x * 0.0 + 1.0
+    v = x * 0.0
+    return v / ((1 + 1e-5) - iou + v)
+
+
+@inside("lstm", "constant changed", "clamp", "pure_fp16")
+def bound_that_is_one(x: hs.Tensor) -> hs.Tensor:
+    return ops.log(1.0 - ops.clamp(ops.sigmoid(x + 20.0), 0.0, 1 - 1e-7))
+
+
+@inside("encoder", "constant changed", "masked_fill", "pure_fp16")
+def mask_constant_that_is_infinite(x: hs.Tensor) -> hs.Tensor:
+    return ops.softmax(ops.masked_fill(x, np.ones((32, 8), bool), -1e9))
+
+
+@fault("constant changed", "optimizer", "norm.weight", "SGD")
+def learning_rate_that_is_zero() -> hs.Trace:
+    return train("mlp", rule="pure_fp16", optimizer=lambda p: hs.optim.SGD(p, lr=1e-9))
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_verdict_names_the_fault(name: str) -> None:
     known = FAULTS[name]

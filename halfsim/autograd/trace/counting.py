@@ -288,10 +288,13 @@ class Counting(Arithmetic):
         return self._accumulated(y, flushed, over, a, b)
 
     def operand(self, x: Array) -> Array:
-        before = 0 if self.taking is None else self.taking.overflow
+        taking = self.taking
+        before, flushed = (0, 0) if taking is None else (taking.overflow, taking.flushed)
         y = super().operand(x)
-        if self.taking is not None and self.taking.overflow > before:
-            self._past("operand", y, self.precision.operands, self.taking.overflow - before)
+        if taking is not None and taking.overflow > before:
+            self._past("operand", y, self.precision.operands, taking.overflow - before)
+        if taking is not None and taking.flushed > flushed:
+            self.counts.nonzero += int(np.count_nonzero(x))
         return y
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -338,6 +341,12 @@ class Counting(Arithmetic):
                 self.stages.append(Stage("read", grid, x.size, flushed=counts.flushed - flushed, nonzero=nonzero))
             if x.size > 1 and counting_numbers(x):
                 self.counts.integers += counts.inexact - before
+        if self._flushes and not exact:  # subnormal inputs, which no rounding has met
+            nonzero = int(np.count_nonzero(x))
+            lost = nonzero - int(np.count_nonzero(y)) - (counts.flushed - flushed)
+            if lost > 0:
+                self.counts.flushed, self.counts.nonzero = self.counts.flushed + lost, self.counts.nonzero + nonzero
+                self.stages.append(Stage("read", self.precision.storage, x.size, flushed=lost, nonzero=nonzero))
         if self.given:
             self.inputs.append(y)
         return y

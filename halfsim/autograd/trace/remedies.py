@@ -32,6 +32,12 @@ _INSTEAD = {
     "softmax": "take log_softmax in place of log(softmax)",
     "prod": "add logarithms in place of multiplying",
 }
+# The same where numbers vanish.
+_INSTEAD_OF_ZERO = {
+    "exp": "subtract the maximum first, as log_softmax and logsumexp do, and stay with logarithms",
+    "softmax": "take log_softmax in place of log(softmax)",
+    "prod": "add logarithms in place of multiplying",
+}
 
 
 def eps_for(fmt: Format) -> float:
@@ -58,8 +64,9 @@ def _chain(event: Event, readers: Sequence[str]) -> list[str]:
     return [event.key, *(key for key in readers if key != event.key)]
 
 
-def _or(op: str, default: str = "scale the operands down first") -> str:
-    return f"; or {_INSTEAD.get(op, default)}"
+def _or(op: str, vanished: bool = False) -> str:
+    way = "up" if vanished else "down"
+    return f"; or {(_INSTEAD_OF_ZERO if vanished else _INSTEAD).get(op, f'scale the operands {way} first')}"
 
 
 def _guard(event: Event) -> Fix:
@@ -121,7 +128,7 @@ def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
                 option={"master_weights": True},
             ),
         ]
-    return [kept(event, _chain(event, readers), also=_or(event.op))]
+    return [kept(event, _chain(event, readers), also=_or(event.op, event.klass == "underflow"))]
 
 
 def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
@@ -191,10 +198,13 @@ def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
                     "first")]  # fmt: skip
     if event.op in ("cast", "to"):
         return [Fix(f"leave these numbers in float32: they are too small for {event.format}")]
-    return [kept(event, _chain(event, readers), also=_or(event.op, "scale the operands up first"))]
+    return [kept(event, _chain(event, readers), also=_or(event.op, vanished=True))]
 
 
 def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
+    if event.op == "update" and event.detail:
+        return [Fix("keep the weights in float32, as amp does, or a copy of them in float32 that step() updates and "
+                    "rounds into the weights; or a larger learning rate")]  # fmt: skip
     if event.op in ("update", "decay"):
         return [
             Fix("float32 master weights: master_weights=True (or amp); or kahan=True, rounding='stochastic', or a larger "
@@ -257,7 +267,8 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix("step through the scaler: scaler.step(optimizer) divides the gradients by the scale")]
     if detail.get("mendable"):
         if detail.get("scale", 0.0) > 1:
-            return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
+            return [Fix("let the scale fall: dynamic=True, and min_scale=None, as GradScaler() has them",
+                        option={"dynamic": True, "min_scale": None})]  # fmt: skip
         return [Fix("let the scale fall below 1: GradScaler without min_scale", option={"min_scale": None}),
                 Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip
     guard = [_guard(event)] if event.op != "GradScaler" else []

@@ -88,12 +88,12 @@ def earliest(events: Iterable[Event | None]) -> Event | None:
 
 def twin(x: Any, trace: Any) -> Any:
     """The operand as the reference has it: its twin, or its own values in float64."""
-    known = shadow_of(x, trace)
+    known = met(x, trace)
     if known is not None and known.twin is not None:
         return known.twin
     values = own(x)
-    if isinstance(x, Tensor):
-        x.shadow = Shadow(trace, x.data, twin=values) if known is None else replace(known, twin=values)
+    if known is not None:
+        x.shadow = replace(known, twin=values)
     return values
 
 

@@ -160,6 +160,9 @@ class Trace(Watching):
             for kind, event in self._pending:
                 self.firsts.setdefault(kind, []).append(event)
         self._pending.clear()
+        if skipped and self.loss_broken is not None and self.loss_broken.tensor != SCALED:
+            self.scaling.cause = self.loss_broken
+        self.loss_broken = None
         self.step += 1
         self.locally = self.step == 1 or self.step % 32 == 0
 

@@ -74,6 +74,7 @@ class Watching(Counted):
             tuple[str, str, str, str], float
         ] = {}  # by place: what a factor that became 1 should have done
         self.loss_scale = 1.0  # of the backward pass under way
+        self.loss_broken: Event | None = None  # where the NaN or infinity of this step's loss began
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Add one event; ``arrays`` are its operands and its result."""
@@ -471,7 +472,7 @@ class Watching(Counted):
         counts.flushed = int(np.count_nonzero((y == 0) & (x != 0)))
         self.note("round_to", label, x.shape, counts, format=fmt)
 
-    def updated(self, p: Tensor, same: Array, direction: Tensor) -> None:
+    def updated(self, p: Tensor, same: Array, direction: Tensor, own: bool = False) -> None:
         """Count how many finite weights a nonzero direction left as they were, with a gradient and in all."""
         if p.grad is None:
             return
@@ -495,7 +496,8 @@ class Watching(Counted):
             counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
         counts.stalled = counts.swamped
         largest = float(np.abs(p.grad.data).max(initial=0))
-        self.note("update", "", p.shape, counts, format=p.format, magnitude=largest)
+        detail = {"step": "of the user's own"} if own else None
+        self.note("update", "", p.shape, counts, format=p.format, magnitude=largest, detail=detail)
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
         """Count how many finite nonzero weights a step that shrinks them all left as they were."""
@@ -528,6 +530,8 @@ class Watching(Counted):
         known = met(loss, self)
         if known is not None:
             known.scale = scale
+            if known.nonfinite:
+                self.loss_broken = self.loss_broken or known.broken
 
     def unscaled(self, p: Tensor, scale: float) -> None:
         known = met(p.grad, self)
