@@ -57,6 +57,7 @@ class Counting(Arithmetic):
         "addition",
         "counts",
         "disorder",
+        "distance",
         "given",
         "inputs",
         "reading",
@@ -82,6 +83,7 @@ class Counting(Arithmetic):
         self.given = label != GRADIENT  # whether operands are results of one rounding each; gradients are of several
         self.watched = label not in _UNWATCHED  # whether additions are looked at
         self.disorder = 0.0
+        self.distance: Array | None = None  # of sums in a narrow accumulator from the exact ones, where they lost all
         self.addition: tuple[Array, Array, int] | None = None
         self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
         self._constants: list[tuple[Any, Constant]] = []  # those that storage or compute cannot hold
@@ -422,9 +424,9 @@ class Counting(Arithmetic):
 
     @property
     def difference(self) -> Array | None:
-        """How far the latest sum may be off: half a unit in the last place of each operand."""
+        """How far the latest sum may be off: half a unit in the last place of each operand; a long sum, how far it is."""
         if self._sum is None:
-            return None
+            return self.distance
         _, a, b, _ = self._sum
         given = any(a is x or b is x for x in self.inputs)
         unit = (self.precision.storage if given else self.precision.compute).eps / 4
@@ -448,6 +450,7 @@ class Counting(Arithmetic):
             self.disorder = max(self.disorder, off / whole)
             lost = (distance > 0.5 * np.abs(exact)) & (exact != 0)
             if self._narrow and lost.any():
+                self.distance = distance
                 self.counts.sums += y.size
                 self.counts.cancelled += int(np.count_nonzero(lost))
                 bits = np.log2(magnitude[lost] / np.abs(exact[lost]))

@@ -22,7 +22,7 @@ from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
 from halfsim.autograd.trace.noise import carried, remains, vanishes_unseen
-from halfsim.autograd.trace.sample import exponents, magnitude, subnormals
+from halfsim.autograd.trace.sample import SAMPLE, exponents, magnitude, subnormals
 from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
 from halfsim.numerics.flags import Flag, report, watching
 from halfsim.numerics.formats import Format
@@ -205,7 +205,9 @@ class Watching(Counted):
             constant = earliest(s.constant for s in dirty)
         if op in _TAKE_MASKS and counts.divide_by_zero and any(s.given for s in known):
             counts.divide_by_zero = 0  # the logarithm of a sum that is masked altogether
-        pole, nonfinite = bool(counts.divide_by_zero or counts.invalid), bool(seen[255]) and not finite(y)
+        pole = bool(counts.divide_by_zero or counts.invalid)
+        sampled = y.size > SAMPLE and (pole or counts.overflow or any(s.nonfinite for s in dirty))
+        nonfinite = bool(seen[255] or sampled) and not finite(y)  # a sample may have missed them
         origin = None
         if pole:
             near = earliest(s.near for s in dirty) if op in _ROOTS and counts.invalid else None
@@ -261,6 +263,7 @@ class Watching(Counted):
         broken, zeros, constant, off = inherited
         counts, root = event.counts, event.origin or event
         has_zeros = bool(event.exponents is not None and event.exponents[0])
+        has_zeros = has_zeros or (event.size > SAMPLE and not shadow.of.all())
         if shadow.nonfinite:
             own_break = counts.overflow or counts.divide_by_zero or counts.invalid or event.given
             shadow.broken = broken or (root if own_break else None)
@@ -343,9 +346,9 @@ class Watching(Counted):
         noise = carried(op, y, values, [None if s is None else s.noise for s in known])
         source = next((s.source for s in noisy), None)
         if made and source is None:
-            source, first = event, fp.difference if op in ("add", "sub") else None
+            source, first = event, fp.difference
             self.spoilt.setdefault(event.serial, 0)
-            noise = np.abs(y) if first is None else np.broadcast_to(first, y.shape)
+            noise = np.abs(y) if first is None or first.size > y.size else np.broadcast_to(first, y.shape)
         for s in noisy:
             if not s.read:
                 s.read = True
