@@ -7,6 +7,7 @@ Hyper-parameters that PyTorch keeps as Python numbers (learning rate, bias corre
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
@@ -45,6 +46,13 @@ class Optimizer:
     dither, and get none. ``ValueError`` for an empty list, a tensor given twice and two remedies, ``TypeError`` for
     other things.
     """
+
+    _stepped = False  # whether `step` was ever called: a schedule asks
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):  # a step of the user's own
+            cls.step = _noted(cls.step)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -121,7 +129,7 @@ class Optimizer:
 
         ``closure``, if given, computes loss and gradients anew before the update; its loss is returned.
         """
-        loss = None
+        loss, self._stepped = None, True
         if closure is not None:
             with scoped(gradients=True):
                 loss = closure()
@@ -244,6 +252,17 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+
+def _noted(step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step``, which notes that it was called."""
+
+    @functools.wraps(step)
+    def noted(self: Optimizer, *arguments: Any, **options: Any) -> Any:
+        self._stepped = True
+        return step(self, *arguments, **options)
+
+    return noted
 
 
 def checked_betas(betas: Any) -> None:
