@@ -10,8 +10,8 @@ from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
 
 _EARLY = (
-    "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the learning rate schedule is "
-    "skipped. Call `optimizer.step()` first, then `lr_scheduler.step()`."
+    "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the learning rate schedule "
+    "is skipped. Call `optimizer.step()` first, then `lr_scheduler.step()`."
 )
 
 
@@ -20,9 +20,9 @@ class LRScheduler:
 
     The first step is made by the constructor. A rule is a method ``get_lr``, which gives one rate a group for
     step ``last_epoch``; most compute it from the rate before, as PyTorch does, so a rate that somebody else changes
-    stays changed. The first ``step`` before any step of the optimizer warns, as PyTorch's does: by it the rate of step 0
-    is never used. It is so too where a GradScaler has skipped the optimizer's step. ``TypeError`` for what is no Optimizer, ``KeyError`` for ``last_epoch`` from 0 on without
-    "initial_lr" in the groups.
+    stays changed. A first ``step`` before any step of the optimizer warns, as PyTorch's does, also where a GradScaler
+    has skipped that: the rate of step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
+    ``last_epoch`` from 0 on without "initial_lr" in the groups.
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
