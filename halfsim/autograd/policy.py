@@ -222,6 +222,8 @@ class Scope:
     phase: str = "forward"
     gradients: bool = True
     reproducible: bool = False
+    carry: Format | None = None  # what tensors are made in, whatever format they are asked for; see `carried_in`
+    options: Any = None  # what stands in the place of options that are given; see `halfsim.autograd.overrides`
     outer: Scope | None = field(default=None, compare=False, repr=False)  # the one around it
 
     @property
@@ -298,6 +300,27 @@ def reproducible() -> Any:
     1.0
     """
     return scoped(reproducible=True)
+
+
+def carried_in(fmt: Format) -> Any:
+    """A context in which every tensor is made in ``fmt``, also where a narrower format is asked for.
+
+    So `halfsim.tensor`, ``.to``, ``.half``, parameters and the state of optimizers all give ``fmt``, and no conversion
+    rounds; formats that ``fmt`` does not contain stay as they are, as do arrays of integers and bools. Tensors made
+    outside keep their format.
+
+    >>> from halfsim import float64, tensor
+    >>> with carried_in(float64):
+    ...     tensor([0.1], "fp16").half().format.name
+    'float64'
+    """
+    return scoped(carry=fmt)
+
+
+def carried(fmt: Format) -> Format:
+    """The format of a tensor that is asked for in ``fmt``: that, or the one in which tensors are carried."""
+    carry = _SCOPE.get().carry
+    return fmt if carry is None or not carry.contains(fmt) else carry
 
 
 def resolve(op: str, category: str | None, widest: Format) -> Precision:

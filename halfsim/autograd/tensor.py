@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE, carried, scope
 from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
@@ -178,7 +178,7 @@ class Tensor(Operators):
 
     def to(self, format: object) -> Tensor:
         """The tensor rounded to ``format``, on the tape; itself if it has that format."""
-        fmt = as_format(format)
+        fmt = carried(as_format(format))
         return self if fmt == self.format else OPS["cast"](self, fmt)
 
     def half(self) -> Tensor:
@@ -332,6 +332,7 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
         fmt = rule.default.storage if isinstance(rule.default, Precision) else float32
     else:
         fmt = format_of(data) if isinstance(data, (np.ndarray, np.floating)) else float32
+    fmt = carried(fmt)
     given = as_floats(plain(data), fmt)
     wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
     with np.errstate(all="ignore"):
@@ -339,4 +340,6 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
     observer = active()
     if observer is not None and wide.size:
         observer.given(wide, made, isinstance(data, Tensor))
+        if given.dtype == np.float16 and fmt != float16:
+            observer.narrowed(made)
     return made

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.state import put
 from halfsim.nn.walking import first_met, parts
@@ -116,7 +117,7 @@ def conversion_report(model: Module, format: object) -> Conversion:
 
 def convert(model: Module, format: object) -> Conversion:
     """Round all parameters and floating-point buffers of ``model`` to ``format`` and say what it cost."""
-    fmt, rows = as_format(format), []
+    fmt, rows = carried(as_format(format)), []
     for name, part in _floating(model):
         rounded = tensor(part, fmt)
         rows.append(_row(name, part, rounded))

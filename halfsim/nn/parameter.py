@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.numerics.quantize import Array
 
@@ -16,7 +17,8 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        values = data if isinstance(data, Tensor) else tensor(data)
+        kept = isinstance(data, Tensor) and data.format == carried(data.format)
+        values = data if kept else tensor(data)
         super().__init__(values.data, values.format, requires_grad)
 
 

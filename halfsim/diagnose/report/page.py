@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from math import inf
 
-from halfsim.diagnose.report import charts
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.report import charts
 from halfsim.diagnose.report.facts import Facts, Place, gravity, infinite
 from halfsim.diagnose.report.heatmap import heatmap
 from halfsim.diagnose.report.text import LEFT_OUT, advice, error_of, in_words, operands, sentence, summary, title

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from types import NoneType
 from typing import Any, NoReturn, TypeVar
 
 from halfsim.autograd.policy import Policy
@@ -122,11 +123,10 @@ def _finding(facts: Mapping[str, Any]) -> Finding:
 
 def _fix(facts: Mapping[str, Any]) -> Fix:
     policy, option = facts["policy"], facts["option"]
-    return Fix(
-        _word(facts["text"]),
-        None if policy is None else Policy(_word(policy)),
-        None if option is None else dict(option),
-    )
+    if not isinstance(policy, (str, dict, NoneType)):
+        raise TypeError(f"{_shown(policy)} is no policy")
+    kept = None if policy is None else Policy(policy)
+    return Fix(_word(facts["text"]), kept, None if option is None else dict(option))
 
 
 def _placed(facts: Mapping[str, Any]) -> Place:

@@ -6,6 +6,7 @@ import html
 import json
 import pickle
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,7 @@ Evidence
     inf, NaN                   25.0 %  ####################
 
 Advice
-  - overflow: keep mul in float32; or scale the operands down first (policy {'default': 'promote',
-    '@mul': 'fp32'})."""
+ADVICE"""
 
 
 def overflowing() -> Any:
@@ -83,8 +83,11 @@ def overflowing() -> Any:
 
 
 def test_the_whole_text_of_a_small_report() -> None:
-    code = overflowing.__code__
-    assert str(overflowing().report()) == STORY.replace("LINE", f"test_report.py:{code.co_firstlineno + 2}")
+    t = overflowing()
+    line = f"test_report.py:{overflowing.__code__.co_firstlineno + 2}"
+    fix = textwrap.fill(f"  - overflow: {t.verdict().fixes[0]}.", 100, subsequent_indent="    ")
+    assert str(t.report()) == STORY.replace("LINE", line).replace("ADVICE", fix)
+    assert "@mul" in fix
 
 
 def test_the_text_goes_top_down_within_a_hundred_columns(sick: Any, scaled: Any) -> None:
@@ -249,6 +252,12 @@ def test_damaged_reports_are_refused_in_one_line(sick: Any) -> None:
         ("places", [{**facts["places"][0], "counts": {"size": -3}}]),
         ("places", [{**facts["places"][0], "local": [1, 2]}]),
         ("layers", [{**facts["layers"][0], "nonzero": [1]}]),
+        *(("verdict", {**facts["verdict"], "fixes": fixes}) for fixes in (3, [3], [{"text": "a"}])),
+        ("verdict", {**facts["verdict"], "fixes": [{"text": "a", "policy": 3, "option": None}]}),
+        ("verdict", {**facts["verdict"], "fixes": [{"text": "a", "policy": "@nothing: fp32", "option": None}]}),
+        ("verdict", {**facts["verdict"], "where": 3}),
+        ("raised", {"kind": "ValueError"}),
+        ("left_out", 3),
     ]
     for name, value in wrong:
         with pytest.raises(ValueError, match="from_json: damaged") as caught:
