@@ -22,7 +22,8 @@ class PlaceRow:
     ``relative_error`` is the norm of the difference over that of the reference; ``ulp`` is the largest distance,
     ``mean_ulp`` the mean one, in units in the last place of the run's format at the reference (its smallest subnormal,
     where that is zero). All are infinite where only one of the two is finite, and NaN where both had NaN or no finite
-    number. ``step`` is where the relative error was largest, ``vanished`` the share of values that are zero and not so in the reference.
+    number. ``step`` is where the relative error was largest, ``vanished`` the share of values that are zero and not so
+    in the reference.
     """
 
     phase: str

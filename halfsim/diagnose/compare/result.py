@@ -23,7 +23,7 @@ class ResultRow:
     """One value that the experiment returned; ``run`` and ``reference`` are None where it is no single number.
 
     ``not_finite`` counts those of its ``size`` numbers that are not finite in either run, ``nan`` those that are NaN in
-    both; of these there is no error, and where there is NaN, or no finite number, ``relative_error`` and ``ulp`` are NaN.
+    both; of these there is no error, and where there is NaN, or nothing finite, ``relative_error`` and ``ulp`` are NaN.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Comparison(Document):
     ``layers`` has a row for each module path (`LayerRow`), ``steps`` one for each step compared (`StepRow`),
     ``places`` one for each phase, path, operation and tensor (`PlaceRow`), ``results`` one for each value that the
     experiment returned. An error is NaN where both runs have NaN, and none can be told. ``compared`` counts results
-    held against each other, of ``total`` that the run computed; ``notes`` say what was left out or not carried, and what
-    the runs did differently. It is plain data.
+    held against each other, of ``total`` that the run computed; ``notes`` say what was left out or not carried, and
+    what the runs did differently. It is plain data.
     """
 
     precision: str
@@ -144,7 +144,8 @@ class ModelComparison(Document):
     ``accuracy`` and ``half_accuracy`` are None without labels. ``disagreements`` counts predictions (the index of the
     largest logit, or the sign of a single one) that differ, ``indices`` are the first ten of these. ``largest_error``
     is that of any logit, at ``worst``, ``largest_ulp`` that in units in the last place of the half model's ``format``;
-    both are infinite where only one of the two is finite, and NaN where neither ever is. ``layers`` has a row for each module path.
+    both are infinite where only one of the two is finite, and NaN where neither ever is. ``layers`` has a row for each
+    module path.
     """
 
     format: str

@@ -194,7 +194,7 @@ def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...]
         nans = int(np.count_nonzero(np.isnan(a) & np.isnan(b)))
         untold = isfinite(far.relative) and (nans > 0 or 0 < count == a.size)
         errors = (nan, nan) if untold else (far.relative, far.largest)
-        rows.append(ResultRow(name, *errors, *single, count, nans, a.size))
+        rows.append(ResultRow(name, *errors, *single, not_finite=count, nan=nans, size=a.size))
     return tuple(rows), notes
 
 

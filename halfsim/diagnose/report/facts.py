@@ -117,9 +117,9 @@ class Facts:
     """What a `Trace` has to tell, as plain data; a `Report` is the same with text, page and JSON.
 
     ``verdict`` says where the gravest trouble began, ``findings`` where each trouble began, that of the verdict too,
-    and ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are the
-    rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from step
-    ``start`` on. ``scales`` are (step, loss scale, skipped). ``left_out`` are NaN and infinities that were no trouble,
+    and ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are
+    the rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from
+    step ``start`` on. ``scales`` are (step, loss scale, skipped). ``left_out`` are NaN and infinities that were no trouble,
     for a mask, a maximum or a choice of elements left them out; ``raised`` is what ended the script, if anything did.
     """
 
@@ -170,8 +170,8 @@ class Facts:
     def heat(self, what: str) -> tuple[list[Layer], Array]:
         """The rows of a heat map and its values: a float64 array of len(rows) by ``columns``.
 
-        ``what`` is "overflow" (values past the largest number, and NaN), "flushed" (share of the nonzero results that became
-        zero), "lost" (share of the updates that moved no weight) or "gradient_norm" (the 2-norm of a module's
+        ``what`` is "overflow" (values past the largest number, and NaN), "flushed" (share of the nonzero results that
+        became zero), "lost" (share of the updates that moved no weight) or "gradient_norm" (the 2-norm of a module's
         parameter gradients as the backward pass left them, loss scale included, each use of a parameter by
         itself; root mean square over the steps of a column). NaN where nothing happened.
         ``ValueError`` for another word.
