@@ -189,12 +189,12 @@ def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...]
             continue
         a, b = (np.asarray(v.data if isinstance(v, Tensor) else v, np.float64) for v in (x, y))
         far = error(b, a, y.format if isinstance(y, Tensor) else fmt)
-        single = (float(b.reshape(-1)[0]), float(a.reshape(-1)[0])) if a.size == 1 else (None, None)
+        one, twin = (float(b.reshape(-1)[0]), float(a.reshape(-1)[0])) if a.size == 1 else (None, None)
         count = int(np.count_nonzero(~np.isfinite(a) & ~np.isfinite(b)))
         nans = int(np.count_nonzero(np.isnan(a) & np.isnan(b)))
         untold = isfinite(far.relative) and (nans > 0 or 0 < count == a.size)
-        errors = (nan, nan) if untold else (far.relative, far.largest)
-        rows.append(ResultRow(name, *errors, *single, not_finite=count, nan=nans, size=a.size))
+        relative, ulp = (nan, nan) if untold else (far.relative, far.largest)
+        rows.append(ResultRow(name, relative, ulp, one, twin, count, nans, a.size))
     return tuple(rows), notes
 
 
