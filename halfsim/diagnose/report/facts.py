@@ -119,8 +119,9 @@ class Facts:
     ``verdict`` says where the gravest trouble began, ``findings`` where each trouble began, that of the verdict too,
     and ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are
     the rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from
-    step ``start`` on. ``scales`` are (step, loss scale, skipped). ``left_out`` are NaN and infinities that were no trouble,
-    for a mask, a maximum or a choice of elements left them out; ``raised`` is what ended the script, if anything did.
+    step ``start`` on. ``scales`` are (step, loss scale, skipped). ``left_out`` are NaN and infinities that were no
+    trouble, for a mask, a maximum or a choice of elements left them out; ``raised`` is what ended the script, if
+    anything did.
     """
 
     steps: int

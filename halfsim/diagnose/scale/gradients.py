@@ -59,6 +59,8 @@ class Gradients(Trace):
         self._stored: dict[tuple[str, str], Format] = {}  # by path and operation
         self._phase = ""
         self._later = False  # whether gradients of two backward passes are being added
+        self._scaled: Tensor | None = None  # the latest loss that a GradScaler has scaled
+        self._starts = True  # whether the gradient that a pass begins with is stored in half
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Count one event's gradients."""
@@ -71,13 +73,23 @@ class Gradients(Trace):
             self._forward(event, arrays["result"])
         elif event.phase == "backward":
             stored = self._stored.get(here, event.format)
-            if self._phase != "backward":  # the gradient that the pass begins with is that of no operation
+            if self._phase != "backward" and self._starts:  # the first gradient is that of no operation
                 self._found(event.path, stored, arrays.get("gradient"))
             tally = self._found(event.path, stored if stored.name in self._narrow else event.format, arrays["result"])
             if tally is not None and not self._later:
                 tally.flushed += event.counts.flushed
                 tally.rounded += event.counts.nonzero
         self._phase = event.phase
+
+    def scaled(self, loss: Tensor, scale: float) -> None:
+        """A GradScaler keeps a loss that is one number in float32."""
+        super().scaled(loss, scale)
+        self._scaled = loss
+
+    def begins(self, root: Tensor) -> None:
+        """A backward pass begins at ``root``."""
+        super().begins(root)
+        self._starts = root is not self._scaled
 
     def total(self, path: str, x: Tensor, fp: Any, total: Tensor, a: Tensor, b: Tensor) -> None:
         """Note the sum of two gradients; one of an earlier pass is the leaf's own."""

@@ -94,6 +94,23 @@ def test_a_scaler_of_the_steps_own_is_scaled_with_it() -> None:
     assert scaler.get_scale() == 2.0**8
 
 
+def test_a_model_that_the_step_makes_in_half_is_seen_without_bounds() -> None:
+    """Its weights are made in the wide format, so that their gradients are not lost before they are counted."""
+
+    def run(half: bool) -> Callable[[], None]:
+        def step() -> None:
+            hs.manual_seed(0)
+            layer = hs.nn.Linear(8, 3, bias=False)
+            layer = layer.half() if half else layer
+            (layer(hs.tensor(X * 2.0**-6)) * 2.0**-14 * 2.0**-8).sum().backward()
+
+        return step
+
+    half, single = hs.loss_scale_range(run(True)), hs.loss_scale_range(run(False))
+    assert (half.low, half.high) == (single.low, single.high)
+    assert half.low > 1
+
+
 def test_a_step_that_is_another_at_every_call_is_told() -> None:
     counts = iter(range(1, 100))
 
