@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(_shielded(sys.argv[1:] if argv is None else argv))
         name = f"halfsim {arguments.command}"
         code = int(arguments.run(arguments))
-        sys.stdout.flush()
+        with contextlib.suppress(AttributeError, ValueError):  # standard output may be closed
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read us has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -240,12 +241,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if "html" in write:
         write["html"](report.page())
     if arguments.json is not None:
-        write.get("json", sys.stdout.write)(report.to_json())
+        write.get("json", _printed)(report.to_json())
     found = recorded.first(arguments.first) if arguments.first else None
     story = str(report) if not arguments.first else str(found or f"{arguments.first}: none")
-    with contextlib.suppress(OSError, AttributeError, ValueError):  # it may be closed
-        sys.stdout.flush()  # the script's words first
-    with contextlib.suppress(OSError, AttributeError, ValueError):
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # the script may have closed it
         sys.stderr.write(f"\n{story}\n")
     return code
 
@@ -271,6 +270,14 @@ def _mend(arguments: argparse.Namespace, script: str, rest: list[str], rule: Any
     with contextlib.suppress(OSError, AttributeError, ValueError):
         sys.stderr.write(f"\n{found}\n")
     return 1 if found.failure else 0
+
+
+def _printed(text: str) -> None:
+    """Write to standard output; ``OSError`` where the script has closed it."""
+    try:
+        sys.stdout.write(text)
+    except (AttributeError, ValueError):
+        raise OSError("--json: the script has closed standard output; allowed: --json PATH.json") from None
 
 
 def _shielded(argv: Sequence[str]) -> list[str]:

@@ -123,7 +123,7 @@ def test_files_are_written_though_the_script_fails(
 def test_the_first_trouble_of_a_class(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--precision", "fp16", "--first", "overflow", script]) == 0
     err = capsys.readouterr().err
-    assert err.startswith("\noverflow (step 1, forward, mul): 1 of 1 values became infinite, past 65504.")
+    assert err.startswith("\noverflow (step 1, forward, mul, script.py:13): 1 of 1 values became infinite, past 65504.")
     assert main(["run", "--precision", "fp16", "--first", "NaN", script]) == 0
     assert capsys.readouterr().err == "\nNaN: none\n"
 
@@ -198,3 +198,76 @@ def test_a_script_is_never_taken_for_the_path_of_the_json(script: str, capsys: p
     assert json.loads(capsys.readouterr().out)["schema"] == 1
     assert Path(script).read_text() == SCRIPT
     assert Path(other).read_text() == ""
+
+
+STREAMS = """
+import sys
+import halfsim as hs
+
+hs.tensor([1.0]) * 3
+how = sys.argv[1:]
+if "close" in how: sys.stdout.close(); sys.stderr.close()
+if "remove" in how: del sys.stdout, sys.stderr
+if "none" in how: sys.stdout = sys.stderr = None
+if "fail" in how: raise ValueError("x")
+if "word" in how: sys.exit("word")
+"""
+
+
+@pytest.mark.parametrize("words", ["close", "remove", "none", "close fail", "remove fail", "none word"])
+def test_scripts_without_streams_end_as_in_python(words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(STREAMS)
+    plain = python("a.py", *words.split(), cwd=tmp_path)
+    ours = python("-m", "halfsim", "run", "a.py", *words.split(), cwd=tmp_path)
+    assert ours.returncode == plain.returncode == ("fail" in words or "word" in words)
+    assert "Traceback" not in ours.stderr.replace(plain.stderr, "")
+    if "close" not in words:
+        assert "halfsim report: 1 step" in ours.stderr, "our own words go where ours went before"
+
+
+def test_json_that_cannot_be_printed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import sys\nsys.stdout.close()\n")
+    ours = python("-m", "halfsim", "run", "--json", "a.py", cwd=tmp_path)
+    assert ours.returncode == 2
+    assert ours.stderr == "halfsim run: --json: the script has closed standard output; allowed: --json PATH.json\n"
+
+
+def test_a_script_that_raised_is_told_first(script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    html, text = tmp_path / "a.html", tmp_path / "a.json"
+    assert main(["run", "--html", str(html), "--json", str(text), script, "fail"]) == 1
+    story = capsys.readouterr().err.split("halfsim report")[1]
+    first = "The script raised RuntimeError at script.py:9: boom."
+    assert story.index(first) < story.index("What follows was computed until then.") < story.index("Verdict")
+    assert json.loads(text.read_text())["raised"] == {"kind": "RuntimeError", "message": "boom", "where": "script.py:9"}
+    page = html.read_text()
+    assert page.index(first) < page.index("Nothing was rounded")
+    report = hs.Report.from_json(text)
+    assert (report.raised is not None, str(report.raised), report.page()) == (True, first[:-1], page)
+
+
+RAISED = [
+    ("import helper\nhelper.go()", "ZeroDivisionError at helper.py:2: division by zero"),
+    ("import json\njson.loads('{')", "JSONDecodeError at a.py:2: Expecting property name enclosed in double quotes"),
+    ("import halfsim as hs\nhs.tensor([1.0]) @ hs.tensor([[1.0, 2.0], [1.0, 2.0]])", "ValueError at a.py:2: matmul"),
+    ("x = (1\n", "SyntaxError at a.py:1: '(' was never closed"),
+    ("raise KeyError", "KeyError at a.py:1"),
+    ("raise ValueError('one\\ntwo')", "ValueError at a.py:1: one."),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt at a.py:1"),
+]
+
+
+@pytest.mark.parametrize(("source", "told"), RAISED)
+def test_the_line_is_that_of_the_users_code(
+    source: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.py").write_text(source)
+    (tmp_path / "helper.py").write_text("def go():\n    return 1 / 0\n")
+    assert main(["run", str(tmp_path / "a.py")]) in (1, 130)
+    assert f"The script raised {told}" in " ".join(capsys.readouterr().err.split("halfsim report")[1].split())
+    sys.modules.pop("helper", None)
+
+
+def test_a_script_that_ends_well_raised_nothing(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["code"], ["word"]):
+        main(["run", script, *words])
+        assert "The script raised" not in capsys.readouterr().err

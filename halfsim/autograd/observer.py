@@ -54,6 +54,9 @@ class Observer:
     def given(self, values: Array, made: Tensor, known: bool) -> None:
         """A tensor was made of ``values``; ``known`` says that they are those of another tensor."""
 
+    def narrowed(self, made: Tensor) -> None:
+        """NumPy had rounded to float16 what a tensor of another format was made of."""
+
     def replaced(self, target: Tensor, result: Tensor) -> None:
         """A leaf is about to take the array of ``result``, as ``target += x`` does outside the tape."""
 

@@ -341,4 +341,6 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
     observer = active()
     if observer is not None and wide.size:
         observer.given(wide, made, isinstance(data, Tensor))
+        if given.dtype == np.float16 and fmt != float16:
+            observer.narrowed(made)
     return made

@@ -8,16 +8,24 @@ import io
 import os
 import runpy
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 from halfsim.autograd.policy import precision
+from halfsim.autograd.trace.caller import spelled
+from halfsim.diagnose.report.facts import Raised
 from halfsim.diagnose.trace import Trace, trace
+from halfsim.text import clipped
 
 _OURS = {__file__, runpy.__file__, "<frozen runpy>"}
+_INSTALLED = tuple(
+    {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+_HALFSIM = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def check(target: str, module: bool) -> None:
@@ -45,7 +53,8 @@ def traced(
     """Run a script, or the module of that name, under a trace: the trace, and the code that it exits with.
 
     ``sys.argv``, ``sys.path[0]``, ``__name__`` and ``__file__`` are what ``python target arguments`` makes them.
-    Exceptions are printed as ``python`` prints them; the code is then 1, and 130 after Ctrl-C. ``rule`` is the
+    Exceptions are printed as ``python`` prints them, and noted in the trace's ``raised``; the code is then 1, and 130
+    after Ctrl-C. ``rule`` is the
     precision where the script sets none; with ``override`` it beats the script's. What other threads and processes
     compute is not traced.
     """
@@ -55,7 +64,7 @@ def traced(
             stack.enter_context(precision(rule, override=override))
         recorded: Trace = stack.enter_context(trace(reference))
         stack.enter_context(_arguments(target, arguments, module))
-        code = _exit_code(target, module)
+        code, recorded.raised = _exit_code(target, module)
     if code is None:
         raise ValueError(f"-m: no module named {target!r} that can be run")
     return recorded, code
@@ -63,7 +72,7 @@ def traced(
 
 @contextmanager
 def _arguments(target: str, arguments: Sequence[str], module: bool) -> Iterator[None]:
-    argv, path = sys.argv, sys.path[:]
+    argv, path, streams = sys.argv, sys.path[:], (sys.stdin, sys.stdout, sys.stderr)
     sys.argv = [target, *arguments]
     if not sys.flags.safe_path:
         first = os.getcwd() if module else os.path.dirname(os.path.realpath(target))
@@ -71,25 +80,29 @@ def _arguments(target: str, arguments: Sequence[str], module: bool) -> Iterator[
     try:
         yield
     finally:
+        for name in ("stdout", "stderr"):  # the script's words first; it may have closed or removed them
+            with suppress(OSError, AttributeError, ValueError):
+                getattr(sys, name).flush()
         sys.argv, sys.path[:] = argv, path
+        sys.stdin, sys.stdout, sys.stderr = streams
 
 
-def _exit_code(target: str, module: bool) -> int | None:
-    """What the script exits with; None where there is no such module."""
+def _exit_code(target: str, module: bool) -> tuple[int | None, Raised | None]:
+    """What the script exits with, None where there is no such module; and the exception that ended it."""
     try:
         if module:
             if not _found(target):
-                return None
+                return None, None
             runpy.run_module(target, run_name="__main__", alter_sys=True)
         else:
             _run(target)
     except SystemExit as stop:
-        return _code(stop.code)
+        return _code(stop.code), None
     except BaseException as error:
         own = _own(error.__traceback__)
         sys.excepthook(type(error), error.with_traceback(own), own)
-        return 130 if isinstance(error, KeyboardInterrupt) else 1
-    return 0
+        return 130 if isinstance(error, KeyboardInterrupt) else 1, _raised(error, own)
+    return 0, None
 
 
 def executed(target: str, arguments: Sequence[str] = (), *, module: bool = False) -> dict[str, Any]:
@@ -139,7 +152,8 @@ def _code(given: Any) -> int:
         return 0
     if isinstance(given, int):
         return given & 0xFF
-    print(given, file=sys.stderr)
+    with suppress(OSError, AttributeError, ValueError):  # standard error may be closed
+        print(given, file=sys.stderr)
     return 1
 
 
@@ -148,3 +162,17 @@ def _own(traceback: TracebackType | None) -> TracebackType | None:
     while traceback is not None and traceback.tb_frame.f_code.co_filename in _OURS:
         traceback = traceback.tb_next
     return traceback
+
+
+def _raised(error: BaseException, traceback: TracebackType | None) -> Raised:
+    """The exception, and the innermost line outside halfsim and what is installed: the script's, or one beside it."""
+    message, line = next(iter(str(error).splitlines()), ""), None
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        message, line = error.msg, (error.filename, error.lineno)
+    else:
+        while traceback is not None:
+            name = traceback.tb_frame.f_code.co_filename
+            if line is None or not name.startswith((*_INSTALLED, _HALFSIM, "<")):
+                line = name, traceback.tb_lineno
+            traceback = traceback.tb_next
+    return Raised(type(error).__name__, clipped(message, 300, "start"), spelled(line))

@@ -15,11 +15,17 @@ from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import FP64, Precision
 
 if TYPE_CHECKING:
+    from halfsim.diagnose.report.facts import Raised
     from halfsim.diagnose.report.report import Report
 
 
 class Trace(recording.Trace):
-    """What every operation did, and what is to be made of it: see `first`, `verdict`, `table`, `report`."""
+    """What every operation did, and what is to be made of it: see `first`, `verdict`, `table`, `report`.
+
+    ``raised`` is the exception that ended the script under the trace, where `halfsim run` has noted one.
+    """
+
+    raised: Raised | None = None
 
     def first(self, klass: str | None = None) -> Finding | None:
         """The first trouble of ``klass``, or of any class, as it showed; `verdict` goes back to where it began.

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from halfsim.frames import level
 from halfsim.numerics.formats import unknown
 
 
@@ -164,7 +165,7 @@ def report(counts: FlagCounts, where: str) -> None:
             message = f"{where}: {name.replace('_', ' ')} in {raised:,} of {counts.size:,} values"
             if action == "raise":
                 raise FloatingPointError(message)
-            warnings.warn(message, FlagWarning, stacklevel=3)
+            warnings.warn(message, FlagWarning, stacklevel=level())
 
 
 def report_mask(mask: Any, where: str) -> None:

@@ -14,6 +14,9 @@ from tests.checkpoint.test_tree import exactly
 
 STEPS, BATCH = 6, 16
 
+# The scaler skips the first steps, after which a schedule warns, as PyTorch's does.
+pytestmark = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step:UserWarning")
+
 
 class Run:
     """Training on the digits with everything that has a state."""

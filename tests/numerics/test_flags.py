@@ -68,3 +68,22 @@ def test_the_making_of_tables_raises_nothing() -> None:
     with hs.errstate(all="raise"), hs.flags() as f:
         assert hs.elementary.erfc(1.0, "bfloat16") == expected
     assert f.size == 0
+
+
+def test_a_warning_points_at_the_callers_line() -> None:
+    """Through an operation, a function of NumPy, a module, a rounding and the backward pass."""
+    w = hs.tensor([300.0], "fp16", requires_grad=True)
+    layer = hs.nn.Linear(1, 1).half()
+    layer.weight.data[:] = 300.0
+    root = (w * 100).sum()
+    calls = [
+        lambda: w * 300,
+        lambda: np.multiply(w, 300),
+        lambda: layer(w),
+        lambda: hs.round_to(1e9, "float16"),
+        lambda: root.backward(np.array(1000.0)),
+    ]
+    for call in calls:
+        with hs.errstate(overflow="warn"), pytest.warns(hs.FlagWarning) as caught:
+            call()
+        assert [(x.filename, x.lineno) for x in caught] == [(__file__, call.__code__.co_firstlineno)]

@@ -13,6 +13,7 @@ import halfsim as hs
 from halfsim.optim import lr_scheduler as s
 from tests.recorded.training import METRICS, SCHEDULES, STEPS, rates, scheduled
 
+STEPPED_ALONE = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step:UserWarning")
 RECORDED = np.load(Path(__file__).parents[1] / "recorded" / "training.npz")
 
 
@@ -57,6 +58,7 @@ def test_a_schedule_goes_on_where_it_was_saved(name: str) -> None:
     assert rates(name, after, other, range(11, STEPS)) == whole[11:]
 
 
+@STEPPED_ALONE
 def test_one_cycle_refuses_a_step_past_the_end() -> None:
     optimizer = sgd()
     schedule = s.OneCycleLR(optimizer, 1.0, total_steps=3)
@@ -85,6 +87,7 @@ def test_restarts_may_be_told_a_fraction_of_an_epoch() -> None:
         schedule.step(-1)
 
 
+@STEPPED_ALONE
 def test_a_rate_that_somebody_changes_stays_changed() -> None:
     optimizer = sgd()
     schedule = s.ExponentialLR(optimizer, 0.5)
@@ -117,6 +120,7 @@ def test_a_plateau_takes_tensors_and_new_groups() -> None:
         fixed.step(1.0)
 
 
+@STEPPED_ALONE
 def test_callable_objects_keep_their_attributes() -> None:
     class Rate:
         def __init__(self) -> None:
@@ -187,3 +191,64 @@ def test_periods_are_positive() -> None:
         s.StepLR(sgd(), "a")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="T_max: 0 is not allowed; allowed: numbers from above 0"):
         s.CosineAnnealingLR(sgd(), 0)
+
+
+EARLY = r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`: the first value of the"
+
+
+def test_a_schedule_that_goes_first_warns_once() -> None:
+    """As PyTorch: it asks at the first step whether the optimizer has made one."""
+    optimizer = sgd()
+    schedule = s.StepLR(optimizer, 2)
+    with pytest.warns(UserWarning, match=EARLY) as caught:
+        schedule.step()
+    assert caught[0].filename == __file__, "it points at the caller's line"
+    schedule.step()
+    other = sgd()
+    later = s.StepLR(other, 2)
+    other.step()
+    later.step()
+
+
+def test_a_schedule_of_schedules_warns_at_the_callers_line() -> None:
+    optimizer = sgd()
+    parts = [s.LinearLR(optimizer, 0.5, total_iters=2), s.ExponentialLR(optimizer, 0.5)]
+    schedule = s.SequentialLR(optimizer, parts, [2])
+    with pytest.warns(UserWarning, match=EARLY) as caught:
+        schedule.step()
+    assert [w.filename for w in caught] == [__file__]
+
+
+def test_a_step_of_the_users_own_counts() -> None:
+    class Plain(hs.optim.Optimizer):
+        def step(self, closure: Any = None) -> None:
+            """Move nothing."""
+
+    optimizer = Plain([hs.tensor([1.0], requires_grad=True)], {"lr": 1.0})
+    schedule = s.StepLR(optimizer, 2)
+    optimizer.step()
+    schedule.step()
+    assert Plain.step.__doc__ == "Move nothing."
+
+
+def test_a_step_that_the_scaler_skipped_does_not_count() -> None:
+    """PyTorch's GradScaler does not call the optimizer then, and its schedules warn."""
+    w = hs.tensor([1.0], requires_grad=True)
+    optimizer, scaler = hs.optim.SGD([w], lr=0.5), hs.amp.GradScaler()
+    schedule = s.StepLR(optimizer, 2)
+    scaler.scale((w * float("inf")).sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    with pytest.warns(UserWarning, match=EARLY):
+        schedule.step()
+
+
+def test_a_resumed_schedule_does_not_warn() -> None:
+    optimizer = sgd()
+    schedule = s.StepLR(optimizer, 2)
+    optimizer.step()
+    schedule.step()
+    fresh = sgd()
+    resumed = s.StepLR(fresh, 2)
+    resumed.load_state_dict(schedule.state_dict())
+    resumed.step()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf, isfinite
+from typing import Any
 
+from halfsim.autograd.trace.caller import spelled
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
 from halfsim.diagnose.compare.meter import Divergence, Fork, Meter
 from halfsim.diagnose.compare.recorder import Place, Recorder
 from halfsim.diagnose.compare.result import ResultRow
 from halfsim.diagnose.finding import Finding, finding
-from halfsim.text import number, place_name
+from halfsim.text import clipped, number, place_name
 
 _FIX = "see in the layers where the error grows, and keep those in float32 (search_policy finds them)"
+_BOTH = "look at the computation itself: the reference meets this too, so that no precision mends it"
+_REFERENCE = "the run is not to blame: take a reference of wider range and more digits, as fp64"
 
 
 def plain_finding(found: Finding | None) -> Finding | None:
@@ -28,7 +34,8 @@ def stopped(meter: Meter, reference: Recorder, run: Recorder, failure: Exception
         last = next(reversed(run.latest), None)
         where = None if last is None else (last.phase, last.path, last.op, last.tensor)
         if meter.fork is None or meter.fork.run is None:  # the step it broke off lacks the rest
-            meter.fork = Fork((run.step, run.results), where, None, None, text)
+            line = "" if last is None else last.where
+            meter.fork = Fork((run.step, run.results), where, None, None, text, line)
         return [f"{text[0].upper()}{text[1:]}."]
     if meter.fork is None and run.step != reference.step:
         text = f"the run took {run.step - 1:,} steps, the reference {reference.step - 1:,}"
@@ -54,7 +61,13 @@ def _of_fork(fork: Fork) -> Finding:
         message = f"the run goes on with {_place(fork.run)}, the reference with {_place(fork.reference)}"
     values = {"run": fork.run, "reference": fork.reference, "shapes": fork.shapes}
     fix = "look for a branch or a loop that depends on the data: what follows is not compared"
-    return Finding("structure", phase, fork.when[0], path, op, tensor, values, message, fix)
+    return _with_fix(
+        Finding("structure", phase, fork.when[0], path, op, tensor, values, message, fix, where=fork.where), fix
+    )
+
+
+def _with_fix(found: Finding, text: str) -> Finding:
+    return replace(found, fix=text, fixes=(Fix(text),))
 
 
 def _place(place: Place | None) -> str:
@@ -65,99 +78,217 @@ def _place(place: Place | None) -> str:
 
 
 def _of_result(meter: Meter, apart: Divergence, runs: tuple[Recorder, Recorder]) -> Finding:
-    event, cause = apart.event, _cause(apart.event, runs)
+    """Where a result is off; if that began elsewhere, the place is named, and `verdict` tells the rest."""
+    event, found = apart.event, _blamed(apart, runs)
     values = {"relative_error": apart.relative, "ulp": apart.ulp, "tolerance": meter.tolerance}
-    message, klass, fix = _off(apart, meter.tolerance), "divergence", _FIX
-    if cause is not None:
-        found = finding(cause, runs[1])
-        where = "" if cause is event else f" at step {cause.step}, {cause.phase}, {found.place}"
-        message, klass, fix = f"{message}; {found.message}{where}", found.klass, found.fix
-        values |= found.values
-    return Finding(klass, event.phase, event.step, event.path, event.op, event.tensor, values, message, fix)
+    message = _off(apart, meter)
+    place = (event.phase, event.step, event.path, event.op, event.tensor)
+    here = Finding("divergence", *place, values, message, _FIX, event, event.where, (Fix(_FIX),))
+    if found is None:
+        return here if not _below_roundoff(meter) else _with_fix(here, _above(meter))
+    own = (found.phase, found.step, found.path, found.op, found.tensor) == place
+    then = found.message if own else f"it goes back to {clipped(found.place, 60)} at step {found.step}, {found.phase}"
+    return replace(
+        here, klass=found.klass, message=f"{message}; {then}", values={**values, **found.values}, fix=found.fix,
+        fixes=found.fixes,
+    )  # fmt: skip
 
 
-def _off(apart: Divergence, tolerance: float) -> str:
-    if apart.relative == float("inf"):
+def _below_roundoff(meter: Meter) -> bool:
+    return meter.tolerance < meter.unit / 2
+
+
+def _above(meter: Meter) -> str:
+    return f"take a tolerance above the unit roundoff, {number(meter.unit / 2)}: every precision rounds by as much"
+
+
+def roundoff(meter: Meter, name: str) -> list[str]:
+    """What is to be told of a tolerance that rounding alone passes."""
+    if not _below_roundoff(meter):
+        return []
+    limit, unit = _apart(meter.tolerance, meter.unit / 2)
+    return [f"The tolerance of {limit} is below the unit roundoff of {name}, {unit}: one rounding may pass it."]
+
+
+def _off(apart: Divergence, meter: Meter) -> str:
+    """How far a result is off, in numbers that do not contradict each other."""
+    if apart.relative == inf:
         return "the run and the reference are not finite in the same places"
-    return f"the relative error is {number(apart.relative)}, past {number(tolerance)}, up to {number(apart.ulp)} ulp"
+    error, limit = _apart(apart.relative, meter.tolerance)
+    text = f"the relative error is {error}, past {limit}"
+    if apart.ulp <= 0.5 and apart.relative > meter.unit:
+        fmt = apart.event.format
+        return f"{text}: the numbers are too small for {fmt}, whose smallest is {fmt.smallest_subnormal:.3g}"
+    if _below_roundoff(meter) and apart.ulp <= 0.5:
+        return f"{text}, by one rounding: the tolerance is below the unit roundoff, {number(meter.unit / 2)}"
+    return f"{text}, up to {number(apart.ulp)} ulp"
+
+
+def _apart(x: float, y: float) -> tuple[str, str]:
+    """Two numbers in as few digits as tell them apart.
+
+    >>> _apart(0.5, 0.1), _apart(0.1000004, 0.1)
+    (('0.5', '0.1'), ('0.1000004', '0.1'))
+    """
+    if number(x) != number(y):
+        return number(x), number(y)
+    return next(((f"{x:.{n}g}", f"{y:.{n}g}") for n in range(4, 17) if f"{x:.{n}g}" != f"{y:.{n}g}"), (f"{x}", f"{y}"))
+
+
+def _blamed(apart: Divergence, runs: tuple[Recorder, Recorder]) -> Finding | None:
+    """The trouble that a result is off by: the run's, or where that has none of its own, the reference's."""
+    reference, run = runs
+    event = _cause(apart.event, runs) or _only_in_the_run(runs, apart.event.serial)
+    if event is not None:
+        return finding(event, run)
+    for other in reference.events():
+        root = other.origin or other
+        if root.serial <= apart.twin and _harmful(root) and not _shared(root, run):
+            found = finding(root, reference)
+            message = f"it is the reference that has trouble, and not the run: {found.message}"
+            values = {"in": "reference", **found.values}
+            return replace(_with_fix(found, _REFERENCE), message=message, values=values)
+    return None
+
+
+def _harmful(event: Event) -> bool:
+    return bool(kinds_of(event)) or event.lost is not None
 
 
 def _cause(event: Event, runs: tuple[Recorder, Recorder]) -> Event | None:
     """The trouble behind an event, unless the reference has it too; a constant that the format lost goes first."""
     reference, run = runs
     troubles = (e for e in (event.origin, event) if e is not None and kinds_of(e))
-    lost, root = run.constant, next((e for e in troubles if not _shared(e, reference)), None)
-    if lost is not None and lost.serial <= event.serial and reference.constant is None:
-        near = root is None or (root.phase, root.path) == (lost.phase, lost.path)
-        if near and (event.phase, event.path) == (lost.phase, lost.path):
-            return lost
-    return root
+    root = next((e for e in troubles if not _shared(e, reference)), None)
+    lost = run.constants.get((event.phase, event.path))
+    if lost is None or lost.serial > event.serial or _shared(lost, reference):
+        return root
+    return lost if root is None or (root.phase, root.path) == (lost.phase, lost.path) else root
 
 
-def _shared(event: Event, reference: Recorder) -> bool:
-    """Whether the reference met the same trouble in the same place, so that precision is not to blame."""
-    counts = reference.totals.get((event.phase, event.path, event.op, event.tensor))
+def _shared(event: Event, other: Recorder) -> bool:
+    """Whether the other run met the same trouble in the same place, so that precision is not to blame."""
+    key = (event.phase, event.path, event.op, event.tensor)
+    if event.lost is not None:
+        there = (e.lost for e in other.constants.values() if (e.phase, e.path, e.op, e.tensor) == key)
+        return any(
+            lost is not None and (lost.value, lost.became) == (event.lost.value, event.lost.became) for lost in there
+        )
     names = KINDS[kind_of(event)].counted
+    if not names:
+        return any(e.op == event.op and kind_of(e) == kind_of(event) for e in other.events())
+    counts = other.totals.get(key)
     return counts is not None and any(getattr(counts, name) and getattr(event.counts, name) for name in names)
 
 
 def verdict(
     meter: Meter, runs: tuple[Recorder, Recorder], first: Finding | None, results: Sequence[ResultRow]
 ) -> Finding:
-    """Where the difference began; without a difference, the trouble that the run alone had, or none."""
-    apart = meter.divergence
-    if first is not None:
-        cause = None if apart is None or first.klass == "structure" else _cause(apart.event, runs)
-        if first.klass == "divergence" and results and _agreed(results) <= meter.tolerance:
+    """Where the difference began; without a difference, the trouble that the run alone had, or both, or none."""
+    apart, own = meter.divergence, _only_in_the_run(runs)
+    if first is not None and first.klass == "structure":
+        return first
+    if first is not None and apart is not None:
+        found = _blamed(apart, runs)
+        if found is not None:
+            return _with_divergence(found, apart, meter)
+        if own is not None and _below_roundoff(meter):
+            return finding(own, runs[1])
+        if results and _agreed(results) <= meter.tolerance:
             return replace(
-                _benign(meter, results), message=f"{_drift(first, meter)} agrees to {number(_agreed(results))}"
+                _benign(meter, runs[1], results),
+                message=f"{_drift(first, apart, meter)} agrees to {number(_agreed(results))}",
             )
-        if cause is None or apart is None:
-            return first
-        found = finding(cause, runs[1])
-        if cause is apart.event:
-            return replace(found, message=f"{found.message}; {_off(apart, meter.tolerance)}")
-        where = f"step {apart.event.step}, {apart.event.phase}, {apart.event.place}"
-        return replace(found, message=f"{found.message}; at {where}, {_off(apart, meter.tolerance)}")
-    for event in runs[1].events():
-        root = event.origin or event
-        if not _shared(root, runs[0]):
-            found = finding(root, runs[1])
-            return replace(found, message=f"{found.message}; yet no result is off by more than {_largest(meter)}")
-    return _benign(meter, results)
+        return first
+    if own is not None:
+        found = finding(own, runs[1])
+        most = number(max((place.counted for place in meter.places.values()), default=0.0))
+        text = f"{found.message}; yet no result is off by more than {most} of its norm"
+        return replace(found, message=text + _returned(meter, results, agree=False))
+    return _in_both(runs, results) or _benign(meter, runs[1], results)
 
 
-def _largest(meter: Meter) -> str:
-    return number(max((place.forward for place in meter.places.values()), default=0.0))
+def _with_divergence(found: Finding, apart: Divergence, meter: Meter) -> Finding:
+    event = apart.event
+    same = (found.phase, found.step, found.path, found.op, found.tensor)
+    if same == (event.phase, event.step, event.path, event.op, event.tensor):
+        return replace(found, message=f"{found.message}; {_off(apart, meter)}")
+    line = f", {event.where}" if event.where else ""
+    where = f"step {event.step}, {event.phase}, {clipped(event.place, 60)}{line}"
+    return replace(found, message=f"{found.message}; at {where}, {_off(apart, meter)}")
+
+
+def _only_in_the_run(runs: tuple[Recorder, Recorder], until: float = inf) -> Event | None:
+    """The first trouble of the run that the reference has not, of those up to a serial number."""
+    roots = (event.origin or event for event in runs[1].events() if event.serial <= until)
+    return next((root for root in roots if not _shared(root, runs[0])), None)
+
+
+def _in_both(runs: tuple[Recorder, Recorder], results: Sequence[ResultRow]) -> Finding | None:
+    """The trouble behind NaN that both runs returned."""
+    if not any(row.nan for row in results):
+        return None
+    events = [e for e in runs[1].events() if any(KINDS[kind].breaks for kind in kinds_of(e))]
+    if not events:
+        return None
+    found = finding(events[0].origin or events[0], runs[1])
+    return replace(_with_fix(found, _BOTH), message=f"{found.message}; so it is in the reference; {_broken(results)}")
+
+
+def _broken(results: Sequence[ResultRow]) -> str:
+    """What was returned and is not finite in either run."""
+    rows = [row for row in results if row.not_finite]
+    which = ", ".join(f"{row.not_finite:,} of {row.size:,} numbers of {row.name}" for row in rows[:3])
+    return f"of what was returned {which}{' and others' * (len(rows) > 3)} are not finite in either run"
 
 
 def _agreed(results: Sequence[ResultRow]) -> float:
-    return max(row.relative_error for row in results)
+    """How far what was returned agrees: infinity where something is not finite in both, which is no agreement."""
+    return max(inf if row.not_finite else row.relative_error for row in results)
 
 
-def _drift(first: Finding, meter: Meter) -> str:
+def _drift(first: Finding, apart: Divergence, meter: Meter) -> str:
     """The words for runs that part by rounding alone, as two that round differently do."""
-    where = f"step {first.step}, {first.phase}, {first.place}"
-    apart = f"the runs drift apart, from {where} on by up to {_largest(meter)}"
-    return f"no operation did harm; {apart}, yet what was returned"
+    line = f", {first.where}" if first.where else ""
+    where = f"step {first.step}, {first.phase}, {clipped(first.place, 60)}{line}"
+    if not isfinite(apart.relative):
+        return f"no operation did harm; at {where}, {_off(apart, meter)}, yet what was returned"
+    most = max((place.forward for place in meter.places.values() if isfinite(place.forward)), default=0.0)
+    return (
+        f"no operation did harm; the runs drift apart, from {where} on by up to {number(most)}, yet what was returned"
+    )
 
 
-def _benign(meter: Meter, results: Sequence[ResultRow]) -> Finding:
+def _returned(meter: Meter, results: Sequence[ResultRow], agree: bool = True) -> str:
+    """What else is to be said of what was returned; that it agrees only with ``agree``."""
+    if any(row.not_finite for row in results):
+        return f"; {_broken(results)}"
+    if not results:
+        return ""
+    far = max(results, key=lambda row: row.relative_error)
+    if far.relative_error > meter.tolerance:
+        return f"; of what was returned {far.name} is off by {number(far.relative_error)} all the same"
+    return f"; what was returned agrees to {number(far.relative_error)}" if agree else ""
+
+
+def _benign(meter: Meter, run: Recorder, results: Sequence[ResultRow]) -> Finding:
     if not meter.places:
         text = "no operation of the run was found in the reference"
-        return Finding("benign rounding", "forward", 1, "", "run", "", {"compared": 0}, text, "nothing")
-    place = max(meter.places, key=lambda p: meter.places[p].forward)
-    found = meter.places[place]
-    message = (
-        f"no result is off by more than {number(found.forward)} of its norm, with {number(meter.tolerance)} allowed"
-    )
-    if results:
-        far = max(results, key=lambda row: row.relative_error)
-        if far.relative_error <= meter.tolerance:
-            message += f"; what was returned agrees to {number(far.relative_error)}"
-        else:
-            message += f"; of what was returned {far.name} is off by {number(far.relative_error)} all the same"
+        found = Finding("benign rounding", "forward", 1, "", "run", "", {"compared": 0}, text, "")
+        return _with_fix(found, "nothing")
+    place = max(meter.places, key=lambda p: meter.places[p].counted)
+    found_here = meter.places[place]
+    error, limit = _apart(found_here.counted, meter.tolerance)
+    message = f"no result is off by more than {error} of its norm, with {limit} allowed"
+    most = max(row.forward for row in meter.places.values())
+    if most > meter.tolerance:
+        message += ", but for sums that cancel, whose error the rounding of their terms explains"
+    message += _returned(meter, results)
     phase, path, op, tensor = place
-    values = {"relative_error": found.forward, "ulp": found.ulp, "tolerance": meter.tolerance}
-    fix = "nothing: the run follows its reference"
-    return Finding("benign rounding", phase, found.step or 1, path, op, tensor, values, message, fix)
+    values: dict[str, Any] = {
+        "relative_error": found_here.counted, "ulp": found_here.counted_ulp, "tolerance": meter.tolerance
+    }  # fmt: skip
+    fix = "nothing: the run follows its reference" + " where it is finite" * any(row.not_finite for row in results)
+    step = found_here.step or 1
+    where = spelled(run.places[place].line)
+    return _with_fix(Finding("benign rounding", phase, step, path, op, tensor, values, message, fix, where=where), fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import frexp, inf, isfinite, sqrt
+from math import frexp, inf, isfinite, nan, sqrt
 
 import numpy as np
 
@@ -21,8 +21,9 @@ class PlaceRow:
 
     ``relative_error`` is the norm of the difference over that of the reference; ``ulp`` is the largest distance,
     ``mean_ulp`` the mean one, in units in the last place of the run's format at the reference (its smallest subnormal,
-    where that is zero). All are infinite where only one of the two is finite. ``step`` is where the relative error was
-    largest, ``vanished`` the share of values that are zero and not so in the reference.
+    where that is zero). All are infinite where only one of the two is finite, and NaN where both had NaN or no finite
+    number. ``step`` is where the relative error was largest, ``vanished`` the share of values that are zero and not so
+    in the reference.
     """
 
     phase: str
@@ -85,10 +86,19 @@ class _Sum:
     nonzero: float = 0.0
     cosine: float | None = None
     step: int | None = None
+    counted: float = 0.0  # the largest error that is not explained by the rounding of what was added
+    counted_ulp: float = 0.0
+    nan: bool = False  # whether results were NaN in both runs, so that there is nothing to compare
+    nan_backward: bool = False
 
     @property
     def vanished(self) -> float:
         return self.zeros / self.nonzero if self.nonzero else 0.0
+
+    @property
+    def errors(self) -> tuple[float, float, float]:
+        """The largest relative error, the largest and the mean in ulp; NaN where there was nothing to compare."""
+        return (nan, nan, nan) if self.nan else (self.forward, self.ulp, self.ulps / max(1, self.results))
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class Divergence:
     relative: float
     ulp: float
     when: tuple[int, int]  # step, and position in it
+    twin: int = 0  # the serial number of the reference's event
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ class Fork:
     reference: Place | None
     shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     text: str = ""  # where it was the run as a whole
+    where: str = ""  # the line of the run's code
 
 
 @dataclass
@@ -158,7 +170,8 @@ class Meter:
             if not (step.skipped and key[0][0] != "forward"):
                 self._pair((step.number, i), key, (mine, theirs), norms.get(_group(key[0], theirs.leaf), 0.0), row)
         cosine = None if step.skipped else self._cosines(leaves)
-        self.steps.append(StepRow(step.number, row.forward, row.backward, cosine, row.vanished, step.skipped))
+        errors = nan if row.nan else row.forward, nan if row.nan_backward else row.backward
+        self.steps.append(StepRow(step.number, *errors, cosine, row.vanished, step.skipped))
 
     def _pair(self, when: tuple[int, int], key: Key, pair: tuple[Kept, Kept], group: float, row: _Sum) -> None:
         mine, theirs = pair
@@ -182,25 +195,34 @@ class Meter:
             some.zeros, some.nonzero = some.zeros + zeros, some.nonzero + nonzero
         if phase == "backward":
             row.backward, layer.backward = max(row.backward, relative), max(layer.backward, relative)
+        if relative != inf and _nothing_to_compare(mine.values, theirs.values):
+            for some in sums:
+                some.nan = True
+            for some in (row, layer) if phase == "backward" else ():
+                some.nan_backward = True
         noisy = distance <= 4 * self.unit * mine.noise and isfinite(relative)
+        if (not noisy or relative <= self.tolerance) and relative >= place.counted:
+            place.counted, place.counted_ulp = relative, far.largest
         if relative > self.tolerance and not noisy:
             layer.step = when[0] if layer.step is None else layer.step
             if self.divergence is None:
-                self.divergence = Divergence(event, relative, far.largest, when)
+                self.divergence = Divergence(event, relative, far.largest, when, theirs.serial)
 
     def rows(self, lost: Mapping[str, float]) -> tuple[tuple[LayerRow, ...], tuple[PlaceRow, ...]]:
         """What has come together; ``lost`` are the shares of updates that left their weight alone, by layer."""
         layers = (
             LayerRow(
-                path, s.forward, s.ulp, s.ulps / max(1, s.results), s.backward, s.cosine, s.vanished,
-                lost.get(path, 0.0), s.step,
+                path,
+                *s.errors,
+                nan if s.nan_backward else s.backward,
+                s.cosine,
+                s.vanished,
+                lost.get(path, 0.0),
+                s.step,
             )
             for path, s in self.layers.items()
-        )  # fmt: skip
-        places = (
-            PlaceRow(*place, s.forward, s.ulp, s.ulps / s.results, s.vanished, s.step or 0, s.results)
-            for place, s in self.places.items()
         )
+        places = (PlaceRow(*place, *s.errors, s.vanished, s.step or 0, s.results) for place, s in self.places.items())
         return tuple(layers), tuple(places)
 
     def _cosines(self, leaves: Mapping[tuple[str, str], tuple[Kept, Kept]]) -> float | None:
@@ -251,6 +273,13 @@ def _ratio(distance: float, norm: float) -> float:
     return distance / norm if norm else float(distance > 0)
 
 
+def _nothing_to_compare(a: Array, b: Array) -> bool:
+    """Whether both have NaN in one place, or no finite number at all."""
+    if not a.size or isfinite(np.vdot(a, a)):
+        return False
+    return bool((np.isnan(a) & np.isnan(b)).any()) or not bool((np.isfinite(a) & np.isfinite(b)).any())
+
+
 def _cosine(pairs: list[tuple[Kept, Kept]]) -> float:
     """1 for two zeros, 0 where one is zero or the run's is not finite."""
     dot = one = two = 0.0
@@ -272,10 +301,15 @@ def _fork(step: Step, other: Step) -> Fork | None:
         if a != b:
             if (step.skipped or other.skipped) and (a is None or b is None or "optimizer" in (a[0][0], b[0][0])):
                 return None
-            return Fork((step.number, i), a and a[0], b and b[0])
+            return Fork((step.number, i), a and a[0], b and b[0], where=_line(step, a))
         assert a is not None
         assert b is not None
         shapes = step.results[a].shape, other.results[b].shape
         if shapes[0] != shapes[1]:
-            return Fork((step.number, i), a[0], b[0], shapes)
+            return Fork((step.number, i), a[0], b[0], shapes, where=_line(step, a))
     return None
+
+
+def _line(step: Step, key: Key | None) -> str:
+    event = None if key is None else step.results[key].event
+    return "" if event is None else event.where

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from halfsim.autograd.policy import no_grad, precision, scoped
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.autograd.trace.shadow import error
 from halfsim.autograd.trace.trace import tracing
-from halfsim.diagnose.compare.cause import first_divergence, plain_finding, verdict
+from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Step
-from halfsim.diagnose.compare.result import ModelComparison
+from halfsim.diagnose.compare.result import ModelComparison, ResultRow
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, float32
@@ -86,6 +87,7 @@ class _Pair:
         self.right: list[int] | None = None
         self.indices: list[tuple[int, ...]] = []
         self.error, self.ulp = -1.0, 0.0
+        self.logits = self.broken = self.nan = 0  # how many there are, and of these not finite and NaN in both models
         self.worst: tuple[int, ...] = (0,)
 
     def batch(self, x: Any, labels: Any) -> None:
@@ -106,13 +108,17 @@ class _Pair:
         self.examples += len(a) if a.ndim else 1
 
     def _logits(self, a: Array, b: Array, fmt: Format) -> None:
-        far = np.where(a == b, 0.0, np.abs(a - b))
+        with np.errstate(invalid="ignore"):  # infinities of both
+            far = np.where(a == b, 0.0, np.abs(a - b))
         far[np.isnan(far)] = np.inf
         far[np.isnan(a) & np.isnan(b)] = 0.0
         if far.size and far.max() > self.error:
             i = np.unravel_index(int(far.argmax()), far.shape)
             self.error, self.worst = float(far.max()), _shifted(i, self.examples)
         self.ulp = max(self.ulp, error(b, a, fmt).largest)
+        self.logits += a.size
+        self.broken += int(np.count_nonzero(~np.isfinite(a) & ~np.isfinite(b)))
+        self.nan += int(np.count_nonzero(np.isnan(a) & np.isnan(b)))
 
     def _classes(self, a: Array, b: Array, labels: Any) -> None:
         one, two = _classes(a, self.axis), _classes(b, self.axis)
@@ -131,16 +137,23 @@ class _Pair:
     def result(self, half_model: Module) -> ModelComparison:
         """What has come together."""
         first = first_divergence(self.meter, self.runs)
+        rows = [ResultRow("the logits", nan, nan, None, None, self.broken, self.nan, self.logits)] * bool(self.broken)
         shares = (None, None) if self.right is None else tuple(n / self.predictions for n in self.right)
+        far = (nan, nan) if self.broken == self.logits else (max(0.0, self.error), self.ulp)
         lost = half_model.conversion
         notes = [f"The conversion itself: {lost}"] if lost is not None and not lost.worst() else []
         if lost is not None and lost.worst():
             text = f"made {lost.to_infinity:,} weights infinite, {lost.to_zero:,} zero, {lost.to_subnormal:,} subnormal"
             notes.append(f"The conversion to {lost.format} {text}, most in {lost.worst()[0].name}.")
+        if self.broken:
+            notes.append(
+                f"Of the logits {self.broken:,} of {self.logits:,} are not finite in either model: they count as equal."
+            )
+        notes += roundoff(self.meter, self.formats[1].name)
         return ModelComparison(
             self.formats[1].name, self.formats[0].name, self.predictions, shares[0], shares[1], self.disagreements,
-            tuple(self.indices), max(0.0, self.error), self.ulp, self.worst, self.meter.rows({})[0], tuple(notes),
-            _first=plain_finding(first), _verdict=replace(verdict(self.meter, self.runs, first, ()), event=None),
+            tuple(self.indices), *far, self.worst, self.meter.rows({})[0], tuple(notes),
+            _first=plain_finding(first), _verdict=replace(verdict(self.meter, self.runs, first, rows), event=None),
         )  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.trace import Trace
+from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 
 Place = tuple[str, str, str, str]  # phase, path, operation, tensor
@@ -39,6 +41,7 @@ class Kept:
     noise: float  # the norm of the operands of a sum or difference
     factor: float  # what a number was multiplied by: it may be a loss scale
     event: Event | None
+    serial: int = 0  # of the event
 
     @property
     def weight(self) -> float:
@@ -59,10 +62,19 @@ class Step:
 
 
 class Recorder(Trace):
-    """A trace that keeps a sample of every result of the steps that are ``wanted``, and hands each step to ``done``."""
+    """A trace that keeps a sample of every result of the steps that are ``wanted``, and hands each step to ``done``.
 
-    def __init__(self, done: Callable[[Step], None], wanted: Callable[[int], bool], events: bool) -> None:
+    ``carry`` is the format that everything should be carried in; ``uncarried`` counts by format what was not, with the
+    first place, and ``from_numpy`` the tensors made of arrays that NumPy had rounded to float16.
+    """
+
+    def __init__(
+        self, done: Callable[[Step], None], wanted: Callable[[int], bool], events: bool, carry: Format | None = None
+    ) -> None:
         super().__init__()
+        self.carry = carry
+        self.uncarried: dict[str, tuple[int, str]] = {}
+        self.from_numpy = 0
         self._done, self._wanted, self._events = done, wanted, events
         self._current = Step(1)
         self._keys: dict[Key, Key] = {}  # one object for equal keys of all steps
@@ -71,6 +83,9 @@ class Recorder(Trace):
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Add one event, and keep its result; casts depend on formats and are no part of the experiment."""
         super().record(event, arrays)
+        if self.carry is not None and not event.format.contains(self.carry):
+            count, first = self.uncarried.get(event.format.name, (0, event.place))
+            self.uncarried[event.format.name] = count + 1, first
         if not arrays or "result" not in arrays or event.op == "cast":
             return
         self.results += 1
@@ -87,6 +102,10 @@ class Recorder(Trace):
         kept = _kept(event, arrays, count, event if self._events else None)
         step.results[key] = kept
         step.nbytes += kept.values.nbytes + 400  # for the objects around it
+
+    def narrowed(self, made: Tensor) -> None:
+        """Count a tensor of an array that NumPy had rounded."""
+        self.from_numpy += 1
 
     def advance(self, skipped: bool = False) -> None:
         """Hand the step over and begin the next."""
@@ -115,7 +134,7 @@ def _kept(event: Event, arrays: Mapping[str, Any], count: int, keep: Event | Non
         event.op == "mul" and y.size == 1 and event.phase == "forward" and len(operands) == 2 and operands[1].size == 1
     ):
         factor = float(operands[1].reshape(-1)[0])
-    return Kept(sampled(y, count), y.shape, leaf, noise, factor, keep)
+    return Kept(sampled(y, count), y.shape, leaf, noise, factor, keep, event.serial)
 
 
 def sampled(y: Array, count: int = SAMPLE) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import inf, isnan
 from typing import Any
 
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
@@ -19,13 +20,20 @@ LINES = 12  # of each table in the text
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One value that the experiment returned; ``run`` and ``reference`` are None where it is no single number."""
+    """One value that the experiment returned; ``run`` and ``reference`` are None where it is no single number.
+
+    ``not_finite`` counts those of its ``size`` numbers that are not finite in either run, ``nan`` those that are NaN in
+    both; of these there is no error, and where there is NaN, or nothing finite, ``relative_error`` and ``ulp`` are NaN.
+    """
 
     name: str
     relative_error: float
     ulp: float
     run: float | None
     reference: float | None
+    not_finite: int = 0
+    nan: int = 0
+    size: int = 1
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,9 @@ class Comparison(Document):
 
     ``layers`` has a row for each module path (`LayerRow`), ``steps`` one for each step compared (`StepRow`),
     ``places`` one for each phase, path, operation and tensor (`PlaceRow`), ``results`` one for each value that the
-    experiment returned. ``compared`` counts results held against each other, of ``total`` that the run
-    computed; ``notes`` say what was left out and what the runs did differently. It is plain data.
+    experiment returned. An error is NaN where both runs have NaN, and none can be told. ``compared`` counts results
+    held against each other, of ``total`` that the run computed; ``notes`` say what was left out or not carried, and
+    what the runs did differently. It is plain data.
     """
 
     precision: str
@@ -73,8 +82,8 @@ class Comparison(Document):
 
     @property
     def largest(self) -> float:
-        """The largest relative error of any result that was compared."""
-        return max((row.relative_error for row in self.places), default=0.0)
+        """The largest relative error of any result that was compared, those apart that are NaN in both runs."""
+        return max((row.relative_error for row in self.places if not isnan(row.relative_error)), default=0.0)
 
     def table(self) -> str:
         """One line for each module path."""
@@ -83,9 +92,6 @@ class Comparison(Document):
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"
         blocks = [textwrap.fill(f"{head}, tolerance {self.tolerance:.2g}", WIDTH), str(self.verdict())]
-        first = self.first_divergence()
-        if first is not None and first.place != self.verdict().place:
-            blocks.append("First divergence\n" + textwrap.indent(textwrap.fill(first.message, WIDTH - 2), "  "))
         if self.results:
             blocks.append("Returned\n" + columns(_shortened(_result_table(self.results))))
         if self.layers:
@@ -119,7 +125,7 @@ class Comparison(Document):
         first = self.first_divergence()
         blocks: list[tuple[str, Block]] = [
             ("Verdict", str(self.verdict())),
-            ("First divergence", "none" if first is None else str(first)),
+            ("First divergence", "none" if first is None else _pointer(first)),
         ]
         tables = (
             ("Returned", _result_table(self.results)),
@@ -138,7 +144,8 @@ class ModelComparison(Document):
     ``accuracy`` and ``half_accuracy`` are None without labels. ``disagreements`` counts predictions (the index of the
     largest logit, or the sign of a single one) that differ, ``indices`` are the first ten of these. ``largest_error``
     is that of any logit, at ``worst``, ``largest_ulp`` that in units in the last place of the half model's ``format``;
-    both are infinite where only one of the two is finite. ``layers`` has a row for each module path.
+    both are infinite where only one of the two is finite, and NaN where neither ever is. ``layers`` has a row for each
+    module path.
     """
 
     format: str
@@ -195,6 +202,7 @@ class ModelComparison(Document):
             text += f", first {', '.join(_index(i) for i in self.indices[:6])}"
         facts.append(("disagreements", text))
         error = f"{number(self.largest_error)}, {number(self.largest_ulp)} ulp, at {_index(self.worst)}"
+        error = "none can be told" if isnan(self.largest_error) else error
         return [*facts, ("largest logit error", error)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -218,8 +226,13 @@ def _found(of: Comparison | ModelComparison) -> dict[str, Any]:
     return {"verdict": of.verdict().to_dict(), "first_divergence": None if first is None else first.to_dict()}
 
 
+def _pointer(first: Finding) -> str:
+    """Where it is; the verdict says the rest."""
+    return f"Step {first.step}, {first.phase}, {first.place}{', ' * bool(first.where)}{first.where}."
+
+
 def _figure(x: float | None) -> Figure:
-    return Figure(number(x), x)
+    return Figure("NaN" if x is not None and isnan(x) else number(x), x)
 
 
 def _cosine(x: float | None) -> Figure:
@@ -249,8 +262,12 @@ def _worst(rows: Sequence[LayerRow]) -> list[LayerRow]:
     """The rows in their order; of many, those with the largest errors."""
     if len(rows) <= LINES:
         return list(rows)
-    ranked = sorted(rows, key=lambda row: -max(row.relative_error, row.gradient_error))[:LINES]
+    ranked = sorted(rows, key=_gravity, reverse=True)[:LINES]
     return [row for row in rows if any(row is one for one in ranked)]
+
+
+def _gravity(row: LayerRow) -> float:
+    return max(inf if isnan(x) else x for x in (row.relative_error, row.gradient_error))
 
 
 def _result_table(rows: Sequence[ResultRow]) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import copy_context
 from dataclasses import replace
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from halfsim.autograd.policy import Rule, as_rule, precision, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.shadow import error
 from halfsim.autograd.trace.trace import Trace, tracing
-from halfsim.diagnose.compare.cause import first_divergence, plain_finding, stopped, verdict
+from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, stopped, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Store
 from halfsim.diagnose.compare.result import Comparison, ResultRow
 from halfsim.diagnose.snapshot import Snapshot, closed_over, listed
 from halfsim.nn.module import Module
-from halfsim.numerics.formats import Format, bfloat16, float16
+from halfsim.numerics.formats import Format, as_format, bfloat16, float16
 from halfsim.numerics.precision import PRESETS, Precision
 from halfsim.numerics.quantize import Array
 from halfsim.optim import Optimizer
@@ -46,12 +47,16 @@ def compare(
     those inside. Both calls begin from the same random state (``seed``, or that of the generator in force) and from
     the same state of ``model``, ``optimizer``, ``scaler`` and ``scheduler`` (each one object or a list) and of other
     such objects that ``run`` names from outside; afterwards all have the state from before. In the reference run their
-    parameters and optimizer state are carried in its storage where that is wider, so that it does not lose what is
-    looked for. An object that ``run`` reaches in other ways, and changes, makes the two calls begin differently.
+    parameters and optimizer state, and whatever ``run`` itself makes in a format that the reference's storage contains
+    (``.half()``, ``.to("fp16")``, ``hs.tensor(..., "fp16")``), are carried in that storage, so that it does not lose
+    what is looked for; ``notes`` say what was not. An object that ``run`` reaches in other ways, and changes, makes the
+    two calls begin differently.
 
     A result is off if the norm of its error is more than ``tolerance`` of that of the reference (by default 0.1, or
-    twice the eps of the precision if that is more), or if only one of the two is finite. Casts are not compared, nor
-    gradients and updates of steps that a GradScaler skipped; gradients under different loss scales are brought to one.
+    twice the eps of the precision if that is more), or if only one of the two is finite; where both are NaN, nothing
+    can be compared, and nothing agrees. The reference may be a low precision too: if it alone has trouble, the verdict
+    says so. Casts are not compared, nor gradients and updates of steps that a GradScaler skipped; gradients under
+    different loss scales are brought to one.
     An exception under ``precision`` ends that run, and is told; one under ``reference`` is raised.
 
     Memory is bounded: of each result up to 4,096 elements are kept, and of the reference at most 256 steps and 80 MB;
@@ -76,10 +81,11 @@ def compare(
         *closed_over(run),
     ]
     snapshot, store = Snapshot(*parts), Store()
-    first = Recorder(store.put, store.wants, events=False)
+    carry = high.storage if isinstance(high, Precision) else None
+    first = Recorder(store.put, store.wants, events=False, carry=carry)
     try:
-        snapshot.restore(high.storage if isinstance(high, Precision) else None)
-        returned = [_outcome(within(run, high, first, snapshot, seed), parts)]
+        snapshot.restore(carry)
+        returned = [_outcome(within(run, high, first, snapshot, seed, carry), parts)]
         first.finish()
         meter = Meter(store.steps, limit, coarsest(low).eps)
         second = Recorder(meter.measure, store.steps.__contains__, events=True)
@@ -92,16 +98,26 @@ def compare(
         second.finish()
     finally:
         snapshot.restore()
-    notes = stopped(meter, first, second, failure)
+    notes = [*stopped(meter, first, second, failure), *roundoff(meter, coarsest(low).name), *_uncarried(first, high)]
     return _comparison((low, high), meter, (first, second), returned, [*notes, *_notes(meter, store)])
 
 
-def within(run: Callable[[], Any], rule: Rule, recorder: Trace, snapshot: Snapshot, seed: int | None) -> Any:
-    """What ``run`` returns under ``rule`` and a trace of its own, in a context that leaves nothing behind."""
+def within(
+    run: Callable[[], Any],
+    rule: Rule,
+    recorder: Trace,
+    snapshot: Snapshot,
+    seed: int | None,
+    carry: Format | None = None,
+) -> Any:
+    """What ``run`` returns under ``rule`` and a trace of its own, in a context that leaves nothing behind.
+
+    What it makes in formats that ``carry`` contains is made in that, see `halfsim.autograd.policy.carried_in`.
+    """
 
     def inside() -> Any:
         snapshot.reseed(seed)
-        outermost = scoped(override=False, path="", base="", phase="forward")
+        outermost = scoped(override=False, path="", base="", phase="forward", carry=carry)
         with outermost, precision(rule, override=True), tracing(recorder):
             recorder.outer = None  # the runs are no part of what is traced outside
             return run()
@@ -173,8 +189,12 @@ def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...]
             continue
         a, b = (np.asarray(v.data if isinstance(v, Tensor) else v, np.float64) for v in (x, y))
         far = error(b, a, y.format if isinstance(y, Tensor) else fmt)
-        single = (float(b.reshape(-1)[0]), float(a.reshape(-1)[0])) if a.size == 1 else (None, None)
-        rows.append(ResultRow(name, far.relative, far.largest, *single))
+        one, twin = (float(b.reshape(-1)[0]), float(a.reshape(-1)[0])) if a.size == 1 else (None, None)
+        count = int(np.count_nonzero(~np.isfinite(a) & ~np.isfinite(b)))
+        nans = int(np.count_nonzero(np.isnan(a) & np.isnan(b)))
+        untold = isfinite(far.relative) and (nans > 0 or 0 < count == a.size)
+        relative, ulp = (nan, nan) if untold else (far.relative, far.largest)
+        rows.append(ResultRow(name, relative, ulp, one, twin, count, nans, a.size))
     return tuple(rows), notes
 
 
@@ -191,6 +211,25 @@ def _lost(run: Recorder) -> dict[str, float]:
             of_layer[0] += counts.lost
             of_layer[1] += counts.updates
     return {path: lost / updates for path, (lost, updates) in sums.items() if updates}
+
+
+def _uncarried(reference: Recorder, rule: Rule) -> list[str]:
+    """What the reference run has in formats that lose what is looked for."""
+    notes = []
+    for name, (count, place) in reference.uncarried.items():
+        carry = reference.carry
+        why = "what the run reaches in other ways than by name is not carried, see model= and optimizer="
+        if carry is not None and not carry.contains(as_format(name)):
+            why = f"{carry} does not contain it"
+        notes.append(f"In the reference run {count:,} results are in {name}, first of {place}: {why}.")
+    if reference.carry is None:
+        notes.append(
+            f"The reference, {rule}, has no one storage: what the run makes in half itself is so in both runs."
+        )
+    if reference.from_numpy:
+        what = "1 tensor was" if reference.from_numpy == 1 else f"{reference.from_numpy:,} tensors were"
+        notes.append(f"{what} made of float16 arrays of NumPy: what NumPy has rounded is rounded in both runs.")
+    return notes
 
 
 def _notes(meter: Meter, store: Store) -> list[str]:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor, format_of, plain
+from halfsim.autograd.trace.kinds import KINDS, kinds_of
 from halfsim.autograd.trace.trace import tracing
+from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.minimize.script import script
 from halfsim.diagnose.minimize.shrink import Shrinker
 from halfsim.diagnose.snapshot import Snapshot
@@ -222,7 +224,7 @@ class _Case:
         if not words or self.fails is not None:
             return words, None, result
         first = trace.verdict() if trace.first("overflow") or trace.first("NaN") else None
-        return words, None if first is None else (first.klass, first.op), result
+        return words, None if first is None else (_class(first), first.op), result
 
     def judged(self, result: Any) -> str:
         if self.fails is None:
@@ -237,6 +239,12 @@ class _Case:
             if isinstance(result, Exception):  # which the judge did not expect
                 return ""
             raise
+
+
+def _class(found: Finding) -> str:
+    """The kind of trouble, the same for one number, which may be a constant, as for many."""
+    kinds = () if found.event is None else kinds_of(found.event)
+    return next((kind for kind in kinds if KINDS[kind].breaks), found.klass)
 
 
 def _broken(value: Any) -> bool:

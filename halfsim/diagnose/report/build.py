@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import isfinite
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,10 +11,13 @@ import numpy as np
 from halfsim.autograd.policy import Policy
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error, Event
+from halfsim.autograd.trace.fix import Fix
+from halfsim.autograd.trace.kinds import KINDS, kinds_of
 from halfsim.autograd.trace.totals import SERIES, Total
 from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
+from halfsim.diagnose.verdict import cause
 from halfsim.diagnose.verdict import verdict as judge
 from halfsim.document import plain
 
@@ -22,7 +27,8 @@ F = TypeVar("F", bound=Facts)
 def built(trace: Trace, kind: type[F]) -> F:
     """The report of a trace, made as a ``kind``."""
     verdict = judge(trace)
-    findings = [finding(event, trace) for event in trace.events()]
+    found = [cause(trace, event) if _breaks(event) else finding(event, trace) for event in trace.events()]
+    findings = [f for i, f in enumerate(found) if all(not _same(f, g) for g in found[:i])]
     serial = None if verdict is None or verdict.event is None else verdict.event.serial
     frames = [f for f in trace.captured.values() if f.event.serial == serial]
     before = [_brief(event) for event in (frames[0].before[-6:-1] if frames else ())]
@@ -41,7 +47,27 @@ def built(trace: Trace, kind: type[F]) -> F:
         start,
         # a scale is noted when its step is over
         tuple((max(int(step) - 1, 1), _number(scale), bool(skipped)) for step, scale, skipped in trace.scales),
+        tuple(_left_out(event) for event in trace.left_out() if _breaks(event)),
+        getattr(trace, "raised", None),  # of a plain recording there is none
     )
+
+
+def _breaks(event: Event) -> bool:
+    """Whether it left NaN or infinities behind."""
+    lost = event.lost is not None and not isfinite(event.lost.became)
+    return lost or any(KINDS[kind].breaks for kind in kinds_of(event))
+
+
+def _same(f: Finding, other: Finding) -> bool:
+    """Whether two findings tell the same trouble."""
+    return f.event is not None and other.event is not None and f.event.serial == other.event.serial
+
+
+def _left_out(event: Event) -> Finding:
+    """NaN and infinities that nothing came of, in the words of their kind."""
+    kind = next((k for k in kinds_of(event) if KINDS[k].breaks), kinds_of(event)[0])
+    found, text = finding(event, None, kind), "nothing: what came after left them out"
+    return _plain(replace(found, fix=text, fixes=(Fix(text),)))
 
 
 def _named(reference: Any) -> str:
@@ -72,9 +98,19 @@ def _number(x: Any) -> float:
 
 
 def _plain(f: Finding) -> Finding:
-    """A finding without its event, its values such as JSON knows."""
-    facts = f.to_dict()
-    return Finding(**{**facts, "values": plain(facts["values"], _number), "step": int(f.step), "fixes": f.fixes})
+    """A finding without its event, its values and its fixes such as JSON knows."""
+    fixes = tuple(
+        Fix(fix.text, _written(fix.policy), None if fix.option is None else dict(fix.option)) for fix in f.fixes
+    )
+    return replace(f, event=None, step=int(f.step), values=plain(f.values, _number), fixes=fixes)
+
+
+def _written(policy: Policy | None) -> Policy | None:
+    """A policy that can be read from what it prints as, and else none: one of formats without a name cannot."""
+    try:
+        return policy if policy is None or Policy(str(policy)) == policy else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _layers(trace: Trace, steps: int) -> tuple[int, int, int, tuple[Layer, ...]]:

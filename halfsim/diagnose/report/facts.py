@@ -9,6 +9,7 @@ import numpy as np
 
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error
+from halfsim.autograd.trace.kinds import KINDS
 from halfsim.diagnose.finding import Finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.quantize import Array
@@ -17,6 +18,17 @@ from halfsim.text import place_name, share
 COLUMNS = 128  # of a heat map; a long run has several steps in one
 WHATS = ("overflow", "flushed", "lost", "gradient_norm")
 _ZERO, _SPECIAL = -127, 128  # the exponents under which zeros, and NaN and infinities, are counted
+_AMONG = {"flushed": "nonzero", "swamped": "addends", "cancelled": "sums"}  # of what a count is a share, if not of all
+
+
+def gravity(klass: str) -> int:
+    """How grave trouble of a class is; 0 for a class that is none of today's."""
+    return KINDS[klass].gravity if klass in KINDS else 0
+
+
+def infinite(counts: Counts) -> int:
+    """How many values became infinite, by division by zero too; those that were clipped did not."""
+    return max(0, counts.overflow - counts.clipped) + counts.divide_by_zero
 
 
 @dataclass(frozen=True)
@@ -45,11 +57,24 @@ class Place:
 
     @property
     def gravity(self) -> tuple[float, ...]:
-        """What places are sorted by: shares of NaN, of infinities, of what vanished, stood still, was cancelled."""
+        """What places are sorted by: the shares of what makes each kind of trouble, gravest first, then errors."""
         c = self.counts
-        vanished = max(share(c.flushed, c.nonzero), share(c.swamped, c.addends) if c.stalled else 0.0)
-        rest = (share(c.cancelled, c.sums), self.total.relative if self.total else 0.0, share(c.inexact, c.size))
-        return (share(c.invalid, c.size), share(c.overflow + c.divide_by_zero, c.size), vanished, *rest)
+        levels: dict[int, float] = {}
+        for kind in KINDS.values():
+            for name in kind.counted:
+                n = infinite(c) if name == "overflow" else getattr(c, name)
+                part = 0.0 if name == "swamped" and not c.stalled else share(n, getattr(c, _AMONG.get(name, "size")))
+                levels[kind.gravity] = max(levels.get(kind.gravity, 0.0), part)
+        ranked = [levels[level] for level in sorted(levels, reverse=True)]
+        error = self.total.relative if self.total is not None else 0.0
+        return (*ranked, error, share(c.inexact, c.size))
+
+    @property
+    def comparable(self) -> bool:
+        """Whether an error says anything: it is that of the finite numbers, and 0 where there were none."""
+        broken = self.counts.invalid or infinite(self.counts)
+        special = self.exponents.get(_SPECIAL, 0) and self.total is not None and self.total.relative == 0
+        return self.total is not None and not broken and not special
 
     @property
     def histogram(self) -> tuple[int, dict[int, int], int]:
@@ -75,13 +100,28 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Raised:
+    """The exception that ended a script: its class, its message in one line, and the line that it was raised from."""
+
+    kind: str
+    message: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        line = f" at {self.where}" if self.where else ""
+        return f"The script raised {self.kind}{line}" + (f": {self.message}" if self.message else "")
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a `Trace` has to tell, as plain data; a `Report` is the same with text, page and JSON.
 
-    ``verdict`` says where the gravest trouble began, ``findings`` where trouble of each class first showed, and
-    ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are the
-    rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from step
-    ``start`` on. ``scales`` are (step, loss scale, skipped).
+    ``verdict`` says where the gravest trouble began, ``findings`` where each trouble began, that of the verdict too,
+    and ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are
+    the rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from
+    step ``start`` on. ``scales`` are (step, loss scale, skipped). ``left_out`` are NaN and infinities that were no
+    trouble, for a mask, a maximum or a choice of elements left them out; ``raised`` is what ended the script, if
+    anything did.
     """
 
     steps: int
@@ -95,6 +135,19 @@ class Facts:
     stride: int = 1
     start: int = 1
     scales: tuple[tuple[int, float, bool], ...] = ()
+    left_out: tuple[Finding, ...] = ()
+    raised: Raised | None = None
+
+    @property
+    def others(self) -> list[Finding]:
+        """The findings but that of the verdict, gravest first, each place once."""
+        seen = set() if self.verdict is None else {_key(self.verdict)}
+        found = []
+        for f in sorted(self.findings, key=lambda f: -gravity(f.klass)):
+            if _key(f) not in seen:
+                seen.add(_key(f))
+                found.append(f)
+        return found
 
     @property
     def worst(self) -> list[Place]:
@@ -118,8 +171,8 @@ class Facts:
     def heat(self, what: str) -> tuple[list[Layer], Array]:
         """The rows of a heat map and its values: a float64 array of len(rows) by ``columns``.
 
-        ``what`` is "overflow" (values that became infinite or NaN), "flushed" (share of the nonzero results that became
-        zero), "lost" (share of the updates that moved no weight) or "gradient_norm" (the 2-norm of a module's
+        ``what`` is "overflow" (values past the largest number, and NaN), "flushed" (share of the nonzero results that
+        became zero), "lost" (share of the updates that moved no weight) or "gradient_norm" (the 2-norm of a module's
         parameter gradients as the backward pass left them, loss scale included, each use of a parameter by
         itself; root mean square over the steps of a column). NaN where nothing happened.
         ``ValueError`` for another word.
@@ -145,3 +198,7 @@ class Facts:
 
     def _counted(self, layer: Layer, name: str) -> Array:
         return np.array(layer.counts.get(name, (0.0,) * self.columns), np.float64)
+
+
+def _key(f: Finding) -> tuple[str, ...]:
+    return (f.phase, f.path, f.op, f.tensor)

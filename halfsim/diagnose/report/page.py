@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
+from math import inf
 
+from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.report import charts
-from halfsim.diagnose.report.facts import Facts, Place
+from halfsim.diagnose.report.facts import Facts, Place, gravity, infinite
 from halfsim.diagnose.report.heatmap import heatmap
-from halfsim.diagnose.report.text import advice, in_words, operands, summary, title
+from halfsim.diagnose.report.text import LEFT_OUT, advice, error_of, in_words, operands, sentence, summary, title
 from halfsim.markup import SORTING, definitions, table
 from halfsim.text import clipped, percent, share, short
 
@@ -80,7 +82,7 @@ for (const figure of document.querySelectorAll('.halfsim .heat')) {
 )
 
 _MAPS = (
-    ("overflow", "values that became infinite or NaN", "--bad", "No value became infinite or NaN."),
+    ("overflow", "values past the largest number, and NaN", "--bad", "No value was too large, and none NaN."),
     ("flushed", "share of nonzero results that became zero", "--c1", "No result became zero."),
     ("lost", "share of updates that moved no weight", "--c2", "Every update moved its weight."),
     ("gradient_norm", "norm of the gradients of a module's parameters", "--c0", "No parameter took a gradient."),
@@ -90,6 +92,9 @@ _MAPS = (
 def body(report: Facts) -> Iterator[str]:
     """The parts of the page, as HTML."""
     yield f'<h1>Where the numbers went</h1><p class="soft">{escape(title(report))}</p>'
+    if report.raised is not None:
+        later = "<p>What follows was computed until then.</p>" if report.places else ""
+        yield f'<div class="verdict grave"><strong>{escape(str(report.raised))}.</strong>{later}</div>'
     if not report.places:
         yield "<p>Nothing was computed while the trace was open.</p>"
         return
@@ -116,25 +121,31 @@ def body(report: Facts) -> Iterator[str]:
     yield "<h2>What the words mean</h2>" + definitions(_WORDS)
 
 
-_GRAVITY = {"benign rounding": "fine", "overflow": "grave", "NaN propagation": "grave", "eps lost": "grave"}
+_GRAVE = gravity("eps lost")  # from here on results are lost, not only digits
 
 
 def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
         return '<div class="verdict fine"><strong>Exact</strong><p>Nothing was rounded.</p></div>'
-    others = [f for f in report.findings if (f.klass, f.path, f.op) != (v.klass, v.path, v.op)]
-    lines = "".join(
-        f"<li>{escape(f.klass)}: step {f.step}, {escape(f.phase)}, {escape(f.place)}: {escape(f.message)}</li>"
-        for f in others
-    )
-    also = f"<p>Trouble seen first, by class:</p><ul>{lines}</ul>" if lines else ""
+    lines = _items(report.others, klass=True)
+    also = f"<p>Other trouble, gravest first:</p>{lines}" if lines else ""
     klass, message = (escape(text[:1].upper() + text[1:]) for text in (v.klass, v.message))
+    grave = gravity(v.klass)
+    shade = "grave" if grave >= _GRAVE else "mild" if grave else "fine"
+    line = f", {escape(v.where)}" if v.where else ""
+    left = f"<p>{LEFT_OUT}.</p>{_items(report.left_out)}" if report.left_out else ""
     return (
-        f'<div class="verdict {_GRAVITY.get(v.klass, "mild")}"><strong>{klass}</strong> '
-        f'<span class="where">in step {v.step}, {escape(v.phase)}, {escape(v.place)}</span>'
-        f"<p>{message}.</p>{also}</div>"
+        f'<div class="verdict {shade}"><strong>{klass}</strong> '
+        f'<span class="where">in step {v.step}, {escape(v.phase)}, {escape(v.place)}{line}</span>'
+        f"<p>{message}.</p>{also}{left}</div>"
     )
+
+
+def _items(findings: Sequence[Finding], klass: bool = False) -> str:
+    """A list with a line for each finding; "" for none."""
+    lines = [f"<li>{escape(f'{f.klass}: ' * klass + sentence(f))}</li>" for f in findings]
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _advice(report: Facts) -> Iterator[str]:
@@ -199,23 +210,28 @@ def _cells(p: Place, error: bool) -> list[tuple[str, float | None]]:
     """A line of the table: words, and what they are sorted by."""
     c = p.counts
     cells: list[tuple[str, float | None]] = [(word, None) for word in (p.phase, clipped(p.name, 56), p.format.name)]
-    cells += [(short(n), n) for n in (c.size, c.invalid, c.overflow + c.divide_by_zero)]
+    cells += [(short(n), n) for n in (c.size, c.invalid, infinite(c))]
     parts = [(c.flushed, c.nonzero), (c.lost, c.updates), (c.swamped, c.addends), (c.cancelled, c.sums)]
     cells += [(percent(n, of), share(n, of) if of else -1.0) for n, of in parts]
     if error:
         t = p.total
-        cells += [("-", -1.0)] * 2 if t is None else [(f"{t.relative:.1e}", t.relative), (short(t.largest), t.largest)]
+        if t is None:
+            cells += [("-", -1.0)] * 2
+        elif not p.comparable:
+            cells += [(error_of(p), inf)] * 2
+        else:
+            cells += [(error_of(p), t.relative), (short(t.largest), t.largest)]
     return cells
 
 
 _WORDS = [
-    ("infinite", "values that became infinite from finite ones, by division by zero too"),
+    ("infinite", "values that became infinite from finite ones, by division by zero too; not those clipped"),
     ("NaN", "values made NaN from numbers"),
     ("flushed", "of the results that were not zero before rounding, those that were after"),
     ("lost", "of the weights with a nonzero update, those it left unchanged"),
     ("swamped", "of the nonzero addends (in an update: of the weights with a gradient), those that changed nothing"),
     ("cancelled", "of the differences, those with at most four of their operands' leading bits left"),
     ("error", "of all that has come together: relative in norm, and the largest in ulp of the result, where the trace "
-     "has a reference; the largest over all steps"),
+     "has a reference; the largest over all steps, inf/NaN where not all numbers were finite"),
     ("norm of the gradients", "as the backward pass left them, loss scale included"),
 ]  # fmt: skip

@@ -17,7 +17,8 @@ from halfsim.document import Document
 class Report(Facts, Document):
     """What a `Trace` has to tell, top-down: printed, as a page, or as JSON.
 
-    ``verdict`` says where the gravest trouble began, ``findings`` where trouble of each class first showed, and
+    ``raised`` is what ended the script, if anything did. ``verdict`` says where the gravest trouble began, ``findings``
+    where each trouble began, that of the verdict too, ``left_out`` which NaN and infinities came to nothing, and
     ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are the
     rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from step
     ``start`` on. ``scales`` are (step, loss scale, skipped).

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from types import NoneType
 from typing import Any, NoReturn, TypeVar
 
+from halfsim.autograd.policy import Policy
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error
+from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.totals import SERIES
 from halfsim.diagnose.finding import Finding
-from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
+from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place, Raised
 from halfsim.numerics.formats import Format
 from halfsim.text import clipped
 
@@ -24,10 +27,12 @@ def plain_report(report: Facts) -> dict[str, Any]:
     """The report as plain data."""
     return {
         "schema": SCHEMA,
+        "raised": None if report.raised is None else asdict(report.raised),
         "steps": report.steps,
         "reference": report.reference,
         "verdict": None if report.verdict is None else report.verdict.to_dict(),
         "findings": [f.to_dict() for f in report.findings],
+        "left_out": [f.to_dict() for f in report.left_out],
         "before": report.before,
         "places": [_place(place) for place in report.places],
         "layers": [{"phase": layer.phase, "path": layer.path, **layer.counts} for layer in report.layers],
@@ -98,14 +103,30 @@ def _report(facts: Mapping[str, Any], kind: type[F]) -> F:
         max(_whole(facts["stride"]), 1),
         _whole(facts["start"]),
         tuple((_whole(step), _real(scale), bool(skipped)) for step, scale, skipped in facts["scales"]),
+        tuple(map(_finding, facts.get("left_out", ()))),  # reports of before had none
+        None if (raised := facts.get("raised")) is None else _raised(raised),
     )
+
+
+def _raised(facts: Mapping[str, Any]) -> Raised:
+    return Raised(*(_word(facts[name]) for name in ("kind", "message", "where")))
 
 
 def _finding(facts: Mapping[str, Any]) -> Finding:
     klass, phase, path, op, tensor, message, fix = (
         _word(facts[name]) for name in ("klass", "phase", "path", "op", "tensor", "message", "fix")
     )
-    return Finding(klass, phase, _whole(facts["step"]), path, op, tensor, dict(_read(facts["values"])), message, fix)
+    where, fixes = _word(facts.get("where", "")), tuple(map(_fix, facts.get("fixes", ())))
+    values = dict(_read(facts["values"]))
+    return Finding(klass, phase, _whole(facts["step"]), path, op, tensor, values, message, fix, None, where, fixes)
+
+
+def _fix(facts: Mapping[str, Any]) -> Fix:
+    policy, option = facts["policy"], facts["option"]
+    if not isinstance(policy, (str, dict, NoneType)):
+        raise TypeError(f"{_shown(policy)} is no policy")
+    kept = None if policy is None else Policy(policy)
+    return Fix(_word(facts["text"]), kept, None if option is None else dict(option))
 
 
 def _placed(facts: Mapping[str, Any]) -> Place:

@@ -7,21 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from halfsim.diagnose.finding import Finding
-from halfsim.diagnose.report.facts import Facts, Place
+from halfsim.diagnose.report.facts import Facts, Place, infinite
 from halfsim.numerics.formats import Format
 from halfsim.text import clipped, columns, percent, short
 
 WIDTH = 100
 _PLACES = 12  # in the table
+_OTHERS = 8  # findings beside the verdict
 _BAR = 40
+LEFT_OUT = "Left out on purpose, by a mask, a maximum or a choice of elements: no trouble"
 _ROWS = 14  # of a histogram, at most
 
 
 def story(report: Facts) -> str:
     """The whole text."""
+    raised = "" if report.raised is None else _filled(f"{report.raised}.") + "\nWhat follows was computed until then."
     if not report.places:
-        return "halfsim report: nothing was computed while the trace was open."
-    parts = [_title(report), _verdict(report), _table(report), _evidence(report), _advice(report)]
+        empty = "halfsim report: nothing was computed while the trace was open."
+        return empty if report.raised is None else f"{empty}\n\n{_filled(f'{report.raised}.')}"
+    parts = [
+        _title(report), raised, _verdict(report), _left_out(report), _table(report), _evidence(report), _advice(report),
+    ]  # fmt: skip
     return "\n\n".join(filter(None, parts))
 
 
@@ -32,8 +38,10 @@ def summary(report: Facts) -> list[tuple[str, str]]:
         ("steps", f"{report.steps:,}"),
         ("values", short(c.size)),
         ("became NaN", short(c.invalid)),
-        ("became infinite", short(c.overflow + c.divide_by_zero)),
+        ("became infinite", short(infinite(c))),
     ]
+    if c.clipped:
+        facts.append(("were clipped", short(c.clipped)))
     if back.nonzero:
         facts.append(("of gradients became zero", percent(back.flushed, back.nonzero)))
     if c.updates:
@@ -58,16 +66,30 @@ def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
         return "Verdict\n  Every result was exact: nothing was rounded."
-    lines = [f"Verdict: {v.klass}", _filled(f"Step {v.step}, {v.phase}, {v.place}: {v.message}.", "  ")]
-    others = [f for f in report.findings if _key(f) != _key(v)]
+    told = sentence(v)
+    lines = [f"Verdict: {v.klass}", _filled(f"{told[:1].upper()}{told[1:]}.", "  ")]
+    others = report.others
     if others:
-        lines.append("  Trouble seen first, by class:")
-        lines += [_filled(f"{f.klass}: step {f.step}, {f.phase}, {f.place}: {f.message}", "  - ") for f in others]
+        lines.append("  Other trouble, gravest first:")
+        lines += [_filled(f"{f.klass}: {sentence(f)}", "  - ") for f in others[:_OTHERS]]
+    if len(others) > _OTHERS:
+        lines.append(f"  and {len(others) - _OTHERS:,} more, see to_html")
     return "\n".join(lines)
 
 
-def _key(f: Finding) -> tuple[str, ...]:
-    return (f.klass, f.phase, f.path, f.op, f.tensor)
+def sentence(f: Finding) -> str:
+    """Where, and what."""
+    line = f", {f.where}" if f.where else ""
+    return f"step {f.step}, {f.phase}, {f.place}{line}: {f.message}"
+
+
+def _left_out(report: Facts) -> str:
+    if not report.left_out:
+        return ""
+    lines = [_filled(sentence(f), "  - ") for f in report.left_out[:_OTHERS]]
+    if len(report.left_out) > _OTHERS:
+        lines.append(f"  and {len(report.left_out) - _OTHERS:,} more")
+    return "\n".join([LEFT_OUT, *lines])
 
 
 def _table(report: Facts) -> str:
@@ -84,17 +106,25 @@ def _table(report: Facts) -> str:
 def cells(place: Place, error: bool, width: int = 34) -> tuple[str, ...]:
     """One line of the table."""
     c = place.counts
+    width -= 4 * error
     row = (
         place.phase,
         clipped(place.name, width),
         short(c.size),
         short(c.invalid),
-        short(c.overflow + c.divide_by_zero),
+        short(infinite(c)),
         percent(c.flushed, c.nonzero),
         percent(c.lost, c.updates),
         percent(c.swamped, c.addends),
     )
-    return (*row, "-" if place.total is None else f"{place.total.relative:.1e}") if error else row
+    return (*row, error_of(place)) if error else row
+
+
+def error_of(place: Place) -> str:
+    """The relative error that has come together; in words where not all numbers were finite."""
+    if place.total is None:
+        return "-"
+    return f"{place.total.relative:.1e}" if place.comparable else "inf/NaN"
 
 
 def _evidence(report: Facts) -> str:
@@ -198,9 +228,9 @@ def bars(place: Place) -> Iterator[str]:
 
 
 def advice(report: Facts) -> list[str]:
-    """What usually helps: the fix of the verdict first, then those of other findings, each once."""
-    found = ([report.verdict] if report.verdict else []) + list(report.findings)
-    return list(dict.fromkeys(f"{f.klass}: {f.fix}" for f in found))
+    """What usually helps, policies as they are typed: the fix of the verdict first, then those of others, each once."""
+    found = ([report.verdict] if report.verdict else []) + report.others[:_OTHERS]
+    return list(dict.fromkeys(f"{f.klass}: {f.fixes[0] if f.fixes else f.fix}" for f in found))
 
 
 def _advice(report: Facts) -> str:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from math import log2
 from typing import Any
-
-import numpy as np
 
 from halfsim.amp import GradScaler
 from halfsim.autograd.policy import Policy, Rule, as_rule
 from halfsim.autograd.tape import SPECS
-from halfsim.autograd.trace.event import Event
-from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.compare.runs import within
-from halfsim.diagnose.scale.result import EXPONENTS, LayerScale, LossScaleRange
+from halfsim.diagnose.scale.check import checked
+from halfsim.diagnose.scale.gradients import Scaled, Unbounded
+from halfsim.diagnose.scale.result import LossScaleRange
 from halfsim.diagnose.snapshot import Snapshot, closed_over, listed
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64
 from halfsim.numerics.precision import FP32, PRESETS, Precision, replace_roles
-from halfsim.numerics.quantize import Array
 from halfsim.optim import Optimizer
 
 _WIDE = "wide "  # before a format's name: the same precision, with exponents from -510 to 511
@@ -39,14 +35,17 @@ def loss_scale_range(
     """The powers of two by which the loss may be multiplied before ``backward()`` under ``precision``.
 
     ``step`` takes nothing, computes a loss and calls ``backward()`` on it; it may update weights too, and take several
-    steps. It is called once, under ``precision`` with exponents without bounds, so that every gradient, activations'
+    steps. It is called once under ``precision`` with exponents without bounds, so that every gradient, activations'
     too, is seen as it would be at any scale, rounded to as many digits. ``high`` is the largest scale by which none
     overflows; ``low`` the smallest by which, in every layer, at most the share ``lost`` of the nonzero gradients become
     zero (or, where the precision flushes subnormals, subnormal); ``normal`` that by which at most so many become zero
-    or subnormal. State is kept and restored as in `halfsim.compare`. If ``step`` scales the loss by a GradScaler
-    and updates that, its scale is counted in. Of "amp" and other policies gradients count where an operation stores
-    in half. What overflows inside an operation, as a sum under ``pure_fp16`` may, is not seen. ``ValueError`` where
-    no backward pass is run, and for ``lost`` outside 0 to 1.
+    or subnormal. Then it is called under ``precision`` itself, its loss multiplied by the scales so found, one after
+    another: where a gradient overflows, or more of a layer's are zero, because one that they are made of became zero
+    before, the end moves inward, and is tried again.
+
+    State is kept and restored as in `halfsim.compare`. If ``step`` scales the loss by a GradScaler and updates that,
+    its scale is counted in. Of "amp" and other policies gradients count where an operation stores in half.
+    ``ValueError`` where no backward pass is run, and for ``lost`` outside 0 to 1.
 
     >>> import halfsim as hs
     >>> x = hs.tensor([1.0, 1.0], requires_grad=True)
@@ -62,22 +61,33 @@ def loss_scale_range(
     kinds = ((model, Module, "model"), (optimizer, Optimizer, "optimizer"), (scaler, GradScaler, "scaler"))
     parts = [item for given in kinds for item in listed(*given)]
     formats = storages(rule)
-    snapshot, gradients = (
-        Snapshot(*parts, *closed_over(step)),
-        Gradients({wide(f).name: f for f in formats if wide(f) != f}),
-    )
+    widest = max(map(wide, formats), key=lambda fmt: fmt.precision)
+    snapshot = Snapshot(*parts, *closed_over(step))
+    gradients = Unbounded({wide(f).name: f for f in formats if wide(f) != f})
+    given = 1.0
+
+    def at(scale: float) -> Scaled:
+        tried = Scaled({fmt.name: fmt for fmt in formats}, scale / given)
+        snapshot.restore()
+        try:
+            within(step, rule, tried, snapshot, seed)
+        finally:
+            tried.release()
+        return tried
+
     try:
-        snapshot.restore(max(map(wide, formats), key=lambda fmt: fmt.precision))
-        within(step, unbounded(rule), gradients, snapshot, seed)
+        snapshot.restore(widest)
+        within(step, unbounded(rule), gradients, snapshot, seed, widest)
+        if not gradients.layers:
+            raise ValueError("step: no gradient was stored in half; allowed: a function that calls backward()")
+        given = gradients.scales[0][1] if gradients.scales else 1.0
+        flushes = isinstance(rule, Precision) and rule.subnormals != "keep"
+        rows = {key: found.row(lost, given, flushes) for key, found in gradients.layers.items()}
+        layers, notes = checked(rows, gradients, at, lost)
     finally:
         snapshot.restore()
-    if not gradients.layers:
-        raise ValueError("step: no gradient was stored in half; allowed: a function that calls backward()")
-    given = gradients.scales[0][1] if gradients.scales else 1.0
-    flushes = isinstance(rule, Precision) and rule.subnormals != "keep"
-    layers = tuple(found.row(lost, given, flushes) for found in gradients.layers.values())
     name = next((name for name, preset in PRESETS.items() if preset == rule), str(rule))
-    return LossScaleRange(name, lost, layers, tuple(gradients.notes))
+    return LossScaleRange(name, lost, layers, (*gradients.notes, *notes))
 
 
 def storages(rule: Rule) -> list[Format]:
@@ -119,79 +129,3 @@ def _unbounded(p: Precision) -> Precision:
     if p.accumulate.order != "exact" and p.accumulate.format not in (float32, float64):
         roles["accumulate"] = replace(p.accumulate, format=wide(p.accumulate.format))
     return replace_roles(p, **roles, subnormals="keep")
-
-
-class Found:
-    """The gradients of one layer in one format, by exponent."""
-
-    def __init__(self, path: str, fmt: Format) -> None:
-        self.path, self.format = path, fmt
-        self.floors = np.zeros(2 * EXPONENTS, np.int64)
-        self.ceilings = np.zeros(2 * EXPONENTS, np.int64)
-        self.largest = self.smallest = 0.0
-        self.zeros = 0
-
-    def add(self, g: Array) -> None:
-        """Count the gradients in ``g``."""
-        magnitudes = np.abs(g[np.isfinite(g) & (g != 0)], dtype=np.float64)
-        self.zeros += int(np.count_nonzero(g == 0))
-        if not magnitudes.size:
-            return
-        mantissas, exponents = np.frexp(magnitudes)
-        self.floors += np.bincount(exponents - 1 + EXPONENTS, minlength=2 * EXPONENTS)
-        self.ceilings += np.bincount(exponents - (mantissas == 0.5) + EXPONENTS, minlength=2 * EXPONENTS)
-        low = float(magnitudes.min())
-        self.smallest = min(self.smallest, low) if self.smallest else low
-        self.largest = max(self.largest, float(magnitudes.max()))
-
-    def row(self, lost: float, given: float, flushes: bool) -> LayerScale:
-        """What it says of the scales, if the loss had been multiplied by ``given`` (a power of two) already."""
-        shift = -round(log2(given))
-        counts = np.roll(self.floors, shift), np.roll(self.ceilings, shift)
-        extremes = self.smallest / given, self.largest / given
-        return LayerScale.of(self.path, self.format, counts, extremes, self.zeros, lost=lost, flushes=flushes)
-
-
-class Gradients(Trace):
-    """A trace that sees all gradients that are stored in a wide format."""
-
-    def __init__(self, narrow: Mapping[str, Format]) -> None:
-        super().__init__()
-        self._narrow = narrow  # the formats by the names of their wide forms
-        self.layers: dict[tuple[str, str], Found] = {}
-        self.notes: list[str] = []
-        self._stored: dict[tuple[str, str], Format] = {}  # by path and operation
-        self._phase = ""
-
-    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
-        """Count one event's gradients."""
-        super().record(event, arrays)
-        if not arrays or "result" not in arrays:
-            return
-        here = event.path, event.op
-        if event.phase == "forward":
-            self._stored[here] = event.format
-            self._look(event, arrays["result"])
-        elif event.phase == "backward":
-            stored = self._stored.get(here, event.format)
-            if self._phase != "backward":  # the gradient that the pass begins with is that of no operation
-                self._count(event.path, stored, arrays.get("gradient"))
-            self._count(event.path, stored if stored.name in self._narrow else event.format, arrays["result"])
-        self._phase = event.phase
-
-    def _count(self, path: str, stored: Format, g: Any) -> None:
-        fmt = self._narrow.get(stored.name)
-        if fmt is None or g is None:
-            return
-        self.layers.setdefault((path, fmt.name), Found(path, fmt)).add(g)
-        if not np.isfinite(g).all():
-            self._note(f"Some gradients in {path or 'no module'} are infinite or NaN at any scale, and not counted.")
-
-    def _look(self, event: Event, y: Array) -> None:
-        fmt = self._narrow.get(event.format.name)
-        if fmt is not None and y.size and np.abs(y).max() >= fmt.max * (1 + fmt.epsneg / 2):
-            self._note(f"The forward pass overflows {fmt}, first in {event.place}: no loss scale mends that.")
-
-    def _note(self, text: str) -> None:
-        if not self.notes:
-            self.notes.append(text)

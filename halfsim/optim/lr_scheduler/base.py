@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
+
+_EARLY = (
+    "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the learning rate schedule "
+    "is skipped. Call `optimizer.step()` first, then `lr_scheduler.step()`."
+)
 
 
 class LRScheduler:
@@ -13,8 +20,9 @@ class LRScheduler:
 
     The first step is made by the constructor. A rule is a method ``get_lr``, which gives one rate a group for
     step ``last_epoch``; most compute it from the rate before, as PyTorch does, so a rate that somebody else changes
-    stays changed. ``TypeError`` for what is no Optimizer, ``KeyError`` for ``last_epoch`` from 0 on without
-    "initial_lr" in the groups.
+    stays changed. A first ``step`` before any step of the optimizer warns, as PyTorch's does, also where a GradScaler
+    has skipped that: the rate of step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
+    ``last_epoch`` from 0 on without "initial_lr" in the groups.
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -38,6 +46,8 @@ class LRScheduler:
 
     def step(self) -> None:
         """Set the rates of the next step."""
+        if self._step_count == 1 and not self.optimizer._stepped:
+            warnings.warn(_EARLY, UserWarning, stacklevel=level())
         self._step_count += 1
         self.last_epoch += 1
         self._set(self.get_lr())

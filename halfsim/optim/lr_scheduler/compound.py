@@ -46,6 +46,7 @@ class SequentialLR(_Compound):
     >>> optimizer = hs.optim.SGD([hs.tensor([1.0], requires_grad=True)], lr=1.0)
     >>> warm, cool = LinearLR(optimizer, 0.5, total_iters=2), CosineAnnealingLR(optimizer, 2)
     >>> schedule = SequentialLR(optimizer, [warm, cool], milestones=[2])
+    >>> optimizer.step()
     >>> [schedule.get_last_lr()[0]] + [schedule.step() or schedule.get_last_lr()[0] for _ in range(4)]
     [0.5, 0.75, 1.0, 0.5, 0.0]
     """

@@ -62,6 +62,7 @@ class StepLR(LRScheduler):
     >>> import halfsim as hs
     >>> optimizer = hs.optim.SGD([hs.tensor([1.0], requires_grad=True)], lr=0.5)
     >>> schedule = StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> optimizer.step()
     >>> [schedule.step() or schedule.get_last_lr()[0] for _ in range(4)]
     [0.5, 0.25, 0.25, 0.125]
     """
@@ -143,6 +144,7 @@ class LinearLR(LRScheduler):
     >>> import halfsim as hs
     >>> optimizer = hs.optim.SGD([hs.tensor([1.0], requires_grad=True)], lr=0.5)
     >>> schedule = LinearLR(optimizer, start_factor=0.25, total_iters=3)
+    >>> optimizer.step()
     >>> [schedule.step() or schedule.get_last_lr()[0] for _ in range(4)]
     [0.25, 0.375, 0.5, 0.5]
     """

@@ -155,3 +155,14 @@ def test_careless_calls_are_refused_in_one_line(call: Any, error: type[Exception
         call(model, half)
     assert "\n" not in str(caught.value)
     assert model.training
+
+
+def test_logits_that_are_nan_in_both_models_agree_with_nothing() -> None:
+    class Broken(hs.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x / (x - x)
+
+    found = hs.compare_models(Broken(), Broken(), [[0.0, 1.0], [2.0, 3.0]])
+    assert (found.verdict().klass, found.verdict().op) == ("NaN propagation", "div")
+    assert "Of the logits 4 of 4 are not finite in either model: they count as equal." in found.notes
+    assert "agrees" not in str(found)

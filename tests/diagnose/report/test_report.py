@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import pickle
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
-from halfsim.diagnose.report.facts import Place
+from halfsim.autograd.trace.kinds import KINDS
+from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.report.facts import Place, gravity
 from halfsim.diagnose.report.heatmap import levels
 from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.report.text import bars, region
@@ -34,7 +39,7 @@ STORY = """\
 halfsim report: 1 step, 1 place, 4 values
 
 Verdict: overflow
-  Step 1, forward, mul: 1 of 4 values became infinite, past 65504.
+  Step 1, forward, mul, LINE: 1 of 4 values became infinite, past 65504.
 
 Places, gravest first
   phase    place  values  NaN  inf  flushed  lost  swamped
@@ -44,6 +49,8 @@ Evidence
   overflow: 1
   divide by zero: 0
   size: 4
+  rounding: store
+  rounded to: float16
   format: float16
   in its first frame, magnitudes of the finite numbers but zero:
     array   shape  smallest  largest  not finite
@@ -66,8 +73,7 @@ Evidence
     inf, NaN                   25.0 %  ####################
 
 Advice
-  - overflow: scale the operands down before this operation, or keep it in float32 (or bfloat16, of
-    wider range)."""
+ADVICE"""
 
 
 def overflowing() -> Any:
@@ -77,7 +83,11 @@ def overflowing() -> Any:
 
 
 def test_the_whole_text_of_a_small_report() -> None:
-    assert str(overflowing().report()) == STORY
+    t = overflowing()
+    line = f"test_report.py:{overflowing.__code__.co_firstlineno + 2}"
+    fix = textwrap.fill(f"  - overflow: {t.verdict().fixes[0]}.", 100, subsequent_indent="    ")
+    assert str(t.report()) == STORY.replace("LINE", line).replace("ADVICE", fix)
+    assert "@mul" in fix
 
 
 def test_the_text_goes_top_down_within_a_hundred_columns(sick: Any, scaled: Any) -> None:
@@ -242,6 +252,12 @@ def test_damaged_reports_are_refused_in_one_line(sick: Any) -> None:
         ("places", [{**facts["places"][0], "counts": {"size": -3}}]),
         ("places", [{**facts["places"][0], "local": [1, 2]}]),
         ("layers", [{**facts["layers"][0], "nonzero": [1]}]),
+        *(("verdict", {**facts["verdict"], "fixes": fixes}) for fixes in (3, [3], [{"text": "a"}])),
+        ("verdict", {**facts["verdict"], "fixes": [{"text": "a", "policy": 3, "option": None}]}),
+        ("verdict", {**facts["verdict"], "fixes": [{"text": "a", "policy": "@nothing: fp32", "option": None}]}),
+        ("verdict", {**facts["verdict"], "where": 3}),
+        ("raised", {"kind": "ValueError"}),
+        ("left_out", 3),
     ]
     for name, value in wrong:
         with pytest.raises(ValueError, match="from_json: damaged") as caught:
@@ -278,7 +294,7 @@ def test_nothing_is_a_report_too() -> None:
 
 
 def test_bars_count_every_value_once_and_respect_the_limits() -> None:
-    counts = hs.FlagCounts(size=100, nonzero=95, flushed=3)
+    counts = Counts(size=100, nonzero=95, flushed=3)
     exponents = {-127: 8, -24: 2, -15: 5, -14: 5, 15: 20, 128: 60}
     lines = list(bars(Place("forward", "", "mul", "", hs.float16, 1, 1, counts, exponents)))
     assert lines[0].split() == ["zero", "3", "flushed", "8.0", "%", "######"]
@@ -302,7 +318,7 @@ def test_levels_of_a_heat_map() -> None:
 def test_many_modules_keep_the_gravest_rows() -> None:
     with hs.trace() as t:
         for i in range(60):
-            counts = hs.FlagCounts(size=10, nonzero=10, overflow=i + 1)
+            counts = Counts(size=10, nonzero=10, overflow=i + 1)
             t.record(Event(1, "forward", f"layer{i}", "mul", "", (10,), counts, format=hs.float16))
     page = t.report().page()
     assert "20 quieter rows are left out" in page
@@ -317,3 +333,124 @@ def test_the_page_needs_no_network(sick: Any, scaled: Any) -> None:
         assert not re.search(r"\b(src|href)=", page)
         assert "default-src 'none'" in page
         assert "nan" not in re.sub(r"<style>.*?</style>|<script.*?</script>", "", page, flags=re.S).replace("NaN", "")
+
+
+def overflowing_exp() -> Any:
+    with hs.trace() as t, hs.precision("fp16"):
+        hs.ops.sum(hs.ops.exp(hs.tensor([12.0, 1.0]))).log()
+    return t
+
+
+def test_places_in_the_code_and_fixes_survive_everything() -> None:
+    t = overflowing_exp()
+    verdict, report = t.verdict(), t.report()
+    line = f"test_report.py:{overflowing_exp.__code__.co_firstlineno + 2}"
+    assert report.verdict.where == verdict.where == line
+    assert report.verdict.fixes == verdict.fixes
+    assert verdict.fixes[0].policy is not None
+    again = Report.from_json(report.to_json())
+    assert again == report
+    assert again.verdict is not None
+    assert (again.verdict.where, again.verdict.fixes) == (line, verdict.fixes)
+    with hs.precision(again.verdict.fixes[0].policy):
+        assert np.isfinite(hs.ops.sum(hs.ops.exp(hs.tensor([12.0, 1.0]))).log().item())
+    typed = str({"default": "fp16", "@exp": "fp32", "@sum": "fp32", "@log": "fp32"})
+    for text in (str(report), html.unescape(report.page())):
+        assert line in text
+        assert typed in " ".join(text.split())
+
+
+def test_reports_from_before_the_places_can_be_read() -> None:
+    facts = json.loads(overflowing().to_json())
+    for name in ("raised", "left_out"):
+        del facts[name]
+    for f in (facts["verdict"], *facts["findings"]):
+        del f["where"], f["fixes"]
+    report = Report.from_json(json.dumps(facts))
+    assert report.verdict is not None
+    assert (report.verdict.where, report.verdict.fixes, report.left_out, report.raised) == ("", (), (), None)
+    assert report.page()
+
+
+def test_a_policy_that_cannot_be_written_is_left_out() -> None:
+    odd = hs.Format("e4m7 of ours", exponent_bits=4, precision=8)
+    with hs.trace() as t, hs.precision(hs.Precision(storage=odd, compute="fp32")):
+        hs.tensor([200.0]) * hs.tensor([200.0])
+    report = t.report()
+    assert t.verdict().fixes[0].policy is not None
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_what_was_left_out_on_purpose_is_no_trouble() -> None:
+    with hs.trace() as t:
+        x = hs.tensor([300.0, 2.0], "fp16")
+        hs.ops.minimum(x * 300.0, 100.0) + 1.0
+    report = t.report()
+    assert [f.op for f in report.left_out] == ["mul"]
+    assert report.verdict is None or report.verdict.klass == "benign rounding"
+    assert not report.findings
+    for text in (str(report), report.page()):
+        assert "Left out on purpose, by a mask, a maximum or a choice of elements: no trouble" in text
+        assert text.count("1 of 2 values became infinite") == 1
+    assert Report.from_json(report.to_json()) == report
+    assert "Left out on purpose" not in str(overflowing().report())
+
+
+def test_every_kind_sorts_and_colours_by_its_gravity() -> None:
+    for name, kind in KINDS.items():
+        assert gravity(name) == kind.gravity
+        found = Finding(name, "forward", 1, "", "mul", "", {}, "a message", "a fix")
+        page = Report(1, None, found, places=(Place("forward", "", "mul", "", hs.float16, 1, 1, Counts()),)).page()
+        shade = re.search(r'class="verdict (\w+)"', page)
+        assert shade is not None
+        assert shade[1] == ("fine" if not kind.gravity else "grave" if kind.gravity >= 6 else "mild")
+    for one in KINDS.values():
+        for other in KINDS.values():
+            if one.gravity > other.gravity > 0 and one.counted and other.counted:
+                a, b = (placed(**{kind.counted[0]: 1 if kind is one else 10}) for kind in (one, other))
+                assert a.gravity > b.gravity, (one.name, other.name)
+
+
+def placed(**counts: int) -> Place:
+    whole = Counts(size=10, nonzero=10, addends=10, sums=10, stalled=1, **counts)
+    whole.overflow = max(whole.overflow, whole.clipped)
+    return Place("forward", "", "mul", "", hs.float16, 1, 1, whole)
+
+
+def test_nothing_is_told_twice(sick: Any, scaled: Any) -> None:
+    """Nor one trouble under two names: what came of the verdict's is told there."""
+    with hs.trace() as t, hs.precision("fp16"):
+        x = hs.tensor([1e-5, 1.0], requires_grad=True)
+        optimizer = hs.optim.Adam([x])
+        for _ in range(3):
+            optimizer.zero_grad()
+            (x * 1e-4).sum().backward()
+            optimizer.step()
+    for trace in (sick, scaled, t, overflowing(), overflowing_exp()):
+        report = trace.report()
+        for text in (str(report), html.unescape(re.sub("<[^>]*>", " ", report.page()))):
+            for f in report.findings:
+                assert " ".join(text.split()).count(" ".join(f"{f.message}".split())) <= 1, f.message
+        places = [(f.phase, f.path, f.op, f.tensor) for f in report.others]
+        assert len(set(places)) == len(places)
+
+
+def test_clipped_values_did_not_become_infinite() -> None:
+    with hs.trace() as t, hs.precision("storage=fp16, compute=fp32, overflow=saturate"):
+        hs.tensor([300.0, 1.0]) * hs.tensor([300.0, 1.0])
+    report = t.report()
+    assert report.verdict is not None
+    assert report.verdict.klass == "clipped"
+    assert "<b>1</b><span>were clipped</span>" in report.page()
+    assert "<b>0</b><span>became infinite</span>" in report.page()
+
+
+def test_no_error_is_told_where_there_are_no_numbers() -> None:
+    with hs.trace(reference="fp64") as t, hs.precision("fp16"):
+        x = hs.tensor([0.0])
+        hs.ops.add(x / x, 1.0)
+    report = t.report()
+    rows = [line for line in str(report).splitlines() if line.startswith(("  forward  div", "  forward  add"))]
+    assert [row.split()[-1] for row in rows] == ["inf/NaN", "inf/NaN"]
+    assert "0.0e+00" not in report.page()
+    assert max(map(len, str(report).splitlines())) <= 100

@@ -1,0 +1,211 @@
+"""The gradients of a step, layer by layer: as they would be without bounds, and as they are at one loss scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.trace import Trace
+from halfsim.diagnose.scale.result import EXPONENTS, LayerScale
+from halfsim.numerics.formats import Format, float64
+from halfsim.numerics.quantize import Array
+
+Key = tuple[str, str]  # of a layer: module path, and the name of the format that its gradients are stored in
+
+
+@dataclass
+class Tally:
+    """How many gradients of a layer are what; of ``rounded`` ones their own rounding made ``flushed`` zero."""
+
+    zeros: int = 0
+    nonzero: int = 0
+    subnormal: int = 0
+    broken: int = 0  # infinite or NaN
+    flushed: int = 0
+    rounded: int = 0
+
+    def add(self, g: Array, fmt: Format) -> None:
+        """Count the gradients in ``g``."""
+        finite = np.isfinite(g)
+        magnitudes = np.abs(g[finite])
+        nonzero = magnitudes[magnitudes != 0]
+        self.zeros += magnitudes.size - nonzero.size
+        self.nonzero += nonzero.size
+        self.subnormal += int(np.count_nonzero(nonzero < fmt.smallest_normal))
+        self.broken += g.size - magnitudes.size
+
+    @property
+    def size(self) -> int:
+        """How many there are in all."""
+        return self.zeros + self.nonzero + self.broken
+
+
+class Gradients(Trace):
+    """A trace that sees all gradients that are stored in certain formats, which it knows by name.
+
+    Sums with the gradients of an earlier ``backward()`` call are no part of a `Tally`: they are without loss scale.
+    """
+
+    def __init__(self, narrow: Mapping[str, Format]) -> None:
+        super().__init__()
+        self._narrow = narrow
+        self.tallies: dict[Key, Tally] = {}
+        self._stored: dict[tuple[str, str], Format] = {}  # by path and operation
+        self._phase = ""
+        self._later = False  # whether gradients of two backward passes are being added
+        self._scaled: Tensor | None = None  # the latest loss that a GradScaler has scaled
+        self._starts = True  # whether the gradient that a pass begins with is stored in half
+
+    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
+        """Count one event's gradients."""
+        super().record(event, arrays)
+        if not arrays or "result" not in arrays:
+            return
+        here = event.path, event.op
+        if event.phase == "forward":
+            self._stored[here] = event.format
+            self._forward(event, arrays["result"])
+        elif event.phase == "backward":
+            stored = self._stored.get(here, event.format)
+            if self._phase != "backward" and self._starts:  # the first gradient is that of no operation
+                self._found(event.path, stored, arrays.get("gradient"))
+            tally = self._found(event.path, stored if stored.name in self._narrow else event.format, arrays["result"])
+            if tally is not None and not self._later:
+                tally.flushed += event.counts.flushed
+                tally.rounded += event.counts.nonzero
+        self._phase = event.phase
+
+    def scaled(self, loss: Tensor, scale: float) -> None:
+        """A GradScaler keeps a loss that is one number in float32."""
+        super().scaled(loss, scale)
+        self._scaled = loss
+
+    def begins(self, root: Tensor) -> None:
+        """A backward pass begins at ``root``."""
+        super().begins(root)
+        self._starts = root is not self._scaled
+
+    def total(self, path: str, x: Tensor, fp: Any, total: Tensor, a: Tensor, b: Tensor) -> None:
+        """Note the sum of two gradients; one of an earlier pass is the leaf's own."""
+        self._later = x.node is None and x.grad is a
+        super().total(path, x, fp, total, a, b)
+        self._later = False
+
+    def _found(self, path: str, stored: Format, g: Any) -> Tally | None:
+        fmt = self._narrow.get(stored.name)
+        if fmt is None or g is None:
+            return None
+        tally = self.tallies.setdefault((path, fmt.name), Tally())
+        if not self._later:
+            tally.add(g, fmt)
+        self._count((path, fmt.name), fmt, g)
+        return tally
+
+    def _count(self, key: Key, fmt: Format, g: Array) -> None:
+        """Take note of gradients, those of several passes too."""
+
+    def _forward(self, event: Event, y: Array) -> None:
+        """Take note of a result."""
+
+
+class Scaled(Gradients):
+    """Gradients of losses that are multiplied by ``factor`` on their way back, and divided by it at the leaves."""
+
+    def __init__(self, narrow: Mapping[str, Format], factor: float) -> None:
+        super().__init__(narrow)
+        self.factor = factor
+        self._hooks: dict[int, tuple[Tensor, Any]] = {}  # by the tensor's id, which is not given twice while it is held
+
+    def begins(self, root: Tensor) -> None:
+        """Multiply the gradient of ``root``, as that of a scaled loss is, and divide those that arrive."""
+        super().begins(root)
+        if self.factor != 1:
+            self._times(root, self.factor)
+            for leaf in _leaves(root):
+                self._times(leaf, 1 / self.factor)
+
+    def _times(self, x: Tensor, factor: float) -> None:
+        if id(x) not in self._hooks:
+            self._hooks[id(x)] = x, x.register_hook(lambda g: Tensor(g.data * np.float64(factor), float64))
+
+    def release(self) -> None:
+        """Let go of the tensors."""
+        for _, handle in self._hooks.values():
+            handle.remove()
+        self._hooks.clear()
+
+
+def _leaves(root: Tensor) -> Iterator[Tensor]:
+    seen, stack = {id(root)}, [root]
+    while stack:
+        x = stack.pop()
+        if x.node is None:
+            if x is not root:
+                yield x
+            continue
+        for y in x.node.inputs or ():
+            if isinstance(y, Tensor) and y.requires_grad and id(y) not in seen:
+                seen.add(id(y))
+                stack.append(y)
+
+
+class Found:
+    """The gradients of one layer in one format, by exponent."""
+
+    def __init__(self, path: str, fmt: Format) -> None:
+        self.path, self.format = path, fmt
+        self.floors = np.zeros(2 * EXPONENTS, np.int64)
+        self.ceilings = np.zeros(2 * EXPONENTS, np.int64)
+        self.largest = self.smallest = 0.0
+        self.zeros = 0
+
+    def add(self, g: Array) -> None:
+        """Count the gradients in ``g``."""
+        magnitudes = np.abs(g[np.isfinite(g) & (g != 0)], dtype=np.float64)
+        self.zeros += int(np.count_nonzero(g == 0))
+        if not magnitudes.size:
+            return
+        mantissas, exponents = np.frexp(magnitudes)
+        self.floors += np.bincount(exponents - 1 + EXPONENTS, minlength=2 * EXPONENTS)
+        self.ceilings += np.bincount(exponents - (mantissas == 0.5) + EXPONENTS, minlength=2 * EXPONENTS)
+        low = float(magnitudes.min())
+        self.smallest = min(self.smallest, low) if self.smallest else low
+        self.largest = max(self.largest, float(magnitudes.max()))
+
+    def row(self, lost: float, given: float, flushes: bool) -> LayerScale:
+        """What it says of the scales, if the loss had been multiplied by ``given`` (a power of two) already."""
+        shift = -round(log2(given))
+        counts = np.roll(self.floors, shift), np.roll(self.ceilings, shift)
+        extremes = self.smallest / given, self.largest / given
+        return LayerScale.of(self.path, self.format, counts, extremes, self.zeros, lost=lost, flushes=flushes)
+
+
+class Unbounded(Gradients):
+    """Gradients of formats without bounds: ``narrow`` maps the names of these to the formats that they stand for."""
+
+    def __init__(self, narrow: Mapping[str, Format]) -> None:
+        super().__init__(narrow)
+        self.layers: dict[Key, Found] = {}
+        self.notes: list[str] = []
+        self.overflows = False  # in the forward pass, so that no loss scale helps
+
+    def _count(self, key: Key, fmt: Format, g: Array) -> None:
+        self.layers.setdefault(key, Found(key[0], fmt)).add(g)
+        if not np.isfinite(g).all():
+            self._note(f"Some gradients in {key[0] or 'no module'} are infinite or NaN at any scale, and not counted.")
+
+    def _forward(self, event: Event, y: Array) -> None:
+        fmt = self._narrow.get(event.format.name)
+        if fmt is not None and y.size and np.abs(y).max() >= fmt.max * (1 + fmt.epsneg / 2):
+            self._note(f"The forward pass overflows {fmt}, first in {event.place}: no loss scale mends that.")
+            self.overflows = True
+
+    def _note(self, text: str) -> None:
+        if not self.notes:
+            self.notes.append(text)
