@@ -24,8 +24,8 @@ class Finding:
     ``klass`` is one of `CLASSES`; ``phase`` is forward, backward or optimizer; ``path`` the module (the parameter, in
     the optimizer); ``tensor`` what was written, where the operation alone does not say. ``where`` is the line of the
     caller's code, "train.py:41" (that of the forward operation, in the backward pass), "" where it is not known.
-    ``values`` are the numbers that ``message`` is made of; ``fixes`` what helps, recommended first, and ``fix`` the text
-    of the first. It prints as a short paragraph.
+    ``values`` are the numbers that ``message`` is made of; ``fixes`` what helps, recommended first, and ``fix`` the
+    text of the first. It prints as a short paragraph.
     """
 
     klass: str

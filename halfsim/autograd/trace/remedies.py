@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Remedies: TypeAlias = "Callable[[Event, Sequence[str]], list[Fix]]"  # of an event, and the operations downstream of it
 
 _SUMS = ("sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "conv1d", "conv2d", "bmm", "dot", "average")
+_MASTER = "master_weights=True (or amp)"
 # By hand in front of these, a function of the operands that is right where the plain one breaks.
 _INSTEAD = {
     "exp": "subtract the maximum first, as softmax and logsumexp do (softplus for log(1 + exp(x)))",
@@ -63,17 +64,16 @@ def _guard(event: Event) -> Fix:
     """A divisor, a root or a logarithm that meets zero by itself."""
     eps, fmt = eps_for(event.format), event.format
     if event.op in ("sqrt", "rsqrt", "norm", "std", "pow"):
-        return Fix(
-            f"keep the argument of {event.op} away from zero: clamp(min={spelled(eps)}) before it, whose gradient is 0 there"
-        )
+        clamped = f"clamp(min={spelled(eps)}) before it, whose gradient is 0 there"
+        return Fix(f"keep the argument of {event.op} away from zero: {clamped}")
     if event.op.startswith("log"):
         return Fix(f"keep the argument of {event.op} away from zero, by clamp(min={spelled(eps)}) in {fmt}")
-    return Fix(
-        f"keep the divisor of {event.op} away from zero: clamp(min={spelled(eps)}), or an eps that {fmt} holds ({spelled(eps)} or more)"
-    )
+    held = f"clamp(min={spelled(eps)}), or an eps that {fmt} holds ({spelled(eps)} or more)"
+    return Fix(f"keep the divisor of {event.op} away from zero: {held}")
 
 
 def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Numbers past the largest one, and poles."""
     c = event.counts
     if event.given and c.overflow <= c.clipped:
         return [kept(event, [event.key], also="; and leave its parameters and buffers there, unconverted")]
@@ -82,8 +82,8 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.phase == "optimizer":
         return _optimizer(event, readers)
     if event.op == "tensor":
-        return [Fix(f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it down "
-                    "first; labels, ids and counts stay integers")]  # fmt: skip
+        words = f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
+        return [Fix(f"{words}, or scale it down first; labels, ids and counts stay integers")]
     if event.phase == "backward":
         return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), Fix(_SMALLER)]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
@@ -98,29 +98,26 @@ def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix("clip_grad_norm_(..., safe=True) takes the norm in float64", option={"safe": True})]
     if event.tensor or event.op in ("update", "decay", "step"):
         return [
-            Fix(
-                "keep weights and optimizer state in float32: master_weights=True (or amp)",
-                option={"master_weights": True},
-            ),
+            Fix(f"keep weights and optimizer state in float32: {_MASTER}", option={"master_weights": True}),
         ]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 
 def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """An eps that became zero and no longer keeps a divisor from it."""
     eps = eps_for(event.lost.format if event.lost is not None else event.format)
     fmt = event.lost.format if event.lost is not None else event.format
     larger = Fix(f"take eps={spelled(eps)} or more in {fmt}", option={"eps": eps})
     if event.phase == "optimizer":
-        master = Fix(
-            f"keep optimizer state in float32: master_weights=True (or amp); or take eps={spelled(eps)} or more in {fmt}, which "
-            "makes the steps of small gradients smaller",
-            option={"master_weights": True},
-        )
+        words = f"keep optimizer state in float32: {_MASTER}; or take eps={spelled(eps)} or more in {fmt}"
+        smaller = f"{words}, which makes the steps of small gradients smaller"
+        master = Fix(smaller, option={"master_weights": True})
         return [master, larger]
     return [kept(event, _chain(event, readers), also=f"; or take an eps of {spelled(eps)} or more in {fmt}"), larger]
 
 
 def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """A number of the program that became 0, 1 or infinite."""
     lost = event.lost
     assert lost is not None
     fmt = lost.format
@@ -134,12 +131,7 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
             fixes.append(kept(event, _chain(event, readers)))
         return fixes
     if event.phase == "optimizer":
-        return [
-            Fix(
-                "keep weights and optimizer state in float32: master_weights=True (or amp)",
-                option={"master_weights": True},
-            )
-        ]
+        return [Fix(f"keep weights and optimizer state in float32: {_MASTER}", option={"master_weights": True})]
     if event.op == "tensor":
         what = (
             "keep it as a Python number or in float32"
@@ -150,12 +142,13 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
     if lost.became == 0:
         return [kept(event, _chain(event, readers), also="; or take a larger constant"), Fix("take a larger constant")]
     if abs(abs(lost.value) - 1) <= float32.epsneg / 2:
-        return [Fix("add the constant where no 1 stands beside it, last and to the divisor, and take one that the format "
-                    f"holds ({spelled(eps_for(fmt))} or more in {fmt})")]  # fmt: skip
+        held = f"take one that the format holds ({spelled(eps_for(fmt))} or more in {fmt})"
+        return [Fix(f"add the constant where no 1 stands beside it, last and to the divisor, and {held}")]
     return [kept(event, _chain(event, readers), also="; or compute with its distance from 1 instead")]
 
 
 def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Numbers that were held at the largest one."""
     stage = next((s for s in event.stages if s.clipped), None)
     fmt = event.format if stage is None else stage.format
     text = f"scale by the largest magnitude first, so that it fits {fmt.max:g} ({fmt}), and back after"
@@ -166,6 +159,7 @@ def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Numbers that became zero."""
     if event.phase == "optimizer":
         return _optimizer(event, readers)
     if event.phase == "backward":
@@ -173,18 +167,19 @@ def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
                     option={"loss_scale": 1024.0}),
                 kept(event, [event.key], also=", its gradient with it")]  # fmt: skip
     if event.op == "tensor":
-        return [Fix(f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it up "
-                    "first")]  # fmt: skip
+        words = f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
+        return [Fix(f"{words}, or scale it up first")]
     if event.op in ("cast", "to"):
         return [Fix(f"leave these numbers in float32: they are too small for {event.format}")]
     return [kept(event, _chain(event, readers), also=_or(event.op, "scale the operands up first"))]
 
 
 def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Addends too small to change what they are added to."""
     if event.op in ("update", "decay"):
+        others = "or kahan=True, rounding='stochastic', or a larger learning rate"
         return [
-            Fix("float32 master weights: master_weights=True (or amp); or kahan=True, rounding='stochastic', or a larger "
-                "learning rate", option={"master_weights": True}),
+            Fix(f"float32 master weights: {_MASTER}; {others}", option={"master_weights": True}),
             Fix("kahan=True keeps what the weight could not hold", option={"kahan": True}),
             Fix("rounding='stochastic' is right on average", option={"rounding": "stochastic"}),
         ]  # fmt: skip
@@ -204,6 +199,7 @@ def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def cancellation(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Differences that lost their leading digits."""
     if event.phase != "forward":
         return [kept(event, [event.key], also=", its gradient with it")]
     keys = [*event.names, *_chain(event, readers)]
@@ -211,6 +207,7 @@ def cancellation(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def integers(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Whole numbers past those that the format holds exactly."""
     words = "keep positions, counts and labels as integers, or in float32, whose integers reach 2**24"
     if event.op == "tensor" or event.phase != "forward":
         return [Fix(words)]
@@ -218,6 +215,7 @@ def integers(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Results that are no numbers."""
     if event.given:
         return [Fix("the NaN was in the data or in a parameter: look where it comes from")]
     if event.op in ("sqrt", "rsqrt", "log", "log2", "log10"):
@@ -225,12 +223,14 @@ def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
             Fix(f"keep the argument of {event.op} from being negative: clamp(min=0), or what it is a difference of")
         ]
     if event.op in ("div", "reciprocal", "normalize"):
-        return [Fix(f"0/0 or infinity/infinity: keep the divisor away from zero, by clamp(min={spelled(eps_for(event.format))}); "
-                    "divide before you mask with -inf")]  # fmt: skip
+        clamped = f"clamp(min={spelled(eps_for(event.format))})"
+        words = f"0/0 or infinity/infinity: keep the divisor away from zero, by {clamped}"
+        return [Fix(f"{words}; divide before you mask with -inf")]
     return [Fix("look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere")]
 
 
 def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """A loss scale that no longer moves as it should, and calls around it in the wrong order."""
     detail = event.detail or {}
     if event.op == "accumulate":
         return [Fix("call scaler.unscale_(optimizer) once, after the last backward() of a step")]
@@ -243,14 +243,16 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
             return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
         return [Fix("let the scale fall below 1: GradScaler without min_scale", option={"min_scale": None}),
                 Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip
-    guard = [_guard(event)] if event.op != "GradScaler" else []
-    return [Fix(f"no scale mends it; {guard[0].text}") if guard else Fix("bound the scale: GradScaler(max_scale=2.0**16)",
-                                                                        option={"max_scale": 2.0**16})]  # fmt: skip
+    if event.op != "GradScaler":
+        return [Fix(f"no scale mends it; {_guard(event).text}")]
+    return [Fix("bound the scale: GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
 
 
 def order(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Sums whose error is more than their length explains."""
     return [kept(event, [event.key], also=" (accumulate=fp32), or add exactly (hs.reproducible())")]
 
 
 def nothing(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Rounding alone."""
     return [Fix("nothing: this is the rounding that the format's precision and the length of the sums predict")]

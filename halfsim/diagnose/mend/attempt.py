@@ -86,7 +86,7 @@ class Experiment:
         return self._counted(inside)
 
     def attempt(
-        self, rule: Rule, override: bool = False, option: dict[str, Any] | None = None, about: Finding | None = None
+        self, rule: Rule, override: bool = False, option: Mapping[str, Any] | None = None, about: Finding | None = None
     ) -> Outcome:
         """The run under ``rule`` and a trace of its own, with ``option`` in force; ``about`` is what that is for."""
         self.state.restore()
