@@ -12,7 +12,7 @@ from math import ceil, isfinite, log10
 from typing import TYPE_CHECKING, TypeAlias
 
 from halfsim.autograd.trace.fix import Fix, named, wide
-from halfsim.numerics.formats import Format, float32
+from halfsim.numerics.formats import Format, bfloat16, float32
 
 if TYPE_CHECKING:
     from halfsim.autograd.trace.event import Event
@@ -21,6 +21,8 @@ Remedies: TypeAlias = "Callable[[Event, Sequence[str]], list[Fix]]"  # of an eve
 
 _SUMS = ("sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "conv1d", "conv2d", "bmm", "dot", "average")
 _MASTER = "master_weights=True (or amp)"
+_SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "denom")  # what an optimizer divides by the root of
+_ACCUMULATED = Fix("accumulate every sum in float32: accumulate=fp32", option={"accumulate": "fp32"})
 # By hand in front of these, a function of the operands that is right where the plain one breaks.
 _INSTEAD = {
     "exp": "subtract the maximum first, as softmax and logsumexp do (softplus for log(1 + exp(x)))",
@@ -32,6 +34,9 @@ _INSTEAD = {
     "softmax": "take log_softmax in place of log(softmax)",
     "prod": "add logarithms in place of multiplying",
 }
+
+
+_LOOK = "look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere"
 
 
 def eps_for(fmt: Format) -> float:
@@ -85,11 +90,21 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
         words = f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
         return [Fix(f"{words}, or scale it down first; labels, ids and counts stay integers")]
     if event.phase == "backward":
-        return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), Fix(_SMALLER)]
+        lower = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
+        return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), _begun_low(lower)]
+    past = next((stage.format for stage in event.stages if stage.infinite or stage.nan), event.format)
+    if event.op in ("cast", "to") and any(stage.nan for stage in event.stages):
+        saturated = f"hs.round_to(x, {past.name!r}, overflow='saturate')"
+        return [Fix(f"saturate, for {past} has no infinity: {saturated}; or scale by the largest magnitude first")]
+    if past.max >= bfloat16.max:
+        masks = "join masks by | and fill once, by where() or masked_fill()"
+        return [Fix(f"float32 reaches no further than {past.max:.3g} either: {masks}{_or(event.op)}")]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 
-_SMALLER = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
+def _begun_low(text: str) -> Fix:
+    """A scaler that begins where nothing is scaled, and may go down from there."""
+    return Fix(text, option={"init_scale": 1.0, "min_scale": None, "dynamic": True})
 
 
 def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
@@ -99,15 +114,20 @@ def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.tensor or event.op in ("update", "decay", "step"):
         return [
             Fix(f"keep weights and optimizer state in float32: {_MASTER}", option={"master_weights": True}),
+            *([_larger_eps(event.format)] if event.tensor in _SQUARES else []),
         ]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 
+def _larger_eps(fmt: Format) -> Fix:
+    eps = eps_for(fmt)
+    return Fix(f"take eps={spelled(eps)} or more in {fmt}", option={"eps": eps})
+
+
 def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
     """An eps that became zero and no longer keeps a divisor from it."""
-    eps = eps_for(event.lost.format if event.lost is not None else event.format)
     fmt = event.lost.format if event.lost is not None else event.format
-    larger = Fix(f"take eps={spelled(eps)} or more in {fmt}", option={"eps": eps})
+    eps, larger = eps_for(fmt), _larger_eps(fmt)
     if event.phase == "optimizer":
         words = f"keep optimizer state in float32: {_MASTER}; or take eps={spelled(eps)} or more in {fmt}"
         smaller = f"{words}, which makes the steps of small gradients smaller"
@@ -165,7 +185,8 @@ def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.phase == "backward":
         return [Fix("scale the loss: amp.GradScaler() around backward() and step(); loss_scale_range finds the scale",
                     option={"loss_scale": 1024.0}),
-                kept(event, [event.key], also=", its gradient with it")]  # fmt: skip
+                kept(event, [event.key], also=", its gradient with it"),
+                Fix("scale it by more, GradScaler(init_scale=2.0**14)", option={"loss_scale": 16384.0})]  # fmt: skip
     if event.op == "tensor":
         words = f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
         return [Fix(f"{words}, or scale it up first")]
@@ -192,7 +213,8 @@ def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
         ]
     if event.op in _SUMS:
         return [
-            kept(event, [event.key, *readers[:1]], also=" (accumulate=fp32); or add pairwise, or with compensation")
+            kept(event, [event.key, *readers[:1]], also=" (accumulate=fp32); or add pairwise, or with compensation"),
+            _ACCUMULATED,
         ]
     loop = [key for key in dict.fromkeys((*event.names, *readers)) if key in readers and key in event.names]
     return [kept(event, [event.key, *loop], also=", the running value too; or add pairwise, or with compensation")]
@@ -200,7 +222,9 @@ def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 def cancellation(event: Event, readers: Sequence[str]) -> list[Fix]:
     """Differences that lost their leading digits."""
-    if event.phase != "forward":
+    if event.phase == "optimizer":
+        return _optimizer(event, readers)
+    if event.phase == "backward":
         return [kept(event, [event.key], also=", its gradient with it")]
     keys = [*event.names, *_chain(event, readers)]
     return [kept(event, keys, also="; or subtract before rounding: center the data first")]
@@ -216,6 +240,8 @@ def integers(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
     """Results that are no numbers."""
+    if event.phase == "optimizer" and not event.given:
+        return [Fix(_LOOK), *_optimizer(event, readers)]
     if event.given:
         return [Fix("the NaN was in the data or in a parameter: look where it comes from")]
     if event.op in ("sqrt", "rsqrt", "log", "log2", "log10"):
@@ -226,7 +252,7 @@ def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
         clamped = f"clamp(min={spelled(eps_for(event.format))})"
         words = f"0/0 or infinity/infinity: keep the divisor away from zero, by {clamped}"
         return [Fix(f"{words}; divide before you mask with -inf")]
-    return [Fix("look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere")]
+    return [Fix(_LOOK)]
 
 
 def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
@@ -239,9 +265,11 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.op == "step":
         return [Fix("step through the scaler: scaler.step(optimizer) divides the gradients by the scale")]
     if detail.get("mendable"):
-        if detail.get("scale", 0.0) > 1:
+        scale = detail.get("scale", 0.0)
+        if scale > 2.0**16:
             return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
-        return [Fix("let the scale fall below 1: GradScaler without min_scale", option={"min_scale": None}),
+        return [Fix(f"let the scale fall below {scale:g}: GradScaler without min_scale", option={"min_scale": None}),
+                _begun_low("begin with a smaller loss scale: GradScaler(init_scale=1.0)"),
                 Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip
     if event.op != "GradScaler":
         return [Fix(f"no scale mends it; {_guard(event).text}")]
@@ -250,7 +278,7 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 def order(event: Event, readers: Sequence[str]) -> list[Fix]:
     """Sums whose error is more than their length explains."""
-    return [kept(event, [event.key], also=" (accumulate=fp32), or add exactly (hs.reproducible())")]
+    return [kept(event, [event.key], also=" (accumulate=fp32), or add exactly (hs.reproducible())"), _ACCUMULATED]
 
 
 def nothing(event: Event, readers: Sequence[str]) -> list[Fix]:
