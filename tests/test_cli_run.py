@@ -123,7 +123,7 @@ def test_files_are_written_though_the_script_fails(
 def test_the_first_trouble_of_a_class(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--precision", "fp16", "--first", "overflow", script]) == 0
     err = capsys.readouterr().err
-    assert err.startswith("\noverflow (step 1, forward, mul): 1 of 1 values became infinite, past 65504.")
+    assert err.startswith("\noverflow (step 1, forward, mul, script.py:13): 1 of 1 values became infinite, past 65504.")
     assert main(["run", "--precision", "fp16", "--first", "NaN", script]) == 0
     assert capsys.readouterr().err == "\nNaN: none\n"
 

@@ -12,7 +12,7 @@ from math import ceil, isfinite, log10
 from typing import TYPE_CHECKING, TypeAlias
 
 from halfsim.autograd.trace.fix import Fix, named, wide
-from halfsim.numerics.formats import Format, bfloat16, float32
+from halfsim.numerics.formats import Format, float32
 
 if TYPE_CHECKING:
     from halfsim.autograd.trace.event import Event
@@ -92,13 +92,6 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.phase == "backward":
         lower = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
         return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), _begun_low(lower)]
-    past = next((stage.format for stage in event.stages if stage.infinite or stage.nan), event.format)
-    if event.op in ("cast", "to") and any(stage.nan for stage in event.stages):
-        saturated = f"hs.round_to(x, {past.name!r}, overflow='saturate')"
-        return [Fix(f"saturate, for {past} has no infinity: {saturated}; or scale by the largest magnitude first")]
-    if past.max >= bfloat16.max:
-        masks = "join masks by | and fill once, by where() or masked_fill()"
-        return [Fix(f"float32 reaches no further than {past.max:.3g} either: {masks}{_or(event.op)}")]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 
