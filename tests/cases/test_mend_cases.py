@@ -1,4 +1,4 @@
-"""`hs.mend` on every rebuilt case: what a machine can apply mends it, and a policy alone gives the mended run's bits."""
+"""`hs.mend` on every rebuilt case: what a machine can apply mends it, and a policy gives the mended run's bits."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def test_what_can_be_applied_mends_and_a_policy_gives_its_bits(name: str) -> Non
     if found.healthy:  # its value is right, and what is reported of it something else
         return
     assert found.best is not None, found
+    assert max(map(len, str(found).splitlines())) <= 100
     assert found.finding is not None
     if found.finding.fixes[0].policy is not None or found.finding.fixes[0].option:
         assert found.finding.fixes[0].text in [one.fix.text for one in found.tried]

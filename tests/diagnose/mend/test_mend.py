@@ -324,9 +324,11 @@ def test_what_functions_called_by_name_reach_is_found() -> None:
 def test_it_prints_a_table_and_is_plain_data() -> None:
     found = hs.mend(log_of_softmax)
     head = next(line for line in str(found).splitlines() if line.startswith("fix"))
-    assert [head.index(word) for word in ("fix", "how", "trouble left", "error before -> after", "mends")]
+    assert [head.index(word) for word in ("fix", "how", "trouble left", "error", "mends")]
     assert "Best: keep softmax and log in float32" in str(found)
-    assert max(map(len, str(found).splitlines())) <= 120
+    assert "error is that of the result, before -> after" in str(found)
+    assert "    with hs.precision({'default': 'fp16', '@softmax': 'fp32', '@log': 'fp32'}): ..." in str(found)
+    assert max(map(len, str(found).splitlines())) <= 100
     facts = json.loads(found.to_json())
     assert facts["best"]["policy"] == {"default": "fp16", "@softmax": "fp32", "@log": "fp32"}
     assert hs.Policy(facts["best"]["policy"]) == found.best.policy  # type: ignore[union-attr]

@@ -174,7 +174,7 @@ def test_what_needs_a_person_is_listed() -> None:
     ]
     assert found.best is None
     assert math.isnan(found.tried[0].error)
-    assert "None of these mends." in str(found)
+    assert "None of these can be tried by a machine." in str(found)
     assert "not tried" in str(found)
 
 
