@@ -23,7 +23,6 @@ BY_HAND = {
     "N20": "a schedule that counts skipped steps",
     "N23": "a row that is masked altogether divides 0 by 0 in any format",
     "N32": "two masks add up to minus infinity in float32 too: join them first",
-    "N33": "the root of zero has an infinite slope: its eps must be one that half holds",
 }
 
 
@@ -45,11 +44,13 @@ def test_what_can_be_applied_mends_and_a_policy_gives_its_bits(name: str) -> Non
         return
     if found.healthy:  # its value is right, and what is reported of it something else
         return
-    assert found.best is not None, found
     assert max(map(len, str(found).splitlines())) <= 100
     assert found.finding is not None
-    if found.finding.fixes[0].policy is not None or found.finding.fixes[0].option:
-        assert found.finding.fixes[0].text in [one.fix.text for one in found.tried]
+    applicable = [fix for fix in found.finding.fixes if fix.policy is not None or fix.option]
+    if found.best is None:
+        assert not applicable, found
+        return
+    assert not applicable or applicable[0].text in [one.fix.text for one in found.tried]
     if found.best.policy is not None and not found.best.option:
         hs.manual_seed(0)
         with hs.precision(found.best.policy, override=found.override):

@@ -157,6 +157,8 @@ def test_a_run_that_is_not_repeatable_is_told() -> None:
     found = hs.mend(lambda: hs.tensor(np.random.default_rng().normal(size=4)).sum())
     assert found.best is None
     assert "Two runs in float64 differ" in str(found)
+    root = hs.mend(lambda: hs.tensor([1e-3, 1.0]).sqrt() * hs.tensor([-1.0, 1.0], "fp32").log() * 1e4)
+    assert "Two runs in float64 differ" not in str(root), "a NaN is the same in both"
 
 
 def test_sums_are_accumulated_in_float32() -> None:
