@@ -54,8 +54,8 @@ class Arithmetic:
 
     __slots__ = ("_directed", "_flushes", "_mode", "dtype", "native", "precision")
 
-    # Where roundings are counted, if anybody wants to know: of operands as they are read and as a product takes them, of
-    # sums, and of results as they are stored.
+    # Where roundings are counted, if anybody wants to know: of operands as they are read and as a product takes them,
+    # of sums, and of results as they are stored.
     reading: FlagCounts | None = None
     taking: FlagCounts | None = None
     summing: FlagCounts | None = None

@@ -1,7 +1,8 @@
 """Who watches: what the engine tells an observer, and nothing of what it does with it.
 
-A trace, the recorder of a comparison, a ledger of memory and the watchers of flags are observers. The engine asks once an
-operation who is in force, takes its unit from there and tells it of the result; with nobody in force it does neither.
+A trace, the recorder of a comparison, a ledger of memory and the watchers of flags are observers. The engine asks once
+an operation who is in force, takes its unit from there and tells it of the result; with nobody in force it does
+neither.
 """
 
 from __future__ import annotations

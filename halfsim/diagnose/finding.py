@@ -24,8 +24,8 @@ class Finding:
     ``klass`` is one of `CLASSES`; ``phase`` is forward, backward or optimizer; ``path`` the module (the parameter, in
     the optimizer); ``tensor`` what was written, where the operation alone does not say. ``where`` is the line of the
     caller's code, "train.py:41" (that of the forward operation, in the backward pass), "" where it is not known.
-    ``values`` are the numbers that ``message`` is made of; ``fixes`` what helps, recommended first, and ``fix`` the text
-    of the first. It prints as a short paragraph.
+    ``values`` are the numbers that ``message`` is made of; ``fixes`` what helps, recommended first, and ``fix`` the
+    text of the first. It prints as a short paragraph.
     """
 
     klass: str
@@ -46,11 +46,15 @@ class Finding:
         """Where, in words: "addcmul in 0.weight (exp_avg_sq)"."""
         return place_name(self.op, self.path, self.tensor)
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What went wrong and where, in one line; without a fix."""
         line = f", {self.where}" if self.where else ""
-        where = f"step {self.step}, {self.phase}, {self.place}{line}"
+        return f"{self.klass} (step {self.step}, {self.phase}, {self.place}{line}): {self.message}"
+
+    def __str__(self) -> str:
         fix = str(self.fixes[0]) if self.fixes else self.fix
-        return textwrap.fill(f"{self.klass} ({where}): {self.message}. Usual fix: {fix}.", 100, break_long_words=False)
+        return textwrap.fill(f"{self.sentence}. Usual fix: {fix}.", 100, break_long_words=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, without the event, as plain data."""

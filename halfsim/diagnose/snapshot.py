@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
@@ -10,21 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.amp import GradScaler
 from halfsim.autograd.policy import Policy, scope
 from halfsim.autograd.random import generator, manual_seed
 from halfsim.autograd.tensor import Tensor
+from halfsim.diagnose.reach import KINDS, reached
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import container
 from halfsim.numerics.rounding import Stochastic
-from halfsim.optim import EMA, Optimizer
-from halfsim.optim.lr_scheduler import LRScheduler
+from halfsim.optim import Optimizer
 
 _Restore = Callable[[], None]
-
-_KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)
 
 
 def listed(given: object, kind: type, argument: str) -> list[Any]:
@@ -37,18 +33,8 @@ def listed(given: object, kind: type, argument: str) -> list[Any]:
 
 
 def closed_over(function: object) -> list[Any]:
-    """What a function names itself from outside and may change: models, tensors, optimizers, scalers, generators, ...
-
-    Those in a list, tuple or dict that it names are found too.
-    """
-    try:
-        found = inspect.getclosurevars(function)  # type: ignore[arg-type]  # refuses what is no function
-    except TypeError:
-        return []
-    named = (*found.nonlocals.values(), *found.globals.values())
-    held = [x for x in named if isinstance(x, (list, tuple, dict))]
-    inner = (item for x in held for item in (x.values() if isinstance(x, dict) else x))
-    return [x for x in (*named, *inner) if isinstance(x, _KINDS)]
+    """What a function may change from outside: models, tensors, optimizers, scalers, generators; see `reached`."""
+    return reached(function).objects
 
 
 class Snapshot:
@@ -71,13 +57,13 @@ class Snapshot:
 
     def __init__(self, *objects: Any) -> None:
         for x in objects:
-            if x is not None and not isinstance(x, _KINDS) and not _stateful(x):
+            if x is not None and not isinstance(x, KINDS) and not _stateful(x):
                 raise TypeError(f"state: {type(x).__name__} is not allowed; allowed: Module, Optimizer, GradScaler")
         self._objects = objects
         self._restores: list[_Restore] = []
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that no id is given twice
         for x in objects:
-            self._keep(x)
+            self.keep(x)
         self._stream = deepcopy(generator().bit_generator.state)
         self._keep_random()
 
@@ -95,7 +81,8 @@ class Snapshot:
         if seed is None:
             generator().bit_generator.state = self._stream
 
-    def _keep(self, x: Any) -> None:
+    def keep(self, x: Any) -> None:
+        """Let ``x`` come back too: an object, or a list, dict or array with what is in it, however deep."""
         if id(x) in self._seen:
             return
         self._seen[id(x)] = x
@@ -113,9 +100,9 @@ class Snapshot:
             position = x.get_state()
             self._restores.append(lambda: x.set_state(position))
         elif isinstance(x, Precision):
-            self._keep(x.rounding)
+            self.keep(x.rounding)
         elif isinstance(x, Policy):
-            self._keep([x.default, *(base for _, base in x.rules)])
+            self.keep([x.default, *(base for _, base in x.rules)])
         elif _stateful(x):
             self._keep_dict(vars(x))
 
@@ -128,14 +115,14 @@ class Snapshot:
 
         self._restores.append(restore)
         for value in held.values():
-            self._keep(value)
+            self.keep(value)
 
     def _keep_sequence(self, x: Any) -> None:
         held = list(x)
         if isinstance(x, list):
             self._restores.append(lambda: x.__setitem__(slice(None), held))
         for value in held:
-            self._keep(value)
+            self.keep(value)
 
     def _keep_array(self, x: Any) -> None:
         if x.flags.writeable:
@@ -155,8 +142,8 @@ class Snapshot:
                 x.hooks.update(hooks)
 
         self._restores.append(restore)
-        self._keep(x.data)
-        self._keep(x.grad)
+        self.keep(x.data)
+        self.keep(x.grad)
 
     def _keep_generator(self, x: np.random.Generator) -> None:
         state = deepcopy(x.bit_generator.state)
@@ -172,7 +159,7 @@ class Snapshot:
             random.setstate(python)
 
         self._restores.append(restore)
-        self._keep(scope().rule)
+        self.keep(scope().rule)
 
 
 def _stateful(x: object) -> bool:

@@ -65,7 +65,7 @@ def _breaks(event: Event) -> bool:
 
 
 def cause(trace: Trace, symptom: Event) -> Finding:
-    """Where an infinity or a NaN comes from: a constant that lost its meaning, an earlier trouble, or this operation."""
+    """Where an infinity or a NaN comes from: a constant that changed, an earlier trouble, or this operation."""
     divided = symptom.counts.divide_by_zero or symptom.counts.invalid
     if divided and symptom.lost is not None and symptom.origin is None:
         return finding(symptom, trace, "eps lost" if is_eps(symptom) else "constant changed")
@@ -131,8 +131,8 @@ def _of_place(key: tuple[str, str, str, str], total: Total, klass: str) -> Findi
         probable, bound = likely(total.terms, total.unit), certain(total.terms, total.unit)
         values |= {"error": total.disorder, "likely": probable, "bound": bound}
         message = (
-            f"the error of {total.disorder:.2g} of the magnitude of the terms is more than twice the {probable:.2g} that "
-            f"rounding {sums} in {total.unit} makes likely (at most {bound:.2g})"
+            f"the error of {total.disorder:.2g} of the magnitude of the terms is more than twice the {probable:.2g} "
+            f"that rounding {sums} in {total.unit} makes likely (at most {bound:.2g})"
         )
     elif total.local is not None and total.total is not None and isfinite(total.local.relative):
         error = total.local.relative

@@ -33,8 +33,8 @@ _POLES: dict[str, Callable[..., Any]] = {
     "log1p": lambda a: np.equal(a, -1),
 }
 
-# Labels of kernels whose additions are no sums to look at: an optimizer counts the weights that did not move itself, and a
-# compensation is a difference that is meant to cancel.
+# Labels of kernels whose additions are no sums to look at: an optimizer counts the weights that did not move itself,
+# and a compensation is a difference that is meant to cancel.
 GRADIENT = "gradient"
 _UNWATCHED = ("param", "compensation")
 
@@ -43,9 +43,9 @@ class Counting(Arithmetic):
     """An `Arithmetic` that counts what its roundings do. Host exception state is never read.
 
     ``counts`` are those of the result and of the steps to it, `finished` adds the rest; ``inputs`` are the operands as
-    they were read, results of earlier roundings to ``storage``; ``terms`` is the length of the longest sum; ``disorder``
-    the error of sums in a narrow accumulator, in norm, relative to the magnitude of their terms; ``addition`` the
-    operands of the addition, and its sign, whose sum is the result, if it is one.
+    they were read, results of earlier roundings to ``storage``; ``terms`` is the length of the longest sum;
+    ``disorder`` the error of sums in a narrow accumulator, in norm, relative to the magnitude of their terms;
+    ``addition`` the operands of the addition, and its sign, whose sum is the result, if it is one.
     """
 
     __slots__ = (
@@ -70,6 +70,8 @@ class Counting(Arithmetic):
     )
 
     piecewise = False
+    reading: FlagCounts
+    storing: FlagCounts
 
     def __init__(self, precision: Precision, label: str = "") -> None:
         super().__init__(precision)
@@ -144,7 +146,7 @@ class Counting(Arithmetic):
         self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
 
     def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> None:
-        """Note what became of the ``counted`` numbers past the largest one of ``fmt``, of which ``y`` are the results."""
+        """Note what became of the ``counted`` numbers past the largest of ``fmt``, of which ``y`` are the results."""
         mode = self._mode
         if mode is None or (mode.nearest and mode.overflow != "saturate"):
             infinite, nan = (counted, 0) if fmt.specials == "ieee" else (0, counted)
@@ -439,7 +441,7 @@ class Counting(Arithmetic):
     def _compare(self, y: Array, exact: Array, magnitude: Array, swamped: bool) -> None:
         """Measure sums against the ``magnitude`` of their terms; count those that swamped addends put off by 1 %.
 
-        Sums whose terms cancel to less than the rounding of the largest have lost all that they were, as differences do.
+        Sums whose terms cancel to less than the rounding of the largest have lost everything, as differences do.
         """
         distance = np.abs(y - exact)
         if swamped:
@@ -495,5 +497,5 @@ def _magnitude(x: Array, row: int) -> Array:
 
 
 def counting_numbers(x: Array) -> bool:
-    """Whether all elements are integers from 0 on, as positions, counts and labels are; sound and images are measures."""
+    """Whether all elements are integers from 0 on, as positions, counts and labels are; sounds are measures."""
     return bool(np.min(x, initial=0) >= 0 and np.array_equal(x, np.rint(x)))

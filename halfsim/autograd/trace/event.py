@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Constant:
     """A number of the program that ``format`` turned into a number with another meaning: 0, 1 or infinity.
 
-    ``name`` is how the operation takes it ("constant", "factor", "eps ="), ``became`` the number in ``format``. It reads
-    as the sentence that says so.
+    ``name`` is how the operation takes it ("constant", "factor", "eps ="), ``became`` the number in ``format``. It
+    reads as the sentence that says so.
     """
 
     name: str
@@ -36,7 +36,8 @@ class Constant:
         if self.became == 0:
             return f"{self.name} {self.value:g} is zero in {fmt} (smallest subnormal {fmt.smallest_subnormal:.3g})"
         if abs(self.became) == 1:
-            return f"{self.name} {self.value:.9g} is {self.became:g} in {fmt} (whose numbers below 1 are {fmt.epsneg:.2g} apart)"
+            apart = f"whose numbers below 1 are {fmt.epsneg:.2g} apart"
+            return f"{self.name} {self.value:.9g} is {self.became:g} in {fmt} ({apart})"
         became = "infinite" if self.became == self.became else "NaN"
         return f"{self.name} {self.value:.6g} is {became} in {fmt} (largest number {fmt.max:g})"
 
@@ -89,12 +90,12 @@ class Event:
     5 % were flushed, ``terms`` the length of its longest sum and ``unit`` the format that was formed in. With a
     reference, ``local`` is the error that this operation made and ``total`` what has come together. ``origin`` is the
     event where the trouble in its operands began, if that explains what is wrong here; ``given`` says "NaN" or
-    "infinity" where one among the operands came from no recorded operation. ``disorder`` is how far its sums in a narrow
-    accumulator are off, in norm, relative to the magnitude of their terms. ``line`` is the line of the caller's code
-    (of the forward operation, in the backward pass), ``rule`` the precision in force, ``lost`` a constant that the
-    format could not hold, ``detail`` what a message needs that is counted nowhere else,
-    ``names`` the latest operations on the way here, this one first, as a policy names them;
-    ``called`` says that somebody called it, where others are gradients and notes.
+    "infinity" where one among the operands came from no recorded operation. ``disorder`` is how far its sums in a
+    narrow accumulator are off, in norm, relative to the magnitude of their terms. ``line`` is the line of the caller's
+    code (of the forward operation, in the backward pass), ``rule`` the precision in force, ``lost`` a constant that
+    the format could not hold, ``detail`` what a message needs that is counted nowhere else, ``names`` the latest
+    operations on the way here, this one first, as a policy names them; ``called`` says that somebody called it, where
+    others are gradients and notes.
     """
 
     step: int
@@ -125,7 +126,7 @@ class Event:
     called: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.counts, Counts):
+        if type(self.counts) is not Counts:  # those of flags alone
             counts = Counts()
             counts += self.counts
             object.__setattr__(self, "counts", counts)

@@ -1,8 +1,8 @@
 """The kinds of trouble, one row each: when an event is one, what it is called, which numbers and words tell it.
 
-Rounding always flushes, swamps and cancels a little; the shares below make it a trouble. What is done about each stands in
-`halfsim.autograd.trace.remedies`. Some events are no trouble yet and explain one that follows, a constant that became zero
-beside a division, say: such a kind is only *suspected* until a NaN, a pole or an infinity comes of it.
+Rounding always flushes, swamps and cancels a little; the shares below make it a trouble. What is done about each stands
+in `halfsim.autograd.trace.remedies`. Some events are no trouble yet and explain one that follows, a constant that
+became zero beside a division, say: such a kind is only *suspected* until a NaN, a pole or an infinity comes of it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ REPEATED = ("update", "decay", "average")  # a step that moves few weights is no
 class Kind:
     """A kind of trouble: ``holds`` says whether an event is one, ``suspected`` whether it may explain another.
 
-    ``numbers`` are those that a finding shows, ``words`` makes the sentence of them, ``fixes`` are the remedies, by phase
-    and operation. ``breaks`` says that it leaves NaN or infinities behind, ``gravity`` sorts findings: the higher, the
-    graver.
+    ``numbers`` are those that a finding shows, ``words`` makes the sentence of them, ``fixes`` are the remedies, by
+    phase and operation. ``breaks`` says that it leaves NaN or infinities behind, ``gravity`` sorts findings: the
+    higher, the graver.
     """
 
     name: str
@@ -256,8 +256,9 @@ KINDS: dict[str, Kind] = {
              remedies.swamping, counted=("swamped",)),
         Kind("integer rounding", 3, lambda e: e.counts.integers > 0, _integer_words, _integer_numbers,
              remedies.integers, counted=("integers",)),
-        Kind("cancellation", 4, _cancels, _cancellation_words, _counts("cancelled", "annulled", "sums", "bits"), remedies.cancellation,
-             suspected=lambda e: e.counts.annulled + e.counts.single > 0, counted=("cancelled",)),
+        Kind("cancellation", 4, _cancels, _cancellation_words, _counts("cancelled", "annulled", "sums", "bits"),
+             remedies.cancellation, suspected=lambda e: e.counts.annulled + e.counts.single > 0,
+             counted=("cancelled",)),
         Kind("accumulation order", 2, _never, _rounding_words, _counts("inexact", "size"), remedies.order),
         Kind("benign rounding", 0, _never, _rounding_words, _counts("inexact", "size"), remedies.nothing),
     )

@@ -1,8 +1,8 @@
 """How far values may be off after a cancellation, element by element, through what reads them.
 
-A difference that lost its digits harms only if what is made of it is off too. Added to something larger it does not, as in
-a shifted softmax or a compensated sum; under a root, a logarithm or a quotient it does. First-order bounds, in the manner
-of a running error analysis (Higham 2002, section 3.3): exact for sums and products, by norms elsewhere.
+A difference that lost its digits harms only if what is made of it is off too. Added to something larger it does not, as
+in a shifted softmax or a compensated sum; under a root, a logarithm or a quotient it does. First-order bounds, in the
+manner of a running error analysis (Higham 2002, section 3.3): exact for sums and products, by norms elsewhere.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def carried(op: str, y: Array, operands: Sequence[Array | None], noises: Sequenc
     if op in _MEANS and a is not None and na is not None:
         whole = norm(na) / np.sqrt(max(1, y.size))
         return np.full(y.shape, whole * y.size / max(1, a.size) if op == "mean" else whole)
-    share = max((norm(n) / (norm(x) or norm(n)) for x, n in zip(operands, noises, strict=False) if x is not None and n is not None),
-                default=0.0)  # fmt: skip
+    known = [(x, n) for x, n in zip(operands, noises, strict=False) if x is not None and n is not None]
+    share = max((norm(n) / (norm(x) or norm(n)) for x, n in known), default=0.0)
     return np.abs(y) * min(share, 1.0)
 
 

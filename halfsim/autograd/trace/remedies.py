@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Remedies: TypeAlias = "Callable[[Event, Sequence[str]], list[Fix]]"  # of an event, and the operations downstream of it
 
 _SUMS = ("sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "conv1d", "conv2d", "bmm", "dot", "average")
+_MASTER = "master_weights=True (or amp)"
+_SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "denom")  # what an optimizer divides by the root of
+_ACCUMULATED = Fix("accumulate every sum in float32: accumulate=fp32", option={"accumulate": "fp32"})
 # By hand in front of these, a function of the operands that is right where the plain one breaks.
 _INSTEAD = {
     "exp": "subtract the maximum first, as softmax and logsumexp do (softplus for log(1 + exp(x)))",
@@ -38,6 +41,9 @@ _INSTEAD_OF_ZERO = {
     "softmax": "take log_softmax in place of log(softmax)",
     "prod": "add logarithms in place of multiplying",
 }
+
+
+_LOOK = "look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere"
 
 
 def eps_for(fmt: Format) -> float:
@@ -73,17 +79,16 @@ def _guard(event: Event) -> Fix:
     """A divisor, a root or a logarithm that meets zero by itself."""
     eps, fmt = eps_for(event.format), event.format
     if event.op in ("sqrt", "rsqrt", "norm", "std", "pow"):
-        return Fix(
-            f"keep the argument of {event.op} away from zero: clamp(min={spelled(eps)}) before it, whose gradient is 0 there"
-        )
+        clamped = f"clamp(min={spelled(eps)}) before it, whose gradient is 0 there"
+        return Fix(f"keep the argument of {event.op} away from zero: {clamped}")
     if event.op.startswith("log"):
         return Fix(f"keep the argument of {event.op} away from zero, by clamp(min={spelled(eps)}) in {fmt}")
-    return Fix(
-        f"keep the divisor of {event.op} away from zero: clamp(min={spelled(eps)}), or an eps that {fmt} holds ({spelled(eps)} or more)"
-    )
+    held = f"clamp(min={spelled(eps)}), or an eps that {fmt} holds ({spelled(eps)} or more)"
+    return Fix(f"keep the divisor of {event.op} away from zero: {held}")
 
 
 def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Numbers past the largest one, and poles."""
     c = event.counts
     if event.given and c.overflow <= c.clipped:
         return [kept(event, [event.key], also="; and leave its parameters and buffers there, unconverted")]
@@ -98,14 +103,17 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix("this passes float32's largest number too: combine masks by where() before you add one; else scale the "
                     "operands down first")]  # fmt: skip
     if event.op == "tensor":
-        return [Fix(f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it down "
-                    "first; labels, ids and counts stay integers")]  # fmt: skip
+        words = f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
+        return [Fix(f"{words}, or scale it down first; labels, ids and counts stay integers")]
     if event.phase == "backward" and not event.called:
-        return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), Fix(_SMALLER)]
+        lower = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
+        return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), _begun_low(lower)]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 
-_SMALLER = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
+def _begun_low(text: str) -> Fix:
+    """A scaler that begins where nothing is scaled, and may go down from there."""
+    return Fix(text, option={"init_scale": 1.0, "min_scale": None, "dynamic": True})
 
 
 def _cast(event: Event) -> Fix:
@@ -123,29 +131,31 @@ def _optimizer(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix("clip_grad_norm_(..., safe=True) takes the norm in float64", option={"safe": True})]
     if event.tensor or event.op in ("update", "decay", "step"):
         return [
-            Fix(
-                "keep weights and optimizer state in float32: master_weights=True (or amp)",
-                option={"master_weights": True},
-            ),
+            Fix(f"keep weights and optimizer state in float32: {_MASTER}", option={"master_weights": True}),
+            *([_larger_eps(event.format)] if event.tensor in _SQUARES else []),
         ]
     return [kept(event, _chain(event, readers), also=_or(event.op, event.klass == "underflow"))]
 
 
+def _larger_eps(fmt: Format) -> Fix:
+    eps = eps_for(fmt)
+    return Fix(f"take eps={spelled(eps)} or more in {fmt}", option={"eps": eps})
+
+
 def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
-    eps = eps_for(event.lost.format if event.lost is not None else event.format)
+    """An eps that became zero and no longer keeps a divisor from it."""
     fmt = event.lost.format if event.lost is not None else event.format
-    larger = Fix(f"take eps={spelled(eps)} or more in {fmt}", option={"eps": eps})
+    eps, larger = eps_for(fmt), _larger_eps(fmt)
     if event.phase == "optimizer":
-        master = Fix(
-            f"keep optimizer state in float32: master_weights=True (or amp); or take eps={spelled(eps)} or more in {fmt}, which "
-            "makes the steps of small gradients smaller",
-            option={"master_weights": True},
-        )
+        words = f"keep optimizer state in float32: {_MASTER}; or take eps={spelled(eps)} or more in {fmt}"
+        smaller = f"{words}, which makes the steps of small gradients smaller"
+        master = Fix(smaller, option={"master_weights": True})
         return [master, larger]
     return [larger, kept(event, _chain(event, readers))]
 
 
 def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """A number of the program that became 0, 1 or infinite."""
     lost = event.lost
     assert lost is not None
     fmt = lost.format
@@ -166,7 +176,7 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
         ]
     if event.phase == "optimizer":
         master = {"master_weights": True}
-        return [Fix("keep weights and optimizer state in float32: master_weights=True (or amp)", option=master)]
+        return [Fix(f"keep weights and optimizer state in float32: {_MASTER}", option=master)]
     if lost.became == 0:
         return [kept(event, _chain(event, readers), also="; or take a larger constant"), Fix("take a larger constant")]
     if abs(abs(lost.value) - 1) <= float32.epsneg / 2:
@@ -177,6 +187,7 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Numbers that were held at the largest one."""
     stage = next((s for s in event.stages if s.clipped), None)
     fmt = event.format if stage is None else stage.format
     text = f"scale by the largest magnitude first, so that it fits {fmt.max:g} ({fmt}), and back after"
@@ -187,28 +198,31 @@ def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def underflow(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Numbers that became zero."""
     if event.phase == "optimizer":
         return _optimizer(event, readers)
     if event.phase == "backward":
         return [Fix("scale the loss: amp.GradScaler() around backward() and step(); loss_scale_range finds the scale",
                     option={"loss_scale": 1024.0}),
-                kept(event, [event.key], also=", its gradient with it")]  # fmt: skip
+                kept(event, [event.key], also=", its gradient with it"),
+                Fix("scale it by more, GradScaler(init_scale=2.0**14)", option={"loss_scale": 16384.0})]  # fmt: skip
     if event.op == "tensor":
-        return [Fix(f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32')), or scale it up "
-                    "first")]  # fmt: skip
+        words = f"the data is too small for {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
+        return [Fix(f"{words}, or scale it up first")]
     if event.op in ("cast", "to"):
         return [Fix(f"leave these numbers in float32: they are too small for {event.format}")]
     return [kept(event, _chain(event, readers), also=_or(event.op, vanished=True))]
 
 
 def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Addends too small to change what they are added to."""
     if event.op == "update" and event.detail:
         return [Fix("keep the weights in float32, as amp does, or a copy of them in float32 that step() updates and "
                     "rounds into the weights; or a larger learning rate")]  # fmt: skip
     if event.op in ("update", "decay"):
+        others = "or kahan=True, rounding='stochastic', or a larger learning rate"
         return [
-            Fix("float32 master weights: master_weights=True (or amp); or kahan=True, rounding='stochastic', or a larger "
-                "learning rate", option={"master_weights": True}),
+            Fix(f"float32 master weights: {_MASTER}; {others}", option={"master_weights": True}),
             Fix("kahan=True keeps what the weight could not hold", option={"kahan": True}),
             Fix("rounding='stochastic' is right on average", option={"rounding": "stochastic"}),
         ]  # fmt: skip
@@ -221,7 +235,8 @@ def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
         ]
     if event.op in _SUMS:
         return [
-            kept(event, [event.key, *readers[:1]], also=" (accumulate=fp32); or add pairwise, or with compensation")
+            kept(event, [event.key, *readers[:1]], also=" (accumulate=fp32); or add pairwise, or with compensation"),
+            _ACCUMULATED,
         ]
     return [
         kept(
@@ -231,13 +246,17 @@ def swamping(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def cancellation(event: Event, readers: Sequence[str]) -> list[Fix]:
-    if event.phase != "forward":
+    """Differences that lost their leading digits."""
+    if event.phase == "optimizer":
+        return _optimizer(event, readers)
+    if event.phase == "backward":
         return [kept(event, [event.key], also=", its gradient with it")]
     keys = [*event.names, *_chain(event, readers)]
     return [kept(event, keys, also="; or subtract before rounding: center the data first")]
 
 
 def integers(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Whole numbers past those that the format holds exactly."""
     words = "keep positions, counts and labels as integers, or in float32, whose integers reach 2**24"
     if event.op == "tensor" or event.phase != "forward":
         return [Fix(words)]
@@ -245,6 +264,9 @@ def integers(event: Event, readers: Sequence[str]) -> list[Fix]:
 
 
 def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Results that are no numbers."""
+    if event.phase == "optimizer" and not event.given:
+        return [Fix(_LOOK), *_optimizer(event, readers)]
     if event.given:
         return [Fix("the NaN was in the data or in a parameter: look where it comes from")]
     if event.op in ("sqrt", "rsqrt", "log", "log2", "log10"):
@@ -252,12 +274,14 @@ def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
             Fix(f"keep the argument of {event.op} from being negative: clamp(min=0), or what it is a difference of")
         ]
     if event.op in ("div", "reciprocal", "normalize"):
-        return [Fix(f"0/0 or infinity/infinity: keep the divisor away from zero, by clamp(min={spelled(eps_for(event.format))}); "
-                    "divide before you mask with -inf")]  # fmt: skip
-    return [Fix("look at the operands of this operation: 0/0, inf - inf, 0 * inf, a row that is masked everywhere")]
+        clamped = f"clamp(min={spelled(eps_for(event.format))})"
+        words = f"0/0 or infinity/infinity: keep the divisor away from zero, by {clamped}"
+        return [Fix(f"{words}; divide before you mask with -inf")]
+    return [Fix(_LOOK)]
 
 
 def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """A loss scale that no longer moves as it should, and calls around it in the wrong order."""
     detail = event.detail or {}
     if event.op == "accumulate":
         return [Fix("call scaler.unscale_(optimizer) once, after the last backward() of a step")]
@@ -266,19 +290,25 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.op == "step":
         return [Fix("step through the scaler: scaler.step(optimizer) divides the gradients by the scale")]
     if detail.get("mendable"):
-        if detail.get("scale", 0.0) > 1:
+        scale = detail.get("scale", 0.0)
+        if scale > 2.0**16:
+            return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
+        if scale > 1:
             return [Fix("let the scale fall: dynamic=True, and min_scale=None, as GradScaler() has them",
                         option={"dynamic": True, "min_scale": None})]  # fmt: skip
-        return [Fix("let the scale fall below 1: GradScaler without min_scale", option={"min_scale": None}),
+        return [Fix(f"let the scale fall below {scale:g}: GradScaler without min_scale", option={"min_scale": None}),
+                _begun_low("begin with a smaller loss scale: GradScaler(init_scale=1.0)"),
                 Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip
-    guard = [_guard(event)] if event.op != "GradScaler" else []
-    return [Fix(f"no scale mends it; {guard[0].text}") if guard else Fix("bound the scale: GradScaler(max_scale=2.0**16)",
-                                                                        option={"max_scale": 2.0**16})]  # fmt: skip
+    if event.op != "GradScaler":
+        return [Fix(f"no scale mends it; {_guard(event).text}")]
+    return [Fix("bound the scale: GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
 
 
 def order(event: Event, readers: Sequence[str]) -> list[Fix]:
-    return [kept(event, [event.key], also=" (accumulate=fp32), or add exactly (hs.reproducible())")]
+    """Sums whose error is more than their length explains."""
+    return [kept(event, [event.key], also=" (accumulate=fp32), or add exactly (hs.reproducible())"), _ACCUMULATED]
 
 
 def nothing(event: Event, readers: Sequence[str]) -> list[Fix]:
+    """Rounding alone."""
     return [Fix("nothing: this is the rounding that the format's precision and the length of the sums predict")]

@@ -178,8 +178,8 @@ class Trace(Watching):
         for kind, event in [*((k, e) for k, events in self.firsts.items() for e in events), *self._pending]:
             if not (self._harmless(kind, event)):
                 found.setdefault(event.serial, event)
-        lasting = [event for total in self.places.values() if (event := total.lasting) is not None]
-        lasting = [event for event in lasting if not self._is_noise(event)]
+        repeated = [total.lasting for total in self.places.values()]
+        lasting = [event for event in repeated if event is not None and not self._is_noise(event)]
         if lasting:
             first = min(lasting, key=lambda event: event.serial)
             found[first.serial] = first
@@ -196,7 +196,7 @@ class Trace(Watching):
         return breaks and self.killed(event)
 
     def _is_noise(self, event: Event) -> bool:
-        """Whether a parameter's gradients are rounding errors of its module's, as those of a bias before a normalisation."""
+        """Whether a parameter's gradients are rounding errors of its module's: of a bias before a normalisation."""
         if event.op != "update":
             return False
         sizes = {key[1]: t.largest for key, t in self.places.items() if key[2] == "update"}

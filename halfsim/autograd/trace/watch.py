@@ -453,7 +453,8 @@ class Watching(Counted):
             lost = _constant_of(values, y, fmt) if values.size == 1 and not there else None
             event = self.note(
                 "tensor", made.name, made.shape, counts, format=fmt, given="NaN" if there else "", lost=lost,
-                stages=(stage,) if stage.past or stage.flushed else (), magnitude=float(np.abs(y).sum(dtype=np.float64)),
+                stages=(stage,) if stage.past or stage.flushed else (),
+                magnitude=float(np.abs(y).sum(dtype=np.float64)),
             )  # fmt: skip
         if event is not None or wide is not None:
             shadow = made.shadow = Shadow(self, y, twin=wide, rounded=inexact > 0, names=())
@@ -557,14 +558,14 @@ class Watching(Counted):
         here = scope()
         self.serial += 1
         event = Event(
-            self.step, phase, name if op == "step" else here.path, op, "", (), counts, serial=self.serial, line=line or caller(),
-            rule=self.rule, detail={"text": text, **numbers},
+            self.step, phase, name if op == "step" else here.path, op, "", (), counts, serial=self.serial,
+            line=line or caller(), rule=self.rule, detail={"text": text, **numbers},
         )  # fmt: skip
         self.record(event)
 
 
 def _in_order(values: Array) -> bool:
-    """Whether numbers go up or down throughout, as positions and time steps do; features that are whole numbers do not."""
+    """Whether numbers go up or down throughout, as positions and time steps do, and features do not."""
     steps = np.diff(values.reshape(-1))
     return bool((steps >= 0).all() or (steps <= 0).all())
 

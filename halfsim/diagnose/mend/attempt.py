@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -12,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
+from halfsim.autograd.observer import observing
 from halfsim.autograd.overrides import REMEDIES, Overrides, overriding
 from halfsim.autograd.policy import Policy, Rule, carried_in, precision, scope, scoped
 from halfsim.autograd.tensor import tensor
 from halfsim.autograd.trace.event import Event
-from halfsim.autograd.trace.trace import tracing
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.mend.outcome import Values, values_of
-from halfsim.diagnose.mend.reach import reached
+from halfsim.diagnose.reach import reached
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.formats import as_format, float64
@@ -29,16 +30,16 @@ from halfsim.optim import EMA, Optimizer
 
 
 class Watch(Trace):
-    """A trace that also notices precisions that the run sets itself; ``inner`` is the first of them."""
+    """A trace that also notices precisions that the run sets itself: ``inner`` is the first beside ``outside``."""
 
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.outer_rule: Rule | None = None
+    def __init__(self, outside: Rule) -> None:
+        super().__init__()
+        self.outside = outside
         self.inner: Rule | None = None
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
-        if self.inner is None and (rule := scope().rule) is not self.outer_rule:
-            self.inner = rule
+        if self.inner is None and event.rule is not self.outside:
+            self.inner = event.rule
         super().record(event, arrays)
 
 
@@ -70,7 +71,7 @@ class Experiment:
         reach = reached(*given, run)
         state = Snapshot(*reach.objects)
         for held in reach.held:
-            state._keep(held)  # what is written into them comes back too
+            state.keep(held)  # what is written into them comes back too
         return cls(run, reach.objects, state, show=show)
 
     def reference(self) -> Outcome:
@@ -78,15 +79,14 @@ class Experiment:
         self.state.restore(float64)
 
         def inside() -> Outcome:
-            with self._begun(FP64, True), carried_in(float64), tracing(Watch()) as trace:
-                trace.outer = None
+            with self._begun(FP64, True), carried_in(float64), observing(Watch(FP64)) as trace:
                 returned = self.run()
                 return Outcome(returned, values_of(returned, self.objects), trace=trace, finding=trace.verdict())
 
         return self._counted(inside)
 
     def attempt(
-        self, rule: Rule, override: bool = False, option: dict[str, Any] | None = None, about: Finding | None = None
+        self, rule: Rule, override: bool = False, option: Mapping[str, Any] | None = None, about: Finding | None = None
     ) -> Outcome:
         """The run under ``rule`` and a trace of its own, with ``option`` in force; ``about`` is what that is for."""
         self.state.restore()
@@ -104,10 +104,7 @@ class Experiment:
                 if option is not None and "tensors" in option:
                     stack.enter_context(carried_in(as_format(option["tensors"])))
                     found.used.add("tensors")
-                trace = Watch()
-                trace.outer_rule = scope().rule
-                stack.enter_context(tracing(trace))
-                trace.outer = None  # the runs are no part of what is traced outside
+                trace = stack.enter_context(observing(Watch(scope().rule)))
                 returned, failure = None, ""
                 try:
                     returned = self.run()
@@ -167,6 +164,7 @@ def _change_scaler(x: GradScaler, overrides: Overrides) -> None:
     names = {"init_scale": "_init_scale", "min_scale": "_low", "max_scale": "_high", "dynamic": "_dynamic"}
     names |= {name: f"_{name}" for name in ("growth_factor", "backoff_factor", "growth_interval", "enabled")}
     after = overrides.taken("GradScaler", {name: getattr(x, own) for name, own in names.items()})
+    after |= {name: end for name, end in (("min_scale", 0.0), ("max_scale", math.inf)) if after[name] is None}
     for name, value in after.items():
         setattr(x, names[name], value)
     x._init_scale = min(max(x._init_scale, x._low), x._high)

@@ -30,13 +30,18 @@ def smallest(finding: Finding, trace: Trace, mends: Mends) -> list[str] | None:
     found = _grown(ordered, mends)
     if found is None:
         return None
-    if len(found) > 1:
-        found = sufficient(found, lambda some: mends(_everywhere(some)))
-    for op in list(found):  # halves alone may leave one too many
-        rest = [other for other in found if other != op]
-        if rest and mends(_everywhere(rest)):
-            found = rest
+    found = shrunk(found, lambda some: mends(_everywhere(some)))
     return _in_places(found, ran, finding.path, mends)
+
+
+def shrunk(many: Sequence[str], mends: Mends) -> list[str]:
+    """A part of ``many``, which mend together, that mends too, and of which nothing can be left out."""
+    found = sufficient(many, mends) if len(many) > 1 else list(many)
+    for one in list(found):  # halves alone may leave one too many
+        rest = [other for other in found if other != one]
+        if rest and mends(rest):
+            found = rest
+    return found
 
 
 def _in_places(ops: list[str], ran: Sequence[tuple[str, str]], path: str, mends: Mends) -> list[str]:

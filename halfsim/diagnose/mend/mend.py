@@ -16,8 +16,8 @@ from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.autograd.trace.kinds import HARMLESS, KINDS
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.diagnose.mend.attempt import Experiment, Outcome, completed
-from halfsim.diagnose.mend.grow import smallest
-from halfsim.diagnose.mend.outcome import distance
+from halfsim.diagnose.mend.grow import shrunk, smallest
+from halfsim.diagnose.mend.outcome import distance, same
 from halfsim.diagnose.mend.result import Mended, Tried
 from halfsim.diagnose.snapshot import listed
 from halfsim.nn.module import Module
@@ -31,6 +31,7 @@ TOLERANCE = 1e-2  # of the norm of what the float64 run returns
 _WHOLE = (Policy("fp32"), Policy("amp"), Policy("amp_bf16"))  # after everything else
 _USUAL = 16  # runs, for the length of the bar
 _MOST = 40  # runs in search of a set of operations
+_SHRINKING = 12  # runs in search of a part of a set that mends
 
 
 def mend(
@@ -98,9 +99,13 @@ def shared(found: Finding, reference: Outcome) -> bool:
     """Whether the float64 run meets the same trouble in the same place."""
     assert reference.trace is not None
     known, theirs = (found.phase, found.path, found.op), reference.finding
-    if theirs is not None and (theirs.klass, theirs.phase, theirs.path, theirs.op) == (found.klass, *known):
+    met = {(e.klass, e.phase, e.path, e.op) for e in reference.trace.events()}
+    if theirs is not None:
+        met.add((theirs.klass, theirs.phase, theirs.path, theirs.op))
+    if (found.klass, *known) in met:
         return True
-    names = KINDS[found.klass].counted
+    kind = KINDS[found.klass]
+    names = kind.counted if kind.breaks else ()  # zeros, say, are in any format; whether they harm the events tell
     places = (counts for key, counts in reference.trace.totals.items() if key[:3] == known)
     return any(getattr(counts, name) for counts in places for name in names)
 
@@ -115,6 +120,7 @@ class _Mending:
     shared: bool = False  # whether the float64 run meets the trouble too
     known: dict[str, Tried] = field(default_factory=dict)
     tried: list[Tried] = field(default_factory=list)
+    most: int = _MOST
 
     def mended(self) -> Mended:
         self.reference = self.experiment.reference()
@@ -134,7 +140,7 @@ class _Mending:
         tried, notes = sorted(self.tried, key=self.order), self.notes()
         if tried and not tried[0].mends and not self.shared:
             again = self.experiment.reference()
-            if distance(again.values, self.reference.values) > 0:
+            if not same(again.values, self.reference.values):
                 notes.append("Two runs in float64 differ: make the random numbers inside the run, or pass its objects.")
         found = self.finding
         return Mended(
@@ -150,7 +156,10 @@ class _Mending:
         assert broken.trace is not None
         for fix in [] if self.finding is None or self.klass == "benign rounding" else self.finding.fixes:
             self.attempt(fix)
-        if self.shared or self.klass == "scaler" or any(one.mends for one in self.tried):
+        if self.shared or self.klass == "scaler":
+            return
+        if any(one.mends for one in self.tried):
+            self.shrink()
             return
         found = None
         if self.finding is not None and self.finding.phase != "optimizer":  # whose kernels no "@op" rules
@@ -161,6 +170,18 @@ class _Mending:
         for fix in self.of_the_whole():
             if not any(one.mends for one in self.tried):
                 self.attempt(fix)
+
+    def shrink(self) -> None:
+        """Look for fewer operations that mend too, where a policy for several does."""
+        base = dict(self.rule.rules) if isinstance(self.rule, Policy) else {}
+        policies = [one.fix.policy for one in self.tried if one.mends and one.fix.policy and not one.fix.option]
+        sets = [[key for key, spec in p.rules if base.get(key) != spec] for p in policies]
+        many = min(sets, key=len, default=[])
+        if len(many) > 1:
+            self.most = self.experiment.count + _SHRINKING
+            few = shrunk(many, self.holds)
+            if len(few) < len(many):
+                self.attempt(self.kept(few))
 
     def of_the_whole(self) -> list[Fix]:
         """What is tried last."""
@@ -174,7 +195,7 @@ class _Mending:
 
     def holds(self, patterns: list[str]) -> bool:
         """Whether the run is mended by keeping ``patterns`` in float32."""
-        if self.experiment.count >= _MOST:
+        if self.experiment.count >= self.most:
             return False
         return self.measured(self.kept(patterns)).mends
 
@@ -237,11 +258,16 @@ class _Mending:
         return bool(array.all())
 
     def order(self, one: Tried) -> tuple[int, int, int]:
-        """What mends first: policies by how little they keep in float32, then options by what trouble is left."""
+        """What mends first, and of that what is of the recommended kind, an option or a policy.
+
+        Policies by how few operations they keep in float32, options by what trouble is left; what changes every
+        operation comes last.
+        """
         policy = one.fix.policy
-        whole = policy is not None and not policy.rules and policy in _WHOLE
-        kind = 2 if whole else 1 if policy is None else 0
-        many = gravity(one.klass) if policy is None else len(policy.rules)
+        first = None if self.finding is None or not self.finding.fixes else self.finding.fixes[0]
+        by_option = first is not None and first.policy is None and first.option is not None
+        kind = 2 if policy is not None and not policy.rules else int((policy is None) != by_option)
+        many = gravity(one.klass) if policy is None else len(policy.rules) + 100 * (policy in _WHOLE)
         return (0 if one.mends else 1 if one.applied else 2), kind, many
 
     def notes(self) -> list[str]:

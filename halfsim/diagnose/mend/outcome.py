@@ -69,6 +69,13 @@ def distance(values: Values, reference: Values) -> float:
         return max(_relative(values[name], reference[name], whole) for name in reference)
 
 
+def same(values: Values, others: Values) -> bool:
+    """Whether two runs left the same numbers, NaN and infinities included."""
+    if values.keys() != others.keys():
+        return False
+    return all(np.array_equal(values[name], others[name], equal_nan=True) for name in values)
+
+
 def _relative(x: Array, reference: Array, whole: float) -> float:
     finite = np.isfinite(reference)
     if x.shape != reference.shape or not (x[~finite] == reference[~finite]).all() or not np.isfinite(x[finite]).all():

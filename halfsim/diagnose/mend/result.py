@@ -16,7 +16,7 @@ from halfsim.markup import Block, Figure, sections
 from halfsim.text import columns, number
 
 _WIDTH = 100
-_CELLS = (24, 30, 17)  # characters of a cell of words, which goes on in the next line
+_CELLS = (24, 28, 14)  # characters of a cell of words, which goes on in the next line
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Mended(Document):
         if self.tried:
             lines = [line for row in self._rows() for line in _wrapped(row)]
             blocks.append(columns([_HEAD, *lines], left=3))
-        return "\n\n".join([*blocks, *(textwrap.fill(text, _WIDTH) for text in self._end())])
+        blocks += (textwrap.fill(text, _WIDTH, subsequent_indent=_indent(text)) for text in self._end())
+        return "\n\n".join(blocks)
 
     def _story(self) -> Iterator[str]:
         if self.failure:
@@ -78,10 +79,12 @@ class Mended(Document):
         if self.healthy:
             yield f"Nothing to mend: {self._run[0].lower()}{self._run[1:]} agrees with float64 to {number(self.error)}."
             return
-        yield "No trouble was found." if self.finding is None else str(self.finding)
+        yield "No trouble was found." if self.finding is None else f"{self.finding.sentence}."
         if not self.failure and not math.isnan(self.error):
-            off = "is not finite" if math.isinf(self.error) else f"is off by {number(self.error)} of its norm"
-            yield f"The result {off}, against float64."
+            off = "is not finite" if math.isinf(self.error) else f"differs by {number(self.error)} of its size"
+            yield f"Held against the same run in float64, the result {off}."
+        if any(one.applied for one in self.tried):
+            yield "Each fix was tried on the run itself; error is that of the result, before -> after."
 
     @property
     def _run(self) -> str:
@@ -90,7 +93,7 @@ class Mended(Document):
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (
-                one.fix.text, _short(one.fix), _left(one),
+                _applied(one.fix), _short(one.fix), _left(one),
                 Figure(f"{self.error:.2g} -> {one.error:.2g}" if one.applied else "-", one.error),
                 "yes" if one.mends else "no" if one.applied else "not tried",
             )
@@ -100,15 +103,18 @@ class Mended(Document):
     def _end(self) -> Iterator[str]:
         best = self.best
         if best is not None:
-            words = f"Best: {best.text}."
+            yield f"Best: {_applied(best)}."
             if best.policy is not None:
                 beside = ", override=True" if self.override else ""
-                words += f" with hs.precision({keys(best.policy)!r}{beside}): ..."
+                yield f"    with hs.precision({keys(best.policy)!r}{beside}): ..."
             if best.option:
-                words += f" Give {', '.join(best.typed)}."
-            yield words
+                op = "the operation" if self.finding is None else self.finding.op
+                words = [_TYPED.get(name, "{name}={value!r}").format(name=name, value=value, op=op)
+                         for name, value in best.option.items()]  # fmt: skip
+                yield f"Type {', '.join(words)}."
         elif self.tried:
-            yield "None of these mends."
+            some = any(one.applied for one in self.tried)
+            yield "None of these mends." if some else "None of these can be tried by a machine."
         yield from self.notes
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,7 +144,25 @@ class Mended(Document):
         yield from sections([*blocks, *(("", text) for text in self._end())])
 
 
-_HEAD = ("fix", "how", "trouble left", "error before -> after", "mends")
+_HEAD = ("fix", "how", "trouble left", "error", "mends")
+_TYPED = {  # what a person types for an option, where that is not its name alone
+    **dict.fromkeys(("master_weights", "kahan", "rounding"), "{name}={value!r} where the optimizer is made"),
+    "eps": "{name}={value!r} for {op}", "safe": "{name}={value!r} where gradients are clipped",
+    "format": "{name}={value!r} where the average is made",
+    "constant": "{value!r} in place of the number given to {op}",
+    "loss_scale": "amp.GradScaler(init_scale={value!r}) around backward() and step()",
+    "tensors": "{value!r} wherever the run asks for half",
+}  # fmt: skip
+
+
+def _indent(text: str) -> str:
+    """That of further lines: of code the lines after the first stand further in."""
+    return " " * 22 if text.startswith(" ") else ""
+
+
+def _applied(fix: Fix) -> str:
+    """What was done, without what a person might do instead."""
+    return fix.text if fix.policy is None and not fix.option else fix.text.partition(";")[0]
 
 
 def _left(one: Tried) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import halfsim as hs
-from halfsim.diagnose import mend as mending
 
 Run = Callable[[], Any]
 
@@ -47,8 +47,13 @@ def options(found: hs.Mended) -> dict[str, bool]:
 
 def with_fixes(monkeypatch: pytest.MonkeyPatch, *fixes: hs.Fix) -> None:
     """Let these fixes be tried, and these alone."""
-    monkeypatch.setattr(mending, "fixes_for", lambda finding: list(fixes))
-    monkeypatch.setattr(mending, "smallest", lambda *given: None)
+
+    def verdict(trace: hs.Trace) -> hs.Finding | None:
+        found = hs.Trace.verdict(trace)
+        return None if found is None else replace(found, fixes=fixes)
+
+    monkeypatch.setattr("halfsim.diagnose.mend.attempt.Watch.verdict", verdict)
+    monkeypatch.setattr("halfsim.diagnose.mend.mend.smallest", lambda *given: None)
 
 
 def sgd(params: list[hs.Tensor]) -> hs.optim.Optimizer:

@@ -18,7 +18,7 @@ from halfsim.nn.module import Module
 from halfsim.optim import EMA, Optimizer
 from halfsim.optim.lr_scheduler import LRScheduler
 
-_KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)
+KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)  # with a state of their own
 _LIBRARIES = {"halfsim", "numpy", "torch", "builtins", *sys.stdlib_module_names} - {"__main__"}
 _PLAIN = (int, float, complex, str, bytes, type(None), types.ModuleType, type)
 
@@ -44,7 +44,7 @@ def reached(*starts: Any) -> Reach:
         if isinstance(x, _PLAIN) or id(x) in seen:
             continue
         seen[id(x)] = x  # held, so that no id is given twice
-        if isinstance(x, _KINDS):
+        if isinstance(x, KINDS):
             found.objects.append(x)
         elif isinstance(x, np.ndarray):
             found.held.append(x)
