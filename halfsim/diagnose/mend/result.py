@@ -16,7 +16,7 @@ from halfsim.markup import Block, Figure, sections
 from halfsim.text import columns, number
 
 _WIDTH = 100
-_CELLS = (24, 28, 14)  # characters of a cell of words, which goes on in the next line
+_CELLS = (26, 26, 14)  # characters of a cell of words, which goes on in the next line
 
 
 @dataclass(frozen=True)
