@@ -54,9 +54,8 @@ def traced(
 
     ``sys.argv``, ``sys.path[0]``, ``__name__`` and ``__file__`` are what ``python target arguments`` makes them.
     Exceptions are printed as ``python`` prints them, and noted in the trace's ``raised``; the code is then 1, and 130
-    after Ctrl-C. ``rule`` is the
-    precision where the script sets none; with ``override`` it beats the script's. What other threads and processes
-    compute is not traced.
+    after Ctrl-C. ``rule`` is the precision where the script sets none; with ``override`` it beats the script's. What
+    other threads and processes compute is not traced. Standard streams that the script closed or removed are put back.
     """
     check(target, module)
     with ExitStack() as stack:

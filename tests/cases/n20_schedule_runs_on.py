@@ -1,5 +1,7 @@
 """The scaler skips steps while it looks for its scale, and the learning rate is lowered for each of them."""
 
+import warnings
+
 import numpy as np
 
 import halfsim as hs
@@ -17,7 +19,9 @@ def rate(always):
         scaler.step(optimizer)
         scaler.update()
         if always or scaler.get_scale() >= before:
-            schedule.step()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a schedule that steps before its optimizer
+                schedule.step()
     return [optimizer.param_groups[0]["lr"]]
 
 
@@ -34,7 +38,7 @@ CASE = Case(
     klass="benign rounding",
     op=(),
     phase="forward",
-    note="The skipped steps are the scaler's business and no trouble of numbers. scaler.history tells of each; PyTorch "
-    "warns of lr_scheduler.step() before optimizer.step(). The scale before and after update() says whether to go "
-    "on.",
+    note="The skipped steps are the scaler's business and no trouble of numbers. scaler.history tells of each; the "
+    "schedule warns of lr_scheduler.step() before optimizer.step(), as PyTorch's does. The scale before and after "
+    "update() says whether to go on.",
 )
