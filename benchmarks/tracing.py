@@ -2,10 +2,10 @@
 
     python benchmarks/tracing.py [--json PATH] [--repeats N] [--memory]
 
-An MLP 784-256-10 with batch 128, a small CNN with batch 64, an LSTM 64-128 on 48 characters with batch 32 and two Transformer layers, weights and operations in
-float16, plain SGD. The three ways are timed in turns, so that a drift of the machine meets all alike; each time is the
-mean of 32 steps, for every 32nd with a reference measures local errors too. ``--memory`` follows 10,000 steps of an
-MLP 64-32-10 and gives the bytes that its trace holds.
+An MLP 784-256-10 with batch 128, a small CNN with batch 64, an LSTM 64-128 on 48 characters with batch 32 and two
+Transformer layers, weights and operations in float16, plain SGD. The three ways are timed in turns, so that a drift
+of the machine meets all alike; each time is the mean of 32 steps, for every 32nd with a reference measures local
+errors too. ``--memory`` follows 10,000 steps of an MLP 64-32-10 and gives the bytes that its trace holds.
 """
 
 from __future__ import annotations

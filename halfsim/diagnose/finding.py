@@ -89,9 +89,10 @@ def _others(event: Event, trace: Trace) -> list[str]:
     keys: list[str] = []
     for other in trace.events():
         breaks = any(KINDS[name].breaks for name in other.kinds)
-        if breaks and other.phase == "forward" and other.origin is None and other.called and other.lost is None:
-            if other.serial != event.serial and other.counts.overflow and not other.counts.divide_by_zero:
-                keys += [other.key, *trace.readers.get(other.serial, ())]
+        first = other.phase == "forward" and other.origin is None and other.called and other.lost is None
+        by_size = other.counts.overflow and not other.counts.divide_by_zero
+        if breaks and first and by_size and other.serial != event.serial:
+            keys += [other.key, *trace.readers.get(other.serial, ())]
     return keys
 
 

@@ -51,7 +51,7 @@ def verdict(trace: Trace) -> Finding | None:
 
 
 def _by_precision(stuck: Event) -> bool:
-    """Whether the steps that a scaler skips are those of a forward pass that rounding broke: then that is the trouble."""
+    """Whether a scaler skips steps because rounding broke their forward pass: then that is the trouble."""
     root = (stuck.detail or {}).get("root")
     return root is not None and root.phase == "forward" and kind_of(root) not in ("NaN propagation", "benign rounding")
 

@@ -22,9 +22,9 @@ good answer names was written down by people who knew the thread, before the too
 
 - **value**: the reported symptom shows, with the thread's number where it gives one;
 - **class**, **operation**, **phase**: the verdict names them rightly;
-- **fix**: the recommended fix, applied, brings the result within tolerance of the right one (1e-2 of its norm, where the
-  case does not ask for more). "policy" and "option" were applied by the machine as printed, "by hand" was typed in as
-  the fix says.
+- **fix**: the recommended fix, applied, brings the result within tolerance of the right one (1e-2 of its norm, where
+  the case does not ask for more). "policy" and "option" were applied by the machine as printed, "by hand" was typed
+  in as the fix says.
 
 For every case the verdict is also the same with and without a float64 reference, and traced bits equal untraced bits.
 This page is printed by `python -m tests.cases --write`; a case is one small file in `tests/cases/`.
@@ -70,14 +70,15 @@ def page() -> str:
     parts = [
         INTRODUCTION,
         f"Right in all five columns: **{right} of {len(every)}** ({counts}). Bold is what is not.\n",
-        "| case | what happens | value | class | operation | phase | fix |\n| --- | --- | --- | --- | --- | --- | --- |",
+        "| case | what happens | value | class | operation | phase | fix |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |",
         *map(row, every),
         "\n## What is not right, and why\n",
         *wrong,
         "\n## Healthy runs\n",
-        f"{len(RUNS)} runs of networks, losses, loops and formulas whose results are as right as their format allows, each "
-        f"proven so by its own check ({precisions}). `python -m tests.healthy` lists them. With and without a reference, "
-        f"{len(RUNS) - len(alarmed)} raise no alarm"
+        f"{len(RUNS)} runs of networks, losses, loops and formulas whose results are as right as their format allows, "
+        f"each proven so by its own check ({precisions}). `python -m tests.healthy` lists them. With and without a "
+        f"reference, {len(RUNS) - len(alarmed)} raise no alarm"
         + ("." if not alarmed else f"; these do:\n\n{_listed(alarmed)}"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"

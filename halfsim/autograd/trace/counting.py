@@ -426,7 +426,7 @@ class Counting(Arithmetic):
 
     @property
     def difference(self) -> Array | None:
-        """How far the latest sum may be off: half a unit in the last place of each operand; a long sum, how far it is."""
+        """How far the latest sum may be off: half a unit in the last place of each operand; a long sum, how far."""
         if self._sum is None:
             return self.distance
         _, a, b, _ = self._sum

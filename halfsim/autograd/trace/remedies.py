@@ -100,8 +100,8 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
         return _optimizer(event, readers)
     stage = next((s for s in event.stages if s.infinite), None)
     if stage is not None and stage.format.contains(float32) and event.phase == "forward":
-        return [Fix("this passes float32's largest number too: combine masks by where() before you add one; else scale the "
-                    "operands down first")]  # fmt: skip
+        masks = "combine masks by where() before you add one"
+        return [Fix(f"this passes float32's largest number too: {masks}; else scale the operands down first")]
     if event.op == "tensor":
         words = f"the data does not fit {event.format}: keep it in float32 (hs.tensor(..., 'fp32'))"
         return [Fix(f"{words}, or scale it down first; labels, ids and counts stay integers")]
@@ -180,8 +180,8 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
     if lost.became == 0:
         return [kept(event, _chain(event, readers), also="; or take a larger constant"), Fix("take a larger constant")]
     if abs(abs(lost.value) - 1) <= float32.epsneg / 2:
-        return [Fix("add the constant where no 1 stands beside it, last and to the divisor, and take one that the format "
-                    f"holds ({spelled(eps_for(fmt))} or more in {fmt})")]  # fmt: skip
+        held = f"take one that the format holds ({spelled(eps_for(fmt))} or more in {fmt})"
+        return [Fix(f"add the constant where no 1 stands beside it, last and to the divisor, and {held}")]
     before = event.names[1:2] if event.op == "clamp" else ()  # what is clipped has digits to keep there
     return [kept(event, [*before, *_chain(event, readers)], also="; or compute with its distance from 1 instead")]
 
@@ -295,7 +295,8 @@ def scaler(event: Event, readers: Sequence[str]) -> list[Fix]:
             return [Fix("bound the scale, GradScaler(max_scale=2.0**16)", option={"max_scale": 2.0**16})]
         if scale > 1:
             return [Fix("let the scale fall: dynamic=True, and min_scale=None, as GradScaler() has them",
-                        option={"dynamic": True, "min_scale": None})]  # fmt: skip
+                        option={"dynamic": True, "min_scale": None}),
+                    _begun_low("begin with a smaller loss scale: GradScaler(init_scale=1.0)")]  # fmt: skip
         return [Fix(f"let the scale fall below {scale:g}: GradScaler without min_scale", option={"min_scale": None}),
                 _begun_low("begin with a smaller loss scale: GradScaler(init_scale=1.0)"),
                 Fix("or make the loss smaller: mean in place of sum")]  # fmt: skip

@@ -186,8 +186,8 @@ class Watching(Counted):
 
     def _tell(
         self, fp: Any, place: tuple[str, str, str, str], out: Tensor, arrays: dict[str, Any], sources: Sequence[Any],
-        consumed: Sequence[Any], exact: bool, called: bool, errors: tuple[Error | None, Error | None], wide: Array | None,
-        line: Line | None, square: float = 0.0,
+        consumed: Sequence[Any], exact: bool, called: bool, errors: tuple[Error | None, Error | None],
+        wide: Array | None, line: Line | None, square: float = 0.0,
     ) -> Counts:  # fmt: skip
         """Make an event of a result, and leave on it what will be asked: where its trouble began, and its twin."""
         assert isinstance(fp, Counting)
