@@ -16,9 +16,9 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from halfsim.autograd.policy import precision
-from halfsim.autograd.trace.caller import spelled
 from halfsim.diagnose.report.facts import Raised
 from halfsim.diagnose.trace import Trace, trace
+from halfsim.frames import spelled
 from halfsim.text import clipped
 
 _OURS = {__file__, runpy.__file__, "<frozen runpy>"}

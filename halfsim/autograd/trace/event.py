@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from halfsim.autograd.trace.caller import Line, spelled
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.kinds import kinds_of
+from halfsim.frames import Line, spelled
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.text import place_name

@@ -8,10 +8,10 @@ from math import isfinite
 import numpy as np
 
 from halfsim.autograd.policy import Rule
-from halfsim.autograd.trace.caller import Line
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error, Event
 from halfsim.autograd.trace.kinds import REPEATED, SWAMPED_SHARE
+from halfsim.frames import Line
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 

@@ -16,7 +16,6 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.policy import PROMOTE, Rule, scope
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace.caller import Line, caller
 from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
@@ -24,6 +23,7 @@ from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, i
 from halfsim.autograd.trace.noise import carried, remains, vanishes_unseen
 from halfsim.autograd.trace.sample import SAMPLE, exponents, magnitude, subnormals
 from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
+from halfsim.frames import Line, caller
 from halfsim.numerics.flags import Flag, report, watching
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision

@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import inf, isfinite
 from typing import Any
 
-from halfsim.autograd.trace.caller import spelled
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
@@ -15,6 +14,7 @@ from halfsim.diagnose.compare.meter import Divergence, Fork, Meter
 from halfsim.diagnose.compare.recorder import Place, Recorder
 from halfsim.diagnose.compare.result import ResultRow
 from halfsim.diagnose.finding import Finding, finding
+from halfsim.frames import spelled
 from halfsim.text import clipped, number, place_name
 
 _FIX = "see in the layers where the error grows, and keep those in float32 (search_policy finds them)"

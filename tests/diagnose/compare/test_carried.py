@@ -153,7 +153,7 @@ def test_what_numpy_rounded_is_told() -> None:
     assert quiet.notes == ()
 
 
-def test_what_the_run_reaches_in_other_ways_is_told() -> None:
+def test_what_the_run_reaches_through_what_it_calls_is_carried() -> None:
     class Trainer:
         def __init__(self) -> None:
             self.layer = half_layer()
@@ -165,13 +165,8 @@ def test_what_the_run_reaches_in_other_ways_is_told() -> None:
 
     trainer = Trainer()
     found = hs.compare(lambda: trainer(), "fp16")
-    (note,) = found.notes
-    assert note.startswith("In the reference run ")
-    assert "results are in float16, first of " in note
-    assert "model= and optimizer=" in note
-    again = hs.compare(lambda: trainer(), "fp16", model=trainer.layer, optimizer=trainer.optimizer)
-    assert again.notes == ()
-    assert again.verdict().klass == "swamping"
+    assert found.notes == (), "what the functions that it calls reach is found by name, too"
+    assert found.verdict().klass == "swamping"
 
 
 def test_a_reference_of_several_formats_is_told() -> None:
