@@ -195,7 +195,11 @@ class Watching(Counted):
         counts, seen, lost = fp.finished(y), exponents(y), fp.lost_constant
         counts.subnormals = subnormals(y, seen, out.format)
         known = [s for x in sources if (s := met(x, self)) is not None]
-        lacking = self._missing(fp, y, op, sources) if place[0] == "forward" or not place[3] else None
+        lacking = None
+        if (fp.addition is not None or any(s.missing is not None for s in known)) and (
+            place[0] == "forward" or not place[3]
+        ):
+            lacking = self._missing(fp, y, op, sources)
         if self.rule is None and here.rule is not PROMOTE:
             self.rule = here.rule
         broken = zeros = constant = off = None
@@ -216,9 +220,13 @@ class Watching(Counted):
             origin = broken
         elif counts.annulled or counts.single:
             origin = constant or off
-        given = self._given(op, y, known, nonfinite, bool(pole or counts.overflow)) if broken is None else ""
+        given = ""
+        if broken is None and (dirty or nonfinite):
+            given = self._given(op, y, known, nonfinite, bool(pole or counts.overflow))
         key = f"{place[1]}@{op}" if place[1] and place[0] == "forward" else f"@{op}"
-        names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES] if known else (key,)
+        names = known[0].names if known else ()
+        if len(known) > 1 or not names or names[0] != key:
+            names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES]
         detail = self._carried_on(key, place, lost, known) if lost is not None and abs(lost.became) == 1 else None
         self.serial += 1
         event = Event(
