@@ -15,7 +15,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.policy import PROMOTE, Rule, scope
 from halfsim.autograd.tape import Node, Op
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Flushed, Tensor
 from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
@@ -476,6 +476,16 @@ class Watching(Counted):
                 if shadow.broken is not None:
                     self.fates.setdefault(event.serial, [0, 0, 0])[0] += 1
             shadow.mark()
+
+    def recalled(self, x: Tensor, found: Flushed) -> Shadow:
+        """What is known of a tensor whose numbers became zero before the trace began."""
+        counts = Counts(size=x.size, nonzero=found.nonzero, inexact=found.lost, flushed=found.lost)
+        stage = Stage("store", x.format, x.size, flushed=found.lost, nonzero=found.nonzero)
+        event = self.note(
+            "tensor", x.name, x.shape, counts, format=x.format, stages=(stage,), line=found.line,
+            magnitude=float(np.abs(x.data).sum(dtype=np.float64)),
+        )  # fmt: skip
+        return Shadow(self, x.data, zeros=event, rounded=True, nonfinite=not finite(x.data), dirty=True)
 
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
         counts = Counts(size=x.size, nonzero=int(np.count_nonzero(x)))
