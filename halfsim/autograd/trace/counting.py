@@ -335,7 +335,7 @@ class Counting(Arithmetic):
                 nonzero = int(np.count_nonzero(x))
                 counts.nonzero += counts.flushed - flushed
                 self.stages.append(Stage("read", grid, x.size, flushed=counts.flushed - flushed, nonzero=nonzero))
-            if x.size > 1 and counting_numbers(x):
+            if x.size > 1 and positions(x):
                 self.counts.integers += counts.inexact - before
         if self._flushes and not exact:  # subnormal inputs, which no rounding has met
             nonzero = int(np.count_nonzero(x))
@@ -490,3 +490,11 @@ def _magnitude(x: Array, row: int) -> Array:
 def counting_numbers(x: Array) -> bool:
     """Whether all elements are integers from 0 on, as positions, counts and labels are; sounds are measures."""
     return bool(np.min(x, initial=0) >= 0 and np.array_equal(x, np.rint(x)))
+
+
+def positions(x: Array) -> bool:
+    """Whether these integers from 0 on go up or down throughout, as positions and time steps do and features do not."""
+    if not counting_numbers(x):
+        return False
+    steps = np.diff(x.reshape(-1))
+    return bool(((steps >= 0).all() or (steps <= 0).all()) and steps.any())

@@ -16,7 +16,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.policy import PROMOTE, Rule, scope
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Flushed, Tensor
-from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
+from halfsim.autograd.trace.counting import Counted, Counting, positions
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
@@ -456,7 +456,7 @@ class Watching(Counted):
             )
             counts.overflow, counts.flushed = infinite + became, int(np.count_nonzero((y == 0) & (values != 0)))
             stage = Stage("store", fmt, values.size, infinite, became, 0, counts.flushed, counts.nonzero)
-            if values.size > 1 and not there and counting_numbers(values) and _in_order(values):
+            if values.size > 1 and not there and positions(values):
                 counts.integers = inexact
             lost = _constant_of(values, y, fmt) if values.size == 1 and not there else None
             event = self.note(
@@ -580,12 +580,6 @@ class Watching(Counted):
             line=line or caller(), rule=self.rule, detail={"text": text, **numbers},
         )  # fmt: skip
         self.record(event)
-
-
-def _in_order(values: Array) -> bool:
-    """Whether numbers go up or down throughout, as positions and time steps do, and features do not."""
-    steps = np.diff(values.reshape(-1))
-    return bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def _constant_of(values: Array, y: Array, fmt: Format) -> Constant | None:
