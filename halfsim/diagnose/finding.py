@@ -12,7 +12,7 @@ from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, NAMES, kind_of
 from halfsim.autograd.trace.trace import Trace
-from halfsim.text import place_name
+from halfsim.text import located, place_name
 
 CLASSES = NAMES
 
@@ -47,10 +47,14 @@ class Finding:
         return place_name(self.op, self.path, self.tensor)
 
     @property
+    def located(self) -> str:
+        """When and where, in words: "step 3, forward, exp in head, train.py:41"."""
+        return located(self.step, self.phase, self.place, self.where)
+
+    @property
     def sentence(self) -> str:
         """What went wrong and where, in one line; without a fix."""
-        line = f", {self.where}" if self.where else ""
-        return f"{self.klass} (step {self.step}, {self.phase}, {self.place}{line}): {self.message}"
+        return f"{self.klass} ({self.located}): {self.message}"
 
     def __str__(self) -> str:
         fix = str(self.fixes[0]) if self.fixes else self.fix

@@ -7,7 +7,7 @@ from math import isfinite, sqrt
 from typing import NamedTuple
 
 from halfsim.autograd.trace.event import Error, Event
-from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of, kinds_of
+from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of
 from halfsim.autograd.trace.totals import Total
 from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
@@ -45,7 +45,7 @@ def verdict(trace: Trace) -> Finding | None:
         return finding(stuck, trace)
     events = [event for event in events if event is not stuck] or events
     for event in events:
-        if _breaks(event):
+        if breaks(event) or "scaler" in event.kinds:
             return cause(trace, event)
     return finding(events[0], trace) if events else rounding(trace)
 
@@ -56,12 +56,10 @@ def _by_precision(stuck: Event) -> bool:
     return root is not None and root.phase == "forward" and kind_of(root) not in ("NaN propagation", "benign rounding")
 
 
-def _breaks(event: Event) -> bool:
-    """Whether NaN or infinities come of it, or all steps are lost."""
-    lost = event.lost
-    return any(KINDS[name].breaks or name == "scaler" for name in kinds_of(event)) or (
-        lost is not None and not isfinite(lost.became)
-    )
+def breaks(event: Event) -> bool:
+    """Whether it left NaN or infinities behind, be it as a constant that became one."""
+    lost = event.lost is not None and not isfinite(event.lost.became)
+    return lost or any(KINDS[kind].breaks for kind in event.kinds)
 
 
 def cause(trace: Trace, symptom: Event) -> Finding:

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from halfsim.autograd.observer import around, observing
+from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, is_eps, kinds_of
 from halfsim.autograd.trace.scaling import Scaling
-from halfsim.autograd.trace.totals import Series, Total
+from halfsim.autograd.trace.totals import Place, Series, Total, place_of
 from halfsim.autograd.trace.watch import Watching
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import Precision
@@ -53,7 +54,7 @@ class Trace(Watching):
         outer: Trace | None = None,
     ) -> None:
         super().__init__(reference)
-        self.places: dict[tuple[str, str, str, str], Total] = {}
+        self.places: dict[Place, Total] = {}
         self.firsts: dict[str, list[Event]] = {}  # by kind: the first, and of what breaks the first of each place
         self.constants: dict[tuple[str, str], Event] = {}  # by phase and path: the first that lost a constant
         self.latest: deque[Event] = deque(maxlen=frames)
@@ -74,15 +75,24 @@ class Trace(Watching):
         return next(iter(self.constants.values()), None)
 
     @property
-    def totals(self) -> dict[tuple[str, str, str, str], Counts]:
+    def totals(self) -> dict[Place, Counts]:
         """The counts by (phase, path, op, tensor)."""
         return {key: total.counts for key, total in self.places.items()}
+
+    @property
+    def ran(self) -> list[tuple[str, str]]:
+        """Module path and operation of what ran in the forward pass and a policy can name, in order, each once.
+
+        A cast is left out: it says itself what it casts to.
+        """
+        found = ((path, op) for phase, path, op, _ in self.places if phase == "forward")
+        return list(dict.fromkeys((path, op) for path, op in found if op in OPERATIONS and op != "cast"))
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Add one event, here and to the traces around; ``arrays`` are its operands and its result."""
         if self.outer is not None:
             self.outer.record(event, arrays)
-        key = (event.phase, event.path, event.op, event.tensor)
+        key = place_of(event)
         place = self.places.get(key)
         if place is None:
             place = self.places[key] = Total()
@@ -121,9 +131,9 @@ class Trace(Watching):
     def _begin(self, kind: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
         known = self.firsts.get(kind, [])
         breaks = KINDS[kind].breaks or event.lost is not None
-        if len(known) >= (_PLACES if breaks else 1) or any(_place(e) == _place(event) for e in known):
+        if len(known) >= (_PLACES if breaks else 1) or any(place_of(e) == place_of(event) for e in known):
             return
-        if any(k == kind and _place(e) == _place(event) for k, e in self._pending):
+        if any(k == kind and place_of(e) == place_of(event) for k, e in self._pending):
             return
         if self.allow and KINDS[kind].breaks and self._allowed(event):
             return
@@ -240,10 +250,6 @@ class Trace(Watching):
 SCALED = "loss scale"  # the label of a loss times its scale
 _KEPT = 65536  # elements of an array in a Frame
 _PLACES = 16  # places of one kind whose first event is kept, where a later one may matter though the first did not
-
-
-def _place(event: Event) -> tuple[str, str, str, str]:
-    return event.phase, event.path, event.op, event.tensor
 
 
 def _copied(x: Array) -> Array:

@@ -11,7 +11,8 @@ import numpy as np
 
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.shadow import error
-from halfsim.diagnose.compare.recorder import Kept, Key, Place, Step
+from halfsim.autograd.trace.totals import Place
+from halfsim.diagnose.compare.recorder import Kept, Key, Step
 from halfsim.numerics.quantize import Array
 
 

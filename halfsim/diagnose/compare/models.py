@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.observer import observing
 from halfsim.autograd.policy import no_grad, precision, scoped
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.autograd.trace.shadow import error
-from halfsim.autograd.trace.trace import tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Step
@@ -95,8 +95,7 @@ class _Pair:
         logits = []
         with scoped(override=False, path="", base="", phase="forward"), precision("promote"), no_grad():
             for model, fmt, run in zip(self.models, self.formats, self.runs, strict=True):
-                with tracing(run):
-                    run.outer = None
+                with observing(run):  # no part of what is traced outside
                     logits.append(_logits(model(_input(x, fmt))))
                     run.advance()
         self.step.clear()

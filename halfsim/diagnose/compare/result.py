@@ -228,7 +228,7 @@ def _found(of: Comparison | ModelComparison) -> dict[str, Any]:
 
 def _pointer(first: Finding) -> str:
     """Where it is; the verdict says the rest."""
-    return f"Step {first.step}, {first.phase}, {first.place}{', ' * bool(first.where)}{first.where}."
+    return f"S{first.located[1:]}."
 
 
 def _figure(x: float | None) -> Figure:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import replace
 from math import isfinite, nan
 from typing import Any
@@ -11,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.policy import Rule, as_rule, precision, scoped
+from halfsim.autograd.policy import Rule, as_rule, rule_name
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.shadow import error
-from halfsim.autograd.trace.trace import Trace, tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, stopped, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Store
 from halfsim.diagnose.compare.result import Comparison, ResultRow
-from halfsim.diagnose.snapshot import Snapshot, closed_over, listed
+from halfsim.diagnose.reach import reached
+from halfsim.diagnose.returned import numbers
+from halfsim.diagnose.snapshot import Snapshot, listed, run_under
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
-from halfsim.numerics.precision import PRESETS, Precision
+from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 from halfsim.optim import Optimizer
 from halfsim.optim.lr_scheduler import LRScheduler
@@ -78,21 +78,21 @@ def compare(
         *listed(optimizer, Optimizer, "optimizer"),
         *listed(scaler, GradScaler, "scaler"),
         *listed(scheduler, LRScheduler, "scheduler"),
-        *closed_over(run),
+        *reached(run).objects,
     ]
     snapshot, store = Snapshot(*parts), Store()
     carry = high.storage if isinstance(high, Precision) else None
     first = Recorder(store.put, store.wants, events=False, carry=carry)
     try:
         snapshot.restore(carry)
-        returned = [_outcome(within(run, high, first, snapshot, seed, carry), parts)]
+        returned = [_outcome(run_under(run, high, first, snapshot, seed, carry), parts)]
         first.finish()
         meter = Meter(store.steps, limit, coarsest(low).eps)
         second = Recorder(meter.measure, store.steps.__contains__, events=True)
         snapshot.restore()
         failure = None
         try:
-            returned.append(_outcome(within(run, low, second, snapshot, seed), parts))
+            returned.append(_outcome(run_under(run, low, second, snapshot, seed), parts))
         except Exception as raised:
             failure = raised
         second.finish()
@@ -100,29 +100,6 @@ def compare(
         snapshot.restore()
     notes = [*stopped(meter, first, second, failure), *roundoff(meter, coarsest(low).name), *_uncarried(first, high)]
     return _comparison((low, high), meter, (first, second), returned, [*notes, *_notes(meter, store)])
-
-
-def within(
-    run: Callable[[], Any],
-    rule: Rule,
-    recorder: Trace,
-    snapshot: Snapshot,
-    seed: int | None,
-    carry: Format | None = None,
-) -> Any:
-    """What ``run`` returns under ``rule`` and a trace of its own, in a context that leaves nothing behind.
-
-    What it makes in formats that ``carry`` contains is made in that, see `halfsim.autograd.policy.carried_in`.
-    """
-
-    def inside() -> Any:
-        snapshot.reseed(seed)
-        outermost = scoped(override=False, path="", base="", phase="forward", carry=carry)
-        with outermost, precision(rule, override=True), tracing(recorder):
-            recorder.outer = None  # the runs are no part of what is traced outside
-            return run()
-
-    return copy_context().run(inside)
 
 
 def coarsest(rule: Rule) -> Format:
@@ -139,26 +116,11 @@ Values = dict[str, "Array | Tensor"]
 
 def _outcome(returned: Any, parts: list[Any]) -> Values:
     """The values that a run returned, by name; where there are none, the parameters of the models it was given."""
-    found = dict(_leaves(returned, ""))
+    found = dict(numbers(returned))
     if found:
         return found
     models = [part for part in parts if isinstance(part, Module)]
     return {name: Tensor(p.data, p.format) for model in models for name, p in model.named_parameters()}
-
-
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Array | Tensor]]:
-    if isinstance(value, Tensor):
-        yield name or "result", Tensor(value.data, value.format)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, (list, tuple)) and not (value and all(isinstance(x, (int, float)) for x in value)):
-        for i, item in enumerate(value):
-            yield from _leaves(item, f"{name}[{i}]")
-    elif isinstance(value, (bool, int, float, np.ndarray, np.generic, list, tuple)):
-        array = np.asarray(value)
-        if array.dtype.kind in "biuf":
-            yield name or "result", array.astype(np.float64)
 
 
 def _comparison(
@@ -169,14 +131,10 @@ def _comparison(
     layers, places = meter.rows(_lost(run))
     first = first_divergence(meter, runs)
     return Comparison(
-        _name(rules[0]), _name(rules[1]), meter.tolerance, layers, tuple(meter.steps), places, results,
+        rule_name(rules[0]), rule_name(rules[1]), meter.tolerance, layers, tuple(meter.steps), places, results,
         compared=meter.compared, total=run.results, notes=(*unlike, *notes),
         _first=plain_finding(first), _verdict=replace(verdict(meter, runs, first, results), event=None),
     )  # fmt: skip
-
-
-def _name(rule: Rule) -> str:
-    return next((name for name, preset in PRESETS.items() if preset == rule), str(rule))
 
 
 def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...], list[str]]:

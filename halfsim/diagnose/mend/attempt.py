@@ -21,6 +21,7 @@ from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.mend.outcome import Values, values_of
 from halfsim.diagnose.reach import reached
+from halfsim.diagnose.returned import raised
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.formats import as_format, float64
@@ -129,11 +130,6 @@ class Experiment:
         self.count += 1
         self.show(self.count)
         return found
-
-
-def raised(error: BaseException) -> str:
-    """What an exception says, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _change(x: Any, overrides: Overrides) -> None:

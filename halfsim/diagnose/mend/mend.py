@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, scope
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, rule_name, scope
 from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.autograd.trace.kinds import HARMLESS, KINDS
 from halfsim.diagnose.finding import Finding, finding
@@ -19,10 +18,11 @@ from halfsim.diagnose.mend.attempt import Experiment, Outcome, completed
 from halfsim.diagnose.mend.grow import shrunk, smallest
 from halfsim.diagnose.mend.outcome import distance, same
 from halfsim.diagnose.mend.result import Mended, Tried
+from halfsim.diagnose.returned import accepted
 from halfsim.diagnose.snapshot import listed
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import bfloat16
-from halfsim.numerics.precision import PRESETS, Precision, replace_roles
+from halfsim.numerics.precision import Precision, replace_roles
 from halfsim.optim import Optimizer
 from halfsim.terminal import bar
 
@@ -134,7 +134,7 @@ class _Mending:
         healthy = right and not gravity(self.klass)
         if broken.trace.inner is not None:  # the run sets a precision itself, which a policy outside cannot reach
             self.override, self.rule = True, broken.trace.inner
-        name = next((name for name, preset in PRESETS.items() if preset == self.rule), str(self.rule))
+        name = rule_name(self.rule)
         if not healthy:
             self.try_all(broken)
         tried, notes = sorted(self.tried, key=self.order), self.notes()
@@ -251,11 +251,7 @@ class _Mending:
         """Whether the result is as it should be; where there is none, nothing speaks against it."""
         if self.accept is None:
             return math.isnan(error) or error <= TOLERANCE
-        answer: Any = self.accept(outcome.returned)
-        array = np.asarray(answer.data if isinstance(answer, Tensor) else answer)
-        if array.size != 1 or array.dtype.kind not in "biuf":
-            raise TypeError(f"accept: it returned {type(answer).__name__}; allowed: a bool")
-        return bool(array.all())
+        return accepted(self.accept, outcome.returned)
 
     def order(self, one: Tried) -> tuple[int, int, int]:
         """What mends first, and of that what is of the recommended kind, an option or a policy.

@@ -13,9 +13,11 @@ import numpy as np
 from halfsim.autograd.tensor import Tensor, format_of, plain
 from halfsim.autograd.trace.kinds import KINDS, kinds_of
 from halfsim.autograd.trace.trace import tracing
+from halfsim.diagnose.ddmin import SpentError
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.minimize.script import script
 from halfsim.diagnose.minimize.shrink import Shrinker
+from halfsim.diagnose.returned import raised
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
 from halfsim.document import Document, jsonable
@@ -105,10 +107,6 @@ def minimize(
     return Minimal(found, text, case.failure, sizes[0], sizes[1], case.count, alone)
 
 
-class _SpentError(Exception):
-    """No runs are left."""
-
-
 @dataclass(frozen=True)
 class _Leaf:
     """One array among the inputs, and what it is besides its values."""
@@ -192,7 +190,7 @@ class _Case:
     def shrunk(self) -> list[Array]:
         """The smallest inputs that fail alike, or those found when the runs were spent."""
         shrinker = Shrinker(self.state, [leaf.format for leaf in self.leaves], self.alike)
-        with suppress(_SpentError):
+        with suppress(SpentError):
             shrinker.shrink()
         return shrinker.state
 
@@ -208,7 +206,7 @@ class _Case:
     def run(self, state: list[Array]) -> tuple[str, tuple[str, str] | None, Any]:
         """The failure in words ("" if there is none), the operation where it began, and what came out."""
         if self.count >= self.limit:
-            raise _SpentError
+            raise SpentError
         self.count += 1
         self.before.restore()
         args, kwargs = _arguments(_grown(self.tree, iter(state)))
@@ -269,7 +267,7 @@ def _symptom(value: Any) -> str:
 
 def _words(result: Any) -> str:
     if isinstance(result, Exception):
-        return f"raises {type(result).__name__}: {' '.join(str(result).split())}".removesuffix(": ")
+        return f"raises {raised(result)}"
     try:
         symptom = _symptom(result)
     except TypeError:

@@ -10,6 +10,7 @@ import numpy as np
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error
 from halfsim.autograd.trace.kinds import KINDS
+from halfsim.autograd.trace.totals import place_of
 from halfsim.diagnose.finding import Finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.quantize import Array
@@ -141,11 +142,11 @@ class Facts:
     @property
     def others(self) -> list[Finding]:
         """The findings but that of the verdict, gravest first, each place once."""
-        seen = set() if self.verdict is None else {_key(self.verdict)}
+        seen = set() if self.verdict is None else {place_of(self.verdict)}
         found = []
         for f in sorted(self.findings, key=lambda f: -gravity(f.klass)):
-            if _key(f) not in seen:
-                seen.add(_key(f))
+            if place_of(f) not in seen:
+                seen.add(place_of(f))
                 found.append(f)
         return found
 
@@ -156,9 +157,7 @@ class Facts:
 
     def accused(self, place: Place) -> bool:
         """Whether the verdict names this place."""
-        v = self.verdict
-        key = (place.phase, place.path, place.op, place.tensor)
-        return v is not None and key == (v.phase, v.path, v.op, v.tensor)
+        return self.verdict is not None and place_of(place) == place_of(self.verdict)
 
     def count(self, phase: str | None = None) -> Counts:
         """The counts of all places, or of one phase."""
@@ -198,7 +197,3 @@ class Facts:
 
     def _counted(self, layer: Layer, name: str) -> Array:
         return np.array(layer.counts.get(name, (0.0,) * self.columns), np.float64)
-
-
-def _key(f: Finding) -> tuple[str, ...]:
-    return (f.phase, f.path, f.op, f.tensor)
