@@ -80,7 +80,7 @@ def loss_scale_range(
         run_under(step, unbounded(rule), gradients, snapshot, seed, widest)
         if not gradients.layers:
             raise ValueError("step: no gradient was stored in half; allowed: a function that calls backward()")
-        given = gradients.scales[0][1] if gradients.scales else 1.0
+        given = 1.0 if gradients.scale is None else gradients.scale
         flushes = isinstance(rule, Precision) and rule.subnormals != "keep"
         rows = {key: found.row(lost, given, flushes) for key, found in gradients.layers.items()}
         layers, notes = checked(rows, gradients, at, lost)
