@@ -19,27 +19,30 @@ CLASSES = NAMES
 
 @dataclass(frozen=True)
 class Finding:
-    """Trouble of one class, where it began.
+    """Trouble of one class, where it began, and what helps. It prints as a short paragraph.
 
-    ``klass`` is one of `CLASSES`; ``phase`` is forward, backward or optimizer; ``path`` the module (the parameter, in
-    the optimizer); ``tensor`` what was written, where the operation alone does not say. ``where`` is the line of the
-    caller's code, "train.py:41" (that of the forward operation, in the backward pass), "" where it is not known.
-    ``values`` are the numbers that ``message`` is made of; ``fixes`` what helps, recommended first, and ``fix`` the
-    text of the first. It prints as a short paragraph.
+    >>> import halfsim as hs
+    >>> with hs.trace() as t:
+    ...     product = hs.tensor([300.0], "fp16") * 300.0
+    >>> found = t.verdict()
+    >>> found.klass, found.place, found.phase, found.step
+    ('overflow', 'mul', 'forward', 1)
+    >>> found.fixes[0].text == found.fix
+    True
     """
 
-    klass: str
-    phase: str
-    step: int
-    path: str
+    klass: str  # one of `CLASSES`; a comparison has "divergence" and "structure" besides
+    phase: str  # "forward", "backward" or "optimizer"
+    step: int  # 1 for all before an optimizer's first step is over, then 2, ...
+    path: str  # of the module, "" outside all; in the optimizer phase, of the parameter
     op: str
-    tensor: str
-    values: dict[str, Any]
-    message: str
-    fix: str
-    event: Event | None = None
-    where: str = ""
-    fixes: tuple[Fix, ...] = ()
+    tensor: str  # what was written, where the operation alone does not say: "weight", "exp_avg"
+    values: dict[str, Any]  # the numbers that ``message`` is made of, and the name of the format
+    message: str  # what happened, without where
+    fix: str  # the text of the first of ``fixes``
+    event: Event | None = None  # what the trace has of it; None in what is kept without its trace
+    where: str = ""  # the line of the caller's code, "train.py:41"; of a gradient, that of the forward operation
+    fixes: tuple[Fix, ...] = ()  # what helps, recommended first
 
     @property
     def place(self) -> str:

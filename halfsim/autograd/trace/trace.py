@@ -27,23 +27,22 @@ from halfsim.text import columns
 
 @dataclass(frozen=True)
 class Frame:
-    """What an operation had before it when it first went wrong: its operands and its result, by name.
-
-    Arrays are copies; of those with more than 65,536 elements, the first so many in C order. ``before`` are the
-    latest events up to this one.
-    """
+    """What an operation had before it when it first went wrong."""
 
     event: Event
-    arrays: Mapping[str, Array]
-    before: tuple[Event, ...]
+    arrays: Mapping[str, Array]  # copies of its operands and its result by name, of each at most 65,536 elements
+    before: tuple[Event, ...]  # the latest events, this one last
 
 
 class Trace(Watching):
-    """The counts of every operation since the trace began, the first event of each kind, and the latest ones.
+    """What every operation did since the trace began: counts by place, the first events of each kind of trouble.
 
-    Its size depends on the number of distinct (phase, path, op, tensor), about 3 kB each, and of paths, 28 kB each,
-    never on the number of steps. ``allow`` holds patterns ("@op", a module path, "path@op"; wildcards as in
-    `halfsim.Policy`) of operations whose NaN and infinities are meant: they are counted, and are no trouble.
+    A place is a phase, a module path, an operation and the tensor written. Memory grows with the number of places,
+    about 3 kB each, and of module paths, 28 kB each, and not with the number of steps. ``reference`` is a precision in
+    which everything is computed beside, to measure errors. ``allow`` holds patterns ("@op", a module path, "path@op",
+    with wildcards as in `halfsim.Policy`) of operations whose NaN and infinities are meant: they are counted and are
+    no trouble. ``frames`` is how many of the latest events are kept, ``outer`` a trace around this one, which is told
+    of everything too.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Trace(Watching):
 
     @property
     def constant(self) -> Event | None:
-        """The first event that lost a constant, whatever came of it."""
+        """The first event at which the format turned a constant into another number, whether or not it did harm."""
         return next(iter(self.constants.values()), None)
 
     @property
@@ -155,7 +154,8 @@ class Trace(Watching):
     def advance(self, skipped: bool = False) -> None:
         """Begin the next step, here and in the traces around; optimizers and the GradScaler do this.
 
-        What a ``skipped`` step met on the way back is how a scaler finds its scale: it is no trouble.
+        ``skipped`` says that the scaler took no step, for there were infinities or NaN among the gradients. They are
+        how a scaler finds its scale, and no trouble.
         """
         if self.outer is not None:
             self.outer.advance(skipped)
@@ -183,7 +183,10 @@ class Trace(Watching):
         self.scaling.note(self.step, scale, skipped)
 
     def events(self) -> list[Event]:
-        """The first event of each kind that came to anything, as they happened; each event once."""
+        """The events to blame: of each kind of trouble the first that did harm, in the order in which they happened.
+
+        Infinities and NaN that a mask, a maximum or a choice of elements left out did none, see `left_out`.
+        """
         found: dict[int, Event] = {}
         for kind, event in [*((k, e) for k, events in self.firsts.items() for e in events), *self._pending]:
             if not (self._harmless(kind, event)):

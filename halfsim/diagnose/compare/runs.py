@@ -40,27 +40,29 @@ def compare(
     seed: int | None = None,
     tolerance: float | None = None,
 ) -> Comparison:
-    """Call ``run`` once under ``reference`` and once under ``precision``, and hold every result against its twin.
+    """Run an experiment once under ``reference`` and once under ``precision``, and compare every result.
 
-    ``run`` takes nothing; it is the whole experiment, which may build its model and take any number of steps, and what
-    it returns (tensors, arrays, numbers, or lists, tuples and dicts of them) is compared too. Both precisions override
-    those inside. Both calls begin from the same random state (``seed``, or that of the generator in force) and from
-    the same state of ``model``, ``optimizer``, ``scaler`` and ``scheduler`` (each one object or a list) and of other
-    such objects that ``run`` names from outside; afterwards all have the state from before. In the reference run their
-    parameters and optimizer state, and whatever ``run`` itself makes in a format that the reference's storage contains
-    (``.half()``, ``.to("fp16")``, ``hs.tensor(..., "fp16")``), are carried in that storage, so that it does not lose
-    what is looked for; ``notes`` say what was not. An object that ``run`` reaches in other ways, and changes, makes the
-    two calls begin differently.
+    ``run`` is a function without arguments, the whole experiment: it may build its model, take any number of steps,
+    and return tensors, arrays, numbers, models, or lists, tuples and dicts of them, which are compared too. Both
+    precisions override those inside.
 
-    A result is off if the norm of its error is more than ``tolerance`` of that of the reference (by default 0.1, or
-    twice the eps of the precision if that is more), or if only one of the two is finite; where both are NaN, nothing
-    can be compared, and nothing agrees. The reference may be a low precision too: if it alone has trouble, the verdict
-    says so. Casts are not compared, nor gradients and updates of steps that a GradScaler skipped; gradients under
-    different loss scales are brought to one.
-    An exception under ``precision`` ends that run, and is told; one under ``reference`` is raised.
+    Both runs begin from the same random numbers (``seed``, or those of the generator in force) and from the same state
+    of ``model``, ``optimizer``, ``scaler`` and ``scheduler`` (each one object or a list) and of other such objects
+    that ``run`` reaches by name; afterwards all have the state from before. An object that ``run`` reaches in another
+    way, and changes, makes the two runs begin differently. In the reference run parameters, optimizer state and what
+    ``run`` makes in a narrower format (``.half()``, ``hs.tensor(..., "fp16")``) are in the storage of the reference,
+    so that it does not round away what is looked for; ``notes`` say what could not be.
+
+    A result is off if the norm of its error is more than ``tolerance`` times the norm of the reference's result (by
+    default 0.1, or twice the eps of the precision if that is more), or if one of the two has a NaN or an infinity
+    where the other has none. Where both have NaN nothing can be compared, and that is no agreement. The reference may
+    be a low precision too: if it alone has trouble, the verdict says so. Casts are not compared, nor gradients and
+    updates of steps that a GradScaler skipped; gradients under different loss scales are divided by these first. An
+    exception under ``precision`` ends that run and is part of the verdict; one under ``reference`` is raised.
 
     Memory is bounded: of each result up to 4,096 elements are kept, and of the reference at most 256 steps and 80 MB;
-    of longer runs every second step is compared, every fourth, and so on. ``TypeError`` where ``run`` is no function.
+    of longer runs every second step is compared, every fourth, and so on. ``TypeError`` where ``run`` is no function,
+    ``ValueError`` for a precision that does not exist and for a ``tolerance`` that is not above 0.
 
     >>> import halfsim as hs
     >>> c = compare(lambda: (hs.tensor([300.0]) * 300.0).sum(), "fp16")
