@@ -28,6 +28,7 @@ class Observer:
     leave in the tensor's ``shadow``, which goes wherever the array goes.
 
     >>> import halfsim as hs
+    >>> from halfsim.autograd.observer import Observer, observing
     >>> class Names(Observer):
     ...     def result(self, spec, fp, out, operands, arrays, options, label):
     ...         print(spec.name, out.shape)
