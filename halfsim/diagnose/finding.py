@@ -12,6 +12,7 @@ from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, NAMES, kind_of
 from halfsim.autograd.trace.trace import Trace
+from halfsim.document import attributes
 from halfsim.text import located, place_name
 
 CLASSES = NAMES
@@ -65,8 +66,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, without the event, as plain data."""
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("event", "fixes")}
-        return {**facts, "fixes": [fix.to_dict() for fix in self.fixes]}
+        return {**attributes(self, "event", "fixes"), "fixes": [fix.to_dict() for fix in self.fixes]}
 
 
 def finding(event: Event, trace: Trace | None = None, klass: str | None = None, after: Event | None = None) -> Finding:

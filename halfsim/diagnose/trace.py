@@ -65,10 +65,11 @@ class Trace(recording.Trace):
         return verdict(self)
 
     def errors(self) -> list[Made]:
-        """Where errors are made and where they only pass: one row a place, by the local error, largest first.
+        """Where errors are made and where they only pass through: a row for each place, largest local error first.
 
-        Empty without a ``reference``. Of each place the largest local and the largest accumulated error are
-        given, which need not be of one event; infinite ones only where there are no others.
+        The local error is the one that an operation makes of its operands as they are, the total the one that has
+        come together in its result. Of each place the largest of either is given, which need not be of one event;
+        infinite ones only where there are no others. Empty without a ``reference``.
         """
         return errors(self)
 

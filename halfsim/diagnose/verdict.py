@@ -33,11 +33,9 @@ class Made(NamedTuple):
 
 
 def verdict(trace: Trace) -> Finding | None:
-    """Where the gravest trouble began, told apart from what it caused; None if nothing was rounded.
+    """See `halfsim.diagnose.trace.Trace.verdict`.
 
-    NaN, infinities and a scaler that is stuck or misused go first, back to the operation whose result was wrong while
-    its operands were not; then what came first. Without any, errors within what the length of the sums predicts are
-    benign rounding. The verdict never depends on whether the trace has a reference.
+    A scaler that is stuck goes before NaN and infinities, unless rounding in a forward pass is what keeps it so.
     """
     events = trace.events()
     stuck = next((event for event in events if "scaler" in event.kinds), None)
@@ -87,11 +85,7 @@ def rounding(trace: Trace) -> Finding | None:
 
 
 def errors(trace: Trace) -> list[Made]:
-    """Where errors are made and where they only pass: one row a place, by the local error, largest first.
-
-    Empty without a reference. Of each place the largest local and the largest accumulated error are given, which
-    need not be of one event; infinite ones only where there are no others.
-    """
+    """See `halfsim.diagnose.trace.Trace.errors`."""
     known = [(key, t.local, t.total) for key, t in trace.places.items() if t.total is not None]
     rows = [Made(*key, local or NONE, total or NONE) for key, local, total in known]
     return sorted(rows, key=lambda row: -row.local.relative)

@@ -10,7 +10,7 @@ from typing import Any
 
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections
 from halfsim.text import clipped, columns, number, percent
 
@@ -207,8 +207,7 @@ class ModelComparison(Document):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
-        hidden = ("layers", "_first", "_verdict")
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in hidden}
+        facts = attributes(self, "layers", "_first", "_verdict")
         layers = [asdict(row) for row in self.layers]
         return jsonable({"schema": 1, "kind": "model comparison", **facts, **_found(self), "layers": layers})
 

@@ -30,8 +30,11 @@ from halfsim.numerics.rounding import Stochastic
 from halfsim.optim import EMA, Optimizer
 
 
-class Watch(Trace):
-    """A trace that also notices precisions that the run sets itself: ``inner`` is the first beside ``outside``."""
+class AttemptTrace(Trace):
+    """A trace that notices whether the run sets precisions itself.
+
+    ``outside`` is the rule around the run; ``inner`` is the first other one that an operation ran under, or None.
+    """
 
     def __init__(self, outside: Rule) -> None:
         super().__init__()
@@ -51,7 +54,7 @@ class Outcome:
     returned: Any
     values: Values
     failure: str = ""
-    trace: Watch | None = None
+    trace: AttemptTrace | None = None
     finding: Finding | None = None
     used: frozenset[str] = frozenset()
 
@@ -80,7 +83,7 @@ class Experiment:
         self.state.restore(float64)
 
         def inside() -> Outcome:
-            with self._begun(FP64, True), carried_in(float64), observing(Watch(FP64)) as trace:
+            with self._begun(FP64, True), carried_in(float64), observing(AttemptTrace(FP64)) as trace:
                 returned = self.run()
                 return Outcome(returned, values_of(returned, self.objects), trace=trace, finding=trace.verdict())
 
@@ -105,7 +108,7 @@ class Experiment:
                 if option is not None and "tensors" in option:
                     stack.enter_context(carried_in(as_format(option["tensors"])))
                     found.used.add("tensors")
-                trace = stack.enter_context(observing(Watch(scope().rule)))
+                trace = stack.enter_context(observing(AttemptTrace(scope().rule)))
                 returned, failure = None, ""
                 try:
                     returned = self.run()

@@ -11,7 +11,7 @@ from typing import Any
 
 from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.diagnose.finding import Finding
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, sections
 from halfsim.text import columns, number
 
@@ -37,8 +37,7 @@ class Tried:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**own, "fix": self.fix.to_dict()}
+        return {**attributes(self), "fix": self.fix.to_dict()}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from halfsim.diagnose.minimize.shrink import Shrinker
 from halfsim.diagnose.returned import raised
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Lines, sections
 from halfsim.numerics.formats import Format, whole
 from halfsim.numerics.quantize import Array
@@ -55,8 +55,7 @@ class Minimal(Document):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, tensors and arrays as lists; numbers that are not finite are strings."""
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return jsonable({"schema": 1, "kind": "minimal input", **facts})
+        return jsonable({"schema": 1, "kind": "minimal input", **attributes(self)})
 
     def _body(self) -> Iterator[str]:
         yield from sections([("", self._story()), ("A script that shows it", Lines(self.script))])
