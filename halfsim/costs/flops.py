@@ -25,23 +25,21 @@ Shapes = Sequence[Shape | None]
 class Work:
     """One operation, or the gradient of one of its operands, or the conversion of one.
 
-    ``flops`` counts a multiplication and an addition as two, ``bytes`` what it reads and writes if nothing stays in a
-    cache, ``live`` those of them that are no parameters. ``product`` says that matrix units can do it, ``format`` that
-    of its operands.
+    It reads and writes all its numbers in memory: nothing stays in a cache.
     """
 
     phase: str  # "forward", "backward" or "optimizer"
     path: str
     op: str
-    format: Format
-    product: bool
-    flops: float
-    bytes: float
-    live: float = 0.0
+    format: Format  # of its operands
+    product: bool  # whether matrix units can do it
+    flops: float  # a multiplication and an addition count as two
+    bytes: float  # read and written
+    live: float = 0.0  # of these bytes, those that are not parameters
 
 
 def _product(op: str, shapes: Shapes, out: Shape) -> tuple[float, dict[int, float]] | None:
-    """FLOPs of a matrix product, and of the gradient of each operand; None for what is none."""
+    """FLOPs of a matrix product, and of the gradient of each operand by its position; None if ``op`` is no product."""
     s = [shape or () for shape in shapes]
     if op in ("matmul", "linear"):
         flops = 2.0 * prod(out) * s[0][-1]

@@ -17,7 +17,7 @@ NONE = Error(0.0, 0.0, 0.0)
 
 
 class Made(NamedTuple):
-    """The error that one place makes of operands as they are, and the one that has come together there."""
+    """The errors of one place: ``local`` it makes of its operands as they are, ``total`` its results have in all."""
 
     phase: str
     path: str

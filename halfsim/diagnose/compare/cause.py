@@ -29,7 +29,7 @@ def plain_finding(found: Finding | None) -> Finding | None:
 
 
 def stopped(meter: Meter, reference: Recorder, run: Recorder, failure: Exception | None) -> list[str]:
-    """Note a fork where the run ended otherwise than the reference; returns what is to be told in any case."""
+    """Note in ``meter`` that the run ended otherwise than the reference, if it did; returns notes for the reader."""
     if failure is not None:
         text = f"the run raised {type(failure).__name__}: {failure}".splitlines()[0]
         last = next(reversed(run.latest), None)
@@ -115,7 +115,7 @@ def _above(meter: Meter) -> str:
 
 
 def roundoff(meter: Meter, name: str) -> list[str]:
-    """What is to be told of a tolerance that rounding alone passes."""
+    """A note for the reader where the tolerance is so small that one rounding may pass it."""
     if not _below_roundoff(meter):
         return []
     limit, unit = _apart(meter.tolerance, meter.unit / 2)

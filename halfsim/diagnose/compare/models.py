@@ -73,7 +73,7 @@ def compare_models(
 
 
 class _Pair:
-    """Both models at work, and what has come together."""
+    """Runs both models on one batch after another, and adds up how they differ."""
 
     def __init__(self, models: tuple[Module, Module], formats: tuple[Format, Format], axis: int, limit: float) -> None:
         self.models, self.formats, self.axis = models, formats, axis
@@ -134,7 +134,7 @@ class _Pair:
         self.right = right if self.right is None else [p + q for p, q in zip(self.right, right, strict=True)]
 
     def result(self, half_model: Module) -> ModelComparison:
-        """What has come together."""
+        """The comparison over all batches; ``half_model`` tells what its conversion lost."""
         first = first_divergence(self.meter, self.runs)
         rows = [ResultRow("the logits", nan, nan, None, None, self.broken, self.nan, self.logits)] * bool(self.broken)
         shares = (None, None) if self.right is None else tuple(n / self.predictions for n in self.right)

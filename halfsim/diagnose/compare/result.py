@@ -20,20 +20,16 @@ LINES = 12  # of each table in the text
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One value that the experiment returned; ``run`` and ``reference`` are None where it is no single number.
-
-    ``not_finite`` counts those of its ``size`` numbers that are not finite in either run, ``nan`` those that are NaN in
-    both; of these there is no error, and where there is NaN, or nothing finite, ``relative_error`` and ``ulp`` are NaN.
-    """
+    """One value that the experiment returned. Errors are NaN where both runs have NaN, or nothing that is finite."""
 
     name: str
-    relative_error: float
-    ulp: float
-    run: float | None
+    relative_error: float  # the norm of the difference over the norm of the reference
+    ulp: float  # the largest distance of an element
+    run: float | None  # the number itself; None where it is not one number
     reference: float | None
-    not_finite: int = 0
-    nan: int = 0
-    size: int = 1
+    not_finite: int = 0  # numbers that are not finite in either run
+    nan: int = 0  # numbers that are NaN in both runs
+    size: int = 1  # how many numbers there are
 
 
 @dataclass(frozen=True)

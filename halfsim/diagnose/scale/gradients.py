@@ -67,7 +67,7 @@ class Gradients(Counted):
         self._starts = True  # whether the gradient that a pass begins with is stored in half
 
     def result(self, spec: Op, fp: Any, out: Tensor, *rest: Any) -> None:
-        """Note where an operation stores, and what it computes on the way back."""
+        """Note the format of a forward result, and count a result of the backward pass itself."""
         here, counts = scope(), fp.finished(out.data)
         report(counts, spec.name)
         if here.phase == "forward":
@@ -131,7 +131,11 @@ class Gradients(Counted):
 
 
 class Scaled(Gradients):
-    """Gradients of losses that are multiplied by ``factor`` on their way back, and divided by it at the leaves."""
+    """Gradients as they are under a loss scale ``factor``: it multiplies them at the loss and divides them at the end.
+
+    The end are the tensors that no operation made, such as parameters: what they receive is as without a loss scale.
+    Call `release` when the step is over.
+    """
 
     def __init__(self, narrow: Mapping[str, Format], factor: float) -> None:
         super().__init__(narrow)
@@ -195,7 +199,7 @@ class Found:
         self.largest = max(self.largest, float(magnitudes.max()))
 
     def row(self, lost: float, given: float, flushes: bool) -> LayerScale:
-        """What it says of the scales, if the loss had been multiplied by ``given`` (a power of two) already."""
+        """The loss scales for these gradients, which contain the scale ``given``, a power of two, already."""
         shift = -round(log2(given))
         counts = np.roll(self.floors, shift), np.roll(self.ceilings, shift)
         extremes = self.smallest / given, self.largest / given
@@ -203,13 +207,17 @@ class Found:
 
 
 class Unbounded(Gradients):
-    """Gradients of formats without bounds: ``narrow`` maps the names of these to the formats that they stand for."""
+    """Gradients of a run in formats without bounds, which take the place of formats that have them.
+
+    ``narrow`` maps the names of the former to the latter. ``overflows`` is True where the forward pass itself passes
+    the largest number of one, so that no loss scale helps.
+    """
 
     def __init__(self, narrow: Mapping[str, Format]) -> None:
         super().__init__(narrow)
         self.layers: dict[Key, Found] = {}
         self.notes: list[str] = []
-        self.overflows = False  # in the forward pass, so that no loss scale helps
+        self.overflows = False
 
     def _count(self, key: Key, fmt: Format, g: Array) -> None:
         self.layers.setdefault(key, Found(key[0], fmt)).add(g)
