@@ -9,48 +9,21 @@ the processor, which leave out what other processes take.
 
 from __future__ import annotations
 
-import os
+from harness import Row, Work, medians, parser, show, write  # first: it sets the number of threads  # isort: skip
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
-
-import argparse
-import json
-import platform
-import statistics
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 import halfsim as hs
 from halfsim.numerics.accumulate import accumulator, matmul, sum_
 from halfsim.numerics.quantize import round_
-from halfsim.text import columns
-
-Row = dict[str, Any]
-Work = Callable[[], object]
 
 SMALL = (
     "fp16:sequential", "fp16:sequential+fma", "fp32:sequential+fma", "fp16:pairwise", "fp16:blocked(4)",
     "fp16:blocked(16)", "fp32:blocked(16)", "fp16:kahan", "fp16:neumaier", "exact",
 )  # fmt: skip
 LARGE = ("fp16:blocked(16)", "fp32:blocked(16)", "exact")
-
-
-def medians(works: dict[str, Work], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns so that a drift of the machine meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.process_time()
-            work()
-            times[name].append(time.process_time() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def rows_of(group: str, works: dict[str, Work], repeats: int, terms: int) -> list[Row]:
@@ -85,18 +58,14 @@ def sums(size: int) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    arguments = options.parse_args()
     rows = products(256, SMALL, 11) + products(1024, LARGE, 5)
     rows += products(1024, ("exact",), 5, wide=True) + sums(1_000_000)
     lines = [("work", "accumulator", "ns per term", "ms", "times the first's time")]
     lines += [(r["group"], r["name"], f"{r['ns']:.3f}", f"{r['ms']:.2f}", f"{r['ratio']:.2f}") for r in rows]
-    print(columns(lines, left=2))
-    if arguments.json:
-        machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "rows": rows}, file, indent=2)
+    show(lines)
+    write(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -8,25 +8,17 @@ thread, medians of runs taken in turns; PyTorch is timed beside us where it is i
 
 from __future__ import annotations
 
-import os
+from harness import Row, Work, medians, parser, show, torch, write  # first: it sets the number of threads  # isort: skip
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
-
-import argparse
 import gc
 import itertools
-import json
-import platform
 import tracemalloc
 from typing import Any
 
 import numpy as np
-from run import Row, Work, medians
 from steps import training_step
 
 import halfsim as hs
-from halfsim.text import columns
 
 try:
     import torch
@@ -207,9 +199,8 @@ def training(x: Any, y: Any, repeats: int = 41) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    arguments = options.parse_args()
     rng = np.random.default_rng(0)
     x, y = rng.random((BATCH, 1, SIDE, SIDE), dtype=np.float32), rng.integers(0, CLASSES, BATCH)
     rows = training(x, y) + memory(x, y)
@@ -217,13 +208,9 @@ def main() -> None:
     for row in rows:
         cost = f"{row['ms']:.2f} ms" if "ms" in row else f"{row['mb']:.2f} MB"
         lines.append((row["group"], row["name"], cost, f"{row['ratio']:.2f}"))
-    print(columns(lines, left=2))
+    show(lines)
     print("ratio: of a time, times the first's speed; of memory, multiple of the live float32 activations")
-    if arguments.json:
-        machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        machine["torch"] = "" if torch is None else torch.__version__
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "rows": rows}, file, indent=2)
+    write(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -8,27 +8,16 @@ with it, since times on a shared machine drift. ``--large`` adds 1024 x 1024 x 1
 
 from __future__ import annotations
 
-import os
+from harness import Row, medians, parser, show, write  # first: it sets the number of threads  # isort: skip
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
-
-import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 import halfsim as hs
 from halfsim.hardware.matrix_unit import rows, unit_matmul
-from halfsim.text import columns
 
-Row = dict[str, Any]
 UNITS = (
     ("V100", "volta", "fp16", "fp32"), ("V100", "volta", "fp16", "fp16"),
     ("A100", "ampere", "fp16", "fp32"), ("A100", "ampere", "fp16", "fp16"), ("A100", "ampere", "bf16", "fp32"),
@@ -36,19 +25,6 @@ UNITS = (
     ("H100", "hopper", "fp8_e4m3", "fp32"), ("MI100", "cdna1", "fp16", "fp32"), ("MI250X", "cdna2", "fp16", "fp32"),
     ("MI300X", "cdna3", "fp16", "fp32"), ("P100", "pascal", "fp16", "fp16"), ("AMX", "amx_fp16", "fp16", "fp32"),
 )  # fmt: skip
-
-
-def medians(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns so that a drift of the machine meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.process_time()
-            work()
-            times[name].append(time.process_time() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def products(n: int, repeats: int) -> list[Row]:
@@ -80,10 +56,9 @@ def step() -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    parser.add_argument("--large", action="store_true", help="add 1024^3 on A100")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--large", action="store_true", help="add 1024^3 on A100")
+    arguments = options.parse_args()
     found = products(256, 7) + step()
     if arguments.large:
         x, y = np.random.default_rng(0).standard_normal((2, 1024, 1024)).astype(np.float16)
@@ -91,11 +66,8 @@ def main() -> None:
         found.append({"work": "1024^3", "name": "A100, fp16 into fp32", "ms": 1e3 * s, "ratio": None})
     lines = [("work", "unit", "ms", "times as fast as NumPy")]
     lines += [(r["work"], r["name"], f"{r['ms']:.1f}", f"{r['ratio']:.2f}" if r["ratio"] else "") for r in found]
-    print(columns(lines, left=2))
-    if arguments.json:
-        machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "rows": found}, file, indent=2)
+    show(lines)
+    write(arguments.json, found)
 
 
 if __name__ == "__main__":

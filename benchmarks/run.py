@@ -8,17 +8,8 @@ peer is NumPy. Times on a shared machine drift, so each row is also given as a r
 
 from __future__ import annotations
 
-import os
+from harness import Row, Work, medians, parser, show, torch, write  # first: it sets the number of threads  # isort: skip
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
-
-import argparse
-import json
-import platform
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,30 +19,6 @@ import halfsim as hs
 from halfsim.numerics._pack import pack, packing
 from halfsim.numerics.accumulate import accumulator, matmul
 from halfsim.numerics.quantize import BLOCK, round_
-from halfsim.text import columns
-
-try:
-    import torch
-except ImportError:
-    torch = None
-else:
-    torch.set_num_threads(1)
-
-Row = dict[str, Any]
-Work = Callable[[], object]
-
-
-def medians(works: dict[str, Work], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns so that a drift of the machine meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def rounding(size: int) -> list[Row]:
@@ -211,20 +178,15 @@ def training() -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    arguments = options.parse_args()
     rows = rounding(1_000_000) + modes(1_000_000) + products(256) + training()
     lines = [("work", "what", "time", "times the first's speed")]
     for row in rows:
         cost = f"{row['ns']:.3f} ns" if "ns" in row else f"{row['ms']:.2f} ms"
         lines.append((row["group"], row["name"], cost, f"{row['ratio']:.2f}"))
-    print(columns(lines, left=2))
-    if arguments.json:
-        machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        machine["torch"] = "" if torch is None else torch.__version__
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "rows": rows}, file, indent=2)
+    show(lines)
+    write(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,9 @@ errors too. ``--memory`` follows 10,000 steps of an MLP 64-32-10 and gives the b
 
 from __future__ import annotations
 
-import os
+from harness import Row, parser, show, write  # first: it sets the number of threads  # isort: skip
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
-
-import argparse
 import contextlib
-import json
-import platform
 import statistics
 import time
 import tracemalloc
@@ -29,7 +23,6 @@ import numpy as np
 
 import halfsim as hs
 from halfsim import nn
-from halfsim.text import columns
 
 ROUND = 32  # steps a measurement
 
@@ -129,26 +122,24 @@ def held(steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory", action="store_true", help="follow 10,000 steps, too")
-    arguments = parser.parse_args()
-    result: dict[str, Any] = {"machine": {"python": platform.python_version(), "numpy": np.__version__}, "rows": []}
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--memory", action="store_true", help="follow 10,000 steps, too")
+    arguments = options.parse_args()
+    rows: list[Row] = []
+    more: dict[str, Any] = {}
     lines = [("model", "plain ms", "traced", "with reference")]
     for name, make in MODELS.items():
         ms = measure(trainer(make), arguments.repeats)
-        result["rows"].append({"model": name, **ms})
+        rows.append({"model": name, **ms})
         traced, reference = (f"{ms[way] / ms['plain']:.2f}x" for way in ("traced", "reference"))
         lines.append((name, f"{ms['plain']:.2f}", traced, reference))
-    print(columns(lines, left=1))
+    show(lines, left=1)
     if arguments.memory:
-        result["memory"] = memory = held(10_000)
+        more["memory"] = memory = held(10_000)
         print(f"10,000 steps: {memory['bytes']:,.0f} bytes held, {memory['peak']:,.0f} at the most, ", end="")
         print(f"{memory['places']} places")
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2)
+    write(arguments.json, rows, **more)
 
 
 if __name__ == "__main__":

@@ -8,33 +8,15 @@ turns, so that a drift of the machine meets all alike, and each is given as a mu
 
 from __future__ import annotations
 
-import os
+from harness import Work, medians, parser, show, torch, write  # first: it sets the number of threads  # isort: skip
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
-
-import argparse
-import json
-import platform
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import halfsim as hs
-from halfsim.text import columns
-
-try:
-    import torch
-except ImportError:
-    torch = None
-else:
-    torch.set_num_threads(1)
 
 LAYERS, MODEL, HEADS, FEED, LENGTH, BATCH = 2, 128, 4, 512, 64, 16
-Work = Callable[[], object]
 
 
 def ours(rule: str, weights: str, traced: bool = False) -> Work:
@@ -74,24 +56,10 @@ def pytorch(half: bool) -> Work:
     return step
 
 
-def measure(works: dict[str, Work], repeats: int) -> dict[str, float]:
-    """Median seconds of each, in turns."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here too")
-    parser.add_argument("--repeats", type=int, default=15)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=15)
+    arguments = options.parse_args()
     works: dict[str, Work] = {
         "halfsim fp32": ours("fp32", "fp32"),
         "halfsim fp16": ours("fp16", "fp16"),
@@ -101,18 +69,15 @@ def main() -> None:
     if torch is not None:
         works["PyTorch CPU float32"] = pytorch(half=False)
         works["PyTorch CPU float16"] = pytorch(half=True)
-    measured = measure(works, arguments.repeats)
+    measured = medians(works, arguments.repeats)
     base = measured["halfsim fp32"]
     rows: list[dict[str, Any]] = [{"name": n, "ms": 1e3 * s, "times_fp32": s / base} for n, s in measured.items()]
     print(
         f"Transformer encoder, {LAYERS} layers, d {MODEL}, {HEADS} heads, ff {FEED}, sequence {LENGTH}, batch {BATCH}"
     )
     lines = [("what", "ms", "times our fp32")]
-    print(columns(lines + [(r["name"], f"{r['ms']:.1f}", f"{r['times_fp32']:.2f}") for r in rows], left=1))
-    if arguments.json:
-        machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "rows": rows}, file, indent=2)
+    show(lines + [(r["name"], f"{r['ms']:.1f}", f"{r['times_fp32']:.2f}") for r in rows], left=1)
+    write(arguments.json, rows)
 
 
 if __name__ == "__main__":

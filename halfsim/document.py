@@ -7,6 +7,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from html import escape
 from typing import Any, ClassVar
 
@@ -73,6 +74,20 @@ class Document(ABC):
 
     def _repr_html_(self) -> str:
         return fragment(list(self._body()), self._style, self._script)
+
+
+def attributes(x: Any, *without: str) -> dict[str, Any]:
+    """The fields of a dataclass by name, as they are, but for those named in ``without``.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Point:
+    ...     x: float
+    ...     y: float
+    >>> attributes(Point(1.0, 2.0), "y")
+    {'x': 1.0}
+    """
+    return {field.name: getattr(x, field.name) for field in fields(x) if field.name not in without}
 
 
 def plain(value: Any, spell: Callable[[float], Any] = float) -> Any:

@@ -1,4 +1,4 @@
-"""Whose line of code it was: the nearest frame outside halfsim."""
+"""Which line of the caller's code is running: the nearest frame that is not halfsim's own."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def _above(frame: FrameType | None) -> tuple[int, FrameType | None]:
 
 
 def caller() -> Line | None:
-    """File and line of the nearest frame outside halfsim; None where there is none."""
+    """File name and line number of the nearest frame outside halfsim; None where all frames are its own."""
     frame = _above(sys._getframe(1))[1]
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def level() -> int:
-    """The ``stacklevel`` for a warning of the function that asks: that of the nearest line outside halfsim."""
+    """The ``stacklevel`` with which the caller of this makes a warning point at the nearest line outside halfsim."""
     return _above(sys._getframe(1))[0] + 1
 
 
 def spelled(line: Line | None) -> str:
-    """A line as people write it, "train.py:41"; "" for None.
+    """A line as people write it, "train.py:41", without the folders; "" for None.
 
     >>> spelled(("/home/me/train.py", 41)), spelled(None)
     ('train.py:41', '')

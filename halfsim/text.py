@@ -65,6 +65,15 @@ def place_name(op: str, path: str, tensor: str = "") -> str:
     return f"{op}{f' in {path}' if path else ''}{f' ({tensor})' if tensor else ''}"
 
 
+def located(step: int, phase: str, place: str, where: str = "") -> str:
+    """When and where something happened; ``place`` as `place_name` gives it, ``where`` the line of code if known.
+
+    >>> located(3, "forward", "exp in head", "train.py:41"), located(1, "backward", "add")
+    ('step 3, forward, exp in head, train.py:41', 'step 1, backward, add')
+    """
+    return f"step {step}, {phase}, {place}{f', {where}' if where else ''}"
+
+
 def share(part: float, whole: float) -> float:
     """``part / whole``, 0 where there is nothing; never above 1."""
     return min(1.0, part / whole) if whole else 0.0

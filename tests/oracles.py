@@ -56,3 +56,10 @@ def mpfr(name: str, x: float) -> float:
     """MPFR's function rounded once to half precision, subnormals included."""
     with gmpy2.context(precision=11, emax=16, emin=-23, subnormalize=True):
         return float(getattr(gmpy2, name)(gmpy2.mpfr(x)))
+
+
+def exactly(a: np.ndarray, b: np.ndarray) -> list[list[list[Fraction]]]:
+    """The exact terms of each output of a product of matrices."""
+    left = [[Fraction(float(v)) for v in row] for row in a]
+    right = [[Fraction(float(v)) for v in column] for column in b.T]
+    return [[[x * y for x, y in zip(row, column, strict=True)] for column in right] for row in left]

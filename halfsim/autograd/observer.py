@@ -1,8 +1,8 @@
-"""Who watches: what the engine tells an observer, and nothing of what it does with it.
+"""What the engine tells whoever watches it: the methods of an `Observer`, and which observer is in force.
 
-A trace, the recorder of a comparison, a ledger of memory and the watchers of flags are observers. The engine asks once
-an operation who is in force, takes its unit from there and tells it of the result; with nobody in force it does
-neither.
+A trace, the recorder of a comparison, the ledger of what a model costs and the counters of flags are observers. For
+each operation the engine asks who is in force, takes from it the unit to compute with, and tells it of the result.
+With nobody in force it does neither. Watching changes no bit of any result.
 """
 
 from __future__ import annotations
@@ -22,9 +22,20 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """One who watches every operation; this one takes no notice, and others override what they want to hear of.
+    """Is told of every operation; this one takes no notice, and subclasses override what they want to hear of.
 
-    What an observer knows of a tensor it may leave in the tensor's ``shadow``, which goes wherever the array goes.
+    An observer must not change the tensors and arrays that it is shown. What it wants to remember of a tensor it may
+    leave in the tensor's ``shadow``, which goes wherever the array goes.
+
+    >>> import halfsim as hs
+    >>> from halfsim.autograd.observer import Observer, observing
+    >>> class Names(Observer):
+    ...     def result(self, spec, fp, out, operands, arrays, options, label):
+    ...         print(spec.name, out.shape)
+    >>> with observing(Names()):
+    ...     y = hs.tensor([1.0, 2.0]).exp().sum()
+    exp (2,)
+    sum ()
     """
 
     def unit(self, precision: Precision, label: str) -> Arithmetic | None:
@@ -41,43 +52,55 @@ class Observer:
         options: tuple[Sequence[Any], dict[str, Any]],
         label: str,
     ) -> Any:
-        """An operation has stored ``out``; what this returns is kept on the tape as the node's ``seen``."""
+        """An operation has stored its result, ``out``.
+
+        ``spec`` is the operation, ``fp`` the unit that computed it, ``operands`` what it was given, ``arrays`` the same
+        as they were read (None where one is left out), ``options`` its further arguments by position and by name;
+        ``label`` names the result where the operation alone does not say. What this returns comes back with the
+        gradients, as ``node.seen``.
+        """
 
     def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Arithmetic]]) -> None:
-        """Backward has pulled ``g`` through ``node``: for each operand its number, itself, its gradient, the unit."""
+        """Backward has taken the gradient ``g`` of a result to the operands of its operation, ``node``.
+
+        ``found`` has for each operand that takes a gradient its position, itself, the gradient, and the unit.
+        """
 
     def total(self, path: str, x: Tensor, fp: Arithmetic, total: Tensor, a: Tensor, b: Tensor) -> None:
-        """Backward has added two gradients of ``x``."""
+        """Backward has added two gradients of ``x``, ``a`` and ``b``, on its way through the module at ``path``."""
 
     def begins(self, root: Tensor) -> None:
         """A backward pass begins at ``root``."""
 
     def given(self, values: Array, made: Tensor, known: bool) -> None:
-        """A tensor was made of ``values``; ``known`` says that they are those of another tensor."""
+        """A tensor, ``made``, was made of ``values``; ``known`` says that these are another tensor's numbers."""
 
     def narrowed(self, made: Tensor) -> None:
-        """NumPy had rounded to float16 what a tensor of another format was made of."""
+        """A tensor of another format was made of a float16 array: NumPy had rounded its numbers before."""
 
     def replaced(self, target: Tensor, result: Tensor) -> None:
-        """A leaf is about to take the array of ``result``, as ``target += x`` does outside the tape."""
+        """A tensor that no operation made is about to take the array of ``result``, as by ``target += x``."""
 
     def compared(self, *tensors: Any) -> None:
         """Tensors were compared with something; the answer is an array of bools."""
 
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
-        """An optimizer has rounded ``x`` to ``y``."""
+        """An optimizer has rounded ``x`` to ``y``, numbers of ``fmt``; ``flags`` has a `Flag` mask per element."""
 
     def updated(self, p: Tensor, same: Array, direction: Tensor, own: bool = False) -> None:
-        """An optimizer, perhaps a user's ``own``, has moved ``p`` along ``direction`` where it is not the ``same``."""
+        """An optimizer, or with ``own`` the user's code, has moved ``p`` along ``direction``.
+
+        ``same`` is True for the elements that are the same as before.
+        """
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
-        """A step that shrinks all weights has made ``after`` of ``before``."""
+        """``op``, which makes all weights smaller, as weight decay does, has made ``after`` of ``before``."""
 
     def averaged(self, before: Array, after: Array, goal: Array, fmt: Format, label: str) -> None:
         """A running average has moved from ``before`` to ``after``, on its way to ``goal``."""
 
     def hyperparameter(self, op: str, name: str, value: float, fmt: Format) -> None:
-        """An optimizer is about to use a number in ``fmt``."""
+        """The optimizer ``op`` is about to use its hyperparameter ``name`` in ``fmt``, which may not hold it."""
 
     def scaled(self, loss: Tensor, scale: float) -> None:
         """A scaler has multiplied a loss; ``loss`` is the product."""
@@ -110,7 +133,7 @@ def active() -> Observer | None:
 
 
 def stand_by(wanted: Callable[[], bool], observer: Observer) -> None:
-    """Let ``observer`` watch whenever ``wanted()`` and no other is in force."""
+    """Let ``observer`` watch whenever ``wanted()`` is true and no other is in force."""
     _STANDING_BY.append((wanted, observer))
 
 

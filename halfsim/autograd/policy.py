@@ -130,8 +130,8 @@ class Policy:
 
     def __str__(self) -> str:
         if not self.rules:
-            return _word(self.default)
-        return "; ".join(f"{pattern}: {_word(base)}" for pattern, base in (("default", self.default), *self.rules))
+            return rule_name(self.default)
+        return "; ".join(f"{pattern}: {rule_name(base)}" for pattern, base in (("default", self.default), *self.rules))
 
 
 def _depth(pattern: str, path: str) -> int | None:
@@ -168,11 +168,15 @@ def _base(spec: object) -> Base:
     return rule.default if isinstance(rule, Policy) else rule
 
 
-def _word(base: Base) -> str:
-    """A preset's name, or the pairs."""
-    if isinstance(base, str):
-        return base
-    return next((name for name, preset in PRESETS.items() if preset == base), str(base))
+def rule_name(rule: Rule | Base) -> str:
+    """What people call a precision or a policy: a preset's name, or else its pairs.
+
+    >>> rule_name(as_rule("storage=fp16, compute=fp32, accumulate=fp32")), rule_name(AMP)
+    ('fp16', 'amp')
+    """
+    if isinstance(rule, str):
+        return rule
+    return next((name for name, preset in PRESETS.items() if preset == rule), str(rule))
 
 
 PROMOTE = Policy("promote")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.tape import SPECS, Node
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.observer import Observer
+from halfsim.autograd.policy import scope
+from halfsim.autograd.tape import SPECS, Node, Op
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace.event import Event
-from halfsim.autograd.trace.trace import Trace
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 
@@ -24,23 +25,21 @@ Shapes = Sequence[Shape | None]
 class Work:
     """One operation, or the gradient of one of its operands, or the conversion of one.
 
-    ``flops`` counts a multiplication and an addition as two, ``bytes`` what it reads and writes if nothing stays in a
-    cache, ``live`` those of them that are no parameters. ``product`` says that matrix units can do it, ``format`` that
-    of its operands.
+    It reads and writes all its numbers in memory: nothing stays in a cache.
     """
 
     phase: str  # "forward", "backward" or "optimizer"
     path: str
     op: str
-    format: Format
-    product: bool
-    flops: float
-    bytes: float
-    live: float = 0.0
+    format: Format  # of its operands
+    product: bool  # whether matrix units can do it
+    flops: float  # a multiplication and an addition count as two
+    bytes: float  # read and written
+    live: float = 0.0  # of these bytes, those that are not parameters
 
 
 def _product(op: str, shapes: Shapes, out: Shape) -> tuple[float, dict[int, float]] | None:
-    """FLOPs of a matrix product, and of the gradient of each operand; None for what is none."""
+    """FLOPs of a matrix product, and of the gradient of each operand by its position; None if ``op`` is no product."""
     s = [shape or () for shape in shapes]
     if op in ("matmul", "linear"):
         flops = 2.0 * prod(out) * s[0][-1]
@@ -78,29 +77,32 @@ def _attention(shapes: Shapes) -> tuple[float, dict[int, float]]:
     return flops, {0: scores * (q[-1] + v[-1]), 1: scores * q[-1], 2: scores * v[-1]}  # the scores' with the query's
 
 
-class Ledger(Trace):
-    """A trace that keeps nothing but the work of each forward operation."""
+class Ledger(Observer):
+    """Notes the work of each forward operation; what is in ``parameters`` is not counted as live memory."""
 
     def __init__(self, parameters: Sequence[Array]) -> None:
-        super().__init__()
         self.works: list[Work] = []
         self._parameters = {_address(p) for p in parameters}
 
-    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
+    def result(
+        self, spec: Op, fp: Arithmetic, out: Tensor, operands: Sequence[Any], arrays: Sequence[Any],
+        options: tuple[Sequence[Any], dict[str, Any]], label: str,
+    ) -> None:  # fmt: skip
         """Add one operation."""
-        if event.op not in SPECS or event.phase != "forward" or arrays is None:
+        here = scope()
+        if spec.name not in SPECS or here.phase != "forward":
             return
-        operands = [x if isinstance(x, np.ndarray) else None for name, x in arrays.items() if name != "result"]
-        found = [x for x in operands if x is not None]
-        y, width, exact = arrays["result"], event.format.bits / 8, bool(SPECS[event.op].exact)
+        held = [x if isinstance(x, np.ndarray) else None for x in arrays]
+        found = [x for x in held if x is not None]
+        y, width, exact = out.data, out.format.bits / 8, bool(spec.exact)
         if exact and any(np.may_share_memory(y, x) for x in found):
             return  # a view moves nothing
-        product = _product(event.op, [None if x is None else x.shape for x in operands], y.shape)
-        read = [min(x.size, y.size) if exact or event.op == "embedding" else x.size for x in found]
+        product = _product(spec.name, [None if x is None else x.shape for x in held], y.shape)
+        read = [min(x.size, y.size) if exact or spec.name == "embedding" else x.size for x in found]
         live = sum(n for n, x in zip(read, found, strict=True) if _address(x) not in self._parameters)
         flops = product[0] if product else 0.0 if exact else float(max([y.size, *read]))
         self.works.append(
-            Work("forward", event.path, event.op, event.format, product is not None, flops,
+            Work("forward", here.path, spec.name, out.format, product is not None, flops,
                  (sum(read) + y.size) * width, (live + y.size) * width)
         )  # fmt: skip
 

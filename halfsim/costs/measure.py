@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.observer import observing
 from halfsim.autograd.policy import precision, scoped
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.autograd.trace.trace import tracing
 from halfsim.costs.flops import Ledger, Work, conversions, gradients
 from halfsim.costs.memory import held_bytes
 from halfsim.nn import Module
@@ -60,7 +60,7 @@ def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: 
     net.train(training)
     parameters = list(net.parameters())
     ledger = Ledger([p.data for p in parameters])
-    with tracing(ledger), precision(rule):
+    with observing(ledger), precision(rule):
         root = _first(net(_given(x, fmt)))
         if training and y is not None:
             with scoped(path="(loss)"):

@@ -9,6 +9,10 @@ _Element = TypeVar("_Element")
 Holds = Callable[[list[_Element]], bool]
 
 
+class SpentError(Exception):
+    """No tries are left; raised by a ``holds`` to end a search from inside."""
+
+
 def sufficient(elements: Sequence[_Element], holds: Holds[_Element], base: Sequence[_Element] = ()) -> list[_Element]:
     """Some of ``elements`` that with ``base`` are enough for ``holds``, given that all of them are.
 

@@ -12,34 +12,38 @@ from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, NAMES, kind_of
 from halfsim.autograd.trace.trace import Trace
-from halfsim.text import place_name
+from halfsim.document import attributes
+from halfsim.text import located, place_name
 
 CLASSES = NAMES
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Trouble of one class, where it began.
+    """Trouble of one class, where it began, and what helps. It prints as a short paragraph.
 
-    ``klass`` is one of `CLASSES`; ``phase`` is forward, backward or optimizer; ``path`` the module (the parameter, in
-    the optimizer); ``tensor`` what was written, where the operation alone does not say. ``where`` is the line of the
-    caller's code, "train.py:41" (that of the forward operation, in the backward pass), "" where it is not known.
-    ``values`` are the numbers that ``message`` is made of; ``fixes`` what helps, recommended first, and ``fix`` the
-    text of the first. It prints as a short paragraph.
+    >>> import halfsim as hs
+    >>> with hs.trace() as t:
+    ...     product = hs.tensor([300.0], "fp16") * 300.0
+    >>> found = t.verdict()
+    >>> found.klass, found.place, found.phase, found.step
+    ('overflow', 'mul', 'forward', 1)
+    >>> found.fixes[0].text == found.fix
+    True
     """
 
-    klass: str
-    phase: str
-    step: int
-    path: str
+    klass: str  # one of `CLASSES`; a comparison has "divergence" and "structure" besides
+    phase: str  # "forward", "backward" or "optimizer"
+    step: int  # 1 for all before an optimizer's first step is over, then 2, ...
+    path: str  # of the module, "" outside all; in the optimizer phase, of the parameter
     op: str
-    tensor: str
-    values: dict[str, Any]
-    message: str
-    fix: str
-    event: Event | None = None
-    where: str = ""
-    fixes: tuple[Fix, ...] = ()
+    tensor: str  # what was written, where the operation alone does not say: "weight", "exp_avg"
+    values: dict[str, Any]  # the numbers that ``message`` is made of, and the name of the format
+    message: str  # what happened, without where
+    fix: str  # the text of the first of ``fixes``
+    event: Event | None = None  # what the trace has of it; None in what is kept without its trace
+    where: str = ""  # the line of the caller's code, "train.py:41"; of a gradient, that of the forward operation
+    fixes: tuple[Fix, ...] = ()  # what helps, recommended first
 
     @property
     def place(self) -> str:
@@ -47,10 +51,14 @@ class Finding:
         return place_name(self.op, self.path, self.tensor)
 
     @property
+    def located(self) -> str:
+        """When and where, in words: "step 3, forward, exp in head, train.py:41"."""
+        return located(self.step, self.phase, self.place, self.where)
+
+    @property
     def sentence(self) -> str:
         """What went wrong and where, in one line; without a fix."""
-        line = f", {self.where}" if self.where else ""
-        return f"{self.klass} (step {self.step}, {self.phase}, {self.place}{line}): {self.message}"
+        return f"{self.klass} ({self.located}): {self.message}"
 
     def __str__(self) -> str:
         fix = str(self.fixes[0]) if self.fixes else self.fix
@@ -58,8 +66,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, without the event, as plain data."""
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("event", "fixes")}
-        return {**facts, "fixes": [fix.to_dict() for fix in self.fixes]}
+        return {**attributes(self, "event", "fixes"), "fixes": [fix.to_dict() for fix in self.fixes]}
 
 
 def finding(event: Event, trace: Trace | None = None, klass: str | None = None, after: Event | None = None) -> Finding:

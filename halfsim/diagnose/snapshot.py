@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import Policy, scope
+from halfsim.autograd.observer import Observer, observing
+from halfsim.autograd.policy import Policy, Rule, precision, scope, scoped
 from halfsim.autograd.random import generator, manual_seed
 from halfsim.autograd.tensor import Tensor
-from halfsim.diagnose.reach import KINDS, reached
+from halfsim.diagnose.reach import KINDS
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
@@ -30,11 +32,6 @@ def listed(given: object, kind: type, argument: str) -> list[Any]:
         if not isinstance(item, kind):
             raise TypeError(f"{argument}: {type(item).__name__} is not allowed; allowed: {kind.__name__}, None")
     return items
-
-
-def closed_over(function: object) -> list[Any]:
-    """What a function may change from outside: models, tensors, optimizers, scalers, generators; see `reached`."""
-    return reached(function).objects
 
 
 class Snapshot:
@@ -160,6 +157,30 @@ class Snapshot:
 
         self._restores.append(restore)
         self.keep(scope().rule)
+
+
+def run_under(
+    run: Callable[[], Any],
+    rule: Rule,
+    observer: Observer,
+    snapshot: Snapshot,
+    seed: int | None,
+    carry: Format | None = None,
+) -> Any:
+    """What ``run`` returns under ``rule``, which overrides all inside, watched by ``observer`` alone.
+
+    The context is its own and leaves nothing behind; random numbers begin at ``seed`` or as they did for ``snapshot``,
+    whose objects the caller restores. What it makes in formats that ``carry`` contains is made in that, see
+    `halfsim.autograd.policy.carried_in`.
+    """
+
+    def inside() -> Any:
+        snapshot.reseed(seed)
+        outermost = scoped(override=False, path="", base="", phase="forward", carry=carry)
+        with outermost, precision(rule, override=True), observing(observer):
+            return run()
+
+    return copy_context().run(inside)
 
 
 def _stateful(x: object) -> bool:

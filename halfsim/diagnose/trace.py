@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 
 
 class Trace(recording.Trace):
-    """What every operation did, and what is to be made of it: see `first`, `verdict`, `table`, `report`.
+    """What every operation did under `halfsim.trace`, and what that means.
 
-    ``raised`` is the exception that ended the script under the trace, where `halfsim run` has noted one.
+    `verdict` says where the gravest trouble began, `first` shows the first of a class, `table` counts by place, and
+    `report` has everything, to print, as a page or as JSON. ``raised`` is the exception that ended the script, where
+    `halfsim run` has noted one.
     """
 
     raised: Raised | None = None
 
     def first(self, klass: str | None = None) -> Finding | None:
-        """The first trouble of ``klass``, or of any class, as it showed; `verdict` goes back to where it began.
+        """The first trouble of ``klass``, or of any class, where it showed; `verdict` goes back to where it began.
 
-        ``klass`` is one of `halfsim.diagnose.finding.CLASSES` ("NaN" for short of "NaN propagation"); of an "eps lost"
-        the first is given whether or not harm came of it. ``ValueError`` for another word.
+        ``klass`` is one of `halfsim.diagnose.finding.CLASSES`; "NaN" is short for "NaN propagation". None where there
+        was no such trouble, but the first eps that the format lost is given whether or not it did harm. ``ValueError``
+        for another word.
         """
         klass = "NaN propagation" if klass == "NaN" else klass
         if klass is None:
@@ -52,18 +55,21 @@ class Trace(recording.Trace):
         return found if found is not None and found.klass == klass else None
 
     def verdict(self) -> Finding | None:
-        """Where the gravest trouble began, told apart from what it caused; None if nothing was rounded.
+        """Where the gravest trouble began, as distinct from what it caused; None if nothing was rounded.
 
-        NaN and infinities go first, back to the operation whose result was wrong while its operands were not; then
-        what came first. Without any, errors within what the length of the sums predicts are benign rounding.
+        If there are NaN, infinities, or steps that a loss scale spoils, the verdict is the operation where the first of
+        them began: its operands were right, and its result was not. Otherwise it is the first trouble of any class.
+        Without trouble it is "accumulation order" where a sum is off by more than its length makes likely, or "benign
+        rounding". It is the same with and without a ``reference``.
         """
         return verdict(self)
 
     def errors(self) -> list[Made]:
-        """Where errors are made and where they only pass: one row a place, by the local error, largest first.
+        """Where errors are made and where they only pass through: a row for each place, largest local error first.
 
-        Empty without a ``reference``. Of each place the largest local and the largest accumulated error are
-        given, which need not be of one event; infinite ones only where there are no others.
+        The local error is the one that an operation makes of its operands as they are, the total the one that has
+        come together in its result. Of each place the largest of either is given, which need not be of one event;
+        infinite ones only where there are no others. Empty without a ``reference``.
         """
         return errors(self)
 

@@ -7,7 +7,7 @@ from math import isfinite, sqrt
 from typing import NamedTuple
 
 from halfsim.autograd.trace.event import Error, Event
-from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of, kinds_of
+from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of
 from halfsim.autograd.trace.totals import Total
 from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
@@ -17,7 +17,7 @@ NONE = Error(0.0, 0.0, 0.0)
 
 
 class Made(NamedTuple):
-    """The error that one place makes of operands as they are, and the one that has come together there."""
+    """The errors of one place: ``local`` it makes of its operands as they are, ``total`` its results have in all."""
 
     phase: str
     path: str
@@ -33,11 +33,9 @@ class Made(NamedTuple):
 
 
 def verdict(trace: Trace) -> Finding | None:
-    """Where the gravest trouble began, told apart from what it caused; None if nothing was rounded.
+    """See `halfsim.diagnose.trace.Trace.verdict`.
 
-    NaN, infinities and a scaler that is stuck or misused go first, back to the operation whose result was wrong while
-    its operands were not; then what came first. Without any, errors within what the length of the sums predicts are
-    benign rounding. The verdict never depends on whether the trace has a reference.
+    A scaler that is stuck goes before NaN and infinities, unless rounding in a forward pass is what keeps it so.
     """
     events = trace.events()
     stuck = next((event for event in events if "scaler" in event.kinds), None)
@@ -45,7 +43,7 @@ def verdict(trace: Trace) -> Finding | None:
         return finding(stuck, trace)
     events = [event for event in events if event is not stuck] or events
     for event in events:
-        if _breaks(event):
+        if breaks(event) or "scaler" in event.kinds:
             return cause(trace, event)
     return finding(events[0], trace) if events else rounding(trace)
 
@@ -56,12 +54,10 @@ def _by_precision(stuck: Event) -> bool:
     return root is not None and root.phase == "forward" and kind_of(root) not in ("NaN propagation", "benign rounding")
 
 
-def _breaks(event: Event) -> bool:
-    """Whether NaN or infinities come of it, or all steps are lost."""
-    lost = event.lost
-    return any(KINDS[name].breaks or name == "scaler" for name in kinds_of(event)) or (
-        lost is not None and not isfinite(lost.became)
-    )
+def breaks(event: Event) -> bool:
+    """Whether it left NaN or infinities behind, be it as a constant that became one."""
+    lost = event.lost is not None and not isfinite(event.lost.became)
+    return lost or any(KINDS[kind].breaks for kind in event.kinds)
 
 
 def cause(trace: Trace, symptom: Event) -> Finding:
@@ -89,11 +85,7 @@ def rounding(trace: Trace) -> Finding | None:
 
 
 def errors(trace: Trace) -> list[Made]:
-    """Where errors are made and where they only pass: one row a place, by the local error, largest first.
-
-    Empty without a reference. Of each place the largest local and the largest accumulated error are given, which
-    need not be of one event; infinite ones only where there are no others.
-    """
+    """See `halfsim.diagnose.trace.Trace.errors`."""
     known = [(key, t.local, t.total) for key, t in trace.places.items() if t.total is not None]
     rows = [Made(*key, local or NONE, total or NONE) for key, local, total in known]
     return sorted(rows, key=lambda row: -row.local.relative)

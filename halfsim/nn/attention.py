@@ -136,8 +136,8 @@ class MultiheadAttention(Module):
 
     def _fused(self, parts: list[Tensor], numbers: Any, blocked: Array | None) -> tuple[Tensor, None]:
         allowed = None if blocked is None else ~blocked
-        qkv = parts if len(parts) == 3 else [parts[0], None, None]
-        return attend(*qkv, numbers, self.dropout if self.training else 0.0, allowed=allowed), None
+        q, k, v = parts if len(parts) == 3 else (parts[0], None, None)
+        return attend(q, k, v, numbers, self.dropout if self.training else 0.0, allowed=allowed), None
 
     def _composed(self, parts: list[Tensor], numbers: Any, blocked: Array | None) -> tuple[Tensor, Tensor]:
         """Attention in PyTorch's steps for ``need_weights``."""

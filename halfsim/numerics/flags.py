@@ -35,9 +35,8 @@ class Flag(enum.IntFlag):
 class FlagCounts:
     """How often the roundings of an operation raised each exception.
 
-    Beside the five flags: ``size`` counts the operation's results and ``nonzero`` those not zero before they were
-    rounded; ``flushed`` counts results that are zero though they were not before; ``swamped`` the nonzero addends that
-    left a sum unchanged, out of ``addends`` nonzero ones.
+    Of ``size`` results ``nonzero`` were not zero before they were rounded, and of these ``flushed`` became zero. Of
+    ``addends`` numbers that were added to a sum and were not zero, ``swamped`` left it as it was.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)

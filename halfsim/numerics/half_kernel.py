@@ -1,4 +1,8 @@
-"""Arithmetic in halves in fewer passes, for values that are known not to overflow."""
+"""Sums of halves in fewer passes over memory, where it is known beforehand that none can overflow.
+
+Rounding a float32 or float64 to a half then takes a few operations on whole arrays, without a look at exponents that
+are too large. NaN and infinities are not allowed here: `bounded` keeps them out.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ _SPLIT = np.float32(2**13 + 1)
 _NORMAL = 2.0**-14  # the smallest normal half
 _FLUSHED = _NORMAL - 2.0**-25  # what is smaller rounds to a subnormal half
 
-# By dtype: its integer, exponent field, field of 2**-14, what takes 2**e to 1.5 times the power of two whose ulp is
-# that of a half at 2**e, sign bit.
+# By dtype: the integer of its width; the mask of its exponent field; that field of 2**-14, the smallest normal half;
+# what to add to the field of 2**e for the number 1.5 * 2**k whose ulp is that of a half at 2**e; the sign bit.
 _WORDS: dict[np.dtype[Any], tuple[Any, ...]] = {
     np.dtype(np.float32): (
         np.int32,
@@ -35,10 +39,11 @@ _WORDS: dict[np.dtype[Any], tuple[Any, ...]] = {
 
 
 def bounded(a: Array, b: Array, fmt: Format, growth: float = 2.0**-11) -> bool:
-    """Whether these are halves of which no partial sum, products rounded or not, can reach the overflow threshold.
+    """Whether no partial sum of the products of halves ``a`` (M, K) and ``b`` (K, N) can overflow, in any order.
 
-    ``growth`` is by how much of itself a partial sum may grow in a step beside the product: half an ulp for a plain
-    sum, 2**-9 for one with a compensation, which is at most 2**-10 of the sum and is rounded twice.
+    In each step a partial sum grows by a product, rounded or not, and by at most the share ``growth`` of itself: half
+    an ulp, 2**-11, for the rounding of a plain sum; 2**-9 with a compensation, which is at most 2**-10 of the sum and
+    is rounded twice. False where there is a NaN or an infinity, for another format, and for sums too long to tell.
     """
     depth = a.shape[1]
     if fmt != float16 or not (a.size and b.size) or depth > 4096:
@@ -63,10 +68,11 @@ def workspace(x: Array) -> Work:
 
 
 def round_bounded(x: Array, work: Work, out: Array, signed: bool = True) -> None:
-    """Round ``x`` to halves in ``out``; ``out`` may be ``x`` unless ``signed``, which keeps the sign of zeros.
+    """Round ``x`` to halves, to nearest with ties to even, in ``out``; subnormal halves included.
 
-    Adding and subtracting 1.5 times 2**e times a constant rounds a number to a half's ulp, gradual underflow
-    included. It loses the sign of a zero.
+    For each number there is a large one, 1.5 * 2**k, whose ulp is that of a half of the number's size: adding it
+    rounds the number to a half, and subtracting it leaves the result. That makes +0 of every zero; ``signed`` puts the
+    signs back, for which ``out`` must not be ``x``. ``work`` comes from `workspace`.
     """
     field, lowest, large, (integer, exponent, _, magic, sign) = work
     np.bitwise_and(x.view(integer), exponent, out=field)
@@ -80,11 +86,11 @@ def round_bounded(x: Array, work: Work, out: Array, signed: bool = True) -> None
 
 
 class Half:
-    """The unit of `halfsim.numerics.steps` for halves whose sums are `bounded`, to nearest; never overflows.
+    """A unit, see `halfsim.numerics.steps`, for rounding to nearest in halves whose sums are `bounded`.
 
-    Sums and products are in float32, `fuse` in float64. Zeros keep their sign only where subnormal numbers are flushed:
-    a sum that starts from +0 is never -0 otherwise, so that a zero addend's sign cannot show. ``largest`` is the shape
-    of the largest arrays that the unit will meet.
+    Arrays are of ``dtype``, float32 or float64 (which `fuse` needs), and ``largest`` is the shape of the largest of
+    them. Nothing overflows, so that ``over`` stays as it is. Zeros keep their sign only where subnormal numbers are
+    flushed: a sum that starts from +0 is never -0 otherwise, whatever the sign of a zero that is added.
     """
 
     over: Array | None = None
@@ -103,7 +109,7 @@ class Half:
         field, lowest, large, words = self._whole
         return _part(field, x.shape), _part(lowest, x.shape), _part(large, x.shape), words
 
-    def taken(self, x: Array) -> Array:
+    def as_read(self, x: Array) -> Array:
         return self._flushed(x, None) if self._inputs else x
 
     def _below(self, x: Array, limit: float) -> tuple[Array, int]:
@@ -147,16 +153,16 @@ class Half:
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
         if self._inputs:
-            a, b = self.taken(a), self.taken(b)
+            a, b = self.as_read(a), self.as_read(b)
         return self._split(np.add(a, b, out=out))
 
     def sub(self, a: Array, b: Array, out: Array | None = None) -> Array:
         if self._inputs:
-            a, b = self.taken(a), self.taken(b)
+            a, b = self.as_read(a), self.as_read(b)
         return self._split(np.subtract(a, b, out=out))
 
     def _split(self, x: Array) -> Array:
-        """Round a sum of two halves: never below a half's smallest subnormal, so that Veltkamp's splitting does."""
+        """Round a sum of two halves, by Veltkamp's splitting: it is a multiple of the smallest subnormal half."""
         large = self._work(x)[2]
         np.multiply(x, _SPLIT, out=large)
         np.subtract(large, x, out=x)
@@ -164,21 +170,21 @@ class Half:
         return self._flushed(x, x) if self._outputs else x
 
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
-        return self.into(np.add(self.taken(total), product, out=product), out)
+        return self.rounded(np.add(self.as_read(total), product, out=product), out)
 
-    def into(self, x: Array, out: Array | None = None, signed: bool = True) -> Array:
+    def rounded(self, x: Array, out: Array | None = None, signed: bool = True) -> Array:
         room = np.empty_like(x) if out is None else out
         round_bounded(x, self._work(x), room, signed)
         return self._finished(room)
 
 
 def _few(count: int, x: Array) -> bool:
-    """Whether ``count`` elements of ``x`` are quicker gone through by their indices than by passes over all."""
+    """Whether ``count`` elements of ``x`` are so few that indexing them is quicker than a pass over all."""
     return count * 32 < x.size and x.flags.c_contiguous
 
 
 def _part(x: Array, shape: tuple[int, ...]) -> Array:
-    """Room of ``shape`` at the beginning of ``x``."""
+    """The first elements of ``x``, which has enough of them, as an array of ``shape``."""
     if x.shape == shape:
         return x
     size = 1

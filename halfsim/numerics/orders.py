@@ -1,9 +1,9 @@
-"""The orders of `halfsim.numerics.accumulate`: each loop once, over a unit that says how a step is rounded.
+"""The orders in which a sum may be accumulated: sequential, fused, pairwise, compensated, and in blocks.
 
-`halfsim.numerics.steps` has the unit for any mode and the fast one for the nearest, `halfsim.numerics.half_kernel` a
-faster one for halves that cannot overflow; which of them serves changes no bit and no count. The loops take a tile of
-outputs that stays in the cache: rows ``a`` (M, K) and columns ``b`` (K, N), both on the grid of the format, or the
-terms themselves. Which outputs share a tile changes no bit of any, but where roundings draw random numbers.
+Each order is written once, as a loop over the steps of a unit (see `halfsim.numerics.steps`). Which unit serves
+changes no bit of a result and no count. A loop takes rows ``a`` (M, K) and columns ``b`` (K, N), numbers of one
+format, and gives their products (M, N); `matmul_ordered` cuts matrices into tiles that stay in the cache. How they
+are cut changes no bit either, unless roundings draw random numbers, which go to the elements one after another.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _TILE = (32768, 256)  # outputs of a tile of blocked sums, and the most of them 
 
 
 class Watch:
-    """Counts what happens to the addends of the sums of a tile, which has the shape of ``unit.over`` meanwhile.
+    """Counts what happens to the addends of the sums of a tile of ``shape``, while ``unit`` forms them.
 
-    An addend is swamped if it is not zero and leaves all that a loop carries on as it was: a total, and what a
-    compensation keeps aside. A sum is flushed if it is zero because all its nonzero terms became zeros. It overflowed
-    if a step went past the largest number of the format and the mode put that number in its place; an infinity is
-    seen in the sum itself.
+    An addend is swamped if it is not zero and yet leaves everything that the loop carries on as it was: the total, and
+    what a compensation keeps beside it. A sum is flushed if it had terms that were not zero and all of them became
+    zero. A sum is counted as overflowed here if a step passed the largest number and the mode put that number in its
+    place: one that became infinite shows in the result, and is counted there.
     """
 
     def __init__(self, unit: Unit, counts: FlagCounts, shape: tuple[int, ...]) -> None:
@@ -41,11 +41,14 @@ class Watch:
         unit.over = np.zeros(shape, np.bool_)
 
     def feed(self, terms: Array) -> None:
-        """Note which exact terms are not zero."""
+        """Note in which sums there is a term that is not zero before it is rounded."""
         np.logical_or(self.fed, terms != 0, out=self.fed)
 
     def added(self, addend: Array, *carried: tuple[Array, Array], evidence: Array | None = None) -> None:
-        """Count an addend, by what a loop ``carried`` before and after it; a nonzero ``evidence`` was not flushed."""
+        """Count one addend of every sum; ``carried`` are pairs of what the loop carries on, before and after it.
+
+        A sum has lost none of its terms to zero where ``evidence``, or else the addend, is not zero.
+        """
         np.not_equal(addend, 0, out=self.addends)
         alive = self.addends if evidence is None else np.not_equal(evidence, 0)
         np.logical_or(self.survived, alive, out=self.survived)
@@ -61,7 +64,7 @@ class Watch:
         self._count(both, both & ((total == left) | (total == right)), total)
 
     def _count(self, addends: Array, same: Array, total: Array) -> None:
-        """Count addends, and those that left things the ``same`` but in sums that overflowed: that is no swamping."""
+        """Count addends, and as swamped those that left things the ``same``, except where the sum had overflowed."""
         self.counts.addends += int(np.count_nonzero(addends))
         if same.any():
             if not np.isfinite(total).all():
@@ -76,7 +79,7 @@ class Watch:
             self.counts.overflow += int(np.count_nonzero(self.unit.over & np.isfinite(total)))
 
     def close(self, total: Array | None) -> None:
-        """The end: ``total`` are the sums, if these were not told of one after another."""
+        """End the count; ``total`` are the sums, None where `clipped` was told of each partial sum already."""
         self.counts.flushed += int(np.count_nonzero(self.fed & ~self.survived))
         if total is not None:
             self.clipped(total)
@@ -90,12 +93,12 @@ def added_up(
     watch: Watch | None,
     partial_sums: Array | None = None,
 ) -> Array:
-    """``total`` plus the terms one by one, each partial sum rounded, and kept in ``partial_sums`` if given."""
+    """``total`` plus the terms one by one, each partial sum rounded; ``partial_sums[i]`` keeps that after term i."""
     spare = total if watch is None else np.empty_like(total)
     for i, term in enumerate(terms):
         new = unit.add(total, term, spare)
         if watch is not None:
-            watch.added(unit.taken(term), (total, new))
+            watch.added(unit.as_read(term), (total, new))
             spare = total
         total = new
         if partial_sums is not None:
@@ -111,7 +114,7 @@ def sequential(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
 
 
 def _products(a: Array, b: Array, unit: Unit) -> Iterator[Array]:
-    """The rounded products of each k, in the same room one after another."""
+    """The rounded products for k = 0, 1, ..., each (M, N); every one overwrites the one before."""
     product = _zeros(a, b)
     return (unit.mul(a[:, k, None], b[k], product) for k in range(a.shape[1]))
 
@@ -154,7 +157,7 @@ def pairwise(a: Array, b: Array, unit: Unit, watch: Watch | None, at_once: int =
     def joined(left: Array, right: Array) -> Array:
         total = unit.add(left, right)
         if watch is not None:
-            watch.joined(unit.taken(left), unit.taken(right), total)
+            watch.joined(unit.as_read(left), unit.as_read(right), total)
         return total
 
     stack: list[tuple[int, Array]] = []
@@ -162,7 +165,7 @@ def pairwise(a: Array, b: Array, unit: Unit, watch: Watch | None, at_once: int =
         x, y = a[:, k : k + at_once].T[:, :, None], b[k : k + at_once, None, :]
         level = unit.mul(x, y, np.empty((len(x), x.shape[1], y.shape[2]), a.dtype))
         if watch is not None:
-            np.logical_or(watch.survived, (unit.taken(level) != 0).any(0), out=watch.survived)
+            np.logical_or(watch.survived, (unit.as_read(level) != 0).any(0), out=watch.survived)
         while len(level) > 1:
             pairs = len(level) // 2 * 2
             sums = joined(level[0:pairs:2], level[1:pairs:2])
@@ -187,7 +190,7 @@ def kahan(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
     for x in _products(a, b, unit):
         y = unit.sub(x, lost, x if room is None else room)
         if watch is not None:  # as without x the next step would begin with -lost
-            watch.added(unit.taken(x), (np.negative(lost), y))
+            watch.added(unit.as_read(x), (np.negative(lost), y))
         new = unit.add(total, y, new)
         lost = unit.sub(unit.sub(new, total, lost), y, lost)
         total, new = new, total
@@ -206,7 +209,7 @@ def neumaier(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
         error = unit.add(unit.sub(large, new, large), small, large)
         more = unit.add(aside, error, spare)
         if watch is not None:
-            watch.added(unit.taken(x), (total, new), (aside, more))
+            watch.added(unit.as_read(x), (total, new), (aside, more))
             spare = aside
         aside, total, new = more, new, total
     return unit.add(total, aside, total)
@@ -226,10 +229,11 @@ _COMPENSATED = ("kahan", "neumaier")
 def matmul_ordered(
     a: Array, b: Array, order: str, fmt: Format, size: int, counts: FlagCounts | None, mode: Mode | None
 ) -> Array:
-    """The product (M, N) of two matrices on the grid of ``fmt``, of dtype `carrier`, in tiles that stay in the cache.
+    """The product (M, N) of two matrices of numbers of ``fmt``, of dtype `carrier`, accumulated in ``order``.
 
-    Where roundings draw random numbers, tiles are whole rows and take one term at a time, so that the numbers go to
-    the elements in an order that is easily told: rows of tiles, k ascending, rows, columns.
+    ``size`` is the length of a block where the order is "blocked"; ``counts``, if given, gains what happened.
+    Where roundings draw random numbers, tiles are whole rows and take one term at a time: the numbers go to the
+    elements tile by tile, within a tile by k, within one k by rows and columns.
     """
     if not draws(mode) and b.shape[1] < a.shape[0]:  # long rows make long inner loops; products commute
         return np.ascontiguousarray(_tiled(b.T, a.T, order, fmt, size, counts, mode).T)
@@ -280,17 +284,17 @@ def _tile(a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None
 
 
 def clips(mode: Mode | None) -> bool:
-    """Whether results are the nearest numbers but for those past the largest."""
+    """Whether ``mode`` rounds to nearest, but to the largest number what lies past it."""
     return mode is not None and mode.nearest and mode.overflow == "saturate"
 
 
 def unclipped(
     sums: Callable[[FlagCounts | None, Mode | None], Array], counts: FlagCounts | None, mode: Mode | None
 ) -> Array | None:
-    """The sums as if nothing saturated, where that is so; None where one is not finite.
+    """The sums, formed by ``sums(counts, mode)`` as if overflow gave infinity; None if one came out not finite.
 
-    For float32 alone, which the host adds by itself as long as nothing overflows: an infinity or the NaN that comes
-    of it does not leave a sum again, in no order, so that finite sums never met one.
+    For float32, which the host adds by itself as long as nothing saturates. In every order an infinity, or the NaN
+    that comes of it, stays in its sum; so if all sums are finite, no step overflowed, and saturating changes nothing.
     """
     assert mode is not None
     calm = replace(mode, overflow="infinity")
@@ -340,16 +344,17 @@ def _blocked(
 
 
 def _roomy(fmt: Format, size: int) -> bool:
-    """Whether sums of ``size`` products never overflow float32 nor are subnormal there: words have no effect."""
+    """Whether sums of ``size`` products can neither overflow float32 nor be subnormal in it, whatever the mode says."""
     return fmt.max < 2.0**62 / size and fmt.smallest_subnormal >= 2.0**-63
 
 
 def running_total(
     sums: Iterable[Array], count: int, total: Array, inner: Plain, outer: Unit, watch: Watch | None
 ) -> Array:
-    """Add up ``count`` sums of blocks, in float64: each rounds into ``inner``, as its addition does, then to ``outer``.
+    """``total`` plus ``count`` exact sums of blocks, which come in float64.
 
-    A sum that is zero is +0, though a BLAS may make zeros of either sign.
+    Each is rounded to the format of ``inner`` and added to the total there; the new total is rounded to the format of
+    ``outer``. A sum that is zero is +0, though a BLAS may make zeros of either sign.
     """
     part = np.empty_like(total)
     for block, exact in enumerate(sums):
@@ -358,9 +363,9 @@ def running_total(
         np.copyto(part, exact, casting="same_kind")
         if block == count - 1 or not inner.native:  # no later block shows what a sign of zero was before
             np.add(part, 0, out=part)
-        addend = inner.into(part)
+        addend = inner.rounded(part)
         joined = inner.add(total, addend, part if watch is None else np.empty_like(total))
-        new = outer.into(joined, total if watch is None else np.empty_like(total), signed=block == count - 1)
+        new = outer.rounded(joined, total if watch is None else np.empty_like(total), signed=block == count - 1)
         if watch is not None:
             watch.added(addend, (total, new), evidence=new)
         part, total = (total, new) if new is part else (part, new)

@@ -1,7 +1,11 @@
-"""One step of a sum, rounded once: a plain unit for any mode, and a fast one for the nearest.
+"""Single steps of a sum on whole arrays: multiply, add, subtract or fuse two numbers, and round the result once.
 
-A unit's methods write their result into ``out`` where that saves time and return it either way; callers go on with
-what is returned. ``over``, a mask of the sums being formed, gains True where a step overflowed; None counts nothing.
+A unit is an object that does these steps in one format and one rounding mode. There are three, which give the same
+bits, so that `halfsim.numerics.orders` takes the quickest that fits: `Plain` for any mode, `Fast` for rounding to
+nearest, and `halfsim.numerics.half_kernel.Half` for sums of halves that cannot overflow.
+
+Operands are arrays of numbers of the format, in the dtype that `carrier` names; they broadcast. NaN and infinities
+are added and multiplied as IEEE 754 says. Where a step passes the largest number, the mode decides what becomes of it.
 """
 
 from __future__ import annotations
@@ -17,12 +21,17 @@ from halfsim.numerics.rounding import Mode, Rounding, Stochastic
 
 
 class Unit(Protocol):
-    """What the loops of `halfsim.numerics.orders` need of a unit."""
+    """What the loops of `halfsim.numerics.orders` ask of a unit.
+
+    A method may write its result into ``out``, an array of the result's shape, and returns the result either way;
+    callers go on with what is returned. ``over`` is a mask with an element for each sum under way, in which the unit
+    sets True where a step passed the largest number of the format; None notes nothing.
+    """
 
     over: Array | None
 
     def mul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """The rounded product; the sign of a zero may be lost where no sum can show it."""
+        """The rounded product. A zero may lose its sign where sums start from +0, for then it shows in none."""
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """The rounded sum; ``out`` may be an operand."""
@@ -31,30 +40,32 @@ class Unit(Protocol):
         """The rounded difference; ``out`` may be an operand."""
 
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
-        """``total`` plus an exact product in float64, rounded once; may write over ``product``."""
+        """``total`` plus an exact product in float64, rounded once: a fused multiply-add. ``product`` may change."""
 
-    def into(self, x: Array, out: Array | None = None, signed: bool = True) -> Array:
-        """``x``, which may be changed, rounded to the format; zeros need no sign unless ``signed``."""
+    def rounded(self, x: Array, out: Array | None = None, signed: bool = True) -> Array:
+        """``x`` rounded to the format; ``x`` may change. Without ``signed`` a result of -0 may come out as +0."""
 
-    def taken(self, x: Array) -> Array:
-        """``x`` as an addition reads it: without subnormal numbers if the mode flushes inputs."""
+    def as_read(self, x: Array) -> Array:
+        """``x`` as an addition reads it: with zeros for subnormal numbers if the mode flushes inputs."""
 
 
 class Plain:
-    """Any mode, in float64: a sum is rounded to odd, so that the rounding that follows is the only one.
+    """A unit for any mode, in float64: slow, and right without further conditions.
 
-    Products of two numbers of at most 26 digits are exact there (Boldo and Melquiond 2008).
+    A product of two numbers of at most 26 bits is exact in float64. A sum is first rounded to odd there, which leaves
+    in the last bit whether anything was cut off, so that rounding it to the format is as good as rounding the exact
+    sum (Boldo and Melquiond 2008). For float64 itself the host's own operations are the result.
     """
 
     def __init__(self, fmt: Format, mode: Mode | None) -> None:
         self.format, self.mode = fmt, mode
         self.over: Array | None = None
-        self.native = fmt == float64 and mode is None
+        self.native = fmt == float64 and mode is None  # whether the host's result needs no rounding
         # Where outputs are flushed, nothing that the unit made is left for its inputs to flush.
         self.takes = mode is not None and mode.flush_inputs and not mode.flush_outputs
         self._normal = fmt.smallest_normal
 
-    def into(self, x: Array, out: Array | None = None, signed: bool = True) -> Array:
+    def rounded(self, x: Array, out: Array | None = None, signed: bool = True) -> Array:
         if self.native:
             return x
         if self.over is None or self.over.shape == x.shape:
@@ -64,71 +75,75 @@ class Plain:
         self.over |= over.any(0)
         return x
 
-    def taken(self, x: Array) -> Array:
+    def as_read(self, x: Array) -> Array:
         if not self.takes:
             return x
         small = np.abs(x) < self._normal
         return np.multiply(x, ~small) if small.any() else x
 
     def mul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        return self.into(np.multiply(a, b, out=out))
+        return self.rounded(np.multiply(a, b, out=out))
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
         if self.takes:
-            a, b = self.taken(a), self.taken(b)
+            a, b = self.as_read(a), self.as_read(b)
         if self.format == float64:
-            return self.into(np.asarray(a + b))
-        return self.into(add_in(a, b, self.mode))
+            return self.rounded(np.asarray(a + b))
+        return self.rounded(add_in(a, b, self.mode))
 
     def sub(self, a: Array, b: Array, out: Array | None = None) -> Array:
         return self.add(a, np.negative(b), out)
 
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
-        return self.into(add_in(self.taken(total), product, self.mode))
+        return self.rounded(add_in(self.as_read(total), product, self.mode))
 
 
 class Fast(Plain):
-    """To nearest, ties to even, in place: a sum in the container may be rounded twice without harm."""
+    """A unit for rounding to nearest, ties to even, in the container of the format, float32 or float64.
+
+    A sum or product is rounded to the container and then to the format. The container has more than twice as many
+    bits, so that the two roundings give what one would (Figueroa 1995). ``dtype`` is the container, or a wider one.
+    """
 
     def __init__(self, fmt: Format, mode: Mode | None, dtype: np.dtype[Any]) -> None:
         super().__init__(fmt, mode)
         self.native = mode is None and fmt == (float32 if dtype == np.float32 else float64)
-        # The exact sum of a number and a product may first be rounded to float64, see `halfsim.numerics.orders.fused`.
+        # Whether a fused sum may be rounded to float64 first: the proof is in `halfsim.numerics.orders.fused`.
         self._narrow = 3 * fmt.precision + 4 <= 53 and 2 * fmt.emax + fmt.precision <= 53
         self._normal = dtype.type(fmt.smallest_normal)
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
         if self.takes:
-            a, b = self.taken(a), self.taken(b)
-        return self.into(np.add(a, b, out=out))
+            a, b = self.as_read(a), self.as_read(b)
+        return self.rounded(np.add(a, b, out=out))
 
     def sub(self, a: Array, b: Array, out: Array | None = None) -> Array:
         if self.takes:
-            a, b = self.taken(a), self.taken(b)
-        return self.into(np.subtract(a, b, out=out))
+            a, b = self.as_read(a), self.as_read(b)
+        return self.rounded(np.subtract(a, b, out=out))
 
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
-        total = self.taken(total)
-        return self.into(np.add(total, product, out=out) if self._narrow else add_odd(total, product))
+        total = self.as_read(total)
+        return self.rounded(np.add(total, product, out=out) if self._narrow else add_odd(total, product))
 
 
 def nearest(mode: Mode | None) -> bool:
-    """Whether results are the nearest numbers, so that the fast unit gives them."""
+    """Whether ``mode`` rounds to nearest, which is what `Fast` does; None stands for the default mode."""
     return mode is None or mode.nearest
 
 
 def draws(mode: Mode | None) -> bool:
-    """Whether roundings take random numbers, one after another: what is rounded when is then part of the result."""
+    """Whether roundings draw random numbers: then the order in which elements are rounded changes the result."""
     return mode is not None and (isinstance(mode.rounding, Stochastic) or mode.rounding is Rounding.STOCHASTIC)
 
 
 def carrier(fmt: Format, mode: Mode | None) -> np.dtype[Any]:
-    """The dtype in which sums in ``fmt`` are formed."""
+    """The dtype that holds the operands and partial sums of sums in ``fmt``."""
     if not nearest(mode) or (fmt == float32 and mode is not None and mode.overflow == "saturate"):
         return np.dtype(np.float64)  # float32 itself would overflow to infinity
     return container(fmt)
 
 
 def unit_of(fmt: Format, mode: Mode | None, dtype: np.dtype[Any]) -> Plain:
-    """The unit for operands of ``dtype``, which is `carrier` or wider."""
+    """The quicker of `Fast` and `Plain` that serves ``mode``, for operands of ``dtype``: `carrier`, or wider."""
     return Fast(fmt, mode, dtype) if nearest(mode) else Plain(fmt, mode)

@@ -109,3 +109,8 @@ def train(
             if chosen is not None:
                 chosen.step()
     return t
+
+
+def centred(y: hs.Tensor) -> hs.Tensor:
+    """Zeros with the gradient of ``y``."""
+    return y - y.detach()

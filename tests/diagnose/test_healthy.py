@@ -13,24 +13,13 @@ import halfsim as hs
 from halfsim import nn, ops
 from halfsim.diagnose.verdict import certain
 from tests.diagnose.bodies import BODIES, batch, train
+from tests.healthy.material import adam, adamw, master
 
 Made = Callable[[Any], hs.optim.Optimizer]
 
 
 def sgd(p: Any) -> hs.optim.Optimizer:
     return hs.optim.SGD(p, lr=0.1, momentum=0.9)
-
-
-def adam(p: Any) -> hs.optim.Optimizer:
-    return hs.optim.Adam(p, lr=1e-3)
-
-
-def adamw(p: Any) -> hs.optim.Optimizer:
-    return hs.optim.AdamW(p, lr=1e-3)
-
-
-def master(p: Any) -> hs.optim.Optimizer:
-    return hs.optim.AdamW(p, lr=1e-3, master_weights=True)
 
 
 def scaled(model: nn.Module, x: Any, y: Any, make: Made, rule: str, steps: int, **options: Any) -> hs.Trace:

@@ -15,8 +15,8 @@ import halfsim as hs
 from halfsim.diagnose.report.report import Report
 from tests.cases.case import flat
 from tests.cases.catalogue import cases
+from tests.diagnose.faults.catalogue import FAULTS
 from tests.diagnose.inputs import said
-from tests.diagnose.test_faults import FAULTS
 from tests.healthy.catalogue import RUNS
 
 # The values of a run, and its trace (None where it was not watched).

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.diagnose.snapshot import Snapshot, closed_over
+from halfsim.diagnose.reach import reached
+from halfsim.diagnose.snapshot import Snapshot
 
 
 class Counter(hs.nn.Module):
@@ -121,7 +122,7 @@ def test_what_a_function_names_is_found_and_put_back() -> None:
         held[0].weight.data = held[0].weight.data + 1
         return own.random(), constant.item(), held[0].weight.item()
 
-    found = closed_over(run)
+    found = reached(run).objects
     assert {id(x) for x in found} == {id(x) for x in (constant, own, held[0])}
     before, first = Snapshot(*found), run()
     before.restore(hs.float64)
@@ -129,7 +130,7 @@ def test_what_a_function_names_is_found_and_put_back() -> None:
     assert held[0].weight.format == hs.float64
     before.restore()
     assert run() == first
-    assert closed_over(len) == []
+    assert reached(len).objects == []
 
 
 def test_random_numbers_go_on_from_the_same_place() -> None:

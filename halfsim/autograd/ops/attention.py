@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,13 +73,13 @@ def scaled_dot_product_attention(
     if any(n not in (1, fits) for n, fits in zip(shape[::-1], scores[::-1], strict=False)):
         raise ValueError(f"attn_mask: shape {shape} is not allowed; allowed: fit for (..., L, S) of {scores}")
     if not enable_gqa:
-        return _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
+        return attend(query, key, value, mask, dropout_p, is_causal, scale, allowed)
     query, key, value = (x if isinstance(x, Tensor) else np.asarray(x) for x in (query, key, value))
     heads, shape = key.shape[-3], query.shape
     query = query.reshape(*shape[:-3], heads, shape[-3] // heads, *shape[-2:])
     key, value = (x.reshape(*x.shape[:-2], 1, *x.shape[-2:]) for x in (key, value))
     mask, allowed = (_by_group(m, heads) for m in (mask, allowed))
-    y = _scaled_dot_product_attention(query, key, value, mask, dropout_p, is_causal, scale, allowed)
+    y = attend(query, key, value, mask, dropout_p, is_causal, scale, allowed)
     return y.reshape(*shape[:-1], value.shape[-1])
 
 
@@ -127,12 +126,18 @@ def _softmax(fp: Arithmetic, scores: Array) -> Array:
     return fp.div(e, np.where(total == 0, 1, total).astype(total.dtype, copy=False))
 
 
-def _dropout(p: float, shape: tuple[int, ...]) -> Callable[[Arithmetic, Array], Array]:
-    """Keeps what chance keeps, times 1 / (1 - p); 0 elsewhere."""
+def _drawn(p: float, query: Any, key: Any, *masks: Any) -> Array | None:
+    """Which probabilities chance keeps, drawn once: a formula may run again, and gives the same each time."""
     if not p:
-        return lambda fp, x: x
-    keep, factor = generator().random(shape, np.float32) >= p, 1 / (1 - p) if p < 1 else 0.0
-    return lambda fp, x: kept(fp, fp.mul(fp.keep(x, keep), fp.constant(factor)))
+        return None
+    shape = np.shape(plain(query))
+    q, k = (shape[1:], shape[1:]) if key is None else (shape, np.shape(plain(key)))
+    try:
+        batch = np.broadcast_shapes(q[:-2], k[:-2])
+        shape = np.broadcast_shapes((*batch, q[-2], k[-2]), *(np.shape(plain(m)) for m in masks if m is not None))
+    except ValueError:
+        return None  # the formula will say what does not fit
+    return generator().random(shape, np.float32) >= p
 
 
 @op("fp16")
@@ -147,8 +152,13 @@ def _scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     allowed: Array | None = None,
+    keep: Array | None = None,
 ) -> Any:
-    """The formula of `scaled_dot_product_attention`; ``query`` alone holds all three on its first axis."""
+    """The formula of `scaled_dot_product_attention`; ``query`` alone holds all three on its first axis.
+
+    Probabilities are multiplied by 1 / (1 - dropout_p) where ``keep`` is True, and are 0 elsewhere; without it they
+    stay as they are.
+    """
     q, k, v = query if key is None or value is None else (query, key, value)
     factor = fp.constant(scale if scale is not None else q.shape[-1] ** -0.5 if q.shape[-1] else 1.0)
     scores = fp.mul(fp.matmul(q, _turned(k)), factor)
@@ -159,7 +169,12 @@ def _scaled_dot_product_attention(
     if allowed is not None:
         scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
     p = kept(fp, _softmax(fp, scores))
-    drop = _dropout(dropout_p, p.shape)
+
+    def drop(fp: Arithmetic, x: Array) -> Array:
+        if keep is None:
+            return x
+        return kept(fp, fp.mul(fp.keep(x, keep), fp.constant(1 / (1 - dropout_p) if dropout_p < 1 else 0.0)))
+
     y = fp.matmul(drop(fp, p), v)
 
     @once
@@ -185,4 +200,18 @@ def _turned(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
 
-attend = _scaled_dot_product_attention  # for those that know their operands to fit
+def attend(
+    query: Any,
+    key: Any = None,
+    value: Any = None,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    allowed: Array | None = None,
+) -> Tensor:
+    """`scaled_dot_product_attention` of operands known to fit; ``query`` alone holds all three on its first axis."""
+    keep = _drawn(dropout_p, query, key, attn_mask, allowed)
+    return _scaled_dot_product_attention(
+        query, key, value, attn_mask, dropout_p, is_causal, scale, allowed=allowed, keep=keep
+    )

@@ -11,16 +11,11 @@ from halfsim.numerics.flags import FlagCounts
 
 @dataclass(slots=True)
 class Counts(FlagCounts):
-    """`FlagCounts` of an operation, and what else became of its numbers.
+    """`FlagCounts` of an operation, and what else became of its numbers; ``+=`` adds up several operations.
 
-    ``clipped`` counts overflows that ended at the largest finite number, ``killed`` NaN that the operation made inside
-    and left out of its result; ``subnormals`` counts subnormal results, ``stalled`` the sums that are off by more than
-    1 % of the magnitude of their terms. Of weights, ``addends`` and ``swamped`` are those with a gradient; ``updates``
-    and ``lost`` count all with a nonzero update, that of a fading momentum too. Of ``sums`` additions and subtractions
-    of arrays, ``cancelled`` had nonzero results with at most four of their operands' leading bits left, and
-    ``annulled`` results of zero from two nonzero numbers; ``single`` counts both where one number was formed, and
-    ``bits`` is the largest number of bits that one of them lost (the larger of two counts, not their sum).
-    ``integers`` counts integers that a format turned into other integers.
+    Adding takes sums of all counts, of ``bits`` the larger one. An addition or subtraction cancels where operands of
+    nearly the same size leave a small result: the digits that are left are those in which the operands were rounded.
+    An optimizer's update adds to each weight; ``addends`` and ``swamped`` then count those that have a gradient.
 
     >>> counts = Counts(size=4, bits=3)
     >>> counts += Counts(size=1, bits=2)
@@ -28,18 +23,18 @@ class Counts(FlagCounts):
     (5, 3)
     """
 
-    clipped: int = 0
-    killed: int = 0
-    subnormals: int = 0
-    stalled: int = 0
-    updates: int = 0
-    lost: int = 0
-    sums: int = 0
-    cancelled: int = 0
-    annulled: int = 0
-    single: int = 0
-    integers: int = 0
-    bits: int = 0
+    clipped: int = 0  # overflows that ended at the largest number, and not at infinity
+    killed: int = 0  # NaN and infinities that the operation made inside and left out of its result
+    subnormals: int = 0  # results that are subnormal
+    stalled: int = 0  # sums that are off by more than 1 % of the magnitude of their terms
+    updates: int = 0  # weights with an update that is not zero, be it of a momentum that fades
+    lost: int = 0  # of these, weights that the update left as they were
+    sums: int = 0  # additions and subtractions of arrays, element by element
+    cancelled: int = 0  # of these, results of at most four of the operands' leading bits
+    annulled: int = 0  # of these, zeros made of two numbers that were not zero
+    single: int = 0  # cancelled and annulled ones of operations that gave one number alone
+    integers: int = 0  # integers that a format turned into other integers
+    bits: int = 0  # the most leading bits that one of the sums lost
 
     def __iadd__(self, other: FlagCounts) -> Self:
         whole = isinstance(other, Counts)

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Constant:
-    """A number of the program that ``format`` turned into a number with another meaning: 0, 1 or infinity.
+    """A number of the program that ``format`` turned into a number with another meaning: 0, 1, infinity or NaN.
 
-    ``name`` is how the operation takes it ("constant", "factor", "eps ="), ``became`` the number in ``format``. It
-    reads as the sentence that says so.
+    It prints as the sentence that says so.
+
+    >>> from halfsim import float16
+    >>> print(Constant("eps =", 1e-8, float16, 0.0))
+    eps = 1e-08 is zero in float16 (smallest subnormal 5.96e-08)
     """
 
-    name: str
-    value: float
+    name: str  # how the operation takes it: "constant", "factor", "eps ="
+    value: float  # as it was given
     format: Format
-    became: float
+    became: float  # in ``format``
 
     def __str__(self) -> str:
         fmt = self.format
@@ -44,34 +47,30 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """How far a result is from a reference: the largest and the mean distance in ulp, and the relative one in norm.
+    """How far a result is from a reference.
 
-    Of more than 4,096 elements every so many-th is compared, see `sample`. ``ulp`` is that of the result's format at
-    the reference. Where only one of the two is finite, all are infinite.
+    Of a result with more than 4,096 elements a sample spread over all of it is compared, see `sample`. An ulp is the
+    spacing of the result's format at the reference. All three are infinite where one of the two has a number and the
+    other a NaN or an infinity. Where both have a NaN, or the same infinity, they are taken as equal.
     """
 
-    largest: float
-    mean: float
-    relative: float
+    largest: float  # distance of an element, in ulp
+    mean: float  # distance, in ulp
+    relative: float  # the norm of the difference over the norm of the reference
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one kind of rounding inside an operation did: which one, in which format, to how many of how many numbers.
+    """What one kind of rounding inside an operation did to the numbers that it rounded."""
 
-    ``name`` is "read" (operands on their way in), "operand" (those of a matrix product), "step" (an elementary result
-    inside), "sum" (a running sum) or "store" (the result). ``infinite``, ``nan`` and ``clipped`` count numbers past the
-    format's largest by what became of them, ``flushed`` those that became zero.
-    """
-
-    name: str
-    format: Format
-    size: int
-    infinite: int = 0
-    nan: int = 0
-    clipped: int = 0
-    flushed: int = 0
-    nonzero: int = 0
+    name: str  # "read" (operands), "operand" (those of a matrix product), "step" (inside), "sum", "store" (the result)
+    format: Format  # to which it rounded
+    size: int  # how many numbers it rounded
+    infinite: int = 0  # numbers past the largest one of the format that became infinite,
+    nan: int = 0  # that became NaN, in a format without infinities,
+    clipped: int = 0  # and that became the largest number
+    flushed: int = 0  # numbers that became zero and were not zero before
+    nonzero: int = 0  # numbers that were not zero before
 
     @property
     def past(self) -> int:
@@ -81,49 +80,46 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One operation's result: where it was computed and what its roundings did.
+    """One operation's result: where it was computed, and what its roundings did.
 
-    ``phase`` is "forward", "backward" or "optimizer"; ``path`` the module (in the optimizer phase, the
-    parameter), "" outside any; ``tensor`` what was written, where the operation alone does not say. ``format`` is that
-    of the result, ``stages`` say which rounding in which format made the counts of overflow and flushing, ``exponents``
-    how many of its numbers have which exponent (see `exponents`), ``magnitude`` the sum of their magnitudes where over
-    5 % were flushed, ``terms`` the length of its longest sum and ``unit`` the format that was formed in. With a
-    reference, ``local`` is the error that this operation made and ``total`` what has come together. ``origin`` is the
-    event where the trouble in its operands began, if that explains what is wrong here; ``given`` says "NaN" or
-    "infinity" where one among the operands came from no recorded operation. ``disorder`` is how far its sums in a
-    narrow accumulator are off, in norm, relative to the magnitude of their terms. ``line`` is the line of the caller's
-    code (of the forward operation, in the backward pass), ``rule`` the precision in force, ``lost`` a constant that
-    the format could not hold, ``detail`` what a message needs that is counted nowhere else, ``names`` the latest
-    operations on the way here, this one first, as a policy names them; ``called`` says that somebody called it, where
-    others are gradients and notes.
+    The result itself is not kept. A gradient is an event of its own, and so is what an optimizer does to a parameter.
+    NaN, infinities and zeros that an operation makes are in ``counts``; those that its operands brought are explained
+    by ``origin`` or ``given``.
+
+    >>> import halfsim as hs
+    >>> with hs.trace() as t:
+    ...     product = hs.tensor([300.0, 1.0], "fp16") * 300.0
+    >>> event = t.first("overflow").event
+    >>> event.op, event.phase, event.shape, event.counts.overflow, event.klass
+    ('mul', 'forward', (2,), 1, 'overflow')
     """
 
-    step: int
-    phase: str
-    path: str
+    step: int  # 1 for all before an optimizer's first step is over, then 2, ...
+    phase: str  # "forward", "backward" or "optimizer"
+    path: str  # of the module, "" outside all; in the optimizer phase, of the parameter
     op: str
-    tensor: str
-    shape: tuple[int, ...]
+    tensor: str  # what was written, where the operation alone does not say: "weight", "exp_avg"
+    shape: tuple[int, ...]  # of the result
     counts: Counts
-    lost: Constant | None = None
-    format: Format = float32
-    stages: tuple[Stage, ...] = ()
-    exponents: Array | None = None
-    magnitude: float = 0.0
-    terms: int = 1
-    unit: Format = float32
-    local: Error | None = None
-    total: Error | None = None
-    origin: Event | None = None
-    given: str = ""
-    disorder: float = 0.0
+    lost: Constant | None = None  # a constant that the format could not hold
+    format: Format = float32  # of the result
+    stages: tuple[Stage, ...] = ()  # the roundings that made the counts of overflow and flushing
+    exponents: Array | None = None  # how many numbers of the result have which exponent, see `sample.exponents`
+    magnitude: float = 0.0  # the sum of the result's magnitudes, where more than 5 % of it were flushed
+    terms: int = 1  # of its longest sum
+    unit: Format = float32  # in which that sum was formed
+    local: Error | None = None  # with a reference: the error that this operation made
+    total: Error | None = None  # with a reference: the error that has come together up to here
+    origin: Event | None = None  # where the trouble of its operands began, if that explains what is wrong here
+    given: str = ""  # "NaN" or "infinity" where an operand brought one that no recorded operation made
+    disorder: float = 0.0  # how far its sums in a narrow accumulator are off, as a share of their terms' magnitude
     square: float = 0.0  # of a parameter's gradient: the sum of squares
     serial: int = 0  # events are numbered as they happen
-    line: Line | None = None
-    rule: Rule | None = field(default=None, repr=False)
-    detail: Mapping[str, Any] | None = None
-    names: tuple[str, ...] = ()
-    called: bool = False
+    line: Line | None = None  # of the caller's code; of a gradient, that of the forward operation
+    rule: Rule | None = field(default=None, repr=False)  # the precision in force
+    detail: Mapping[str, Any] | None = None  # what a message needs that is counted nowhere else
+    names: tuple[str, ...] = ()  # the latest operations on the way here, this one first, as a policy names them
+    called: bool = False  # whether somebody called it; gradients and an optimizer's notes come by themselves
 
     def __post_init__(self) -> None:
         if type(self.counts) is not Counts:  # those of flags alone

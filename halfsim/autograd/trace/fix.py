@@ -11,14 +11,14 @@ from halfsim.autograd.policy import PROMOTE, Policy, Rule
 
 @dataclass(frozen=True)
 class Fix:
-    """What mends a trouble: ``text`` says it to a person.
+    """What mends a trouble: ``text`` in words, ``policy`` or ``option`` where `halfsim.mend` can try it by itself.
 
-    ``policy`` is for `halfsim.precision`, around the run. ``option`` holds options by the names under which optimizers,
-    scalers, clipping and operations take them: ``{"master_weights": True}``, ``{"safe": True}``, ``{"eps": 1e-4}``,
-    ``{"init_scale": 1024.0}``. Others stand for what a person writes: ``{"constant": -6e4}`` for the number given to
-    the operation that broke, ``{"loss_scale": 1024.0}`` for a GradScaler of that scale, ``{"accumulate": "fp32"}`` for
-    the precision in force, ``{"tensors": "fp32"}`` for float32 wherever the run asks for half. With neither it needs a
-    person.
+    ``policy`` is what to put around the run: ``hs.precision(fix.policy)``. ``option`` holds options under the names by
+    which optimizers, scalers, clipping and operations take them, as ``{"master_weights": True}``, ``{"safe": True}``,
+    ``{"eps": 1e-4}`` or ``{"init_scale": 1024.0}``. Four names stand for an edit of the program: ``"constant"``, the
+    number to give to the operation that broke; ``"loss_scale"``, the scale of a GradScaler to use; ``"accumulate"``,
+    the accumulator of the precision in force; ``"tensors"``, the format wherever the program asks for half. A fix with
+    neither policy nor option is advice that only a person can follow.
 
     >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
     keep softmax in float32: policy {'@softmax': 'fp32'}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,14 @@ from halfsim.frames import Line
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 
+Place = tuple[str, str, str, str]  # phase, module path (in the optimizer phase a parameter), operation, tensor
+
 BINS = 512  # steps a series tells apart; later ones share a bin, in twos, in fours, ...
+
+
+def place_of(x: Any) -> Place:
+    """The place of an event, or of a finding: what a trace adds up by."""
+    return x.phase, x.path, x.op, x.tensor
 
 
 @dataclass

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from halfsim.autograd.observer import around, observing
+from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, is_eps, kinds_of
 from halfsim.autograd.trace.scaling import Scaling
-from halfsim.autograd.trace.totals import Series, Total
+from halfsim.autograd.trace.totals import Place, Series, Total, place_of
 from halfsim.autograd.trace.watch import Watching
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import Precision
@@ -26,23 +27,22 @@ from halfsim.text import columns
 
 @dataclass(frozen=True)
 class Frame:
-    """What an operation had before it when it first went wrong: its operands and its result, by name.
-
-    Arrays are copies; of those with more than 65,536 elements, the first so many in C order. ``before`` are the
-    latest events up to this one.
-    """
+    """What an operation had before it when it first went wrong."""
 
     event: Event
-    arrays: Mapping[str, Array]
-    before: tuple[Event, ...]
+    arrays: Mapping[str, Array]  # copies of its operands and its result by name, of each at most 65,536 elements
+    before: tuple[Event, ...]  # the latest events, this one last
 
 
 class Trace(Watching):
-    """The counts of every operation since the trace began, the first event of each kind, and the latest ones.
+    """What every operation did since the trace began: counts by place, the first events of each kind of trouble.
 
-    Its size depends on the number of distinct (phase, path, op, tensor), about 3 kB each, and of paths, 28 kB each,
-    never on the number of steps. ``allow`` holds patterns ("@op", a module path, "path@op"; wildcards as in
-    `halfsim.Policy`) of operations whose NaN and infinities are meant: they are counted, and are no trouble.
+    A place is a phase, a module path, an operation and the tensor written. Memory grows with the number of places,
+    about 3 kB each, and of module paths, 28 kB each, and not with the number of steps. ``reference`` is a precision in
+    which everything is computed beside, to measure errors. ``allow`` holds patterns ("@op", a module path, "path@op",
+    with wildcards as in `halfsim.Policy`) of operations whose NaN and infinities are meant: they are counted and are
+    no trouble. ``frames`` is how many of the latest events are kept, ``outer`` a trace around this one, which is told
+    of everything too.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Trace(Watching):
         outer: Trace | None = None,
     ) -> None:
         super().__init__(reference)
-        self.places: dict[tuple[str, str, str, str], Total] = {}
+        self.places: dict[Place, Total] = {}
         self.firsts: dict[str, list[Event]] = {}  # by kind: the first, and of what breaks the first of each place
         self.constants: dict[tuple[str, str], Event] = {}  # by phase and path: the first that lost a constant
         self.latest: deque[Event] = deque(maxlen=frames)
@@ -70,19 +70,28 @@ class Trace(Watching):
 
     @property
     def constant(self) -> Event | None:
-        """The first event that lost a constant, whatever came of it."""
+        """The first event at which the format turned a constant into another number, whether or not it did harm."""
         return next(iter(self.constants.values()), None)
 
     @property
-    def totals(self) -> dict[tuple[str, str, str, str], Counts]:
+    def totals(self) -> dict[Place, Counts]:
         """The counts by (phase, path, op, tensor)."""
         return {key: total.counts for key, total in self.places.items()}
+
+    @property
+    def ran(self) -> list[tuple[str, str]]:
+        """Module path and operation of what ran in the forward pass and a policy can name, in order, each once.
+
+        A cast is left out: it says itself what it casts to.
+        """
+        found = ((path, op) for phase, path, op, _ in self.places if phase == "forward")
+        return list(dict.fromkeys((path, op) for path, op in found if op in OPERATIONS and op != "cast"))
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Add one event, here and to the traces around; ``arrays`` are its operands and its result."""
         if self.outer is not None:
             self.outer.record(event, arrays)
-        key = (event.phase, event.path, event.op, event.tensor)
+        key = place_of(event)
         place = self.places.get(key)
         if place is None:
             place = self.places[key] = Total()
@@ -121,9 +130,9 @@ class Trace(Watching):
     def _begin(self, kind: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
         known = self.firsts.get(kind, [])
         breaks = KINDS[kind].breaks or event.lost is not None
-        if len(known) >= (_PLACES if breaks else 1) or any(_place(e) == _place(event) for e in known):
+        if len(known) >= (_PLACES if breaks else 1) or any(place_of(e) == place_of(event) for e in known):
             return
-        if any(k == kind and _place(e) == _place(event) for k, e in self._pending):
+        if any(k == kind and place_of(e) == place_of(event) for k, e in self._pending):
             return
         if self.allow and KINDS[kind].breaks and self._allowed(event):
             return
@@ -145,7 +154,8 @@ class Trace(Watching):
     def advance(self, skipped: bool = False) -> None:
         """Begin the next step, here and in the traces around; optimizers and the GradScaler do this.
 
-        What a ``skipped`` step met on the way back is how a scaler finds its scale: it is no trouble.
+        ``skipped`` says that the scaler took no step, for there were infinities or NaN among the gradients. They are
+        how a scaler finds its scale, and no trouble.
         """
         if self.outer is not None:
             self.outer.advance(skipped)
@@ -173,7 +183,10 @@ class Trace(Watching):
         self.scaling.note(self.step, scale, skipped)
 
     def events(self) -> list[Event]:
-        """The first event of each kind that came to anything, as they happened; each event once."""
+        """The events to blame: of each kind of trouble the first that did harm, in the order in which they happened.
+
+        Infinities and NaN that a mask, a maximum or a choice of elements left out did none, see `left_out`.
+        """
         found: dict[int, Event] = {}
         for kind, event in [*((k, e) for k, events in self.firsts.items() for e in events), *self._pending]:
             if not (self._harmless(kind, event)):
@@ -240,10 +253,6 @@ class Trace(Watching):
 SCALED = "loss scale"  # the label of a loss times its scale
 _KEPT = 65536  # elements of an array in a Frame
 _PLACES = 16  # places of one kind whose first event is kept, where a later one may matter though the first did not
-
-
-def _place(event: Event) -> tuple[str, str, str, str]:
-    return event.phase, event.path, event.op, event.tensor
 
 
 def _copied(x: Array) -> Array:

@@ -10,12 +10,13 @@ from typing import Any
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
+from halfsim.autograd.trace.totals import Place, place_of
 from halfsim.diagnose.compare.meter import Divergence, Fork, Meter
-from halfsim.diagnose.compare.recorder import Place, Recorder
+from halfsim.diagnose.compare.recorder import Recorder
 from halfsim.diagnose.compare.result import ResultRow
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.frames import spelled
-from halfsim.text import clipped, number, place_name
+from halfsim.text import clipped, located, number, place_name
 
 _FIX = "see in the layers where the error grows, and keep those in float32 (search_policy finds them)"
 _BOTH = "look at the computation itself: the reference meets this too, so that no precision mends it"
@@ -28,11 +29,11 @@ def plain_finding(found: Finding | None) -> Finding | None:
 
 
 def stopped(meter: Meter, reference: Recorder, run: Recorder, failure: Exception | None) -> list[str]:
-    """Note a fork where the run ended otherwise than the reference; returns what is to be told in any case."""
+    """Note in ``meter`` that the run ended otherwise than the reference, if it did; returns notes for the reader."""
     if failure is not None:
         text = f"the run raised {type(failure).__name__}: {failure}".splitlines()[0]
         last = next(reversed(run.latest), None)
-        where = None if last is None else (last.phase, last.path, last.op, last.tensor)
+        where = None if last is None else place_of(last)
         if meter.fork is None or meter.fork.run is None:  # the step it broke off lacks the rest
             line = "" if last is None else last.where
             meter.fork = Fork((run.step, run.results), where, None, None, text, line)
@@ -52,25 +53,32 @@ def first_divergence(meter: Meter, runs: tuple[Recorder, Recorder]) -> Finding |
 
 
 def _of_fork(fork: Fork) -> Finding:
-    phase, path, op, tensor = fork.run or fork.reference or ("forward", "", "run", "")
+    place = fork.run or fork.reference or ("forward", "", "run", "")
     if fork.text:
         message = fork.text
     elif fork.shapes is not None:
         message = f"the result has shape {fork.shapes[0]} in the run and {fork.shapes[1]} in the reference"
     else:
-        message = f"the run goes on with {_place(fork.run)}, the reference with {_place(fork.reference)}"
+        message = f"the run goes on with {_words(fork.run)}, the reference with {_words(fork.reference)}"
     values = {"run": fork.run, "reference": fork.reference, "shapes": fork.shapes}
     fix = "look for a branch or a loop that depends on the data: what follows is not compared"
-    return _with_fix(
-        Finding("structure", phase, fork.when[0], path, op, tensor, values, message, fix, where=fork.where), fix
-    )
+    return _found("structure", fork.when[0], place, values, message, fix, fork.where)
+
+
+def _found(
+    klass: str, step: int, place: Place, values: dict[str, Any], message: str, fix: str, where: str,
+    event: Event | None = None,
+) -> Finding:  # fmt: skip
+    """A Finding of the comparison itself, whose fix needs a person."""
+    phase, path, op, tensor = place
+    return Finding(klass, phase, step, path, op, tensor, values, message, fix, event, where, (Fix(fix),))
 
 
 def _with_fix(found: Finding, text: str) -> Finding:
     return replace(found, fix=text, fixes=(Fix(text),))
 
 
-def _place(place: Place | None) -> str:
+def _words(place: Place | None) -> str:
     if place is None:
         return "nothing"
     phase, path, op, tensor = place
@@ -82,16 +90,20 @@ def _of_result(meter: Meter, apart: Divergence, runs: tuple[Recorder, Recorder])
     event, found = apart.event, _blamed(apart, runs)
     values = {"relative_error": apart.relative, "ulp": apart.ulp, "tolerance": meter.tolerance}
     message = _off(apart, meter)
-    place = (event.phase, event.step, event.path, event.op, event.tensor)
-    here = Finding("divergence", *place, values, message, _FIX, event, event.where, (Fix(_FIX),))
+    here = _found("divergence", event.step, place_of(event), values, message, _FIX, event.where, event)
     if found is None:
         return here if not _below_roundoff(meter) else _with_fix(here, _above(meter))
-    own = (found.phase, found.step, found.path, found.op, found.tensor) == place
+    own = _same(found, event)
     then = found.message if own else f"it goes back to {clipped(found.place, 60)} at step {found.step}, {found.phase}"
     return replace(
         here, klass=found.klass, message=f"{message}; {then}", values={**values, **found.values}, fix=found.fix,
         fixes=found.fixes,
     )  # fmt: skip
+
+
+def _same(found: Finding, event: Event) -> bool:
+    """Whether a finding names the step and the place of an event."""
+    return (found.step, place_of(found)) == (event.step, place_of(event))
 
 
 def _below_roundoff(meter: Meter) -> bool:
@@ -103,7 +115,7 @@ def _above(meter: Meter) -> str:
 
 
 def roundoff(meter: Meter, name: str) -> list[str]:
-    """What is to be told of a tolerance that rounding alone passes."""
+    """A note for the reader where the tolerance is so small that one rounding may pass it."""
     if not _below_roundoff(meter):
         return []
     limit, unit = _apart(meter.tolerance, meter.unit / 2)
@@ -168,9 +180,9 @@ def _cause(event: Event, runs: tuple[Recorder, Recorder]) -> Event | None:
 
 def _shared(event: Event, other: Recorder) -> bool:
     """Whether the other run met the same trouble in the same place, so that precision is not to blame."""
-    key = (event.phase, event.path, event.op, event.tensor)
+    key = place_of(event)
     if event.lost is not None:
-        there = (e.lost for e in other.constants.values() if (e.phase, e.path, e.op, e.tensor) == key)
+        there = (e.lost for e in other.constants.values() if place_of(e) == key)
         return any(
             lost is not None and (lost.value, lost.became) == (event.lost.value, event.lost.became) for lost in there
         )
@@ -210,11 +222,9 @@ def verdict(
 
 def _with_divergence(found: Finding, apart: Divergence, meter: Meter) -> Finding:
     event = apart.event
-    same = (found.phase, found.step, found.path, found.op, found.tensor)
-    if same == (event.phase, event.step, event.path, event.op, event.tensor):
+    if _same(found, event):
         return replace(found, message=f"{found.message}; {_off(apart, meter)}")
-    line = f", {event.where}" if event.where else ""
-    where = f"step {event.step}, {event.phase}, {clipped(event.place, 60)}{line}"
+    where = located(event.step, event.phase, clipped(event.place, 60), event.where)
     return replace(found, message=f"{found.message}; at {where}, {_off(apart, meter)}")
 
 
@@ -249,8 +259,7 @@ def _agreed(results: Sequence[ResultRow]) -> float:
 
 def _drift(first: Finding, apart: Divergence, meter: Meter) -> str:
     """The words for runs that part by rounding alone, as two that round differently do."""
-    line = f", {first.where}" if first.where else ""
-    where = f"step {first.step}, {first.phase}, {clipped(first.place, 60)}{line}"
+    where = located(first.step, first.phase, clipped(first.place, 60), first.where)
     if not isfinite(apart.relative):
         return f"no operation did harm; at {where}, {_off(apart, meter)}, yet what was returned"
     most = max((place.forward for place in meter.places.values() if isfinite(place.forward)), default=0.0)
@@ -274,8 +283,7 @@ def _returned(meter: Meter, results: Sequence[ResultRow], agree: bool = True) ->
 def _benign(meter: Meter, run: Recorder, results: Sequence[ResultRow]) -> Finding:
     if not meter.places:
         text = "no operation of the run was found in the reference"
-        found = Finding("benign rounding", "forward", 1, "", "run", "", {"compared": 0}, text, "")
-        return _with_fix(found, "nothing")
+        return _found("benign rounding", 1, ("forward", "", "run", ""), {"compared": 0}, text, "nothing", "")
     place = max(meter.places, key=lambda p: meter.places[p].counted)
     found_here = meter.places[place]
     error, limit = _apart(found_here.counted, meter.tolerance)
@@ -284,11 +292,9 @@ def _benign(meter: Meter, run: Recorder, results: Sequence[ResultRow]) -> Findin
     if most > meter.tolerance:
         message += ", but for sums that cancel, whose error the rounding of their terms explains"
     message += _returned(meter, results)
-    phase, path, op, tensor = place
     values: dict[str, Any] = {
         "relative_error": found_here.counted, "ulp": found_here.counted_ulp, "tolerance": meter.tolerance
     }  # fmt: skip
     fix = "nothing: the run follows its reference" + " where it is finite" * any(row.not_finite for row in results)
-    step = found_here.step or 1
     where = spelled(run.places[place].line)
-    return _with_fix(Finding("benign rounding", phase, step, path, op, tensor, values, message, fix, where=where), fix)
+    return _found("benign rounding", found_here.step or 1, place, values, message, fix, where)

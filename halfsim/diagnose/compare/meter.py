@@ -11,53 +11,45 @@ import numpy as np
 
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.shadow import error
-from halfsim.diagnose.compare.recorder import Kept, Key, Place, Step
+from halfsim.autograd.trace.totals import Place
+from halfsim.diagnose.compare.recorder import Kept, Key, Step
 from halfsim.numerics.quantize import Array
 
 
 @dataclass(frozen=True)
 class PlaceRow:
-    """One phase, module path, operation and tensor: over all steps the largest errors.
+    """How far the results of one operation in one module are off: over all steps the largest errors.
 
-    ``relative_error`` is the norm of the difference over that of the reference; ``ulp`` is the largest distance,
-    ``mean_ulp`` the mean one, in units in the last place of the run's format at the reference (its smallest subnormal,
-    where that is zero). All are infinite where only one of the two is finite, and NaN where both had NaN or no finite
-    number. ``step`` is where the relative error was largest, ``vanished`` the share of values that are zero and not so
-    in the reference.
+    An ulp is the spacing of the run's format at the reference, or its smallest subnormal where the reference is zero.
+    Errors are infinite where one of the two runs had a NaN or an infinity and the other a number, and NaN where both
+    had NaN or no finite number at all.
     """
 
     phase: str
     path: str
     op: str
     tensor: str
-    relative_error: float
-    ulp: float
-    mean_ulp: float
-    vanished: float
-    step: int
-    compared: int
+    relative_error: float  # the norm of the difference over the norm of the reference
+    ulp: float  # the largest distance of an element
+    mean_ulp: float  # the mean distance
+    vanished: float  # the share of the numbers that are zero here and not in the reference
+    step: int  # where the relative error was largest
+    compared: int  # how many results
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One module path: the largest errors of its results, in the forward pass and in the gradients.
-
-    ``relative_error``, ``ulp`` and ``mean_ulp`` are those of the forward pass, ``gradient_error`` is the relative error
-    of the gradients; ``cosine`` is the smallest, over steps, between its parameters' gradients in the two runs (None
-    without parameters), ``vanished`` the share of gradients, activations' too, that are zero and not so in the
-    reference, ``updates_lost`` the share of nonzero updates that left their weight unchanged. ``step`` is the first
-    in which a result was off by more than the tolerance, None if none was.
-    """
+    """How far the results of one module are off, over all steps; errors are as in `PlaceRow`."""
 
     path: str
-    relative_error: float
-    ulp: float
-    mean_ulp: float
-    gradient_error: float
-    cosine: float | None
-    vanished: float
-    updates_lost: float
-    step: int | None
+    relative_error: float  # the largest of the forward pass
+    ulp: float  # of the forward pass
+    mean_ulp: float  # of the forward pass
+    gradient_error: float  # the largest relative error of the gradients
+    cosine: float | None  # the smallest between its parameters' gradients in the two runs; None without parameters
+    vanished: float  # the share of gradients, activations' too, that are zero here and not in the reference
+    updates_lost: float  # the share of nonzero updates that left their weight unchanged
+    step: int | None  # the first in which a result was off by more than the tolerance
 
 
 @dataclass(frozen=True)
@@ -209,7 +201,7 @@ class Meter:
                 self.divergence = Divergence(event, relative, far.largest, when, theirs.serial)
 
     def rows(self, lost: Mapping[str, float]) -> tuple[tuple[LayerRow, ...], tuple[PlaceRow, ...]]:
-        """What has come together; ``lost`` are the shares of updates that left their weight alone, by layer."""
+        """The rows by layer and by place; ``lost`` is the share of updates that left their weight alone, by layer."""
         layers = (
             LayerRow(
                 path,

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.observer import observing
 from halfsim.autograd.policy import no_grad, precision, scoped
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.autograd.trace.shadow import error
-from halfsim.autograd.trace.trace import tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Step
@@ -73,7 +73,7 @@ def compare_models(
 
 
 class _Pair:
-    """Both models at work, and what has come together."""
+    """Runs both models on one batch after another, and adds up how they differ."""
 
     def __init__(self, models: tuple[Module, Module], formats: tuple[Format, Format], axis: int, limit: float) -> None:
         self.models, self.formats, self.axis = models, formats, axis
@@ -95,8 +95,7 @@ class _Pair:
         logits = []
         with scoped(override=False, path="", base="", phase="forward"), precision("promote"), no_grad():
             for model, fmt, run in zip(self.models, self.formats, self.runs, strict=True):
-                with tracing(run):
-                    run.outer = None
+                with observing(run):  # no part of what is traced outside
                     logits.append(_logits(model(_input(x, fmt))))
                     run.advance()
         self.step.clear()
@@ -135,7 +134,7 @@ class _Pair:
         self.right = right if self.right is None else [p + q for p, q in zip(self.right, right, strict=True)]
 
     def result(self, half_model: Module) -> ModelComparison:
-        """What has come together."""
+        """The comparison over all batches; ``half_model`` tells what its conversion lost."""
         first = first_divergence(self.meter, self.runs)
         rows = [ResultRow("the logits", nan, nan, None, None, self.broken, self.nan, self.logits)] * bool(self.broken)
         shares = (None, None) if self.right is None else tuple(n / self.predictions for n in self.right)

@@ -15,11 +15,11 @@ import numpy as np
 
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.totals import Place, place_of
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 
-Place = tuple[str, str, str, str]  # phase, path, operation, tensor
 Key = tuple[Place, int]
 
 SAMPLE = 4096  # elements kept of a result
@@ -95,7 +95,7 @@ class Recorder(Trace):
         if len(step.results) >= RESULTS:
             step.cut = True
             return
-        place = (event.phase, event.path, event.op, event.tensor)
+        place = place_of(event)
         n = step.seen[place] = step.seen.get(place, 0) + 1
         key = self._keys.setdefault((place, n), (place, n))
         count = SAMPLE if step.nbytes < STEP_BYTES else FEW

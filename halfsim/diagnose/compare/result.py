@@ -10,7 +10,7 @@ from typing import Any
 
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections
 from halfsim.text import clipped, columns, number, percent
 
@@ -20,20 +20,16 @@ LINES = 12  # of each table in the text
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One value that the experiment returned; ``run`` and ``reference`` are None where it is no single number.
-
-    ``not_finite`` counts those of its ``size`` numbers that are not finite in either run, ``nan`` those that are NaN in
-    both; of these there is no error, and where there is NaN, or nothing finite, ``relative_error`` and ``ulp`` are NaN.
-    """
+    """One value that the experiment returned. Errors are NaN where both runs have NaN, or nothing that is finite."""
 
     name: str
-    relative_error: float
-    ulp: float
-    run: float | None
+    relative_error: float  # the norm of the difference over the norm of the reference
+    ulp: float  # the largest distance of an element
+    run: float | None  # the number itself; None where it is not one number
     reference: float | None
-    not_finite: int = 0
-    nan: int = 0
-    size: int = 1
+    not_finite: int = 0  # numbers that are not finite in either run
+    nan: int = 0  # numbers that are NaN in both runs
+    size: int = 1  # how many numbers there are
 
 
 @dataclass(frozen=True)
@@ -207,8 +203,7 @@ class ModelComparison(Document):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
-        hidden = ("layers", "_first", "_verdict")
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in hidden}
+        facts = attributes(self, "layers", "_first", "_verdict")
         layers = [asdict(row) for row in self.layers]
         return jsonable({"schema": 1, "kind": "model comparison", **facts, **_found(self), "layers": layers})
 
@@ -228,7 +223,7 @@ def _found(of: Comparison | ModelComparison) -> dict[str, Any]:
 
 def _pointer(first: Finding) -> str:
     """Where it is; the verdict says the rest."""
-    return f"Step {first.step}, {first.phase}, {first.place}{', ' * bool(first.where)}{first.where}."
+    return f"S{first.located[1:]}."
 
 
 def _figure(x: float | None) -> Figure:

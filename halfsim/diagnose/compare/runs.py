@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import replace
 from math import isfinite, nan
 from typing import Any
@@ -11,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.policy import Rule, as_rule, precision, scoped
+from halfsim.autograd.policy import Rule, as_rule, rule_name
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.shadow import error
-from halfsim.autograd.trace.trace import Trace, tracing
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, stopped, verdict
 from halfsim.diagnose.compare.meter import Meter
 from halfsim.diagnose.compare.recorder import Recorder, Store
 from halfsim.diagnose.compare.result import Comparison, ResultRow
-from halfsim.diagnose.snapshot import Snapshot, closed_over, listed
+from halfsim.diagnose.reach import reached
+from halfsim.diagnose.returned import numbers
+from halfsim.diagnose.snapshot import Snapshot, listed, run_under
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
-from halfsim.numerics.precision import PRESETS, Precision
+from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 from halfsim.optim import Optimizer
 from halfsim.optim.lr_scheduler import LRScheduler
@@ -40,27 +40,29 @@ def compare(
     seed: int | None = None,
     tolerance: float | None = None,
 ) -> Comparison:
-    """Call ``run`` once under ``reference`` and once under ``precision``, and hold every result against its twin.
+    """Run an experiment once under ``reference`` and once under ``precision``, and compare every result.
 
-    ``run`` takes nothing; it is the whole experiment, which may build its model and take any number of steps, and what
-    it returns (tensors, arrays, numbers, or lists, tuples and dicts of them) is compared too. Both precisions override
-    those inside. Both calls begin from the same random state (``seed``, or that of the generator in force) and from
-    the same state of ``model``, ``optimizer``, ``scaler`` and ``scheduler`` (each one object or a list) and of other
-    such objects that ``run`` names from outside; afterwards all have the state from before. In the reference run their
-    parameters and optimizer state, and whatever ``run`` itself makes in a format that the reference's storage contains
-    (``.half()``, ``.to("fp16")``, ``hs.tensor(..., "fp16")``), are carried in that storage, so that it does not lose
-    what is looked for; ``notes`` say what was not. An object that ``run`` reaches in other ways, and changes, makes the
-    two calls begin differently.
+    ``run`` is a function without arguments, the whole experiment: it may build its model, take any number of steps,
+    and return tensors, arrays, numbers, models, or lists, tuples and dicts of them, which are compared too. Both
+    precisions override those inside.
 
-    A result is off if the norm of its error is more than ``tolerance`` of that of the reference (by default 0.1, or
-    twice the eps of the precision if that is more), or if only one of the two is finite; where both are NaN, nothing
-    can be compared, and nothing agrees. The reference may be a low precision too: if it alone has trouble, the verdict
-    says so. Casts are not compared, nor gradients and updates of steps that a GradScaler skipped; gradients under
-    different loss scales are brought to one.
-    An exception under ``precision`` ends that run, and is told; one under ``reference`` is raised.
+    Both runs begin from the same random numbers (``seed``, or those of the generator in force) and from the same state
+    of ``model``, ``optimizer``, ``scaler`` and ``scheduler`` (each one object or a list) and of other such objects
+    that ``run`` reaches by name; afterwards all have the state from before. An object that ``run`` reaches in another
+    way, and changes, makes the two runs begin differently. In the reference run parameters, optimizer state and what
+    ``run`` makes in a narrower format (``.half()``, ``hs.tensor(..., "fp16")``) are in the storage of the reference,
+    so that it does not round away what is looked for; ``notes`` say what could not be.
+
+    A result is off if the norm of its error is more than ``tolerance`` times the norm of the reference's result (by
+    default 0.1, or twice the eps of the precision if that is more), or if one of the two has a NaN or an infinity
+    where the other has none. Where both have NaN nothing can be compared, and that is no agreement. The reference may
+    be a low precision too: if it alone has trouble, the verdict says so. Casts are not compared, nor gradients and
+    updates of steps that a GradScaler skipped; gradients under different loss scales are divided by these first. An
+    exception under ``precision`` ends that run and is part of the verdict; one under ``reference`` is raised.
 
     Memory is bounded: of each result up to 4,096 elements are kept, and of the reference at most 256 steps and 80 MB;
-    of longer runs every second step is compared, every fourth, and so on. ``TypeError`` where ``run`` is no function.
+    of longer runs every second step is compared, every fourth, and so on. ``TypeError`` where ``run`` is no function,
+    ``ValueError`` for a precision that does not exist and for a ``tolerance`` that is not above 0.
 
     >>> import halfsim as hs
     >>> c = compare(lambda: (hs.tensor([300.0]) * 300.0).sum(), "fp16")
@@ -78,21 +80,21 @@ def compare(
         *listed(optimizer, Optimizer, "optimizer"),
         *listed(scaler, GradScaler, "scaler"),
         *listed(scheduler, LRScheduler, "scheduler"),
-        *closed_over(run),
+        *reached(run).objects,
     ]
     snapshot, store = Snapshot(*parts), Store()
     carry = high.storage if isinstance(high, Precision) else None
     first = Recorder(store.put, store.wants, events=False, carry=carry)
     try:
         snapshot.restore(carry)
-        returned = [_outcome(within(run, high, first, snapshot, seed, carry), parts)]
+        returned = [_outcome(run_under(run, high, first, snapshot, seed, carry), parts)]
         first.finish()
         meter = Meter(store.steps, limit, coarsest(low).eps)
         second = Recorder(meter.measure, store.steps.__contains__, events=True)
         snapshot.restore()
         failure = None
         try:
-            returned.append(_outcome(within(run, low, second, snapshot, seed), parts))
+            returned.append(_outcome(run_under(run, low, second, snapshot, seed), parts))
         except Exception as raised:
             failure = raised
         second.finish()
@@ -100,29 +102,6 @@ def compare(
         snapshot.restore()
     notes = [*stopped(meter, first, second, failure), *roundoff(meter, coarsest(low).name), *_uncarried(first, high)]
     return _comparison((low, high), meter, (first, second), returned, [*notes, *_notes(meter, store)])
-
-
-def within(
-    run: Callable[[], Any],
-    rule: Rule,
-    recorder: Trace,
-    snapshot: Snapshot,
-    seed: int | None,
-    carry: Format | None = None,
-) -> Any:
-    """What ``run`` returns under ``rule`` and a trace of its own, in a context that leaves nothing behind.
-
-    What it makes in formats that ``carry`` contains is made in that, see `halfsim.autograd.policy.carried_in`.
-    """
-
-    def inside() -> Any:
-        snapshot.reseed(seed)
-        outermost = scoped(override=False, path="", base="", phase="forward", carry=carry)
-        with outermost, precision(rule, override=True), tracing(recorder):
-            recorder.outer = None  # the runs are no part of what is traced outside
-            return run()
-
-    return copy_context().run(inside)
 
 
 def coarsest(rule: Rule) -> Format:
@@ -139,26 +118,11 @@ Values = dict[str, "Array | Tensor"]
 
 def _outcome(returned: Any, parts: list[Any]) -> Values:
     """The values that a run returned, by name; where there are none, the parameters of the models it was given."""
-    found = dict(_leaves(returned, ""))
+    found = dict(numbers(returned))
     if found:
         return found
     models = [part for part in parts if isinstance(part, Module)]
     return {name: Tensor(p.data, p.format) for model in models for name, p in model.named_parameters()}
-
-
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Array | Tensor]]:
-    if isinstance(value, Tensor):
-        yield name or "result", Tensor(value.data, value.format)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, (list, tuple)) and not (value and all(isinstance(x, (int, float)) for x in value)):
-        for i, item in enumerate(value):
-            yield from _leaves(item, f"{name}[{i}]")
-    elif isinstance(value, (bool, int, float, np.ndarray, np.generic, list, tuple)):
-        array = np.asarray(value)
-        if array.dtype.kind in "biuf":
-            yield name or "result", array.astype(np.float64)
 
 
 def _comparison(
@@ -169,14 +133,10 @@ def _comparison(
     layers, places = meter.rows(_lost(run))
     first = first_divergence(meter, runs)
     return Comparison(
-        _name(rules[0]), _name(rules[1]), meter.tolerance, layers, tuple(meter.steps), places, results,
+        rule_name(rules[0]), rule_name(rules[1]), meter.tolerance, layers, tuple(meter.steps), places, results,
         compared=meter.compared, total=run.results, notes=(*unlike, *notes),
         _first=plain_finding(first), _verdict=replace(verdict(meter, runs, first, results), event=None),
     )  # fmt: skip
-
-
-def _name(rule: Rule) -> str:
-    return next((name for name, preset in PRESETS.items() if preset == rule), str(rule))
 
 
 def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...], list[str]]:

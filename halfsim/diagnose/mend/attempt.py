@@ -21,6 +21,7 @@ from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.mend.outcome import Values, values_of
 from halfsim.diagnose.reach import reached
+from halfsim.diagnose.returned import raised
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.formats import as_format, float64
@@ -29,8 +30,11 @@ from halfsim.numerics.rounding import Stochastic
 from halfsim.optim import EMA, Optimizer
 
 
-class Watch(Trace):
-    """A trace that also notices precisions that the run sets itself: ``inner`` is the first beside ``outside``."""
+class AttemptTrace(Trace):
+    """A trace that notices whether the run sets precisions itself.
+
+    ``outside`` is the rule around the run; ``inner`` is the first other one that an operation ran under, or None.
+    """
 
     def __init__(self, outside: Rule) -> None:
         super().__init__()
@@ -50,7 +54,7 @@ class Outcome:
     returned: Any
     values: Values
     failure: str = ""
-    trace: Watch | None = None
+    trace: AttemptTrace | None = None
     finding: Finding | None = None
     used: frozenset[str] = frozenset()
 
@@ -79,7 +83,7 @@ class Experiment:
         self.state.restore(float64)
 
         def inside() -> Outcome:
-            with self._begun(FP64, True), carried_in(float64), observing(Watch(FP64)) as trace:
+            with self._begun(FP64, True), carried_in(float64), observing(AttemptTrace(FP64)) as trace:
                 returned = self.run()
                 return Outcome(returned, values_of(returned, self.objects), trace=trace, finding=trace.verdict())
 
@@ -104,7 +108,7 @@ class Experiment:
                 if option is not None and "tensors" in option:
                     stack.enter_context(carried_in(as_format(option["tensors"])))
                     found.used.add("tensors")
-                trace = stack.enter_context(observing(Watch(scope().rule)))
+                trace = stack.enter_context(observing(AttemptTrace(scope().rule)))
                 returned, failure = None, ""
                 try:
                     returned = self.run()
@@ -129,11 +133,6 @@ class Experiment:
         self.count += 1
         self.show(self.count)
         return found
-
-
-def raised(error: BaseException) -> str:
-    """What an exception says, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _change(x: Any, overrides: Overrides) -> None:

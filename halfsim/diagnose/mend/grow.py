@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.ddmin import sufficient
 from halfsim.diagnose.finding import Finding
@@ -19,9 +18,7 @@ def smallest(finding: Finding, trace: Trace, mends: Mends) -> list[str] | None:
     half precision: by one, two, four, and so on, then by those before it. What mends is then made smaller by halves,
     one by one, and at last to the modules in which that is enough.
     """
-    ran = [
-        (path, op) for phase, path, op, _ in trace.places if phase == "forward" and op in OPERATIONS and op != "cast"
-    ]
+    ran = trace.ran
     ops = list(dict.fromkeys(op for _, op in ran))
     if not ops:
         return None

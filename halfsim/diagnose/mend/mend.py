@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, scope
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, rule_name, scope
 from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.autograd.trace.kinds import HARMLESS, KINDS
 from halfsim.diagnose.finding import Finding, finding
@@ -19,10 +18,11 @@ from halfsim.diagnose.mend.attempt import Experiment, Outcome, completed
 from halfsim.diagnose.mend.grow import shrunk, smallest
 from halfsim.diagnose.mend.outcome import distance, same
 from halfsim.diagnose.mend.result import Mended, Tried
+from halfsim.diagnose.returned import accepted
 from halfsim.diagnose.snapshot import listed
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import bfloat16
-from halfsim.numerics.precision import PRESETS, Precision, replace_roles
+from halfsim.numerics.precision import Precision, replace_roles
 from halfsim.optim import Optimizer
 from halfsim.terminal import bar
 
@@ -42,21 +42,24 @@ def mend(
     optimizer: Any = None,
     scaler: Any = None,
 ) -> Mended:
-    """Run the experiment in ``target``, find what goes wrong, and try every fix that a machine can apply to it.
+    """Run an experiment in ``target``, find what goes wrong, and try every fix that a machine can apply to it.
 
-    ``run`` takes nothing; it is the whole experiment. Each time it begins from the same state of ``model``,
-    ``optimizer`` and ``scaler``, of all such objects, lists, dicts and arrays that it reaches by name, and of the
-    random numbers; afterwards all is as it was. It runs once in float64, in which everything is carried, once in
-    ``target`` (None for the precision in force), and once for each fix: policies as ``hs.precision(policy)``, options
-    in what is handed in and in what is made through halfsim during the run. Precisions that the run sets itself stand
-    in the first run; policies are tried in their place. Where none of the finding's fixes mends, a set of operations
-    is searched for that mends if it stays in float32: the one that broke and those that read it back.
+    ``run`` is a function without arguments, the whole experiment. It runs once in float64, in which all its tensors
+    are made too, once in ``target`` (None: the precision in force), and once for each fix. A policy is put around the
+    run; an option is given to the optimizers, scalers and operations that take it. Precisions that the run sets itself
+    hold in the run in ``target``, and a policy takes their place. If none of the finding's fixes mends, a set of
+    operations is searched that mends if they stay in float32, from the one that broke to those that read its result.
 
-    A fix mends when what ``run`` returns (tensors, arrays, numbers, models, lists and dicts of them; without any, the
-    models, parameters and tensors that it reaches) is within 1e-2 of the norm of the float64 run, and no trouble as
-    grave as the first is left. ``accept(result) -> bool`` takes the place of the former. A ``run`` that raises in
-    ``target`` is told, and its fixes are tried all the same; what it raises in float64 goes to the caller.
-    ``TypeError`` where ``run`` is no function.
+    Each run begins from the same state of ``model``, ``optimizer`` and ``scaler`` (one object or a list), of all such
+    objects, lists, dicts and arrays that ``run`` reaches by name, and of the random numbers; afterwards all is as it
+    was before.
+
+    A fix mends if the result is right and no trouble as grave as the first is left. The result is what ``run`` returns
+    (tensors, arrays, numbers, models, and lists, tuples and dicts of them), or, where it returns no numbers, the
+    models, parameters and tensors that it reaches. It is right if its error is at most 1e-2 of the norm of the float64
+    result, and infinities and NaN are where that has them; or else if ``accept(result)`` is true. What ``run`` raises
+    in ``target`` is part of the finding, what it raises in float64 goes to the caller. ``TypeError`` where ``run`` or
+    ``accept`` is no function, ``ValueError`` for a precision that does not exist.
 
     >>> import halfsim as hs
     >>> found = mend(lambda: (hs.tensor([300.0, 1.0]) ** 2).mean().sqrt())
@@ -134,7 +137,7 @@ class _Mending:
         healthy = right and not gravity(self.klass)
         if broken.trace.inner is not None:  # the run sets a precision itself, which a policy outside cannot reach
             self.override, self.rule = True, broken.trace.inner
-        name = next((name for name, preset in PRESETS.items() if preset == self.rule), str(self.rule))
+        name = rule_name(self.rule)
         if not healthy:
             self.try_all(broken)
         tried, notes = sorted(self.tried, key=self.order), self.notes()
@@ -251,11 +254,7 @@ class _Mending:
         """Whether the result is as it should be; where there is none, nothing speaks against it."""
         if self.accept is None:
             return math.isnan(error) or error <= TOLERANCE
-        answer: Any = self.accept(outcome.returned)
-        array = np.asarray(answer.data if isinstance(answer, Tensor) else answer)
-        if array.size != 1 or array.dtype.kind not in "biuf":
-            raise TypeError(f"accept: it returned {type(answer).__name__}; allowed: a bool")
-        return bool(array.all())
+        return accepted(self.accept, outcome.returned)
 
     def order(self, one: Tried) -> tuple[int, int, int]:
         """What mends first, and of that what is of the recommended kind, an option or a policy.

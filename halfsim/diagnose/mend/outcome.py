@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, plain
+from halfsim.diagnose.returned import numbers
 from halfsim.nn.module import Module
 from halfsim.numerics.quantize import Array
 from halfsim.optim import EMA, Optimizer
@@ -21,7 +22,7 @@ def values_of(returned: Any, objects: Iterable[Any] = ()) -> Values:
     Tensors, arrays, numbers, models (their parameters and buffers), and lists, tuples and dicts of them. Where there
     are none, those of ``objects``: models, optimizers' parameters, averages and tensors that it may have changed.
     """
-    found = dict(_leaves(returned, ""))
+    found = dict(_widened(returned))
     if found:
         return found
     for i, x in enumerate(objects):
@@ -31,26 +32,16 @@ def values_of(returned: Any, objects: Iterable[Any] = ()) -> Values:
             x = x.averages
         elif not isinstance(x, (Module, Tensor)):
             continue
-        found |= dict(_leaves(x, f"{type(x).__name__.lower()} {i}"))
+        found |= dict(_widened(x, f"{type(x).__name__.lower()} {i}"))
     return found
 
 
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Array]]:
-    if isinstance(value, Tensor):
-        yield name or "result", value.data.astype(np.float64)
-    elif isinstance(value, Module):
-        parts = dict([*value.named_parameters(), *value.named_buffers()])
-        yield from _leaves(parts, name)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, (list, tuple)) and not (value and all(isinstance(x, (int, float)) for x in value)):
-        for i, item in enumerate(value):
-            yield from _leaves(item, f"{name}[{i}]")
-    elif isinstance(value, (bool, int, float, np.ndarray, np.generic, list, tuple)):
-        array = np.asarray(value)
-        if array.dtype.kind in "biuf" and array.size:
-            yield name or "result", array.astype(np.float64)
+def _widened(value: Any, name: str = "") -> Iterator[tuple[str, Array]]:
+    """The numbers in ``value`` in float64, without empty arrays, which have no error."""
+    for own, x in numbers(value, name):
+        array = np.asarray(plain(x), np.float64)
+        if array.size or isinstance(x, Tensor):
+            yield own, array
 
 
 def distance(values: Values, reference: Values) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.diagnose.finding import Finding
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, sections
 from halfsim.text import columns, number
 
@@ -21,44 +21,37 @@ _CELLS = (26, 26, 14)  # characters of a cell of words, which goes on in the nex
 
 @dataclass(frozen=True)
 class Tried:
-    """A fix, and what it did.
-
-    ``applied`` is false where it needs a person, or where nothing in the run takes it; ``error`` is then NaN, else the
-    relative error of the result against the float64 run, infinite where it is not finite. ``klass`` is the class of
-    the trouble that was left, None for none, ``reason`` why it does not mend, empty if it does.
-    """
+    """A fix, and what it did to the run."""
 
     fix: Fix
-    applied: bool
+    applied: bool  # false where it needs a person, or where nothing in the run takes it
     mends: bool
-    error: float
-    klass: str | None
-    reason: str
+    error: float  # of the result against the float64 run, relative; inf where it is not finite, NaN if not applied
+    klass: str | None  # the class of the trouble that was left, None for none
+    reason: str  # why it does not mend, empty if it does
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**own, "fix": self.fix.to_dict()}
+        return {**attributes(self), "fix": self.fix.to_dict()}
 
 
 @dataclass(frozen=True)
 class Mended(Document):
-    """What `mend` found: the ``finding`` of the run in ``target``, and every fix ``tried``, those that mend first.
+    """What `mend` found. It prints as a table of the fixes; it is plain data.
 
-    ``error`` is that of the broken run, ``failure`` what it raised, ``runs`` how often it ran. ``best`` is the first
-    fix that mends, or None; its policy, in ``hs.precision(best.policy)`` around the run, does what was measured. Where
-    ``override`` is true the run sets precisions itself: write the policy in their place, or override them.
+    `best` is the first fix that mends, or None. Its policy, in ``hs.precision(best.policy)`` around the run, does what
+    was measured; where ``override`` is true, write it in the place of the precisions that the run sets itself.
     """
 
-    target: str
-    finding: Finding | None
-    error: float
-    failure: str
-    tried: tuple[Tried, ...]
-    override: bool
-    runs: int
+    target: str  # the precision of the run
+    finding: Finding | None  # the verdict on the run in ``target``
+    error: float  # of that run's result against the float64 run, relative; inf where it raised or is not finite
+    failure: str  # what that run raised, "" if nothing
+    tried: tuple[Tried, ...]  # every fix, those that mend first
+    override: bool  # whether the run sets precisions itself
+    runs: int  # how often it ran in all
     notes: tuple[str, ...] = ()
-    healthy: bool = False
+    healthy: bool = False  # whether there was nothing to mend
 
     @property
     def best(self) -> Fix | None:

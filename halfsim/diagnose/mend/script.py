@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.diagnose.mend.attempt import Experiment, raised
+from halfsim.diagnose.mend.attempt import Experiment
 from halfsim.diagnose.mend.mend import mend
 from halfsim.diagnose.mend.outcome import Values, distance, values_of
 from halfsim.diagnose.mend.result import Mended
+from halfsim.diagnose.returned import raised
 from halfsim.diagnose.script_run import check, executed
 from halfsim.nn.module import Module
 from halfsim.optim import EMA

@@ -13,12 +13,14 @@ import numpy as np
 from halfsim.autograd.tensor import Tensor, format_of, plain
 from halfsim.autograd.trace.kinds import KINDS, kinds_of
 from halfsim.autograd.trace.trace import tracing
+from halfsim.diagnose.ddmin import SpentError
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.minimize.script import script
 from halfsim.diagnose.minimize.shrink import Shrinker
+from halfsim.diagnose.returned import raised
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Lines, sections
 from halfsim.numerics.formats import Format, whole
 from halfsim.numerics.quantize import Array
@@ -53,8 +55,7 @@ class Minimal(Document):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, tensors and arrays as lists; numbers that are not finite are strings."""
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return jsonable({"schema": 1, "kind": "minimal input", **facts})
+        return jsonable({"schema": 1, "kind": "minimal input", **attributes(self)})
 
     def _body(self) -> Iterator[str]:
         yield from sections([("", self._story()), ("A script that shows it", Lines(self.script))])
@@ -103,10 +104,6 @@ def minimize(
         before.restore()
     sizes = [sum(x.size for x in some) for some in (case.state, state)]
     return Minimal(found, text, case.failure, sizes[0], sizes[1], case.count, alone)
-
-
-class _SpentError(Exception):
-    """No runs are left."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,7 @@ class _Case:
     def shrunk(self) -> list[Array]:
         """The smallest inputs that fail alike, or those found when the runs were spent."""
         shrinker = Shrinker(self.state, [leaf.format for leaf in self.leaves], self.alike)
-        with suppress(_SpentError):
+        with suppress(SpentError):
             shrinker.shrink()
         return shrinker.state
 
@@ -208,7 +205,7 @@ class _Case:
     def run(self, state: list[Array]) -> tuple[str, tuple[str, str] | None, Any]:
         """The failure in words ("" if there is none), the operation where it began, and what came out."""
         if self.count >= self.limit:
-            raise _SpentError
+            raise SpentError
         self.count += 1
         self.before.restore()
         args, kwargs = _arguments(_grown(self.tree, iter(state)))
@@ -269,7 +266,7 @@ def _symptom(value: Any) -> str:
 
 def _words(result: Any) -> str:
     if isinstance(result, Exception):
-        return f"raises {type(result).__name__}: {' '.join(str(result).split())}".removesuffix(": ")
+        return f"raises {raised(result)}"
     try:
         symptom = _symptom(result)
     except TypeError:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
 from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.autograd.policy import Policy
+from halfsim.autograd.policy import Policy, rule_name
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error, Event
 from halfsim.autograd.trace.fix import Fix
@@ -17,7 +16,7 @@ from halfsim.autograd.trace.totals import SERIES, Total
 from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.diagnose.report.facts import COLUMNS, Facts, Layer, Place
-from halfsim.diagnose.verdict import cause
+from halfsim.diagnose.verdict import breaks, cause
 from halfsim.diagnose.verdict import verdict as judge
 from halfsim.document import plain
 
@@ -27,7 +26,7 @@ F = TypeVar("F", bound=Facts)
 def built(trace: Trace, kind: type[F]) -> F:
     """The report of a trace, made as a ``kind``."""
     verdict = judge(trace)
-    found = [cause(trace, event) if _breaks(event) else finding(event, trace) for event in trace.events()]
+    found = [cause(trace, event) if breaks(event) else finding(event, trace) for event in trace.events()]
     findings = [f for i, f in enumerate(found) if all(not _same(f, g) for g in found[:i])]
     serial = None if verdict is None or verdict.event is None else verdict.event.serial
     frames = [f for f in trace.captured.values() if f.event.serial == serial]
@@ -36,7 +35,7 @@ def built(trace: Trace, kind: type[F]) -> F:
     stride, start, columns, layers = _layers(trace, steps)
     return kind(
         steps,
-        None if trace.reference is None else _named(trace.reference),
+        None if trace.reference is None else rule_name(trace.reference),
         None if verdict is None else _plain(verdict),
         tuple(_plain(f) for f in findings),
         tuple(before),
@@ -47,15 +46,9 @@ def built(trace: Trace, kind: type[F]) -> F:
         start,
         # a scale is noted when its step is over
         tuple((max(int(step) - 1, 1), _number(scale), bool(skipped)) for step, scale, skipped in trace.scales),
-        tuple(_left_out(event) for event in trace.left_out() if _breaks(event)),
+        tuple(_left_out(event) for event in trace.left_out() if breaks(event)),
         getattr(trace, "raised", None),  # of a plain recording there is none
     )
-
-
-def _breaks(event: Event) -> bool:
-    """Whether it left NaN or infinities behind."""
-    lost = event.lost is not None and not isfinite(event.lost.became)
-    return lost or any(KINDS[kind].breaks for kind in kinds_of(event))
 
 
 def _same(f: Finding, other: Finding) -> bool:
@@ -68,10 +61,6 @@ def _left_out(event: Event) -> Finding:
     kind = next((k for k in kinds_of(event) if KINDS[k].breaks), kinds_of(event)[0])
     found, text = finding(event, None, kind), "nothing: what came after left them out"
     return _plain(replace(found, fix=text, fixes=(Fix(text),)))
-
-
-def _named(reference: Any) -> str:
-    return str(Policy({"default": reference}))
 
 
 def _brief(event: Event) -> str:

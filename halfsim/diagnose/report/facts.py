@@ -10,6 +10,7 @@ import numpy as np
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error
 from halfsim.autograd.trace.kinds import KINDS
+from halfsim.autograd.trace.totals import place_of
 from halfsim.diagnose.finding import Finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.quantize import Array
@@ -114,38 +115,30 @@ class Raised:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a `Trace` has to tell, as plain data; a `Report` is the same with text, page and JSON.
-
-    ``verdict`` says where the gravest trouble began, ``findings`` where each trouble began, that of the verdict too,
-    and ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are
-    the rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from
-    step ``start`` on. ``scales`` are (step, loss scale, skipped). ``left_out`` are NaN and infinities that were no
-    trouble, for a mask, a maximum or a choice of elements left them out; ``raised`` is what ended the script, if
-    anything did.
-    """
+    """What a `Trace` has to tell, as plain data; a `Report` is the same with text, page and JSON."""
 
     steps: int
-    reference: str | None
-    verdict: Finding | None
-    findings: tuple[Finding, ...] = ()
-    before: tuple[str, ...] = ()
-    places: tuple[Place, ...] = ()
-    layers: tuple[Layer, ...] = ()
-    columns: int = 0
-    stride: int = 1
-    start: int = 1
-    scales: tuple[tuple[int, float, bool], ...] = ()
-    left_out: tuple[Finding, ...] = ()
-    raised: Raised | None = None
+    reference: str | None  # the precision that errors are measured against
+    verdict: Finding | None  # where the gravest trouble began
+    findings: tuple[Finding, ...] = ()  # where each trouble began, that of the verdict too
+    before: tuple[str, ...] = ()  # the operations just before that of the verdict
+    places: tuple[Place, ...] = ()  # in the order in which they first ran
+    layers: tuple[Layer, ...] = ()  # the rows of the heat maps
+    columns: int = 0  # of the heat maps
+    stride: int = 1  # steps in a column
+    start: int = 1  # the first step of the first column
+    scales: tuple[tuple[int, float, bool], ...] = ()  # step, loss scale, and whether the step was skipped
+    left_out: tuple[Finding, ...] = ()  # NaN and infinities that a mask, a maximum or a choice left out: no trouble
+    raised: Raised | None = None  # the exception that ended the script, if one did
 
     @property
     def others(self) -> list[Finding]:
         """The findings but that of the verdict, gravest first, each place once."""
-        seen = set() if self.verdict is None else {_key(self.verdict)}
+        seen = set() if self.verdict is None else {place_of(self.verdict)}
         found = []
         for f in sorted(self.findings, key=lambda f: -gravity(f.klass)):
-            if _key(f) not in seen:
-                seen.add(_key(f))
+            if place_of(f) not in seen:
+                seen.add(place_of(f))
                 found.append(f)
         return found
 
@@ -156,9 +149,7 @@ class Facts:
 
     def accused(self, place: Place) -> bool:
         """Whether the verdict names this place."""
-        v = self.verdict
-        key = (place.phase, place.path, place.op, place.tensor)
-        return v is not None and key == (v.phase, v.path, v.op, v.tensor)
+        return self.verdict is not None and place_of(place) == place_of(self.verdict)
 
     def count(self, phase: str | None = None) -> Counts:
         """The counts of all places, or of one phase."""
@@ -198,7 +189,3 @@ class Facts:
 
     def _counted(self, layer: Layer, name: str) -> Array:
         return np.array(layer.counts.get(name, (0.0,) * self.columns), np.float64)
-
-
-def _key(f: Finding) -> tuple[str, ...]:
-    return (f.phase, f.path, f.op, f.tensor)

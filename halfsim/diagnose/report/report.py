@@ -15,13 +15,9 @@ from halfsim.document import Document
 
 
 class Report(Facts, Document):
-    """What a `Trace` has to tell, top-down: printed, as a page, or as JSON.
+    """What a `Trace` has to tell, from the verdict down to the counts: printed, as a page, or as JSON.
 
-    ``raised`` is what ended the script, if anything did. ``verdict`` says where the gravest trouble began, ``findings``
-    where each trouble began, that of the verdict too, ``left_out`` which NaN and infinities came to nothing, and
-    ``before`` which operations went before it; ``places`` are in the order in which they first ran. ``layers`` are the
-    rows of the heat maps, whose columns, ``columns`` of them, are ``stride`` steps each, the first of them from step
-    ``start`` on. ``scales`` are (step, loss scale, skipped).
+    Its attributes are those of `halfsim.diagnose.report.facts.Facts`. It is plain data, and outlives its trace.
 
     >>> import halfsim as hs
     >>> with hs.trace() as t:

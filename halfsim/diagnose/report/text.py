@@ -79,8 +79,7 @@ def _verdict(report: Facts) -> str:
 
 def sentence(f: Finding) -> str:
     """Where, and what."""
-    line = f", {f.where}" if f.where else ""
-    return f"step {f.step}, {f.phase}, {f.place}{line}: {f.message}"
+    return f"{f.located}: {f.message}"
 
 
 def _left_out(report: Facts) -> str:

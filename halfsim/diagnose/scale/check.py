@@ -52,7 +52,7 @@ class Trials:
 def checked(
     rows: Mapping[Key, LayerScale], unbounded: Gradients, at: Callable[[float], Gradients], lost: float
 ) -> tuple[tuple[LayerScale, ...], list[str]]:
-    """The rows with ends that hold where the step really runs at them, and what is to be told.
+    """The rows with ends at which the step, run there, keeps what they promise; and notes where it cannot be so.
 
     Scales go in steps of two: ``high`` falls until no gradient overflows; ``low`` of each layer rises until no more
     than the share ``lost`` of its nonzero gradients are zero. Where they are so at ``high`` too, because of a gradient

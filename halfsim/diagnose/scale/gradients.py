@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.policy import scope
+from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace.event import Event
-from halfsim.autograd.trace.trace import Trace
+from halfsim.autograd.trace.counting import Counted
 from halfsim.diagnose.scale.result import EXPONENTS, LayerScale
+from halfsim.numerics.flags import FlagCounts, report
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.quantize import Array
+from halfsim.text import place_name
 
 Key = tuple[str, str]  # of a layer: module path, and the name of the format that its gradients are stored in
 
@@ -46,56 +49,69 @@ class Tally:
         return self.zeros + self.nonzero + self.broken
 
 
-class Gradients(Trace):
-    """A trace that sees all gradients that are stored in certain formats, which it knows by name.
+class Gradients(Counted):
+    """Sees all gradients that are stored in the formats ``narrow``, which it knows by name.
 
-    Sums with the gradients of an earlier ``backward()`` call are no part of a `Tally`: they are without loss scale.
+    ``tallies`` has what became of them by layer; sums with the gradients of an earlier ``backward()`` call are no part
+    of it, for they are without loss scale. ``scale`` is the first that a GradScaler took a step at, 1 without one.
     """
 
     def __init__(self, narrow: Mapping[str, Format]) -> None:
-        super().__init__()
         self._narrow = narrow
         self.tallies: dict[Key, Tally] = {}
+        self.scale: float | None = None
         self._stored: dict[tuple[str, str], Format] = {}  # by path and operation
         self._phase = ""
         self._later = False  # whether gradients of two backward passes are being added
         self._scaled: Tensor | None = None  # the latest loss that a GradScaler has scaled
         self._starts = True  # whether the gradient that a pass begins with is stored in half
 
-    def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
-        """Count one event's gradients."""
-        super().record(event, arrays)
-        if not arrays or "result" not in arrays:
-            return
-        here = event.path, event.op
-        if event.phase == "forward":
-            self._stored[here] = event.format
-            self._forward(event, arrays["result"])
-        elif event.phase == "backward":
-            stored = self._stored.get(here, event.format)
+    def result(self, spec: Op, fp: Any, out: Tensor, *rest: Any) -> None:
+        """Note the format of a forward result, and count a result of the backward pass itself."""
+        here, counts = scope(), fp.finished(out.data)
+        report(counts, spec.name)
+        if here.phase == "forward":
+            self._stored[here.path, spec.name] = out.format
+            self._forward(place_name(spec.name, here.path), out)
+        elif here.phase == "backward":
+            self._backward(here.path, spec.name, counts, out)
+        self._phase = here.phase
+
+    def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Any]]) -> None:
+        """Count the gradients of an operation's operands."""
+        for _, _, grad, fp in found:
             if self._phase != "backward" and self._starts:  # the first gradient is that of no operation
-                self._found(event.path, stored, arrays.get("gradient"))
-            tally = self._found(event.path, stored if stored.name in self._narrow else event.format, arrays["result"])
-            if tally is not None and not self._later:
-                tally.flushed += event.counts.flushed
-                tally.rounded += event.counts.nonzero
-        self._phase = event.phase
+                self._found(node.path, self._stored.get((node.path, node.op), grad.format), g.data)
+            self._phase, counts = "backward", fp.finished(grad.data)
+            report(counts, node.op)
+            self._backward(node.path, node.op, counts, grad)
+
+    def total(self, path: str, x: Tensor, fp: Any, total: Tensor, a: Tensor, b: Tensor) -> None:
+        """Count the sum of two gradients; one of an earlier pass is the leaf's own."""
+        counts = fp.finished(total.data)
+        report(counts, "accumulate")
+        self._later = x.node is None and x.grad is a
+        self._backward(path, "accumulate", counts, total)
+        self._later = False
 
     def scaled(self, loss: Tensor, scale: float) -> None:
-        """A GradScaler keeps a loss that is one number in float32."""
-        super().scaled(loss, scale)
+        """Remember the loss: a GradScaler keeps one that is one number in float32."""
         self._scaled = loss
 
     def begins(self, root: Tensor) -> None:
-        """A backward pass begins at ``root``."""
-        super().begins(root)
+        """Note whether a pass begins at a loss that was scaled."""
         self._starts = root is not self._scaled
 
-    def total(self, path: str, x: Tensor, fp: Any, total: Tensor, a: Tensor, b: Tensor) -> None:
-        """Note the sum of two gradients; one of an earlier pass is the leaf's own."""
-        self._later = x.node is None and x.grad is a
-        super().total(path, x, fp, total, a, b)
-        self._later = False
+    def note_scale(self, scale: float, skipped: bool) -> None:
+        """Remember the first scale."""
+        self.scale = scale if self.scale is None else self.scale
+
+    def _backward(self, path: str, op: str, counts: FlagCounts, grad: Tensor) -> None:
+        stored = self._stored.get((path, op), grad.format)
+        tally = self._found(path, stored if stored.name in self._narrow else grad.format, grad.data)
+        if tally is not None and not self._later:
+            tally.flushed += counts.flushed
+            tally.rounded += counts.nonzero
 
     def _found(self, path: str, stored: Format, g: Any) -> Tally | None:
         fmt = self._narrow.get(stored.name)
@@ -110,12 +126,16 @@ class Gradients(Trace):
     def _count(self, key: Key, fmt: Format, g: Array) -> None:
         """Take note of gradients, those of several passes too."""
 
-    def _forward(self, event: Event, y: Array) -> None:
+    def _forward(self, place: str, y: Tensor) -> None:
         """Take note of a result."""
 
 
 class Scaled(Gradients):
-    """Gradients of losses that are multiplied by ``factor`` on their way back, and divided by it at the leaves."""
+    """Gradients as they are under a loss scale ``factor``: it multiplies them at the loss and divides them at the end.
+
+    The end are the tensors that no operation made, such as parameters: what they receive is as without a loss scale.
+    Call `release` when the step is over.
+    """
 
     def __init__(self, narrow: Mapping[str, Format], factor: float) -> None:
         super().__init__(narrow)
@@ -179,7 +199,7 @@ class Found:
         self.largest = max(self.largest, float(magnitudes.max()))
 
     def row(self, lost: float, given: float, flushes: bool) -> LayerScale:
-        """What it says of the scales, if the loss had been multiplied by ``given`` (a power of two) already."""
+        """The loss scales for these gradients, which contain the scale ``given``, a power of two, already."""
         shift = -round(log2(given))
         counts = np.roll(self.floors, shift), np.roll(self.ceilings, shift)
         extremes = self.smallest / given, self.largest / given
@@ -187,23 +207,27 @@ class Found:
 
 
 class Unbounded(Gradients):
-    """Gradients of formats without bounds: ``narrow`` maps the names of these to the formats that they stand for."""
+    """Gradients of a run in formats without bounds, which take the place of formats that have them.
+
+    ``narrow`` maps the names of the former to the latter. ``overflows`` is True where the forward pass itself passes
+    the largest number of one, so that no loss scale helps.
+    """
 
     def __init__(self, narrow: Mapping[str, Format]) -> None:
         super().__init__(narrow)
         self.layers: dict[Key, Found] = {}
         self.notes: list[str] = []
-        self.overflows = False  # in the forward pass, so that no loss scale helps
+        self.overflows = False
 
     def _count(self, key: Key, fmt: Format, g: Array) -> None:
         self.layers.setdefault(key, Found(key[0], fmt)).add(g)
         if not np.isfinite(g).all():
             self._note(f"Some gradients in {key[0] or 'no module'} are infinite or NaN at any scale, and not counted.")
 
-    def _forward(self, event: Event, y: Array) -> None:
-        fmt = self._narrow.get(event.format.name)
-        if fmt is not None and y.size and np.abs(y).max() >= fmt.max * (1 + fmt.epsneg / 2):
-            self._note(f"The forward pass overflows {fmt}, first in {event.place}: no loss scale mends that.")
+    def _forward(self, place: str, y: Tensor) -> None:
+        fmt = self._narrow.get(y.format.name)
+        if fmt is not None and y.size and np.abs(y.data).max() >= fmt.max * (1 + fmt.epsneg / 2):
+            self._note(f"The forward pass overflows {fmt}, first in {place}: no loss scale mends that.")
             self.overflows = True
 
     def _note(self, text: str) -> None:

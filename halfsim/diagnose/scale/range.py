@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.policy import Policy, Rule, as_rule
+from halfsim.autograd.policy import Policy, Rule, as_rule, rule_name
 from halfsim.autograd.tape import SPECS
-from halfsim.diagnose.compare.runs import within
+from halfsim.diagnose.reach import reached
 from halfsim.diagnose.scale.check import checked
 from halfsim.diagnose.scale.gradients import Scaled, Unbounded
 from halfsim.diagnose.scale.result import LossScaleRange
-from halfsim.diagnose.snapshot import Snapshot, closed_over, listed
+from halfsim.diagnose.snapshot import Snapshot, listed, run_under
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64
 from halfsim.numerics.precision import FP32, PRESETS, Precision, replace_roles
@@ -62,7 +62,7 @@ def loss_scale_range(
     parts = [item for given in kinds for item in listed(*given)]
     formats = storages(rule)
     widest = max(map(wide, formats), key=lambda fmt: fmt.precision)
-    snapshot = Snapshot(*parts, *closed_over(step))
+    snapshot = Snapshot(*parts, *reached(step).objects)
     gradients = Unbounded({wide(f).name: f for f in formats if wide(f) != f})
     given = 1.0
 
@@ -70,24 +70,23 @@ def loss_scale_range(
         tried = Scaled({fmt.name: fmt for fmt in formats}, scale / given)
         snapshot.restore()
         try:
-            within(step, rule, tried, snapshot, seed)
+            run_under(step, rule, tried, snapshot, seed)
         finally:
             tried.release()
         return tried
 
     try:
         snapshot.restore(widest)
-        within(step, unbounded(rule), gradients, snapshot, seed, widest)
+        run_under(step, unbounded(rule), gradients, snapshot, seed, widest)
         if not gradients.layers:
             raise ValueError("step: no gradient was stored in half; allowed: a function that calls backward()")
-        given = gradients.scales[0][1] if gradients.scales else 1.0
+        given = 1.0 if gradients.scale is None else gradients.scale
         flushes = isinstance(rule, Precision) and rule.subnormals != "keep"
         rows = {key: found.row(lost, given, flushes) for key, found in gradients.layers.items()}
         layers, notes = checked(rows, gradients, at, lost)
     finally:
         snapshot.restore()
-    name = next((name for name, preset in PRESETS.items() if preset == rule), str(rule))
-    return LossScaleRange(name, lost, layers, (*gradients.notes, *notes))
+    return LossScaleRange(rule_name(rule), lost, layers, (*gradients.notes, *notes))
 
 
 def storages(rule: Rule) -> list[Format]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from halfsim.autograd.policy import Policy
 from halfsim.autograd.tensor import Tensor
-from halfsim.document import Document, jsonable
+from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, sections
 from halfsim.text import clipped, columns
 
@@ -36,8 +36,7 @@ class Try:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**given, "kept": list(self.kept), "policy": str(self.policy), "value": jsonable(self.value)}
+        return {**attributes(self), "kept": list(self.kept), "policy": str(self.policy), "value": jsonable(self.value)}
 
 
 @dataclass(frozen=True)
@@ -130,11 +129,10 @@ class PolicySearch(Document):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {
             "schema": 1,
             "kind": "policy search",
-            **given,
+            **attributes(self),
             "policy": None if self.policy is None else str(self.policy),
             "kept": list(self.kept),
             "without": {name: one.to_dict() for name, one in self.without.items()},

@@ -15,9 +15,10 @@ from halfsim.autograd.policy import Base, Policy, precision, scope
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
 from halfsim.autograd.trace.trace import Trace, tracing
-from halfsim.diagnose.ddmin import sufficient
+from halfsim.diagnose.ddmin import SpentError, sufficient
+from halfsim.diagnose.returned import accepted, raised
 from halfsim.diagnose.search.result import PolicySearch, Try, summarized
-from halfsim.diagnose.search.units import DEFAULT, Places, Units
+from halfsim.diagnose.search.units import DEFAULT, Hierarchy, Units
 from halfsim.diagnose.snapshot import Snapshot
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import unknown, whole
@@ -83,10 +84,6 @@ def search_policy(
         before.restore()
 
 
-class _SpentError(Exception):
-    """No tries are left."""
-
-
 class _Rules:
     """The two precisions, as policies take them and as they print."""
 
@@ -112,7 +109,7 @@ class _Search:
     budget: float
     granularity: str
     show: Callable[[int], Any]
-    places: Places = field(default_factory=Places)
+    ran: Hierarchy = field(default_factory=Hierarchy)
     tries: list[Try] = field(default_factory=list)
     known: dict[Units, Try] = field(default_factory=dict)
 
@@ -128,13 +125,13 @@ class _Search:
             if self.holds(frozenset()):
                 return self.result(frozenset())
             wide = self.attempt(self.rules.policy({"default": True}), ("default",), trace, own_errors=False)
-            self.places = Places(trace)
-            everything |= self.places.all
+            self.ran = Hierarchy(trace.ran)
+            everything |= self.ran.all
             self.known[everything] = wide
             if not wide.accepted:
                 return self.result(None, f"rejected with everything in {self.rules.word[True]}: {wide.reason}")
             return self.result(self.shrunk(everything))
-        except _SpentError:
+        except SpentError:
             accepted = [kept for kept, found in self.known.items() if found.accepted]
             if not accepted:
                 return self.result(None, "the tries ran out before one was accepted", complete=False)
@@ -142,24 +139,24 @@ class _Search:
 
     def shrunk(self, everything: Units) -> Units:
         """The smallest set of units, from the outermost modules inwards."""
-        base = [] if self.holds(self.places.all) else [everything - self.places.all]
+        base = [] if self.holds(self.ran.all) else [everything - self.ran.all]
         if base and self.holds(base[0]):
             return base[0]
-        elements = self.places.by_op() if self.by_op else self.places.blocks()
+        elements = self.ran.by_op() if self.by_op else self.ran.blocks()
         while True:
             found = sufficient(elements, lambda some: self.holds(frozenset().union(*some)), base)
-            elements = [part for e in found for part in self.places.finer(e, self.granularity == "both")]
+            elements = [part for e in found for part in self.ran.finer(e, self.granularity == "both")]
             if self.by_op or elements == found:
                 break
         kept: Units = frozenset().union(*base, *found)
         if self.granularity == "modules":
-            entire: Units = frozenset().union(*base, *self.places.modules(found))
+            entire: Units = frozenset().union(*base, *self.ran.modules(found))
             kept = entire if self.holds(entire) else kept
         return self.settled(kept)
 
     def settled(self, kept: Units) -> Units:
         """What is left when nothing that has a name can be left out any more."""
-        names = list(self.places.names(kept, self.by_op).values())
+        names = list(self.ran.names(kept, self.by_op).values())
         for units in names:
             if self.holds(kept - units):
                 return self.settled(kept - units)
@@ -168,8 +165,8 @@ class _Search:
     def holds(self, kept: Units) -> bool:
         """Whether the experiment is accepted where ``kept`` stays in the fallback."""
         if kept not in self.known:
-            names = tuple(self.places.names(kept, self.by_op))
-            self.known[kept] = self.attempt(self.rules.policy(self.places.rules(kept, self.by_op)), names)
+            names = tuple(self.ran.names(kept, self.by_op))
+            self.known[kept] = self.attempt(self.rules.policy(self.ran.rules(kept, self.by_op)), names)
         return self.known[kept].accepted
 
     def attempt(
@@ -177,7 +174,7 @@ class _Search:
     ) -> Try:
         """Run the experiment once; without ``own_errors``, those that are not about numbers go to the caller."""
         if len(self.tries) >= self.budget:
-            raise _SpentError
+            raise SpentError
         watched = Trace(frames=0)
         self.before.restore()
         began, value, reason = time.perf_counter(), None, ""
@@ -193,9 +190,11 @@ class _Search:
                     raise ValueError("step: it runs several models; allowed: one, which holds them all") from error
                 if not own_errors and not isinstance(error, (ArithmeticError, AssertionError)):
                     raise
-                reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+                reason = f"raised {raised(error)}"
         seconds = time.perf_counter() - began
-        reason = reason or (_trouble(value, watched) if self.accept is None else _judged(self.accept, value))
+        if not reason and self.accept is not None:
+            reason = "" if accepted(self.accept, value) else "not accepted"
+        reason = reason or (_trouble(value, watched) if self.accept is None else "")
         self.tries.append(Try(names, policy, not reason, reason, summarized(value), seconds))
         self.show(len(self.tries))
         return self.tries[-1]
@@ -204,11 +203,11 @@ class _Search:
         chosen, without, repeatable = None, {}, True
         if kept is not None:
             chosen = self.known[kept]
-            parts = self.places.names(kept, self.by_op)
+            parts = self.ran.names(kept, self.by_op)
             without = {name: self.known[kept - own] for name, own in parts.items() if kept - own in self.known}
             repeatable = not (kept and complete) or self.repeats(chosen)
         policy, names = (None, ()) if chosen is None else (chosen.policy, chosen.kept)
-        words, modules = (self.rules.word[False], self.rules.word[True]), len(self.places.paths)
+        words, modules = (self.rules.word[False], self.rules.word[True]), len(self.ran.paths)
         tries = tuple(self.tries)
         return PolicySearch(
             chosen is not None, policy, names, *words, reason, modules, complete, repeatable, without, tries
@@ -220,15 +219,6 @@ class _Search:
             return True
         again = self.attempt(chosen.policy, chosen.kept)
         return (again.accepted, repr(again.value)) == (chosen.accepted, repr(chosen.value))
-
-
-def _judged(accept: Callable[[Any], bool], value: Any) -> str:
-    """Why ``accept`` does not take ``value``; empty if it does."""
-    answer: Any = accept(value)
-    array = np.asarray(answer.data if isinstance(answer, Tensor) else answer)
-    if array.size != 1 or array.dtype.kind not in "biuf":
-        raise TypeError(f"accept: it returned {type(answer).__name__}; allowed: a bool")
-    return "" if array.all() else "not accepted"
 
 
 def _trouble(value: Any, trace: Trace) -> str:

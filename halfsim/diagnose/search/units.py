@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from halfsim.autograd.policy import OPERATIONS
-from halfsim.autograd.trace.trace import Trace
-
 Unit: TypeAlias = tuple[str, str]  # an operation and the module that ran it, by path: ("encoder.0", "add")
 Units: TypeAlias = frozenset[Unit]
 
 DEFAULT: Unit = ("", "")  # the tensors that an experiment makes itself, which take the format of a policy's default
 
 
-class Places:
-    """All units of an experiment, in the order in which they first ran, and how sets of them are named."""
+class Hierarchy:
+    """All units of an experiment, in the order in which they first ran, by module; and how sets of them are named."""
 
-    def __init__(self, trace: Trace | None = None, units: Iterable[Unit] = ()) -> None:
-        found = dict.fromkeys(units)
-        for phase, path, op, _ in () if trace is None else trace.places:
-            if phase == "forward" and op in OPERATIONS and op != "cast":  # a cast says itself what it casts to
-                found[path, op] = None
-        self.units = list(found)
-        self.all: Units = frozenset(found)
-        self.paths = list(dict.fromkeys(path for path, _ in found if path))
+    def __init__(self, units: Iterable[Unit] = ()) -> None:
+        self.units = list(dict.fromkeys(units))
+        self.all: Units = frozenset(self.units)
+        self.paths = list(dict.fromkeys(path for path, _ in self.units if path))
 
     def blocks(self) -> list[Units]:
         """The outermost modules, and the operations outside all modules."""

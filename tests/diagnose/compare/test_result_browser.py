@@ -27,7 +27,8 @@ for (const table of tables) {
   seen.push([down, column()]);
 }
 return {
-  total: document.documentElement.scrollWidth, visible: innerWidth, seen: JSON.stringify(seen),
+  total: document.documentElement.scrollWidth, visible: innerWidth,
+  seen: JSON.stringify(seen, (_, v) => (v === -Infinity ? -1e308 : v)),
   paper: getComputedStyle(document.body).backgroundColor, loaded: performance.getEntriesByType('resource').length,
 };
 """

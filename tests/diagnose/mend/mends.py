@@ -52,7 +52,7 @@ def with_fixes(monkeypatch: pytest.MonkeyPatch, *fixes: hs.Fix) -> None:
         found = hs.Trace.verdict(trace)
         return None if found is None else replace(found, fixes=fixes)
 
-    monkeypatch.setattr("halfsim.diagnose.mend.attempt.Watch.verdict", verdict)
+    monkeypatch.setattr("halfsim.diagnose.mend.attempt.AttemptTrace.verdict", verdict)
     monkeypatch.setattr("halfsim.diagnose.mend.mend.smallest", lambda *given: None)
 
 

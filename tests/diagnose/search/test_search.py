@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import halfsim as hs
 from halfsim.diagnose.ddmin import sufficient
 from halfsim.diagnose.search.search import _Rules, _Search
-from halfsim.diagnose.search.units import DEFAULT, Places
+from halfsim.diagnose.search.units import DEFAULT, Hierarchy
 from halfsim.diagnose.snapshot import Snapshot
 
 OPS = ("add", "mul", "exp")
@@ -104,7 +104,7 @@ def test_culprits_are_found_and_nothing_else(shape: tuple[int, ...], size: int) 
 class Imagined(_Search):
     """A search among units that counts tries and runs nothing."""
 
-    def __init__(self, places: Places, accept: Callable[[frozenset[Any]], bool], granularity: str) -> None:
+    def __init__(self, places: Hierarchy, accept: Callable[[frozenset[Any]], bool], granularity: str) -> None:
         super().__init__(lambda: 0, _Rules("fp16", "fp32"), None, Snapshot(), inf, granularity, lambda n: 0, places)
         self.judge = accept
         self.asked: set[frozenset[Any]] = set()
@@ -115,7 +115,7 @@ class Imagined(_Search):
 
     def cost(self) -> tuple[frozenset[Any], int]:
         """What is kept, and the tries it took: with the two that come first and the one that comes last."""
-        everything = self.places.all | {DEFAULT}
+        everything = self.ran.all | {DEFAULT}
         kept = self.shrunk(everything)
         return kept, len(self.asked - {frozenset(), everything}) + 3
 
@@ -138,7 +138,7 @@ WORST = {1: 14, 2: 25, 3: 32, 4: 41}
 def test_no_set_of_culprits_takes_more_tries_than_this(size: int) -> None:
     most = 0
     for shape in SHAPES.values():
-        places = Places(units=units_of(shape))
+        places = Hierarchy(units_of(shape))
         leaves = [unit for unit in places.units if unit[1] == "linear"]
         for culprits in itertools.combinations(leaves, size):
             kept, tries = Imagined(places, frozenset(culprits).issubset, "both").cost()
@@ -148,9 +148,9 @@ def test_no_set_of_culprits_takes_more_tries_than_this(size: int) -> None:
 
 
 @st.composite
-def judgements(draw: st.DrawFn) -> tuple[Places, Callable[[frozenset[Any]], bool]]:
+def judgements(draw: st.DrawFn) -> tuple[Hierarchy, Callable[[frozenset[Any]], bool]]:
     """Units, and a judgement that takes all of them, and of the rest whatever it likes, for no reason at all."""
-    places = Places(units=units_of(draw(st.sampled_from(list(SHAPES.values())))))
+    places = Hierarchy(units_of(draw(st.sampled_from(list(SHAPES.values())))))
     seed, share = draw(st.integers(0, 999)), draw(st.sampled_from([0.02, 0.3, 0.7]))
     everything = places.all | {DEFAULT}
 
@@ -181,7 +181,7 @@ def test_where_judgement_is_erratic_the_result_holds_and_nothing_in_it_is_spare(
     st.data(),
 )
 def test_a_policy_keeps_exactly_what_it_is_made_for(units: list[tuple[str, str]], data: st.DataObject) -> None:
-    places = Places(units=units)
+    places = Hierarchy(units)
     kept = frozenset(data.draw(st.sets(st.sampled_from([*units, DEFAULT]))))
     policy = hs.Policy({name: "fp32" if keep else "fp16" for name, keep in places.rules(kept).items()})
     for path, op in units:
