@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Finding:
     values: dict[str, Any]
     message: str
     fix: str
-    event: Event | None = None
+    event: Event | None = field(default=None, compare=False, repr=False)
     where: str = ""
     fixes: tuple[Fix, ...] = ()
 

@@ -108,7 +108,7 @@ class Event:
     lost: Constant | None = None
     format: Format = float32
     stages: tuple[Stage, ...] = ()
-    exponents: Array | None = None
+    exponents: Array | None = field(default=None, compare=False)
     magnitude: float = 0.0
     terms: int = 1
     unit: Format = float32

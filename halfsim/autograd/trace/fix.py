@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from halfsim.autograd.policy import PROMOTE, Policy, Rule
@@ -18,7 +18,7 @@ class Fix:
     ``{"init_scale": 1024.0}``. Others stand for what a person writes: ``{"constant": -6e4}`` for the number given to
     the operation that broke, ``{"loss_scale": 1024.0}`` for a GradScaler of that scale, ``{"accumulate": "fp32"}`` for
     the precision in force, ``{"tensors": "fp32"}`` for float32 wherever the run asks for half. With neither it needs a
-    person.
+    person. ``TypeError`` for a policy that is no `halfsim.Policy`, and for options that are no mapping.
 
     >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
     keep softmax in float32: policy {'@softmax': 'fp32'}
@@ -28,7 +28,14 @@ class Fix:
 
     text: str
     policy: Policy | None = None
-    option: Mapping[str, Any] | None = None
+    option: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        for name, kind, what in (("text", str, "a string"), ("policy", Policy, "an hs.Policy, None"),
+                                 ("option", Mapping, "a dict, None")):  # fmt: skip
+            given = getattr(self, name)
+            if not isinstance(given, kind) and (given is not None or name == "text"):
+                raise TypeError(f"{name}: {type(given).__name__} is not allowed; allowed: {what}")
 
     @property
     def how(self) -> str:
