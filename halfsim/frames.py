@@ -11,10 +11,19 @@ Line = tuple[str, int]  # file name and line number
 _OURS = ("halfsim", "contextlib", "functools")  # whose lines are nobody's own code
 
 
+_known: dict[str, bool] = {}  # whether a module is one of these, by its name
+
+
 def _above(frame: FrameType | None) -> tuple[int, FrameType | None]:
     """How many frames up the nearest one outside halfsim is, and that frame."""
     up = 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        ours = _known.get(name)
+        if ours is None:
+            ours = _known[name] = name.partition(".")[0] in _OURS
+        if not ours:
+            break
         up, frame = up + 1, frame.f_back
     return up, frame
 

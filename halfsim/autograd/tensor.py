@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
 from halfsim.autograd.policy import PROMOTE, carried, scope
+from halfsim.frames import Line, caller
 from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
 
 Hook = Callable[..., Any]
+
+
+class Flushed(NamedTuple):
+    """What is known of an array made while nobody watched: ``lost`` of its ``nonzero`` numbers became zero."""
+
+    of: Array
+    lost: int
+    nonzero: int
+    line: Line | None
+
 
 _DTYPES: dict[Format, np.dtype[Any]] = {
     float16: np.dtype(np.float16),
@@ -343,4 +354,8 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
         observer.given(wide, made, isinstance(data, Tensor))
         if given.dtype == np.float16 and fmt != float16:
             observer.narrowed(made)
+    elif fmt.precision < float32.precision:
+        flushed = int(np.count_nonzero(wide)) - int(np.count_nonzero(made.data))
+        if flushed > 0:  # a later trace may ask where zeros come from
+            made.shadow = Flushed(made.data, flushed, flushed + int(np.count_nonzero(made.data)), caller())
     return made

@@ -280,3 +280,24 @@ def test_of_two_troubles_the_one_that_is_not_finite_is_the_cause_of_a_nan() -> N
     found = t.verdict()
     assert (found.klass, found.event.shape) == ("overflow", (2,))
     assert t.first_event("NaN propagation").origin is t.first_event("overflow")
+
+
+@pytest.mark.parametrize("reference", [None, "fp64"])
+def test_zeros_made_before_the_trace_explain_a_later_pole(reference: str | None) -> None:
+    x = hs.tensor([1e-9, 0.3], "fp16")
+    layer = hs.nn.Linear(2, 2, bias=False)
+    layer.load_state_dict({"weight": [[1e-9, 0.0], [0.3, 0.7]]})
+    with pytest.warns(UserWarning, match="1 zero of 4"):
+        layer.to("fp16")
+    with hs.precision("fp16"), hs.trace(reference=reference) as t:
+        1 / x
+    found = t.verdict()
+    assert (found.klass, found.op) == ("underflow", "tensor")
+    assert found.where.startswith("test_counts.py:"), "where the tensor was made"
+    with hs.precision("fp16"), hs.trace(reference=reference) as t:
+        1 / layer.weight[:, 0]
+    assert (t.verdict().klass, t.verdict().op) == ("underflow", "tensor")
+    with hs.precision("fp16"), hs.trace(reference=reference) as t:
+        1 / hs.tensor([0.0, 1.0])
+    assert t.verdict().klass == "overflow", "a zero that was one"
+

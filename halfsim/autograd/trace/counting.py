@@ -76,9 +76,8 @@ class Counting(Arithmetic):
     def __init__(self, precision: Precision, label: str = "") -> None:
         super().__init__(precision)
         self.counts = Counts()
-        self.reading, self.storing = FlagCounts(), FlagCounts()
+        self.reading = self.summing = self.storing = self.counts  # told apart by what each step adds
         self.taking: FlagCounts | None = None
-        self.summing: FlagCounts | None = None
         self.stages: list[Stage] = []
         self.inputs: list[Array] = []
         self.terms = 1
@@ -96,15 +95,11 @@ class Counting(Arithmetic):
     def finished(self, y: Array) -> Counts:
         """All counts, once the result ``y`` is stored; no count of results exceeds their number."""
         counts = self.counts
-        for part in (self.reading, self.storing):
-            if part.inexact or part.flushed:
-                counts += part
-        for some in (self.taking, self.summing):
-            if some is not None:
-                counts += some
+        if self.taking is not None:
+            counts += self.taking
         if (counts.invalid or counts.divide_by_zero) and finite(
             y
-        ):  # masked by the formula, as a norm's gradient at zero
+        ):  # which the formula masks, as a norm's gradient at 0
             counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid + counts.divide_by_zero, 0, 0
         if counts.overflow or counts.divide_by_zero or counts.invalid:
             size = counts.size
@@ -282,42 +277,39 @@ class Counting(Arithmetic):
             counts.integers += int(np.count_nonzero((wide != y) & (y != a) & (y != b) & np.isfinite(y)))
 
     def matmul(self, a: Array, b: Array) -> Array:
-        self.taking, self.summing = self.taking or FlagCounts(), self.summing or FlagCounts()
         flushed, swamped, over = self._before()
         y = super().matmul(a, b)
         self.terms = max(self.terms, a.shape[-1])
-        if self._narrow or self.summing.swamped > swamped:
+        if self._narrow or self.counts.swamped > swamped:
             wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
-            self._compare(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b), self.summing.swamped > swamped)
+            self._compare(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b), self.counts.swamped > swamped)
         return self._accumulated(y, flushed, over, a, b)
 
     def operand(self, x: Array) -> Array:
-        taking = self.taking
-        before, flushed = (0, 0) if taking is None else (taking.overflow, taking.flushed)
+        taking = self.taking = self.taking or FlagCounts()
+        before, flushed = taking.overflow, taking.flushed
         y = super().operand(x)
-        if taking is not None and taking.overflow > before:
+        if taking.overflow > before:
             self._past("operand", y, self.precision.operands, taking.overflow - before)
-        if taking is not None and taking.flushed > flushed:
+        if taking.flushed > flushed:
             self.counts.nonzero += int(np.count_nonzero(x))
         return y
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-        self.summing = self.summing or FlagCounts()
         flushed, swamped, over = self._before()
         y = super().sum(a, axis, keepdims)
         self.terms = max(self.terms, a.size // max(1, y.size))
-        if self._narrow or self.summing.swamped > swamped:
+        if self._narrow or self.counts.swamped > swamped:
             wide = a.astype(np.float64)
             exact, size = (np.asarray(x.sum(axis, keepdims=keepdims)) for x in (wide, np.abs(wide)))
-            self._compare(y, exact, size, self.summing.swamped > swamped)
+            self._compare(y, exact, size, self.counts.swamped > swamped)
         return self._accumulated(y, flushed, over, a)
 
     def cumsum(self, a: Array, axis: int) -> Array:
-        self.summing = self.summing or FlagCounts()
         flushed, swamped, over = self._before()
         y = super().cumsum(a, axis)
         self.terms = max(self.terms, a.shape[axis])
-        stopped = self.summing.swamped > swamped
+        stopped = self.counts.swamped > swamped
         if self._narrow or stopped:
             wide = a.astype(np.float64)
             self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), stopped)
@@ -332,7 +324,7 @@ class Counting(Arithmetic):
         return out
 
     def read(self, x: Array, fmt: Format, exact: bool = False) -> Array:
-        counts = self.reading
+        counts = self.counts
         before, over, flushed = counts.inexact, counts.overflow, counts.flushed
         y = super().read(x, fmt, exact)
         if counts.inexact > before:
@@ -343,7 +335,7 @@ class Counting(Arithmetic):
                 nonzero = int(np.count_nonzero(x))
                 counts.nonzero += counts.flushed - flushed
                 self.stages.append(Stage("read", grid, x.size, flushed=counts.flushed - flushed, nonzero=nonzero))
-            if x.size > 1 and counting_numbers(x):
+            if x.size > 1 and positions(x):
                 self.counts.integers += counts.inexact - before
         if self._flushes and not exact:  # subnormal inputs, which no rounding has met
             nonzero = int(np.count_nonzero(x))
@@ -357,17 +349,17 @@ class Counting(Arithmetic):
 
     def spill(self, x: Array) -> Array:
         """What is flushed between two steps is no zero of the result, unless the result is zero for it."""
-        before, stages, inputs = self.reading.flushed, len(self.stages), len(self.inputs)
-        nonzero, y = self.reading.nonzero, super().spill(x)
-        if self.reading.flushed > before:
+        before, stages, inputs = self.counts.flushed, len(self.stages), len(self.inputs)
+        nonzero, y = self.counts.nonzero, super().spill(x)
+        if self.counts.flushed > before:
             self._remember((y == 0) & (x != 0))
-        self.reading.flushed, self.reading.nonzero = before, nonzero
+        self.counts.flushed, self.counts.nonzero = before, nonzero
         self.stages[stages:] = [stage for stage in self.stages[stages:] if stage.past]
         del self.inputs[inputs:]
         return y
 
     def store(self, y: Array, operands: Sequence[Any] = (), exact: bool = False) -> Array:
-        counts, storing = self.counts, self.storing
+        counts = storing = self.counts
         inner = self._inner_zeros(y)
         counts.size += y.size
         over, flushed, inexact = storing.overflow, storing.flushed, storing.inexact
@@ -377,19 +369,19 @@ class Counting(Arithmetic):
             if self._large:  # as a mask that is filled with it
                 self._constants.append((np.inf, self._large[0][1]))
             self._past("store", out, self.precision.storage, storing.overflow - over)
+        stored = storing.flushed - flushed
         counts.flushed += inner
         counts.nonzero += nonzero
-        lost = inner + storing.flushed - flushed
+        lost = inner + stored
         if lost:
-            fmt = self.precision.storage if storing.flushed > flushed else self.precision.compute
+            fmt = self.precision.storage if stored else self.precision.compute
             self.stages.append(Stage("store", fmt, y.size, flushed=lost, nonzero=nonzero))
         if self.watched and self._sum is not None and self._sum[0] is y:
             self._count_addends(out, storing.inexact > inexact or counts.inexact > 0)
         return out
 
     def _before(self) -> tuple[int, int, int]:
-        assert self.summing is not None
-        return self.summing.flushed, self.summing.swamped, self.summing.overflow
+        return self.counts.flushed, self.counts.swamped, self.counts.overflow
 
     def _inner_zeros(self, y: Array) -> int:
         """How many elements of the result ``y`` are zero because a step on the way flushed them."""
@@ -400,8 +392,7 @@ class Counting(Arithmetic):
 
     def _accumulated(self, y: Array, flushed: int, over: int, *operands: Array) -> Array:
         """Count what running sums became: each infinite or clipped result once, whether the loop saw it or not."""
-        assert self.summing is not None
-        counted, self.summing.overflow = self.summing.overflow - over, over
+        counted, self.counts.overflow = self.counts.overflow - over, over
         fmt = min(self.precision.accumulate.format, self.precision.compute, key=lambda f: f.max)
         infinite = nan = 0
         if not finite(y):
@@ -420,8 +411,8 @@ class Counting(Arithmetic):
             self.counts.overflow += infinite + clipped
             self.counts.clipped += clipped
             self.stages.append(Stage("sum", fmt, y.size, infinite, 0, clipped))
-        self._last = (y, self.summing.flushed - flushed)
-        self.summing.flushed = flushed
+        self._last = (y, self.counts.flushed - flushed)
+        self.counts.flushed = flushed
         return y
 
     @property
@@ -499,3 +490,11 @@ def _magnitude(x: Array, row: int) -> Array:
 def counting_numbers(x: Array) -> bool:
     """Whether all elements are integers from 0 on, as positions, counts and labels are; sounds are measures."""
     return bool(np.min(x, initial=0) >= 0 and np.array_equal(x, np.rint(x)))
+
+
+def positions(x: Array) -> bool:
+    """Whether these integers from 0 on go up or down throughout, as positions and time steps do and features do not."""
+    if not counting_numbers(x):
+        return False
+    steps = np.diff(x.reshape(-1))
+    return bool(((steps >= 0).all() or (steps <= 0).all()) and steps.any())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Flushed, Tensor
 from halfsim.autograd.trace.event import Error, Event
 from halfsim.autograd.trace.kinds import finite
 from halfsim.autograd.trace.sample import SAMPLE, sample
@@ -69,13 +69,17 @@ class Shadow:
 def shadow_of(x: Any, trace: Any) -> Shadow | None:
     """What ``trace`` knows of a tensor's present values."""
     known = x.shadow if isinstance(x, Tensor) else None
-    return known if known is not None and known.trace is trace and known.of is x.data else None
+    return known if isinstance(known, Shadow) and known.trace is trace and known.of is x.data else None
 
 
 def met(x: Any, trace: Any) -> Shadow | None:
     """The same; of a tensor from outside the trace, whether it has infinities or NaN."""
     known = shadow_of(x, trace)
     if known is None and isinstance(x, Tensor):
+        if isinstance(x.shadow, Flushed) and x.shadow.of is x.data:
+            known = trace.recalled(x, x.shadow)
+            x.shadow = known
+            return known
         broken = not finite(x.data)
         known = x.shadow = Shadow(trace, x.data, nonfinite=broken, given=broken, dirty=broken)
     return known

@@ -15,8 +15,8 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.policy import PROMOTE, Rule, scope
 from halfsim.autograd.tape import Node, Op
-from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace.counting import Counted, Counting, counting_numbers
+from halfsim.autograd.tensor import Flushed, Tensor
+from halfsim.autograd.trace.counting import Counted, Counting, positions
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
@@ -195,7 +195,11 @@ class Watching(Counted):
         counts, seen, lost = fp.finished(y), exponents(y), fp.lost_constant
         counts.subnormals = subnormals(y, seen, out.format)
         known = [s for x in sources if (s := met(x, self)) is not None]
-        lacking = self._missing(fp, y, op, sources) if place[0] == "forward" or not place[3] else None
+        lacking = None
+        if (fp.addition is not None or any(s.missing is not None for s in known)) and (
+            place[0] == "forward" or not place[3]
+        ):
+            lacking = self._missing(fp, y, op, sources)
         if self.rule is None and here.rule is not PROMOTE:
             self.rule = here.rule
         broken = zeros = constant = off = None
@@ -216,9 +220,13 @@ class Watching(Counted):
             origin = broken
         elif counts.annulled or counts.single:
             origin = constant or off
-        given = self._given(op, y, known, nonfinite, bool(pole or counts.overflow)) if broken is None else ""
+        given = ""
+        if broken is None and (dirty or nonfinite):
+            given = self._given(op, y, known, nonfinite, bool(pole or counts.overflow))
         key = f"{place[1]}@{op}" if place[1] and place[0] == "forward" else f"@{op}"
-        names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES] if known else (key,)
+        names = known[0].names if known else ()
+        if len(known) > 1 or not names or names[0] != key:
+            names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES]
         detail = self._carried_on(key, place, lost, known) if lost is not None and abs(lost.became) == 1 else None
         self.serial += 1
         event = Event(
@@ -448,7 +456,7 @@ class Watching(Counted):
             )
             counts.overflow, counts.flushed = infinite + became, int(np.count_nonzero((y == 0) & (values != 0)))
             stage = Stage("store", fmt, values.size, infinite, became, 0, counts.flushed, counts.nonzero)
-            if values.size > 1 and not there and counting_numbers(values) and _in_order(values):
+            if values.size > 1 and not there and positions(values):
                 counts.integers = inexact
             lost = _constant_of(values, y, fmt) if values.size == 1 and not there else None
             event = self.note(
@@ -468,6 +476,16 @@ class Watching(Counted):
                 if shadow.broken is not None:
                     self.fates.setdefault(event.serial, [0, 0, 0])[0] += 1
             shadow.mark()
+
+    def recalled(self, x: Tensor, found: Flushed) -> Shadow:
+        """What is known of a tensor whose numbers became zero before the trace began."""
+        counts = Counts(size=x.size, nonzero=found.nonzero, inexact=found.lost, flushed=found.lost)
+        stage = Stage("store", x.format, x.size, flushed=found.lost, nonzero=found.nonzero)
+        event = self.note(
+            "tensor", x.name, x.shape, counts, format=x.format, stages=(stage,), line=found.line,
+            magnitude=float(np.abs(x.data).sum(dtype=np.float64)),
+        )  # fmt: skip
+        return Shadow(self, x.data, zeros=event, rounded=True, nonfinite=not finite(x.data), dirty=True)
 
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
         counts = Counts(size=x.size, nonzero=int(np.count_nonzero(x)))
@@ -562,12 +580,6 @@ class Watching(Counted):
             line=line or caller(), rule=self.rule, detail={"text": text, **numbers},
         )  # fmt: skip
         self.record(event)
-
-
-def _in_order(values: Array) -> bool:
-    """Whether numbers go up or down throughout, as positions and time steps do, and features do not."""
-    steps = np.diff(values.reshape(-1))
-    return bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def _constant_of(values: Array, y: Array, fmt: Format) -> Constant | None:
