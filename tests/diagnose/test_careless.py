@@ -160,3 +160,14 @@ def test_mending_scripts_that_are_none(
     lines = capsys.readouterr().err.strip().splitlines()
     assert said in lines[0]
     assert len(lines) == 1
+
+
+def test_a_page_says_nothing_of_updates_where_there_were_none() -> None:
+    with hs.trace() as t:
+        big()
+    assert "Every update moved" not in t.report()._repr_html_()
+    w = hs.tensor([1.0], requires_grad=True)
+    with hs.trace() as t:
+        (w * 0.1).sum().backward()
+        hs.optim.SGD([w], lr=0.1).step()
+    assert "Every update moved" in t.report()._repr_html_()
