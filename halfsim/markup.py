@@ -28,6 +28,7 @@ body.halfsim { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; }
   white-space: nowrap; }
 .halfsim th { color: var(--soft); font-weight: 600; font-size: .85rem; }
 .halfsim th.word, .halfsim td.word { text-align: left; }
+@media (max-width: 48rem) { .halfsim td.long { white-space: normal; min-width: 11rem; } }
 .halfsim .scroll:has(table.sort) { max-height: 42rem; overflow: auto; }
 .halfsim table.sort { font-size: .9rem; } .halfsim table.sort :is(th, td) { padding: .3rem .45rem; }
 .halfsim table.sort th { position: sticky; top: 0; background: var(--paper); }
@@ -129,6 +130,9 @@ def sections(blocks: Sequence[tuple[str, Block]]) -> Iterator[str]:
             yield table(head, rows, words, values, label=heading)
 
 
+_LONG = 24  # characters of a cell of words that may go on in a second line on a narrow screen
+
+
 def table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -144,7 +148,7 @@ def table(
     def line(tag: str, row: Sequence[str], keys: Sequence[float | None] = ()) -> str:
         cells = []
         for i, cell in enumerate(row):
-            mark = ' class="word"' if i < words else ""
+            mark = f' class="word{" long" * (len(cell) > _LONG)}"' if i < words else ""
             key = keys[i] if keys else None
             sortable = values is not None and tag == "th" and cell
             inner = f'<button type="button">{escape(cell)}</button>' if sortable else escape(cell)

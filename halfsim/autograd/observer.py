@@ -118,18 +118,19 @@ class Observer:
         """A scaler has finished a step that it took at ``scale``."""
 
 
-_OBSERVER: ContextVar[Observer | None] = ContextVar("halfsim_observer", default=None)
+_OBSERVERS: ContextVar[tuple[Observer, ...]] = ContextVar("halfsim_observers", default=())  # the innermost last
 _STANDING_BY: list[tuple[Callable[[], bool], Observer]] = []
 
 
 def active() -> Observer | None:
     """Who watches, if anybody does."""
-    found = _OBSERVER.get()
-    if found is None:
+    found = _OBSERVERS.get()
+    if not found:
         for wanted, observer in _STANDING_BY:
             if wanted():
                 return observer
-    return found
+        return None
+    return found[-1]
 
 
 def stand_by(wanted: Callable[[], bool], observer: Observer) -> None:
@@ -142,14 +143,19 @@ _Kind = TypeVar("_Kind", bound=Observer)
 
 @contextmanager
 def observing(observer: _Kind) -> Iterator[_Kind]:
-    """A context in which ``observer`` watches, in the place of the one around it."""
-    token = _OBSERVER.set(observer)
+    """A context in which ``observer`` watches, in the place of the one around it.
+
+    Left before one that was entered after it, it goes alone, and the other stays.
+    """
+    _OBSERVERS.set((*_OBSERVERS.get(), observer))
     try:
         yield observer
     finally:
-        _OBSERVER.reset(token)
+        others = list(_OBSERVERS.get())
+        at = max((i for i, other in enumerate(others) if other is observer), default=len(others))
+        _OBSERVERS.set(tuple(others[:at] + others[at + 1 :]))
 
 
 def around() -> Observer | None:
     """The observer that a context has put in force, those that stand by apart."""
-    return _OBSERVER.get()
+    return next(reversed(_OBSERVERS.get()), None)

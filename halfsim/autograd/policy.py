@@ -187,8 +187,8 @@ _POLICIES = {"amp": AMP, "promote": PROMOTE, "amp_bf16": Policy("amp_bf16")}
 Rule: TypeAlias = Precision | Policy
 
 
-def as_rule(spec: object) -> Rule:
-    """The Precision or Policy that ``spec`` names.
+def as_rule(spec: object, name: str = "precision") -> Rule:
+    """The Precision or Policy that ``spec`` names; ``name`` is that of the argument, for errors.
 
     ``spec`` is one of these, a preset ("fp16", or its format "float16"), "amp", ``role=value`` pairs, a mapping of
     patterns to precisions, or the string of one. ``ValueError`` for an unknown word, ``TypeError`` for something
@@ -202,15 +202,15 @@ def as_rule(spec: object) -> Rule:
     if isinstance(spec, Mapping):
         return Policy(spec)
     if not isinstance(spec, str):
-        raise TypeError(f"precision: {type(spec).__name__} is not allowed; allowed: a Precision, a Policy, a string")
+        raise TypeError(f"{name}: {type(spec).__name__} is not allowed; allowed: a Precision, a Policy, a string")
     if ":" in spec and "=" not in spec.partition(":")[0]:
         return Policy(spec)
     if "=" in spec:
         return Precision(spec)
-    name = spec.strip().lower()
-    found = PRESETS.get(name) or _POLICIES.get(name) or _BY_FORMAT.get(name)
+    word = spec.strip().lower()
+    found = PRESETS.get(word) or _POLICIES.get(word) or _BY_FORMAT.get(word)
     if found is None:
-        raise unknown("precision", spec, [*PRESETS, *_POLICIES, "role=value pairs"])
+        raise unknown(name, spec, [*PRESETS, *_POLICIES, "role=value pairs"])
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ class Finding:
     values: dict[str, Any]  # the numbers that ``message`` is made of, and the name of the format
     message: str  # what happened, without where
     fix: str  # the text of the first of ``fixes``
-    event: Event | None = None  # what the trace has of it; None in what is kept without its trace
+    event: Event | None = field(
+        default=None, compare=False, repr=False
+    )  # what the trace has of it; None in what is kept without its trace
     where: str = ""  # the line of the caller's code, "train.py:41"; of a gradient, that of the forward operation
     fixes: tuple[Fix, ...] = ()  # what helps, recommended first
 

@@ -90,7 +90,7 @@ def _exit_code(target: str, module: bool) -> tuple[int | None, Raised | None]:
     """What the script exits with, None where there is no such module; and the exception that ended it."""
     try:
         if module:
-            if not _found(target):
+            if not is_module(target):
                 return None, None
             runpy.run_module(target, run_name="__main__", alter_sys=True)
         else:
@@ -130,7 +130,7 @@ def _run(target: str) -> dict[str, Any]:
     return main.__dict__
 
 
-def _found(name: str) -> bool:
+def is_module(name: str) -> bool:
     """Whether there is such a module to run; the packages it is in are imported, as ``python -m`` does."""
     try:
         spec = importlib.util.find_spec(name)

@@ -11,7 +11,7 @@ from halfsim.autograd.trace import trace as recording
 from halfsim.autograd.trace.kinds import is_eps
 from halfsim.diagnose.finding import CLASSES, Finding, finding
 from halfsim.diagnose.verdict import Made, errors, verdict
-from halfsim.numerics.formats import unknown
+from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.precision import FP64, Precision
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 
     ``reference`` ("fp64", a Precision) carries for each value what it would have been in that precision, in the same
     graph, and measures every result against it. ``allow`` are patterns ("@op", a module path, "path@op") of operations
     whose infinities and NaN are meant, as those of masks. ``frames`` is how many of the latest events are kept.
-    ``ValueError`` for an unknown word.
+    ``ValueError`` for an unknown word, ``TypeError`` for what are no patterns.
 
     >>> import halfsim as hs
     >>> with trace() as t:
@@ -102,7 +102,12 @@ def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 
     >>> t.first().klass, t.first().op
     ('overflow', 'mul')
     """
-    rule = None if reference is None else as_rule(reference)
+    rule = None if reference is None else as_rule(reference, "reference")
     if rule is not None and not isinstance(rule, Precision):
         raise ValueError(f"reference: {rule} is not allowed; allowed: a precision, as {FP64}")
-    return recording.tracing(Trace(rule, [allow] if isinstance(allow, str) else allow, frames))
+    patterns = (allow,) if isinstance(allow, str) or not isinstance(allow, Iterable) else tuple(allow)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f"allow: {allow!r} is not allowed; allowed: patterns, as ['@masked_fill', 'decoder.*']")
+    if whole("frames", frames) < 0:
+        raise ValueError(f"frames: {frames} is not allowed; allowed: integers from 0")
+    return recording.tracing(Trace(rule, patterns, frames))

@@ -113,8 +113,7 @@ def _of_place(key: tuple[str, str, str, str], total: Total, klass: str) -> Findi
         names=(f"{path}@{op}" if path and phase == "forward" else f"@{op}",),
     )  # fmt: skip
     found = finding(event, None, klass)
-    values = dict(found.values)
-    message = f"{total.counts.inexact:,} results were rounded, none of them to harm"
+    values, message = dict(found.values), found.message
     last = total.format.eps / 2  # of the result
     probable, bound = likely(total.terms, total.unit) + last, certain(total.terms, total.unit) + last
     sums = f"a sum of {total.terms:,} terms" if total.terms > 1 else "one operation"

@@ -300,4 +300,3 @@ def test_zeros_made_before_the_trace_explain_a_later_pole(reference: str | None)
     with hs.precision("fp16"), hs.trace(reference=reference) as t:
         1 / hs.tensor([0.0, 1.0])
     assert t.verdict().klass == "overflow", "a zero that was one"
-

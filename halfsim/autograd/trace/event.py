@@ -104,7 +104,9 @@ class Event:
     lost: Constant | None = None  # a constant that the format could not hold
     format: Format = float32  # of the result
     stages: tuple[Stage, ...] = ()  # the roundings that made the counts of overflow and flushing
-    exponents: Array | None = None  # how many numbers of the result have which exponent, see `sample.exponents`
+    exponents: Array | None = field(
+        default=None, compare=False
+    )  # how many numbers of the result have which exponent, see `sample.exponents`
     magnitude: float = 0.0  # the sum of the result's magnitudes, where more than 5 % of it were flushed
     terms: int = 1  # of its longest sum
     unit: Format = float32  # in which that sum was formed

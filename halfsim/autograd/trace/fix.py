@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from halfsim.autograd.policy import PROMOTE, Policy, Rule
@@ -18,7 +18,8 @@ class Fix:
     ``{"eps": 1e-4}`` or ``{"init_scale": 1024.0}``. Four names stand for an edit of the program: ``"constant"``, the
     number to give to the operation that broke; ``"loss_scale"``, the scale of a GradScaler to use; ``"accumulate"``,
     the accumulator of the precision in force; ``"tensors"``, the format wherever the program asks for half. A fix with
-    neither policy nor option is advice that only a person can follow.
+    neither policy nor option is advice that only a person can follow. ``TypeError`` for a policy that is no `halfsim.Policy`,
+    and for options that are no mapping.
 
     >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
     keep softmax in float32: policy {'@softmax': 'fp32'}
@@ -28,7 +29,14 @@ class Fix:
 
     text: str
     policy: Policy | None = None
-    option: Mapping[str, Any] | None = None
+    option: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        for name, kind, what in (("text", str, "a string"), ("policy", Policy, "an hs.Policy, None"),
+                                 ("option", Mapping, "a dict, None")):  # fmt: skip
+            given = getattr(self, name)
+            if not isinstance(given, kind) and (given is not None or name == "text"):
+                raise TypeError(f"{name}: {type(given).__name__} is not allowed; allowed: {what}")
 
     @property
     def how(self) -> str:

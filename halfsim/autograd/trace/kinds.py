@@ -228,7 +228,8 @@ def _integer_words(e: Event) -> str:
 
 
 def _rounding_words(e: Event) -> str:
-    return f"{e.counts.inexact:,} results were rounded, none of them to harm"
+    n = e.counts.inexact
+    return f"{n:,} rounding{'s' * (n != 1)} changed a number, none of them to harm"
 
 
 def _never(e: Event) -> bool:
@@ -259,8 +260,8 @@ KINDS: dict[str, Kind] = {
         Kind("cancellation", 4, _cancels, _cancellation_words, _counts("cancelled", "annulled", "sums", "bits"),
              remedies.cancellation, suspected=lambda e: e.counts.annulled + e.counts.single > 0,
              counted=("cancelled",)),
-        Kind("accumulation order", 2, _never, _rounding_words, _counts("inexact", "size"), remedies.order),
-        Kind("benign rounding", 0, _never, _rounding_words, _counts("inexact", "size"), remedies.nothing),
+        Kind("accumulation order", 2, _never, _rounding_words, _counts("inexact"), remedies.order),
+        Kind("benign rounding", 0, _never, _rounding_words, _counts("inexact"), remedies.nothing),
     )
 }  # fmt: skip
 

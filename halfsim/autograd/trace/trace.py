@@ -61,6 +61,7 @@ class Trace(Watching):
         self.series: dict[tuple[str, str], Series] = {}
         self.scaling = Scaling()
         self.allow, self.outer = tuple(allow), outer
+        self.over = False  # whether its context has been left
         self._pending: list[tuple[str, Event]] = []  # of this step, which a scaler may be about to skip
 
     @property
@@ -87,10 +88,16 @@ class Trace(Watching):
         found = ((path, op) for phase, path, op, _ in self.places if phase == "forward")
         return list(dict.fromkeys((path, op) for path, op in found if op in OPERATIONS and op != "cast"))
 
+    def around(self) -> Trace | None:
+        """The trace around this one, if there is one whose context has not been left."""
+        while self.outer is not None and self.outer.over:
+            self.outer = self.outer.outer
+        return self.outer
+
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         """Add one event, here and to the traces around; ``arrays`` are its operands and its result."""
-        if self.outer is not None:
-            self.outer.record(event, arrays)
+        if (outer := self.around()) is not None:
+            outer.record(event, arrays)
         key = place_of(event)
         place = self.places.get(key)
         if place is None:
@@ -157,8 +164,8 @@ class Trace(Watching):
         ``skipped`` says that the scaler took no step, for there were infinities or NaN among the gradients. They are
         how a scaler finds its scale, and no trouble.
         """
-        if self.outer is not None:
-            self.outer.advance(skipped)
+        if (outer := self.around()) is not None:
+            outer.advance(skipped)
         if skipped:
             known = [e for kind, events in self.firsts.items() for e in events if KINDS[kind].breaks]
             broken = [e for kind, e in self._pending if KINDS[kind].breaks] or sorted(known, key=lambda e: e.serial)
@@ -178,8 +185,8 @@ class Trace(Watching):
 
     def note_scale(self, scale: float, skipped: bool) -> None:
         """Remember the loss scale of a step, here and in the traces around."""
-        if self.outer is not None:
-            self.outer.note_scale(scale, skipped)
+        if (outer := self.around()) is not None:
+            outer.note_scale(scale, skipped)
         self.scaling.note(self.step, scale, skipped)
 
     def events(self) -> list[Event]:
@@ -272,5 +279,8 @@ def active() -> Trace | None:
 def tracing(fresh: _Kind) -> Iterator[_Kind]:
     """A context in which ``fresh`` records every operation, and the traces around it do too."""
     fresh.outer = active()
-    with observing(fresh):
-        yield fresh
+    try:
+        with observing(fresh):
+            yield fresh
+    finally:
+        fresh.over = True

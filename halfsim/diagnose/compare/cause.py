@@ -125,7 +125,7 @@ def roundoff(meter: Meter, name: str) -> list[str]:
 def _off(apart: Divergence, meter: Meter) -> str:
     """How far a result is off, in numbers that do not contradict each other."""
     if apart.relative == inf:
-        return "the run and the reference are not finite in the same places"
+        return "one of the two runs is finite where the other is not"
     error, limit = _apart(apart.relative, meter.tolerance)
     text = f"the relative error is {error}, past {limit}"
     if apart.ulp <= 0.5 and apart.relative > meter.unit:

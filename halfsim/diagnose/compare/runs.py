@@ -69,7 +69,7 @@ def compare(
     >>> c.verdict().klass, c.verdict().op
     ('overflow', 'mul')
     """
-    low, high = as_rule(precision), as_rule(reference)
+    low, high = as_rule(precision), as_rule(reference, "reference")
     if not callable(run):
         raise TypeError(f"run: {type(run).__name__} is not allowed; allowed: a function without arguments")
     limit = max(0.1, 2 * coarsest(low).eps) if tolerance is None else tolerance

@@ -69,7 +69,7 @@ def mend(
     for name, given in (("run", run), ("accept", accept)):
         if not callable(given) and (given is not None or name == "run"):
             raise TypeError(f"{name}: {type(given).__name__} is not allowed; allowed: a function")
-    rule = scope().rule if target is None else as_rule(target)
+    rule = scope().rule if target is None else as_rule(target, "target")
     handed = [
         *listed(model, Module, "model"),
         *listed(optimizer, Optimizer, "optimizer"),
@@ -276,7 +276,7 @@ class _Mending:
             notes.append("The float64 run meets this trouble, too: it is not the precision's, and no other mends it.")
         elif not all(np.isfinite(x).all() for x in values):
             notes.append("The float64 run is not finite either: no precision mends it.")
-        if not self.reference.values and self.accept is None:
+        if self.tried and not self.reference.values and self.accept is None:
             notes.append("The run returns no numbers: fixes are judged by the trouble that is left alone.")
         if self.override:
             notes.append("The run sets precisions itself; policies were tried in their place (override=True).")

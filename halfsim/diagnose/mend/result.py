@@ -12,7 +12,7 @@ from typing import Any
 from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
-from halfsim.markup import Block, Figure, sections
+from halfsim.markup import Block, Figure, Lines, sections
 from halfsim.text import columns, number
 
 _WIDTH = 100
@@ -70,14 +70,17 @@ class Mended(Document):
         if self.failure:
             yield f"{self._run} raised {self.failure}"
         if self.healthy:
-            yield f"Nothing to mend: {self._run[0].lower()}{self._run[1:]} agrees with float64 to {number(self.error)}."
+            run = f"{self._run[0].lower()}{self._run[1:]}"
+            agrees = "meets no trouble" if math.isnan(self.error) else f"agrees with float64 to {number(self.error)}"
+            yield f"Nothing to mend: {run} {agrees}."
             return
         yield "No trouble was found." if self.finding is None else f"{self.finding.sentence}."
         if not self.failure and not math.isnan(self.error):
             off = "is not finite" if math.isinf(self.error) else f"differs by {number(self.error)} of its size"
             yield f"Held against the same run in float64, the result {off}."
         if any(one.applied for one in self.tried):
-            yield "Each fix was tried on the run itself; error is that of the result, before -> after."
+            measured = "" if math.isnan(self.error) else "; error is that of the result, before -> after"
+            yield f"Each fix was tried on the run itself{measured}."
 
     @property
     def _run(self) -> str:
@@ -87,7 +90,7 @@ class Mended(Document):
         return [
             (
                 _applied(one.fix), _short(one.fix), _left(one),
-                Figure(f"{self.error:.2g} -> {one.error:.2g}" if one.applied else "-", one.error),
+                Figure("-" if math.isnan(one.error) else f"{self.error:.2g} -> {one.error:.2g}", one.error),
                 "yes" if one.mends else "no" if one.applied else "not tried",
             )
             for one in self.tried
@@ -134,7 +137,8 @@ class Mended(Document):
         blocks: list[tuple[str, Block]] = [("", text) for text in self._story()]
         if self.tried:
             blocks.append(("Fixes", [_HEAD, *self._rows()]))
-        yield from sections([*blocks, *(("", text) for text in self._end())])
+        end = (Lines(text.strip()) if text.startswith(" ") else text for text in self._end())  # code as it is typed
+        yield from sections([*blocks, *(("", text) for text in end)])
 
 
 _HEAD = ("fix", "how", "trouble left", "error", "mends")

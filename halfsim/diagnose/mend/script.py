@@ -20,7 +20,7 @@ from halfsim.diagnose.mend.mend import mend
 from halfsim.diagnose.mend.outcome import Values, distance, values_of
 from halfsim.diagnose.mend.result import Mended
 from halfsim.diagnose.returned import raised
-from halfsim.diagnose.script_run import check, executed
+from halfsim.diagnose.script_run import check, executed, is_module
 from halfsim.nn.module import Module
 from halfsim.optim import EMA
 
@@ -37,6 +37,8 @@ def mend_script(target: str, arguments: Sequence[str] = (), *, module: bool = Fa
     ``ValueError`` where it fails in float64 too.
     """
     check(target, module)
+    if module and not is_module(target):
+        raise ValueError(f"-m: no module named {target!r} that can be run")
     script = _Script(target, list(arguments), module)
     try:
         Experiment.of(script, [], lambda done: None).reference()

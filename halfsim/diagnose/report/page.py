@@ -81,10 +81,11 @@ for (const figure of document.querySelectorAll('.halfsim .heat')) {
 """
 )
 
+_ALL_MOVED = "Every update moved its weight."
 _MAPS = (
     ("overflow", "values past the largest number, and NaN", "--bad", "No value was too large, and none NaN."),
     ("flushed", "share of nonzero results that became zero", "--c1", "No result became zero."),
-    ("lost", "share of updates that moved no weight", "--c2", "Every update moved its weight."),
+    ("lost", "share of updates that moved no weight", "--c2", _ALL_MOVED),
     ("gradient_norm", "norm of the gradients of a module's parameters", "--c0", "No parameter took a gradient."),
 )
 
@@ -188,6 +189,8 @@ def _exponents(report: Facts) -> Iterator[str]:
 
 def _maps(report: Facts) -> Iterator[str]:
     found = [(heatmap(report, what, caption, hue), none) for what, caption, hue, none in _MAPS]
+    if not report.count().updates:
+        found = [(drawn, none) for drawn, none in found if none != _ALL_MOVED]  # of none there is nothing to say
     yield "<h2>Modules by steps</h2>"
     if report.stride > 1:
         yield f'<p class="soft">{report.stride} steps in a column.</p>'

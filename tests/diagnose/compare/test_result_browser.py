@@ -20,7 +20,8 @@ const tables = [...document.querySelectorAll('table.sort')], seen = [];
 for (const table of tables) {
   const heads = [...table.tHead.rows[0].cells];
   const i = heads.findIndex((head, i) => head.firstElementChild && 'v' in (table.tBodies[0].rows[0].cells[i].dataset));
-  const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[i].dataset.v));
+  const clip = (x) => Math.max(-1e308, Math.min(1e308, x));  // JSON has no infinity
+  const column = () => [...table.tBodies[0].rows].map((row) => clip(Number(row.cells[i].dataset.v)));
   heads[i].firstElementChild.click();
   const down = column();
   heads[i].firstElementChild.click();

@@ -250,7 +250,7 @@ def test_refusals() -> None:
         hs.mend(norm, accept=0.1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="model: float is not allowed; allowed: Module"):
         hs.mend(norm, model=0.1)
-    with pytest.raises(ValueError, match="precision"):
+    with pytest.raises(ValueError, match="target: 'fp17' is not allowed"):
         hs.mend(norm, target="fp17")
 
 

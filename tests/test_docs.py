@@ -1,0 +1,62 @@
+"""The pages say what is so: examples print what stands below them, tables have the names of today."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import halfsim as hs
+from halfsim.autograd.trace import kinds, noise, scaling
+
+ROOT = Path(__file__).parents[1]
+SEEING = (ROOT / "docs" / "seeing.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n((?:(?!```).)*?)```\n\n```text\n((?:(?!```).)*?)```", SEEING, re.S)
+
+
+def test_every_example_has_its_output() -> None:
+    assert len(EXAMPLES) == SEEING.count("```python") >= 10
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_an_example_prints_what_stands_below_it(number: int, tmp_path: Path) -> None:
+    code, told = EXAMPLES[number]
+    (tmp_path / "train.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, encoding="utf-8", env=_environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip() == told.rstrip()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(hs.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
+
+
+def test_the_table_of_classes_is_that_of_the_kinds() -> None:
+    rows = {line.split("|")[1].strip(): line for line in SEEING.split("\n") if line.startswith("| ")}
+    del rows["class"], rows["---"]
+    assert rows.keys() == kinds.KINDS.keys()
+    assert f"{kinds.FLUSHED_SHARE:.0%}".replace("%", " %") in rows["underflow"]
+    assert f"{kinds.VANISHED_SHARE:.0%}".replace("%", " %") in rows["underflow"]
+    assert kinds.FLUSHED_STATE == kinds.SWAMPED_SHARE == kinds.CANCELLED_SHARE == 0.5  # "half"
+    assert f"{noise.DISSOLVED:.0%}".replace("%", " %") in rows["cancellation"]
+    assert f"{scaling.AT_END} steps at its limit, {scaling.SEARCH} in a row" in rows["scaler"]
+
+
+def test_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[0]
+    told = " ".join(line.removeprefix("# ") for line in block[block.index("print(t.verdict())") :].split("\n")[1:])
+    exec(compile(block, "use.py", "exec"), {})
+    assert " ".join(capsys.readouterr().out.split()) == " ".join(told.split())
+
+
+def test_every_page_is_in_the_index_and_in_the_menu() -> None:
+    index, menu = (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), (ROOT / "mkdocs.yml").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f": {page.name}" in menu, page.name
+        assert page.name == "index.md" or f"]({page.name})" in index, page.name
