@@ -18,8 +18,8 @@ class Fix:
     ``{"eps": 1e-4}`` or ``{"init_scale": 1024.0}``. Four names stand for an edit of the program: ``"constant"``, the
     number to give to the operation that broke; ``"loss_scale"``, the scale of a GradScaler to use; ``"accumulate"``,
     the accumulator of the precision in force; ``"tensors"``, the format wherever the program asks for half. A fix with
-    neither policy nor option is advice that only a person can follow. ``TypeError`` for a policy that is no `halfsim.Policy`,
-    and for options that are no mapping.
+    neither policy nor option is advice that only a person can follow. ``TypeError`` for a policy that is no
+    `halfsim.Policy`, and for options that are no mapping.
 
     >>> print(Fix("keep softmax in float32", Policy({"@softmax": "fp32"})))
     keep softmax in float32: policy {'@softmax': 'fp32'}
