@@ -60,3 +60,11 @@ def test_every_page_is_in_the_index_and_in_the_menu() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         assert f": {page.name}" in menu, page.name
         assert page.name == "index.md" or f"]({page.name})" in index, page.name
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "docs/design.md", "docs/seeing.md", "docs/numerics.md", "docs/engine.md"]
+)
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    for name in re.findall(r"`((?:halfsim|tests|benchmarks)/[\w/.]+)`", (ROOT / page).read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
