@@ -104,10 +104,7 @@ def test_the_verdict_is_the_same_with_a_reference(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if not name.startswith("fault ")])
-def test_watching_changes_no_bit(name: str, request: pytest.FixtureRequest) -> None:
-    if name == "healthy transformer_dropout, amp":
-        reason = "attention draws its dropout anew each time its formula is rerun"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_watching_changes_no_bit(name: str) -> None:
     plain = ran(name, None, False)[0]
     assert ran(name)[0] == plain
     assert ran(name, "fp64")[0] == plain
