@@ -7,7 +7,7 @@ from math import isfinite, sqrt
 from typing import NamedTuple
 
 from halfsim.autograd.trace.event import Error, Event
-from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of, kinds_of
+from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of, kinds_of, rounding_words
 from halfsim.autograd.trace.totals import Total
 from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
@@ -122,7 +122,7 @@ def _of_place(key: tuple[str, str, str, str], total: Total, klass: str) -> Findi
     )  # fmt: skip
     found = finding(event, None, klass)
     values = dict(found.values)
-    message = f"{total.counts.inexact:,} results were rounded, none of them to harm"
+    message = rounding_words(event)
     last = total.format.eps / 2  # of the result
     probable, bound = likely(total.terms, total.unit) + last, certain(total.terms, total.unit) + last
     sums = f"a sum of {total.terms:,} terms" if total.terms > 1 else "one operation"
