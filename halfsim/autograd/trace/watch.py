@@ -505,7 +505,7 @@ class Watching(Counted):
         for i, before in carried:
             lacking += before * (sign if i else 1)
         fmt = fp.precision.storage
-        fp.counts.stalled += int(np.count_nonzero(np.abs(lacking) > max(0.01, 4 * fmt.eps) * np.abs(y)))
+        fp.counts.stalled += int(np.count_nonzero(np.abs(lacking) > max(0.01, 2 * fmt.eps) * np.abs(y)))
         return lacking
 
     # What is no operation.
