@@ -56,6 +56,15 @@ def clipped(text: str, width: int | None, keep: str = "middle") -> str:
     return f"{text[:start]}...{text[len(text) - end :]}"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """How many there are of something, in the right number; ``many`` where an "s" is not enough.
+
+    >>> counted(1, "bit"), counted(2000, "bit"), counted(1, "result was", "results were")
+    ('1 bit', '2,000 bits', '1 result was')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def place_name(op: str, path: str, tensor: str = "") -> str:
     """Where something happened: the operation, its module, and the tensor that was written.
 

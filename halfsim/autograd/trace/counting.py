@@ -52,6 +52,7 @@ class Counting(Arithmetic):
         "_constants",
         "_large",
         "_last",
+        "_running",
         "_sum",
         "_zeros",
         "addition",
@@ -90,6 +91,7 @@ class Counting(Arithmetic):
         self._constants: list[tuple[Any, Constant]] = []  # those that storage or compute cannot hold
         self._large: list[tuple[Any, Constant]] = []  # those past the largest number of storage
         self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
+        self._running = False  # whether the result is a running sum of whole numbers
         self._zeros: Array | None = None  # where elementwise steps have flushed something
 
     def finished(self, y: Array) -> Counts:
@@ -125,7 +127,10 @@ class Counting(Arithmetic):
         if zeros is not None:
             self._remember(zeros)
         z = z.astype(self.dtype, copy=False)
-        if self._large:  # what something is computed with is no number that is put in place
+        if self._large and op not in (
+            "add",
+            "sub",
+        ):  # what something is computed with is no number that is put in place
             self._large = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
         if op in ("add", "sub"):
             if z.size and self.watched:
@@ -274,7 +279,7 @@ class Counting(Arithmetic):
             counts.annulled += int(np.count_nonzero(both & (y == 0)))
         if inexact and y.size > 1 and counting_numbers(a) and counting_numbers(b):
             wide = np.add(a, b if sign > 0 else np.negative(b), dtype=np.float64)
-            counts.integers += int(np.count_nonzero((wide != y) & (y != a) & (y != b) & np.isfinite(y)))
+            counts.integers += int(np.count_nonzero(both & (wide != y) & (y != a) & (y != b) & np.isfinite(y)))
 
     def matmul(self, a: Array, b: Array) -> Array:
         flushed, swamped, over = self._before()
@@ -312,7 +317,8 @@ class Counting(Arithmetic):
         stopped = self.counts.swamped > swamped
         if self._narrow or stopped:
             wide = a.astype(np.float64)
-            self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), stopped)
+            self._compare(y, np.cumsum(wide, axis), np.cumsum(np.abs(wide), axis), stopped, axis)
+        self._running = a.size > 1 and counting_numbers(a)
         return self._accumulated(y, flushed, over, a)
 
     def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
@@ -370,6 +376,8 @@ class Counting(Arithmetic):
                 self._constants.append((np.inf, self._large[0][1]))
             self._past("store", out, self.precision.storage, storing.overflow - over)
         stored = storing.flushed - flushed
+        if self._running and storing.inexact > inexact:  # positions that are counted by adding ones
+            counts.integers += storing.inexact - inexact
         counts.flushed += inner
         counts.nonzero += nonzero
         lost = inner + stored
@@ -429,10 +437,11 @@ class Counting(Arithmetic):
     def _narrow(self) -> bool:
         return self.precision.accumulate.format.precision < float32.precision
 
-    def _compare(self, y: Array, exact: Array, magnitude: Array, swamped: bool) -> None:
+    def _compare(self, y: Array, exact: Array, magnitude: Array, swamped: bool, axis: int | None = None) -> None:
         """Measure sums against the ``magnitude`` of their terms; count those that swamped addends put off by 1 %.
 
-        Sums whose terms cancel to less than the rounding of the largest have lost everything, as differences do.
+        Sums whose terms cancel to less than the rounding of the largest have lost everything, as differences do; of
+        running sums along ``axis`` the last ones, the sums of all.
         """
         distance = np.abs(y - exact)
         if swamped:
@@ -441,10 +450,14 @@ class Counting(Arithmetic):
         off = float(np.sqrt(np.vdot(distance, distance)))
         if whole and np.isfinite(off):
             self.disorder = max(self.disorder, off / whole)
+            self.distance = distance
+            if axis is not None:
+                distance, exact, magnitude = (x.take([-1], axis) for x in (distance, exact, magnitude))
             lost = (distance > 0.5 * np.abs(exact)) & (exact != 0)
-            if self._narrow and lost.any():
-                self.distance = distance
-                self.counts.sums += y.size
+            if not (self._narrow and lost.any()):
+                self.distance = None
+            else:
+                self.counts.sums += exact.size
                 self.counts.cancelled += int(np.count_nonzero(lost))
                 bits = np.log2(magnitude[lost] / np.abs(exact[lost]))
                 self.counts.bits = max(self.counts.bits, int(bits.max()))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd.trace import remedies
+from halfsim.text import counted
 
 if TYPE_CHECKING:
     from halfsim.autograd.trace.event import Event, Stage
@@ -22,6 +23,7 @@ FLUSHED_SHARE = 0.05  # of the nonzero results, if with them goes ...
 VANISHED_SHARE = 0.01  # ... this share of their magnitude,
 FLUSHED_STATE = 0.5  # of an optimizer's state this is enough, for a root and a division follow
 SWAMPED_SHARE = 0.5
+FAR_OFF = 0.05  # the error of a sum, relative to the magnitude of its terms
 CANCELLED_SHARE = 0.5
 
 REPEATED = ("update", "decay", "average")  # a step that moves few weights is no trouble where others move them
@@ -175,9 +177,17 @@ def _underflow_words(e: Event) -> str:
     return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero in {e.format}"
 
 
+def _read_on(e: Event) -> bool:
+    """Whether something was computed from what a single difference or sum has lost."""
+    return e.detail is not None and "read as" in e.detail
+
+
 def _swamps(e: Event) -> bool:
+    """Most addends changed nothing; of a running sum that is far off, as many as explain by how much."""
     c = e.counts
-    return c.stalled > 0 and c.swamped > SWAMPED_SHARE * c.addends
+    if not (c.stalled or _read_on(e)):
+        return False
+    return c.swamped > SWAMPED_SHARE * c.addends or (e.disorder > FAR_OFF and c.swamped >= e.disorder * c.addends)
 
 
 def _swamping_words(e: Event) -> str:
@@ -196,9 +206,9 @@ def _cancels(e: Event) -> bool:
     c = e.counts
     if e.op in _RESIDUALS:
         return False
-    return (c.cancelled > 0 and c.cancelled + c.annulled > CANCELLED_SHARE * c.sums) or (
-        c.single > 0 and e.detail is not None and "read as" in e.detail
-    )
+    if c.single and _read_on(e):
+        return True
+    return (c.cancelled > 0 or (c.annulled > 0 and _read_on(e))) and c.cancelled + c.annulled > CANCELLED_SHARE * c.sums
 
 
 def _cancellation_words(e: Event) -> str:
@@ -210,7 +220,7 @@ def _cancellation_words(e: Event) -> str:
     zero = f", and {c.annulled:,} are zero" if c.annulled else ""
     return (
         f"{c.cancelled:,} of {c.sums:,} differences have at most four of their operands' leading bits left"
-        f"{zero}; up to {c.bits} bits were lost"
+        f"{zero}; up to {counted(c.bits, 'bit was', 'bits were')} lost"
     )
 
 
@@ -228,8 +238,7 @@ def _integer_words(e: Event) -> str:
 
 
 def _rounding_words(e: Event) -> str:
-    n = e.counts.inexact
-    return f"{n:,} rounding{'s' * (n != 1)} changed a number, none of them to harm"
+    return f"{counted(e.counts.inexact, 'rounding', 'roundings')} changed a number, none of them to harm"
 
 
 def _never(e: Event) -> bool:

@@ -273,6 +273,9 @@ def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [
             Fix(f"keep the argument of {event.op} from being negative: clamp(min=0), or what it is a difference of")
         ]
+    if event.op in ("acos", "asin"):
+        return [Fix(f"keep the argument of {event.op} within its range, by clamp(-1, 1): a product of unit vectors may "
+                    "round past 1")]  # fmt: skip
     if event.op in ("div", "reciprocal", "normalize"):
         clamped = f"clamp(min={spelled(eps_for(event.format))})"
         words = f"0/0 or infinity/infinity: keep the divisor away from zero, by {clamped}"

@@ -42,7 +42,11 @@ class Shadow:
     nonfinite: bool = False  # whether an infinity or a NaN was seen among the values
     given: bool = False  # whether that was there before the trace
     consumed: bool = False  # whether an operation has read them
+    least: float = 0.0  # the least magnitude of what became infinite, as far as it is known
     missing: Array | None = None  # what additions that swallowed an addend left out of the values
+    swallow: Event | None = None  # the first of those additions
+    parts: tuple[Array, ...] = ()  # of a sum its two addends; of what is left without the one, the other
+    exact: Array | None = None  # the numbers that were given for the values, moved and chosen as these
     noise: Array | None = None  # how far the values may be off, by ``source``
     source: Event | None = None
     read: bool = False  # whether an operation has read what is off

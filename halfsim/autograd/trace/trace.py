@@ -130,14 +130,20 @@ class Trace(Watching):
             self._begin("eps lost" if is_eps(lost) else "constant changed", lost, None)
 
     def promote(self, event: Event) -> None:
-        """Count a single difference that lost its digits, and whose result was read as if it had them."""
-        if not any(e.serial == event.serial for e in self.firsts.get("cancellation", ())):
-            self._begin("cancellation", replace(event, detail={"read as": "a number with digits"}), None)
+        """Count a difference that lost its digits, or a sum its addends, of which something was computed."""
+        kind = "cancellation" if event.counts.annulled + event.counts.single else "swamping"
+        if not any(e.serial == event.serial for e in self.firsts.get(kind, ())):
+            self._begin(kind, replace(event, detail={"read as": "a number with digits"}), None)
 
     def _begin(self, kind: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
         known = self.firsts.get(kind, [])
-        breaks = KINDS[kind].breaks or event.lost is not None
-        if len(known) >= (_PLACES if breaks else 1) or any(place_of(e) == place_of(event) for e in known):
+        same = [e for e in known if place_of(e) == place_of(event)]
+        if len(same) >= _OF_A_PLACE:
+            gone = next((e for e in same if self._harmless(kind, e)), None)
+            if gone is None:
+                return
+            known.remove(gone)  # what came to nothing gives way
+        elif not same and len({place_of(e) for e in known}) >= (_PLACES if _may_vanish(kind, event) else 1):
             return
         if any(k == kind and place_of(e) == place_of(event) for k, e in self._pending):
             return
@@ -195,8 +201,11 @@ class Trace(Watching):
         Infinities and NaN that a mask, a maximum or a choice of elements left out did none, see `left_out`.
         """
         found: dict[int, Event] = {}
+        told: set[tuple[str, ...]] = set()
         for kind, event in [*((k, e) for k, events in self.firsts.items() for e in events), *self._pending]:
-            if not (self._harmless(kind, event)):
+            once = (kind, *place_of(event)) if KINDS[kind].breaks or event.lost is not None else (kind,)
+            if once not in told and not self._harmless(kind, event):
+                told.add(once)
                 found.setdefault(event.serial, event)
         repeated = [total.lasting for total in self.places.values()]
         lasting = [event for event in repeated if event is not None and not self._is_noise(event)]
@@ -226,7 +235,11 @@ class Trace(Watching):
 
     def left_out(self) -> list[Event]:
         """Events whose NaN or infinities came to nothing, by a mask, a maximum or a choice of elements."""
-        known = {e.serial: e for k, events in self.firsts.items() for e in events if self._harmless(k, e)}
+        known: dict[tuple[str, ...], Event] = {}
+        for kind, events in self.firsts.items():
+            for event in events:
+                if self._harmless(kind, event):
+                    known.setdefault(place_of(event), event)
         return [*known.values()]
 
     def first_event(self, kind: str | None = None) -> Event | None:
@@ -259,7 +272,13 @@ class Trace(Watching):
 
 SCALED = "loss scale"  # the label of a loss times its scale
 _KEPT = 65536  # elements of an array in a Frame
+_OF_A_PLACE = 2  # events of one kind and place that are kept, where the first may come to nothing
 _PLACES = 16  # places of one kind whose first event is kept, where a later one may matter though the first did not
+
+
+def _may_vanish(kind: str, event: Event) -> bool:
+    """Whether a trouble may come to nothing, so that a later one elsewhere may matter though the first does not."""
+    return KINDS[kind].breaks or event.lost is not None or kind == "cancellation"
 
 
 def _copied(x: Array) -> Array:

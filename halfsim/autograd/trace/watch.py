@@ -19,14 +19,16 @@ from halfsim.autograd.tensor import Flushed, Tensor
 from halfsim.autograd.trace.counting import Counted, Counting, positions
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Error, Event, Stage
+from halfsim.autograd.trace.infinite import least, out_of_sight
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, SWAMPED_SHARE, finite, is_eps, kinds_of
-from halfsim.autograd.trace.noise import carried, remains, vanishes_unseen
+from halfsim.autograd.trace.missing import WRONG, collapsed, through, vanished
+from halfsim.autograd.trace.noise import carried, norm, remains, vanishes_unseen
 from halfsim.autograd.trace.sample import SAMPLE, exponents, magnitude, subnormals
 from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
 from halfsim.frames import Line, caller
 from halfsim.numerics.flags import Flag, report, watching
 from halfsim.numerics.formats import Format
-from halfsim.numerics.precision import Precision
+from halfsim.numerics.precision import FP64, Precision
 from halfsim.numerics.quantize import Array
 
 # Operations whose finite result shows that an infinity or NaN among the operands was left out on purpose ...
@@ -55,6 +57,7 @@ _SENSITIVE = {"sqrt", "log", "log2", "log10", "rsqrt", "reciprocal"}
 _ROOTS = {"sqrt", "rsqrt", "log", "log2", "log10", "pow"}  # NaN for negative numbers, as a difference may be
 _CARRY_ONE = {"neg", "abs", "clamp", "cast", "maximum", "reshape", "mul"}  # a single difference through these
 CARRIED = 0.05  # what a factor that became 1 should have changed before it is a trouble
+FOLLOWED = 65536  # elements of a sum whose addends are remembered, to know a compensation
 READERS = 12  # operations downstream of a trouble that are remembered
 
 
@@ -81,7 +84,7 @@ class Watching(Counted):
         raise NotImplementedError
 
     def promote(self, event: Event) -> None:
-        """What was only suspected has come to harm."""
+        """What was only suspected, a difference or a sum, has come to harm."""
 
     # Operations.
 
@@ -89,7 +92,10 @@ class Watching(Counted):
         self, spec: Op, fp: Arithmetic, out: Tensor, operands: Sequence[Any], arrays: Sequence[Any],
         options: tuple[Sequence[Any], dict[str, Any]], label: str,
     ) -> Any:  # fmt: skip
-        """Note an operation; what backward hands back are its gradients in the reference precision, and the line."""
+        """Note an operation.
+
+        Backward hands back its gradients in the reference precision, the line, and where infinities of it began.
+        """
         local = total = wide = pullbacks = None
         here, line = scope(), caller()
         if self.reference is not None:
@@ -108,11 +114,21 @@ class Watching(Counted):
         )  # fmt: skip
         if watching():
             report(counts, spec.name)
-        return pullbacks, line
+        if spec.exact:
+            self._as_given(spec, out, operands, options)
+        known = out.shadow
+        return pullbacks, line, known.broken if known.nonfinite else None
+
+    def _as_given(self, spec: Op, out: Tensor, operands: Sequence[Any], options: Any) -> None:
+        """Move and choose the numbers that were given for a tensor's values with these."""
+        given = [shadow_of(x, self) for x in operands]
+        if any(s is not None and s.exact is not None for s in given):
+            exact = [own(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, given, strict=True)]
+            out.shadow.exact, _ = evaluate(spec.formula, FP64, exact, options)
 
     def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Arithmetic]]) -> None:
         """Note the gradients of an operation's operands."""
-        twins, line = node.seen or (None, None)
+        twins, line, broken = node.seen or (None, None, None)
         pairs = self._in_reference(node, twins, g, [(i, x) for i, x, _, _ in found])
         for (_, x, grad, fp), (wide, exact) in zip(found, pairs, strict=True):
             square, errors = 0.0, (None, None)
@@ -136,6 +152,7 @@ class Watching(Counted):
                 wide,
                 line,
                 square,
+                broken,
             )
             if x.node is None:
                 grad.shadow.scale = self.loss_scale
@@ -187,13 +204,16 @@ class Watching(Counted):
     def _tell(
         self, fp: Any, place: tuple[str, str, str, str], out: Tensor, arrays: dict[str, Any], sources: Sequence[Any],
         consumed: Sequence[Any], exact: bool, called: bool, errors: tuple[Error | None, Error | None],
-        wide: Array | None, line: Line | None, square: float = 0.0,
+        wide: Array | None, line: Line | None, square: float = 0.0, behind: Event | None = None,
     ) -> Counts:  # fmt: skip
         """Make an event of a result, and leave on it what will be asked: where its trouble began, and its twin."""
         assert isinstance(fp, Counting)
         y, op, here = out.data, place[2], scope()
         counts, seen, lost = fp.finished(y), exponents(y), fp.lost_constant
         counts.subnormals = subnormals(y, seen, out.format)
+        parts = self._parts(op, sources) if called and op in ("add", "sub") and y.size <= FOLLOWED else ()
+        if parts is None or len(parts) == 1:  # a compensation, which is meant to cancel
+            counts.cancelled = counts.annulled = counts.single = 0
         known = [s for x in sources if (s := met(x, self)) is not None]
         lacking = None
         if (fp.addition is not None or any(s.missing is not None for s in known)) and (
@@ -213,6 +233,11 @@ class Watching(Counted):
         sampled = y.size > SAMPLE and (pole or counts.overflow or any(s.nonfinite for s in dirty))
         nonfinite = bool(seen[255] or sampled) and not finite(y)  # a sample may have missed them
         origin = None
+        if (
+            pole and broken is None and behind is not None and not counts.overflow
+        ):  # the gradient is made of an infinite result
+            broken = behind
+            self.fates.setdefault(behind.serial, [0, 0, 0])[2] += 1
         if pole:
             near = earliest(s.near for s in dirty) if op in _ROOTS and counts.invalid else None
             origin = broken or constant or (None if lost is not None else earliest((zeros, off)) or near)
@@ -228,6 +253,8 @@ class Watching(Counted):
         if len(known) > 1 or not names or names[0] != key:
             names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES]
         detail = self._carried_on(key, place, lost, known) if lost is not None and abs(lost.became) == 1 else None
+        if detail is None and (counts.annulled or counts.single) and self._collapses(fp, y, sources):
+            detail = {"read as": "the difference of the numbers given"}
         self.serial += 1
         event = Event(
             self.step, *place, y.shape, counts, lost, out.format, tuple(fp.stages), seen,
@@ -247,19 +274,28 @@ class Watching(Counted):
             rounded=rounded,
             nonfinite=nonfinite,
             missing=lacking,
+            parts=parts or (),
+            swallow=None if lacking is None else earliest(s.swallow for s in known) or (event if fp.addition else None),
             names=names,
             forward=place[0] == "forward",
         )
         if not (dirty or nonfinite or event.eventful):
             return counts  # as most are
+        if nonfinite:
+            shadow.least = self._least(op, out, sources, bool(counts.overflow))
         self._follow(event, shadow, known, before, (broken, zeros, constant, off))
         read = [shadow_of(x, self) for x in consumed]
         if called:
             self._read_by(key, op, shadow, known)
-            self._spread(fp, event, shadow, read)
+            self._spread(fp, event, shadow, sources, read, before)
+            if op == "div" and len(sources) > 1:
+                self._divided(read[0], sources[1])
         self._settle_fates(op, shadow, [s for s in read if s is not None])
         if nonfinite and shadow.broken is not None:
-            self.fates.setdefault(shadow.broken.serial, [0, 0, 0])[0] += 1
+            fate = self.fates.setdefault(shadow.broken.serial, [0, 0, 0])
+            fate[0] += 1
+            if counts.overflow:  # beside those that were infinite before, whose fate they share
+                self.fates[event.serial] = fate
         shadow.mark()
         return counts
 
@@ -336,33 +372,85 @@ class Watching(Counted):
                 fate[0] -= 1
             if not shadow.nonfinite:
                 chosen = _LEAVE_OUT if shadow.forward else _CHOOSE
-                meant = op in chosen or op in _FLAT or (op in _TAKE_MASKS and event.lost is not None)
+                meant = op in chosen or op in _FLAT
+                if op in _TAKE_MASKS and not meant:
+                    meant = event.lost is not None or out_of_sight(op, s.of, s.least)
                 if op in ("div", "reciprocal", "rsqrt") and not event.given:
                     rooted = any(key.endswith(("@sqrt", "@norm", "@pow", "@log")) for key in s.names)
                     least = event.format.max ** (0.5 if rooted else 1.0)
                     meant = vanishes_unseen(op, shadow.of, [x.of for x in known], least)
                 fate[1 if meant else 2] += 1
 
-    def _spread(self, fp: Counting, event: Event, shadow: Shadow, known: Sequence[Shadow | None]) -> None:
+    def _parts(self, op: str, operands: Sequence[Any]) -> tuple[Array, ...] | None:
+        """The addends of a sum, and what is left of it without one; None of the difference that compensates for it."""
+        a, b = (x.data if isinstance(x, Tensor) else None for x in operands[:2])
+        if a is None or b is None:
+            return ()
+        if op == "add":
+            return a, b
+        of_a, of_b = (() if s is None else s.parts for s in (shadow_of(x, self) for x in operands[:2]))
+        if (len(of_a) == 1 and of_a[0] is b) or (len(of_b) == 1 and of_b[0] is a):
+            return None
+        return tuple(of_a[1 - i] for i in range(2) if of_a[i] is b)[:1] if len(of_a) == 2 else ()
+
+    def _least(self, op: str, out: Tensor, operands: Sequence[Any], overflows: bool) -> float:
+        """How large a result's infinities are at least, by where they come from."""
+        own_fault = float(out.format.max) if overflows else np.inf
+        shadows = [shadow_of(x, self) for x in operands]
+        if not any(s is not None and s.nonfinite for s in shadows):
+            return own_fault if overflows else 0.0
+        bounds = [s.least if s is not None and s.nonfinite else np.inf for s in shadows]
+        return min(own_fault, least(op, [own(x) for x in operands if x is not None], bounds))
+
+    def _collapses(self, fp: Counting, y: Array, operands: Sequence[Any]) -> bool:
+        """Whether a difference of numbers as they were given is lost for their rounding, which is known."""
+        if fp.addition is None or len(operands) != 2:
+            return False
+        shadows = [shadow_of(x, self) for x in operands]
+        if not any(s is not None and s.exact is not None for s in shadows):
+            return False
+        if any(s is not None and s.rounded and s.exact is None for s in shadows):
+            return False
+        a, b = (own(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, shadows, strict=True))
+        return collapsed(y, a, b, fp.addition[2])
+
+    def _divided(self, known: Shadow | None, divisor: Any) -> None:
+        """A difference that lost all digits, over something as small as what it lost: a quotient of rounding errors."""
+        if known is None or known.noise is None or known.source is None or known.source.counts.cancelled:
+            return
+        if norm(known.noise) / np.sqrt(known.of.size) > 0.05 * norm(d := own(divisor)) / np.sqrt(d.size):
+            self.promote(known.source)
+
+    def _spread(
+        self, fp: Counting, event: Event, shadow: Shadow, operands: Sequence[Any], known: Sequence[Shadow | None],
+        rounded: bool,
+    ) -> None:  # fmt: skip
         """Follow what a cancellation may have put wrong."""
         y, op = shadow.of, event.op
         noisy = [s for s in known if s is not None and s.noise is not None]
-        made = "cancellation" in event.kinds
+        c, plain = event.counts, any(s is None for s in known)
+        made = "cancellation" in event.kinds or (rounded and ((plain and 2 * c.annulled > c.sums) or c.single > 0))
+        swallowed = shadow.missing if op in ("add", "sub") and (c.annulled or c.single) else None
+        made |= swallowed is not None and vanished(y, swallowed)
         if not (noisy or made):
             return
-        values = [None if s is None else s.of for s in known]
+        values = [own(x) if s is None else s.of for x, s in zip(operands, known, strict=True)]
+        for s in noisy:
+            if op in ("mul", "div") and s.missing is not None and s.source is not None and vanished(s.of, s.missing):
+                self.promote(s.source)  # a difference of zero that should be none
         noise = carried(op, y, values, [None if s is None else s.noise for s in known])
-        source = next((s.source for s in noisy), None)
+        source, last = next((s.source for s in noisy), None), False
         if made and source is None:
-            source, first = event, fp.difference
+            source, first = event, fp.difference if swallowed is None else np.abs(swallowed)
             self.spoilt.setdefault(event.serial, 0)
             noise = np.abs(y) if first is None or first.size > y.size else np.broadcast_to(first, y.shape)
+            last = fp.distance is not None  # of running sums, whatever the size of the others
         for s in noisy:
             if not s.read:
                 s.read = True
                 assert s.source is not None
                 self.spoilt[s.source.serial] -= 1
-        if source is not None and noise is not None and not shadow.nonfinite and remains(noise, y):
+        if source is not None and noise is not None and not shadow.nonfinite and (last or remains(noise, y)):
             shadow.noise, shadow.source = noise, source
             self.spoilt[source.serial] = self.spoilt.get(source.serial, 0) + 1
 
@@ -400,7 +488,7 @@ class Watching(Counted):
         """What a result lacks, with what its operands lack, from the first swallowed addend on.
 
         It goes through products and quotients as the values do. A sum that a loop forms is off by more than 1 % of
-        itself where this is: that is ``stalled``.
+        itself, and by more than a few roundings, where this is: that is ``stalled``.
         """
         shadows = [shadow_of(x, self) for x in operands[:2]]
         carried = [
@@ -409,22 +497,23 @@ class Watching(Counted):
             if s is not None and s.missing is not None and s.missing.shape == y.shape
         ]
         if fp.addition is None:
-            if len(carried) != 1 or op not in ("mul", "div", "cast"):
+            if not carried:
                 return None
-            i, lacking = carried[0]
-            if op == "cast":
-                return lacking
-            if (op == "div" and i) or len(operands) < 2:
-                return None
-            other = own(operands[1 - i])
-            return lacking * other if op == "mul" else lacking / other
+            known = dict(carried)
+            lost = through(op, y, [own(x) for x in operands[:2]], [known.get(0), known.get(1)])
+            first = earliest(s.swallow for s in shadows if s is not None)
+            told = any(s is not None and s.noise is not None for s in shadows)  # a difference was
+            if lost is not None and first is not None and op == "div" and not told and vanished(y, lost, WRONG):
+                self.promote(first)
+            return lost
         a, b, sign = fp.addition
         if not carried and fp.counts.swamped <= SWAMPED_SHARE / 2 * fp.counts.addends:
             return None
         lacking = np.subtract(np.add(a, sign * b, dtype=np.float64), y)
         for i, before in carried:
             lacking += before * (sign if i else 1)
-        fp.counts.stalled += int(np.count_nonzero(np.abs(lacking) > 0.01 * np.abs(y)))
+        fmt = fp.precision.storage
+        fp.counts.stalled += int(np.count_nonzero(np.abs(lacking) > max(0.01, 2 * fmt.eps) * np.abs(y)))
         return lacking
 
     # What is no operation.
@@ -475,6 +564,9 @@ class Watching(Counted):
                 shadow.constant = event if event.lost is not None else None
                 if shadow.broken is not None:
                     self.fates.setdefault(event.serial, [0, 0, 0])[0] += 1
+                    shadow.least = float(fmt.max)
+                if values.size <= SAMPLE and not (event.counts.overflow or there):
+                    shadow.exact = np.array(values, np.float64)
             shadow.mark()
 
     def recalled(self, x: Tensor, found: Flushed) -> Shadow:

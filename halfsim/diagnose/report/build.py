@@ -52,8 +52,9 @@ def built(trace: Trace, kind: type[F]) -> F:
 
 
 def _same(f: Finding, other: Finding) -> bool:
-    """Whether two findings tell the same trouble."""
-    return f.event is not None and other.event is not None and f.event.serial == other.event.serial
+    """Whether two findings tell the same trouble: one event, or one class of trouble at one place."""
+    place, where = ((x.klass, x.phase, x.path, x.op, x.tensor) for x in (f, other))
+    return (f.event is not None and other.event is not None and f.event.serial == other.event.serial) or place == where
 
 
 def _left_out(event: Event) -> Finding:

@@ -82,7 +82,7 @@ def dropout_past_the_limit(x: hs.Tensor) -> hs.Tensor:
 
 @inside("lstm", "overflow", "mul")
 def mask_by_products(x: hs.Tensor) -> hs.Tensor:
-    b = hs.tensor(np.arange(16) < 8, "fp16")
+    b = hs.tensor(np.arange(16) < 0, "fp16")  # nothing is left open
     scores = x * b - (1.0 - b) * 1e10
     return ops.exp(scores - scores.max(-1, keepdims=True))
 

@@ -145,7 +145,7 @@ def sum_in_order_of_appearance() -> hs.Trace:
     return train("mlp", scaled, "storage=fp16, accumulate=fp16:sequential", reference="fp64")
 
 
-@fault("accumulation order", "forward", "0", "linear")
+@fault("swamping", "forward", "0", "linear")  # it stops at 512 of 848
 def long_dot_product_in_order() -> hs.Trace:
     model = hs.nn.Sequential(hs.nn.Linear(4096, 4, bias=False))
     model[0].weight.data = np.full((4, 4096), 0.23, np.float32)
