@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.observer import Observer, stand_by
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Stage
 from halfsim.autograd.trace.kinds import finite
-from halfsim.numerics.flags import FlagCounts, report, watching
+from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import BLOCK, Array, rounded
@@ -461,26 +460,6 @@ class Counting(Arithmetic):
                 self.counts.cancelled += int(np.count_nonzero(lost))
                 bits = np.log2(magnitude[lost] / np.abs(exact[lost]))
                 self.counts.bits = max(self.counts.bits, int(bits.max()))
-
-
-class Counted(Observer):
-    """An observer whose unit counts, and who tells `halfsim.flags` and `halfsim.errstate` of it."""
-
-    def unit(self, precision: Precision, label: str) -> Arithmetic | None:
-        return Counting(precision, label)
-
-    def result(self, spec: Any, fp: Any, out: Any, *rest: Any) -> Any:
-        report(fp.finished(out.data), spec.name)
-
-    def gradients(self, node: Any, g: Any, found: Any) -> None:
-        for _, _, grad, fp in found:
-            report(fp.finished(grad.data), node.op)
-
-    def total(self, path: str, x: Any, fp: Any, total: Any, a: Any, b: Any) -> None:
-        report(fp.finished(total.data), "accumulate")
-
-
-stand_by(watching, Counted())
 
 
 class _Scratch(threading.local):

@@ -12,7 +12,7 @@ import numpy as np
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace.counting import Counted
+from halfsim.autograd.trace.counted import Counted
 from halfsim.diagnose.scale.result import EXPONENTS, LayerScale
 from halfsim.numerics.flags import FlagCounts, report
 from halfsim.numerics.formats import Format, float64
