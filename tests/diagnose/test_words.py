@@ -312,3 +312,17 @@ def test_a_finding_names_the_line_of_the_callers_code(run: Run, place: Any, refe
 
 def test_benign_rounding_has_a_line_too() -> None:
     assert found(lambda: hs.tensor([0.1]) * 0.3).where.startswith("test_words.py:")
+
+
+def test_a_constant_that_half_cannot_hold_is_named_where_it_makes_infinities() -> None:
+    with hs.precision("fp16"), hs.trace() as t:
+        closed = hs.tensor([[1.0, 1.0], [0.0, 0.0]])
+        hs.ops.softmax(hs.tensor([[1.0, 2.0], [3.0, 4.0]]) + (1 - closed) * -1e9, -1)
+    found = t.verdict()
+    assert found is not None
+    assert "take a constant that float16 holds, up to 65504, in place of -1e+09" in found.fix
+    assert "scale the operands" not in found.fix
+    with hs.precision(found.fixes[0].policy):
+        closed = hs.tensor([[1.0, 1.0], [0.0, 0.0]])
+        right = hs.ops.softmax(hs.tensor([[1.0, 2.0], [3.0, 4.0]]) + (1 - closed) * -1e9, -1)
+    assert np.isfinite(right.data).all()

@@ -60,6 +60,7 @@ class Counting(Arithmetic):
         "distance",
         "given",
         "inputs",
+        "large",
         "reading",
         "stages",
         "storing",
@@ -88,6 +89,7 @@ class Counting(Arithmetic):
         self.addition: tuple[Array, Array, int] | None = None
         self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
         self._constants: list[tuple[Any, Constant]] = []  # those that storage or compute cannot hold
+        self.large: Constant | None = None  # one of those past the largest number of storage, with which was computed
         self._large: list[tuple[Any, Constant]] = []  # those past the largest number of storage
         self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
         self._running = False  # whether the result is a running sum of whole numbers
@@ -130,7 +132,9 @@ class Counting(Arithmetic):
             "add",
             "sub",
         ):  # what something is computed with is no number that is put in place
-            self._large = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
+            kept = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
+            if len(kept) < len(self._large):
+                self.large, self._large = self._large[0][1], kept
         if op in ("add", "sub"):
             if z.size and self.watched:
                 self._count_sum(z, *operands)

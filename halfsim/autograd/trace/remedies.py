@@ -108,6 +108,10 @@ def overflow(event: Event, readers: Sequence[str]) -> list[Fix]:
     if event.phase == "backward" and not event.called:
         lower = "lower the loss scale if there is one (a dynamic amp.GradScaler() finds it)"
         return [kept(event, [event.key], also=f", its gradient with it{_or(event.op)}"), _begun_low(lower)]
+    if event.detail is not None and "large" in event.detail:  # the number is to blame, and not what it meets
+        fmt, large = event.format, event.detail["large"]
+        also = f"; or take a constant that {fmt} holds, up to {fmt.max:g}, in place of {large:g}, or where() for a mask"
+        return [kept(event, _chain(event, readers), also=also)]
     return [kept(event, _chain(event, readers), also=_or(event.op))]
 
 

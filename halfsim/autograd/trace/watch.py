@@ -195,6 +195,8 @@ class Watching(Noting):
         detail = self._carried_on(key, place, lost, known) if lost is not None and abs(lost.became) == 1 else None
         if detail is None and (counts.annulled or counts.single) and self._collapses(fp, y, sources):
             detail = {"read as": "the difference of the numbers given"}
+        if detail is None and fp.large is not None and counts.overflow:
+            detail = {"large": fp.large.value}
         self.serial += 1
         event = Event(
             self.step, *place, y.shape, counts, lost, out.format, tuple(fp.stages), seen,
