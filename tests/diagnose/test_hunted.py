@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.diagnose.hunted import ROWS
+from tests.diagnose.hunted.catalogue import ROWS
 from tests.diagnose.inputs import Row, check
 
 
