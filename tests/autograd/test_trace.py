@@ -188,3 +188,17 @@ def test_an_event_and_a_trace_read_as_lines() -> None:
         hs.tensor([60000.0], "fp16") * 2
     assert str(t.first_event("overflow")) == "step 1, forward, mul: overflow"
     assert str(t) == t.table()
+
+
+def test_a_long_run_takes_no_more_room_than_a_short_one() -> None:
+    weight, small = hs.nn.Parameter(hs.tensor([1.0, 2.0], "fp16")), hs.tensor([1e-4, 1.0], "fp16")
+    optimizer, sizes = hs.optim.SGD([weight], lr=1e-3), []
+    with hs.precision("fp16"), hs.trace() as t:
+        for _ in range(4):
+            for _ in range(320):  # each makes a zero and an infinity that is left out
+                optimizer.zero_grad()
+                y = hs.ops.where(np.array([False, True]), small * small * 1e-4 / 1e-8, 1 / (small * small * 1e-3))
+                (weight * y).sum().backward()
+                optimizer.step()
+            sizes.append(sum(len(known) for known in (t.readers, t.fates, t.spoilt)))
+    assert sizes[-1] <= sizes[1] + 200, sizes

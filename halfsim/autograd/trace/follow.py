@@ -7,7 +7,7 @@ broke, because they read its result back into half.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ ROOTS = {"sqrt", "rsqrt", "log", "log2", "log10", "pow"}  # NaN for negative num
 _CARRY_ONE = {"neg", "abs", "clamp", "cast", "maximum", "reshape", "mul"}  # a single difference through these
 CARRIED = 0.05  # what a factor that became 1 should have changed before it is a trouble
 FOLLOWED = 65536  # elements of a sum whose addends are remembered, to know a compensation
+REMEMBERED = 4096  # events whose followers are looked after, beside those that are told
 READERS = 12  # operations downstream of a trouble that are remembered
 
 
@@ -230,7 +231,7 @@ class Following(Counted):
             if not s.read:
                 s.read = True
                 assert s.source is not None
-                self.spoilt[s.source.serial] -= 1
+                self.spoilt[s.source.serial] = self.spoilt.get(s.source.serial, 1) - 1
         if source is not None and noise is not None and not shadow.nonfinite and (last or remains(noise, y)):
             shadow.noise, shadow.source = noise, source
             self.spoilt[source.serial] = self.spoilt.get(source.serial, 0) + 1
@@ -249,6 +250,14 @@ class Following(Counted):
                 if not s.consumed:
                     s.consumed = True
                     fate[0] -= 1
+
+    def forget(self, kept: Collection[Event]) -> None:
+        """Give up what is known of old events but those ``kept``: a long run takes no more room than a short one."""
+        serials = {event.serial for event in kept} | {e.origin.serial for e in kept if e.origin is not None}
+        old = self.serial - REMEMBERED
+        for known in (self.readers, self.fates, self.spoilt):
+            for serial in [s for s in known if s < old and s not in serials]:
+                del known[serial]
 
     def killed(self, event: Event) -> bool:
         """Whether all NaN and infinities of an event were left out by a mask, a maximum or a choice of elements."""

@@ -186,6 +186,9 @@ class Trace(Watching):
         if skipped and self.loss_broken is not None and self.loss_broken.tensor != SCALED:
             self.scaling.cause = self.loss_broken
         self.loss_broken = None
+        if self.step % 64 == 0:
+            told = [e for events in self.firsts.values() for e in events]
+            self.forget([*told, *self.constants.values(), *filter(None, [self.scaling.cause])])
         self.step += 1
         self.locally = self.step == 1 or self.step % 32 == 0
 
