@@ -326,3 +326,36 @@ def test_a_constant_that_half_cannot_hold_is_named_where_it_makes_infinities() -
         closed = hs.tensor([[1.0, 1.0], [0.0, 0.0]])
         right = hs.ops.softmax(hs.tensor([[1.0, 2.0], [3.0, 4.0]]) + (1 - closed) * -1e9, -1)
     assert np.isfinite(right.data).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "run", "words"),
+    [
+        (
+            "storage=fp32, compute=fp16",
+            lambda: hs.tensor([300.0]) * 300.0,
+            "steps on the way became infinite in float16, past 65504",
+        ),
+        (
+            "storage=bf16, operands=float8_e5m2",
+            lambda: hs.tensor([[1e5]]) @ hs.tensor([[1.0]]),
+            "operands of the product became infinite in float8_e5m2, past 57344",
+        ),
+    ],
+)
+def test_the_format_that_a_number_was_too_large_for_is_named(rule: str, run: Any, words: str) -> None:
+    with hs.precision(rule), hs.trace() as t:
+        run()
+    assert words in t.verdict().message
+
+
+def test_a_comparison_takes_infinities_for_what_they_are_and_not_what_nan_comes_of_them() -> None:
+    with hs.precision("fp16"), hs.trace() as t:
+        side = hs.tensor([300.0, 10.0])
+        assert ((side * side) > 4.0).all()
+    assert t.verdict().klass == "benign rounding"
+    assert [event.op for event in t.left_out()] == ["mul"]
+    with hs.precision("fp16"), hs.trace() as t:
+        area = hs.tensor([300.0, 10.0]) * hs.tensor([300.0, 10.0])
+        assert not ((area / (area + area - area)) > 0.5)[0], "NaN, where the overlap is whole"
+    assert (t.verdict().klass, t.verdict().op) == ("overflow", "mul")
