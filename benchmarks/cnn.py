@@ -158,10 +158,10 @@ def memory(x: Any, y: Any) -> list[Row]:
     activations = 0
     with hs.no_grad():
         h = hs.tensor(x)
-        activations += h.data.nbytes
+        activations += h.array.nbytes
         for part in model.children():
             h = part(h)
-            activations += h.data.nbytes * (type(part).__name__ != "Flat")  # a view
+            activations += h.array.nbytes * (type(part).__name__ != "Flat")  # a view
     rows: list[Row] = []
     works = {"NumPy float32 by hand": by_hand(x, y)}
     works |= {

@@ -138,7 +138,7 @@ def _counted(source: object, fmt: Format | None) -> tuple[dict[int, int], Format
         places = [p for p in places if p.format == fmt]
         label = f"{places[0].phase}, {places[0].name}" if len(places) == 1 else f"all results in {fmt}"
         return _sum(places), fmt, label
-    values = np.asarray(getattr(source, "data", source) if not isinstance(source, np.ndarray) else source)
+    values = np.asarray(getattr(source, "array", source) if not isinstance(source, np.ndarray) else source)
     if values.dtype.kind not in "fiu":
         raise TypeError(f"exponents: {type(source).__name__} is not allowed; allowed: a Trace, a Report, an array")
     found = sample.exponents(np.atleast_1d(values.astype(np.float32))).tolist()

@@ -146,7 +146,7 @@ class GradScaler:
         for name, p in leaves:
             assert p.grad is not None
             state.checked = True
-            bad = int(p.grad.size - np.count_nonzero(np.isfinite(p.grad.data)))
+            bad = int(p.grad.size - np.count_nonzero(np.isfinite(p.grad.array)))
             if bad:
                 state.overflowed[name] = bad
             with scoped(phase="optimizer", path=p.name, gradients=False):

@@ -79,7 +79,7 @@ def _analytic(out: Tensor, leaves: Sequence[Tensor]) -> list[Array]:
         if out.requires_grad:
             out.backward(seed, retain_graph=True)
         for row, leaf in zip(rows, leaves, strict=True):
-            row.append(np.zeros(leaf.size) if leaf.grad is None else leaf.grad.data.reshape(-1))
+            row.append(np.zeros(leaf.size) if leaf.grad is None else leaf.grad.array.reshape(-1))
     return [np.array(row).reshape(out.size, leaf.size) for row, leaf in zip(rows, leaves, strict=True)]
 
 
@@ -96,8 +96,8 @@ def _numeric(fn: Callable[..., Any], arguments: Sequence[Any], i: int, k: int, e
         for unit in _units(arguments[i].shape, arguments[i].size):
             ends = []
             for step in (eps, -eps):
-                moved = Tensor(arguments[i].data + step * unit, arguments[i].format)
-                ends.append(_outputs(fn, [*arguments[:i], moved, *arguments[i + 1 :]])[k].data.reshape(-1))
+                moved = Tensor(arguments[i].array + step * unit, arguments[i].format)
+                ends.append(_outputs(fn, [*arguments[:i], moved, *arguments[i + 1 :]])[k].array.reshape(-1))
             columns.append((ends[0] - ends[1]) / (2 * eps))
     return np.array(columns).T if columns else np.zeros((0, 0))
 

@@ -141,15 +141,15 @@ class Operators:
 
     def isnan(self) -> Any:
         """A bool array: where the values are NaN."""
-        return np.isnan(self.data)  # type: ignore[attr-defined]
+        return np.isnan(self.array)  # type: ignore[attr-defined]
 
     def isinf(self) -> Any:
         """A bool array: where the values are infinite."""
-        return np.isinf(self.data)  # type: ignore[attr-defined]
+        return np.isinf(self.array)  # type: ignore[attr-defined]
 
     def isfinite(self) -> Any:
         """A bool array: where the values are neither infinite nor NaN."""
-        return np.isfinite(self.data)  # type: ignore[attr-defined]
+        return np.isfinite(self.array)  # type: ignore[attr-defined]
 
     @property
     def T(self) -> Any:
@@ -179,7 +179,7 @@ class Operators:
             a, b = inputs
             return getattr(a, forward)(b) if isinstance(a, Operators) else getattr(b, mirrored)(a)
         if ufunc.__name__ in _TESTS:
-            return ufunc(*(getattr(x, "data", x) if isinstance(x, Operators) else x for x in inputs))
+            return ufunc(*(getattr(x, "array", x) if isinstance(x, Operators) else x for x in inputs))
         return _operation(_UFUNCS.get(ufunc.__name__, ufunc.__name__), name)(*inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

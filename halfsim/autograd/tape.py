@@ -184,7 +184,7 @@ def _widest(operands: Sequence[Any]) -> Format:
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
     if isinstance(x, Tensor):
-        return fp.read(x.data, x.format, exact)
+        return fp.read(x.array, x.format, exact)
     if x is None:
         return None
     if isinstance(x, (bool, int, float, np.number, np.bool_)) and not isinstance(x, np.complexfloating):
@@ -296,18 +296,18 @@ def _gradient(
     """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
     exact = SPECS[node.op].exact is True
     fp = _unit(observer, node.precision, "gradient")
-    given = fp.read(g.data, g.format, exact)
+    given = fp.read(g.array, g.format, exact)
     grad = fp.store(fp.sum_to(np.asarray(pullback(fp, given)), x.shape), (given,), exact and given.shape == x.shape)
     grad = fp.delivered(grad, x.format)
     # A tensor with ``grad`` owns it, though formulas may hand on one array to several operands, or a broadcast view.
-    shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, g.data))
+    shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, g.array))
     return Tensor(grad.copy() if shared else grad, x.format), fp
 
 
 def _accumulated(a: Tensor, b: Tensor, x: Tensor, path: str, observer: Observer | None) -> Tensor:
     """The sum of two gradients of ``x``, in the format of ``x``."""
     fp = _unit(observer, native(x.format), "")
-    arrays = fp.read(a.data, a.format), fp.read(b.data, b.format)
+    arrays = fp.read(a.array, a.format), fp.read(b.array, b.format)
     total = Tensor(fp.store(fp.add(*arrays)), x.format)
     if observer is not None:
         observer.total(path, x, fp, total, a, b)

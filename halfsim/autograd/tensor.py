@@ -43,14 +43,14 @@ _DTYPES: dict[Format, np.dtype[Any]] = {
 class Tensor(Operators):
     """An array on the grid of a `Format`, with a gradient.
 
-    ``data`` holds the values in the format's container dtype (float32 for float16); every value is a number
+    ``array`` holds the values in the format's container dtype (float32 for float16); every value is a number
     of ``format``, and no operation ever writes into it. Operations follow the precision in force, see
     `halfsim.precision`. Make one with `halfsim.tensor`.
     """
 
     __slots__ = (
         "__weakref__",
-        "data",
+        "array",
         "format",
         "grad",
         "hooks",
@@ -62,7 +62,7 @@ class Tensor(Operators):
     )
 
     def __init__(self, data: Array, fmt: Format, requires_grad: bool = False, name: str = "") -> None:
-        self.data = data
+        self.array = data
         self.format = fmt
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
@@ -74,20 +74,20 @@ class Tensor(Operators):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        return self.array.shape
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def size(self) -> int:
-        return self.data.size
+        return self.array.size
 
     @property
     def nbytes(self) -> int:
         """Bytes the values take in ``format`` (not in the container that carries them here)."""
-        return -(-self.data.size * self.format.bits // 8)
+        return -(-self.array.size * self.format.bits // 8)
 
     @property
     def dtype(self) -> Format:
@@ -100,25 +100,25 @@ class Tensor(Operators):
 
     def numpy(self) -> Array:
         """A copy of the values: float16, float32 or float64 for these formats, the container dtype for others."""
-        return self.data.astype(_DTYPES.get(self.format, self.data.dtype))
+        return self.array.astype(_DTYPES.get(self.format, self.array.dtype))
 
     def bits(self) -> Array:
         """The bit patterns, as unsigned integers of the format's width (uint16 for float16)."""
-        return encode(self.data, self.format)
+        return encode(self.array, self.format)
 
     def item(self) -> float:
         """The only value; ``ValueError`` if there are more."""
         if self.size != 1:
             raise ValueError(f"item: a tensor of {self.size} values has no single value; allowed: size 1")
-        return float(self.data.reshape(-1)[0])
+        return float(self.array.reshape(-1)[0])
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
-        return self.data.tolist()
+        return self.array.tolist()
 
     def detach(self) -> Tensor:
         """The same values off the tape."""
-        out = Tensor(self.data, self.format)
+        out = Tensor(self.array, self.format)
         out.shadow = self.shadow
         return out
 
@@ -154,7 +154,7 @@ class Tensor(Operators):
 
     def take(self, result: Tensor) -> Tensor:
         """Let this tensor hold the array of ``result``, of its own shape and format, and what is known of it."""
-        self.data, self.shadow = result.data, result.shadow
+        self.array, self.shadow = result.array, result.shadow
         return self
 
     def retain_grad(self) -> None:
@@ -217,7 +217,7 @@ class Tensor(Operators):
         return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
+        return self.array.__dlpack_device__()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -269,13 +269,13 @@ class Tensor(Operators):
             observer.compared(self, other)
         other = other[()] if isinstance(other, np.ndarray) else other  # an array without axes is a number
         if np.isscalar(other) and not isinstance(other, (str, bytes, complex, np.complexfloating)):
-            return relation(self.data, round_to(other, self.format))
+            return relation(self.array, round_to(other, self.format))
         known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple))
-        return relation(self.data, plain(other)) if known else NotImplemented
+        return relation(self.array, plain(other)) if known else NotImplemented
 
     def __reduce__(self) -> Any:
         """Copies and pickles hold values and gradient, off the tape."""
-        state = (self.data, self.format, self.requires_grad, self.grad, self.name)
+        state = (self.array, self.format, self.requires_grad, self.grad, self.name)
         return _rebuilt, (type(self), *state)
 
 
@@ -310,7 +310,7 @@ def _rebuilt(
 
 def plain(x: Any) -> Any:
     """The array inside a tensor; anything else as it is."""
-    return x.data if isinstance(x, Tensor) else x
+    return x.array if isinstance(x, Tensor) else x
 
 
 def format_of(x: Any) -> Format:
@@ -355,7 +355,7 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
         if given.dtype == np.float16 and fmt != float16:
             observer.narrowed(made)
     elif fmt.precision < float32.precision:
-        flushed = int(np.count_nonzero(wide)) - int(np.count_nonzero(made.data))
+        flushed = int(np.count_nonzero(wide)) - int(np.count_nonzero(made.array))
         if flushed > 0:  # a later trace may ask where zeros come from
-            made.shadow = Flushed(made.data, flushed, flushed + int(np.count_nonzero(made.data)), caller())
+            made.shadow = Flushed(made.array, flushed, flushed + int(np.count_nonzero(made.array)), caller())
     return made

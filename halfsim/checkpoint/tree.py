@@ -63,7 +63,7 @@ def stored(value: Any, place: str = "") -> Stored:
     if isinstance(value, Tensor):
         kind = kind_of(value.format)
         if kind in ("float32", "float64"):
-            return Stored(kind, np.asarray(value.data, kind, order="C"))
+            return Stored(kind, np.asarray(value.array, kind, order="C"))
         codes = np.asarray(value.bits(), order="C")
         return Stored(kind, codes.view(np.float16) if kind == "float16" else codes)
     array = np.asarray(value, order="C")

@@ -125,7 +125,7 @@ def _bill(net: Module, recipe: str, training: bool, here: Pass, where: Device, o
     width = fmt.bits // 8
     learned = sum(p.size for p in net.parameters() if p.requires_grad) if training else 0
     count = sum(p.size for p in net.parameters())
-    buffers = sum(np.asarray(b.data if isinstance(b, Tensor) else b).size for b in net.buffers())
+    buffers = sum(np.asarray(b.array if isinstance(b, Tensor) else b).size for b in net.buffers())
     states, operations = OPTIMIZERS[optimizer]
     works = list(here.works)
     if training and learned:

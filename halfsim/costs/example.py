@@ -59,7 +59,7 @@ def _sized(v: Any, size: int, axis: int) -> Any:
     """``v``, or the part or the repetition of it that has ``size`` examples."""
     if v is None or v.ndim == 0 or v.shape[axis] == size:
         return v
-    data = v.data if isinstance(v, Tensor) else v
+    data = v.array if isinstance(v, Tensor) else v
     data = np.take(data, np.arange(size) % data.shape[axis], axis)
     return Tensor(data, v.format) if isinstance(v, Tensor) else data
 

@@ -94,7 +94,7 @@ class Ledger(Observer):
             return
         held = [x if isinstance(x, np.ndarray) else None for x in arrays]
         found = [x for x in held if x is not None]
-        y, width, exact = out.data, out.format.bits / 8, bool(spec.exact)
+        y, width, exact = out.array, out.format.bits / 8, bool(spec.exact)
         if exact and any(np.may_share_memory(y, x) for x in found):
             return  # a view moves nothing
         product = _product(spec.name, [None if x is None else x.shape for x in held], y.shape)
@@ -139,7 +139,7 @@ def gradients(root: Tensor) -> Iterator[Work]:
                 bits = x.format.bits / 8
                 yield Work("backward", node.path, "accumulate", x.format, False, x.size, 3 * x.size * bits)
             reached.add(id(x))
-            if exact and np.may_share_memory(out.data, x.data):
+            if exact and np.may_share_memory(out.array, x.array):
                 continue
             flops = product[1].get(i) if product else None
             others = sum(prod(shape) for j, shape in enumerate(shapes) if shape is not None and j != i)

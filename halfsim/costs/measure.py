@@ -59,7 +59,7 @@ def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: 
     net = copy.deepcopy(model).to(fmt)
     net.train(training)
     parameters = list(net.parameters())
-    ledger = Ledger([p.data for p in parameters])
+    ledger = Ledger([p.array for p in parameters])
     with observing(ledger), precision(rule):
         root = _first(net(_given(x, fmt)))
         if training and y is not None:
@@ -76,7 +76,7 @@ def _given(x: Any, fmt: Format) -> Any:
     if not isinstance(x, Tensor):
         return tensor(x, fmt) if np.asarray(x).dtype.kind == "f" else x
     half = tensor(x, fmt)
-    return x if np.array_equal(np.rint(x.data), x.data) and not np.array_equal(half.data, x.data) else half
+    return x if np.array_equal(np.rint(x.array), x.array) and not np.array_equal(half.array, x.array) else half
 
 
 def _first(found: Any) -> Tensor:

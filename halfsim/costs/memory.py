@@ -18,7 +18,7 @@ def held_bytes(loss: Tensor, parameters: Iterable[Tensor] = ()) -> int:
     storage format, masks and indices at their own; the memory of ``parameters`` does not count. A
     half-precision copy of a float32 weight, as autocast makes it, does.
     """
-    seen = {_address(p.data) for p in parameters}
+    seen = {_address(p.array) for p in parameters}
     total = 0
     for node in _nodes(loss):
         for pullback in node.pullbacks:

@@ -267,7 +267,7 @@ def train(
             for i in range(0, len(shuffled), settings.batch):
                 batch = shuffled[i : i + settings.batch]
                 optimizer.zero_grad()
-                loss = nn.cross_entropy(model(Tensor(x.data[batch], x.format)), data.y_train[batch])
+                loss = nn.cross_entropy(model(Tensor(x.array[batch], x.format)), data.y_train[batch])
                 activations = activations or held_bytes(loss, model.parameters())
                 total += loss.item() * len(batch)
                 scale = scaler.get_scale()
@@ -284,7 +284,7 @@ def train(
             scales.append(scaler.get_scale())
     seconds = time.perf_counter() - start
     with precision(recipe.rule), no_grad():
-        accuracy = float((model(x_test).data.argmax(1) == data.y_test).mean())
+        accuracy = float((model(x_test).array.argmax(1) == data.y_test).mean())
         logits = model(x)
     with precision("fp64"), no_grad():
         final = nn.cross_entropy(logits, data.y_train).item()
@@ -301,7 +301,7 @@ def train(
         activation_bytes=activations,
         steps=steps,
         skipped=skipped,
-        broken=not all(np.isfinite(p.data).all() for p in model.parameters()),
+        broken=not all(np.isfinite(p.array).all() for p in model.parameters()),
         guessing=math.log(classes),
         trace=events,
         losses=losses,

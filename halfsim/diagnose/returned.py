@@ -22,7 +22,7 @@ def numbers(value: Any, name: str = "") -> Iterator[tuple[str, Tensor | Array]]:
     [('loss', 0.5), ('steps[0]', [1.0, 2.0])]
     """
     if isinstance(value, Tensor):
-        yield name or "result", Tensor(value.data, value.format)
+        yield name or "result", Tensor(value.array, value.format)
     elif isinstance(value, Module):
         yield from numbers(dict([*value.named_parameters(), *value.named_buffers()]), name)
     elif isinstance(value, Mapping):

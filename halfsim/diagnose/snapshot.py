@@ -46,7 +46,7 @@ class Snapshot:
     >>> import halfsim as hs
     >>> layer = hs.nn.Linear(1, 1)
     >>> before, bias = Snapshot(layer), layer.bias.item()
-    >>> layer.bias.data = layer.bias.data + 1
+    >>> layer.bias.array = layer.bias.array + 1
     >>> before.restore()
     >>> layer.bias.item() == bias
     True
@@ -139,7 +139,7 @@ class Snapshot:
                 x.hooks.update(hooks)
 
         self._restores.append(restore)
-        self.keep(x.data)
+        self.keep(x.array)
         self.keep(x.grad)
 
     def _keep_generator(self, x: np.random.Generator) -> None:
@@ -203,6 +203,6 @@ def _carried(objects: Iterable[Any]) -> Iterator[Tensor]:
 
 def _widen(tensor: Tensor, widest: Format) -> None:
     if tensor.format != widest and widest.contains(tensor.format):
-        tensor.data, tensor.format = tensor.data.astype(container(widest)), widest
+        tensor.array, tensor.format = tensor.array.astype(container(widest)), widest
         if tensor.grad is not None:
-            tensor.grad = Tensor(tensor.grad.data.astype(container(widest)), widest)
+            tensor.grad = Tensor(tensor.grad.array.astype(container(widest)), widest)

@@ -138,7 +138,7 @@ def _floating(model: Module) -> list[tuple[str, Tensor]]:
 
 
 def _row(name: str, before: Tensor, after: Tensor) -> ConversionRow:
-    x, y = np.abs(before.data), np.abs(after.data)
+    x, y = np.abs(before.array), np.abs(after.array)
     with np.errstate(all="ignore"):
         number = np.isfinite(x) & (x != 0)
         infinite, zero = number & ~np.isfinite(y), number & (y == 0)

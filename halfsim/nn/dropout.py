@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.autograd import ops
-from halfsim.autograd.ops.masking import probability
+from halfsim.autograd.ops.dropout import probability
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 

@@ -39,7 +39,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
 
 
 def _fill(tensor: Tensor, values: Array) -> Tensor:
-    tensor.data = rounded(values, tensor.format).data.reshape(tensor.shape)
+    tensor.array = rounded(values, tensor.format).array.reshape(tensor.shape)
     return tensor
 
 

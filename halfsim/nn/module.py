@@ -274,7 +274,7 @@ class Module:
         """Forget every gradient: ``grad`` is None, or zero without ``set_to_none``."""
         for parameter in self.parameters():
             if parameter.grad is not None:
-                zero = None if set_to_none else Tensor(np.zeros_like(parameter.grad.data), parameter.grad.format)
+                zero = None if set_to_none else Tensor(np.zeros_like(parameter.grad.array), parameter.grad.format)
                 parameter.grad = zero
 
     # Hooks and looks.

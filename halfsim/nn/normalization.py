@@ -36,7 +36,7 @@ class _Affine(Module):
         for name, value in (("weight", 1.0), ("bias", 0.0)):
             parameter = self._parameters.get(name)
             if parameter is not None:
-                parameter.data = np.full_like(parameter.data, value)
+                parameter.array = np.full_like(parameter.array, value)
 
 
 class LayerNorm(_Affine):
@@ -139,12 +139,12 @@ class _Tracking(_Affine):
         for name, value in (("running_mean", 0.0), ("running_var", 1.0)):
             buffer = self._buffers.get(name)
             if isinstance(buffer, Tensor):
-                buffer.data = np.full_like(buffer.data, value)
+                buffer.array = np.full_like(buffer.array, value)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked = np.array(0, np.int64)
 
     def _checked(self, x: Any) -> int:
-        ndim = len(np.shape(x.data if isinstance(x, Tensor) else x))
+        ndim = len(np.shape(x.array if isinstance(x, Tensor) else x))
         if ndim not in self.dimensions:
             allowed = " or ".join(map(str, self.dimensions))
             raise ValueError(f"{type(self).__name__}: {ndim} dimensions are not allowed; allowed: {allowed}")
@@ -215,7 +215,7 @@ class _InstanceNorm(_Tracking):
 
     def forward(self, input: Any) -> Tensor:
         if self._checked(input) == self.dimensions[0]:  # without a batch axis
-            shape = np.shape(input.data if isinstance(input, Tensor) else input)
+            shape = np.shape(input.array if isinstance(input, Tensor) else input)
             return ops.reshape(self._normalised(ops.reshape(input, (1, *shape))), shape)
         return self._normalised(input)
 

@@ -19,7 +19,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         kept = isinstance(data, Tensor) and data.format == carried(data.format)
         values = data if kept else tensor(data)
-        super().__init__(values.data, values.format, requires_grad)
+        super().__init__(values.array, values.format, requires_grad)
 
 
 def as_buffer(name: str, value: Any) -> Tensor | Array | None:

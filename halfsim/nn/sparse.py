@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.ops.sparse import padding
+from halfsim.autograd.ops.embedding import padding
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module

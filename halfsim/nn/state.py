@@ -94,4 +94,4 @@ def put(part: Tensor, value: Tensor) -> None:
     """Give ``part`` the values and the format of ``value``; its gradient, if any, takes that format too."""
     if part.grad is not None and part.format != value.format:
         part.grad = tensor(part.grad, value.format)
-    part.data, part.format, part.shadow = value.data, value.format, value.shadow
+    part.array, part.format, part.shadow = value.array, value.format, value.shadow

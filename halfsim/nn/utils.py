@@ -120,7 +120,7 @@ def clip_grad_norm_(
             unit = 1.0
         for p, g in zip(leaves, grads, strict=True):
             with scoped(path=p.name):
-                wide = kernel("mul", Tensor(g.data.astype(np.float64) / unit, float64), coefficient, label="grad")
+                wide = kernel("mul", Tensor(g.array.astype(np.float64) / unit, float64), coefficient, label="grad")
                 p.grad = wide if g.format == float64 else kernel("cast", wide, label="grad", precision=native(g.format))
     return total
 
@@ -195,16 +195,16 @@ def _norm_of_norms(tensors: list[Tensor], order: float) -> Tensor:
     widest = norms[0].format
     for norm in norms[1:]:
         widest = norm.format if norm.format.contains(widest) else widest
-    stacked = Tensor(np.array([norm.data for norm in norms], tensor(0.0, widest).data.dtype), widest)
+    stacked = Tensor(np.array([norm.array for norm in norms], tensor(0.0, widest).array.dtype), widest)
     return kernel(_vector_norm, stacked, ord=order, label="norms")
 
 
 def _scaled(tensors: list[Tensor], order: float) -> tuple[Tensor, float, float]:
     """The norm in float64; and the same as ``rest * unit`` with a power of two, which cannot overflow."""
-    finite = [np.abs(t.data[np.isfinite(t.data)]).max(initial=0) for t in tensors]
+    finite = [np.abs(t.array[np.isfinite(t.array)]).max(initial=0) for t in tensors]
     largest = float(max(finite, default=0))
     unit = 2.0 ** max(math.frexp(largest)[1] - 1, -900) if largest else 1.0
-    parts = [Tensor(t.data.astype(np.float64) / unit, float64) for t in tensors]
+    parts = [Tensor(t.array.astype(np.float64) / unit, float64) for t in tensors]
     rest = _norm_of_norms(parts, order).item()
     with np.errstate(over="ignore"):
         total = np.float64(rest) * (1.0 if order == 0 else unit)

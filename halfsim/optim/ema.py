@@ -30,7 +30,7 @@ class EMA:
     >>> import halfsim as hs
     >>> w = hs.tensor([0.0])
     >>> ema = EMA([w], decay=0.75)
-    >>> w.data = w.data + 1
+    >>> w.array = w.array + 1
     >>> ema.update()
     >>> ema.averages
     [tensor([0.25], float32)]
@@ -56,25 +56,25 @@ class EMA:
                 after = kernel("lerp", before, p, weight=1 - self.decay, label="average")
                 if (observer := active()) is not None:
                     goal = as_format_of(p, before.format)
-                    observer.averaged(before.data, after.data, goal.data, before.format, "")
+                    observer.averaged(before.array, after.array, goal.array, before.format, "")
             self.averages[i] = after
 
     def copy_to(self) -> None:
         """Write the averages into the parameters, rounded to their formats."""
         for p, average in zip(self.parameters, self.averages, strict=True):
             with scoped(phase="optimizer", path=p.name, gradients=False):
-                p.data = as_format_of(average, p.format).data
+                p.array = as_format_of(average, p.format).array
 
     @contextmanager
     def swap(self) -> Iterator[None]:
         """A context in which the parameters are the averages; after it they are themselves again, bit for bit."""
-        kept = [p.data for p in self.parameters]
+        kept = [p.array for p in self.parameters]
         self.copy_to()
         try:
             yield
         finally:
             for p, data in zip(self.parameters, kept, strict=True):
-                p.data = data
+                p.array = data
 
     def state_dict(self) -> dict[str, Any]:
         """The decay and the averages, in the order of the parameters."""

@@ -29,10 +29,10 @@ def sign(fp: Arithmetic, x: Array, /) -> Any:
 
 def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:
     """``x`` rounded to ``fmt`` stochastically, once, in the sight of who watches."""
-    y, flags = round_to(x.data, fmt, source, return_flags=True)
+    y, flags = round_to(x.array, fmt, source, return_flags=True)
     observer = active()
     if observer is not None:
-        observer.rounded(x.data, y, flags, fmt, label)
+        observer.rounded(x.array, y, flags, fmt, label)
     return Tensor(y.astype(container(fmt), copy=False), fmt)
 
 

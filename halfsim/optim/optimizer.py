@@ -132,7 +132,7 @@ class Optimizer:
         """Forget every gradient, ``grad`` is None; or, without ``set_to_none``, make it zeros."""
         for p in self._parameters():
             if p.grad is not None:
-                p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad.data), p.grad.format)
+                p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad.array), p.grad.format)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient, and begin the trace's next step.
@@ -168,17 +168,17 @@ class Optimizer:
         new = weight.settle()
         observer = active()
         if observer is not None and group["lr"]:
-            observer.updated(p, weight.unmoved(new.data), direction)
+            observer.updated(p, weight.unmoved(new.array), direction)
         p.take(new)
         if weight.format != p.format:
-            self._written[p] = new.data
+            self._written[p] = new.array
 
     def _weight(self, p: Tensor, state: dict[str, Any]) -> Weight:
         """What the update of ``p`` is added to."""
         if self.kahan:
             return Kahan(p, state)
         if self._working_format(p) != p.format:
-            return Master(p, state, self._written.get(p) is p.data)
+            return Master(p, state, self._written.get(p) is p.array)
         if self.rounding is not None and not p.format.contains(float32):
             return Dithered(p, state, self.rounding)
         return Weight(p, state)
@@ -276,7 +276,7 @@ def _told(step: Callable[..., Any]) -> Callable[..., Any]:
         if observer is None or self._stepping:
             return step(self, *args, **kwargs)
         moved = [p for group in self.param_groups if group.get("lr", 1) for p in group["params"] if p.grad is not None]
-        before = [p.data.copy() for p in moved]  # a step may write into the array
+        before = [p.array.copy() for p in moved]  # a step may write into the array
         self._stepping = "own"
         try:
             with scoped(phase="optimizer"):
@@ -286,7 +286,7 @@ def _told(step: Callable[..., Any]) -> Callable[..., Any]:
         for p, old in [] if told else zip(moved, before, strict=True):
             if isinstance(p.grad, Tensor) and p.grad.shape == p.shape == old.shape:
                 with scoped(phase="optimizer", path=p.name, gradients=False):
-                    observer.updated(p, np.equal(p.data, old), p.grad, own=True)
+                    observer.updated(p, np.equal(p.array, old), p.grad, own=True)
         observer.advance()
         return result
 

@@ -56,7 +56,7 @@ class SGD(Optimizer):
     def update(self, weight: Weight, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
         momentum, grad = group["momentum"], decayed(weight, grad, group)
         if momentum and state.get("momentum_buffer") is None:
-            state["momentum_buffer"] = Tensor(grad.data.copy(), grad.format)
+            state["momentum_buffer"] = Tensor(grad.array.copy(), grad.format)
         elif momentum:
             buf = kernel("mul", state["momentum_buffer"], momentum, label="momentum_buffer")
             alpha = 1 - group["dampening"]

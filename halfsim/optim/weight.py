@@ -30,7 +30,7 @@ def as_format_of(x: Tensor, fmt: Format) -> Tensor:
     if x.format == fmt:
         return x
     if fmt.contains(x.format):
-        return Tensor(x.data.astype(container(fmt), copy=False), fmt)
+        return Tensor(x.array.astype(container(fmt), copy=False), fmt)
     return kernel("cast", x, precision=native(fmt))
 
 
@@ -71,7 +71,7 @@ class Weight:
 
     def unmoved(self, new: Array) -> Array:
         """Where the update left nothing behind, neither in the ``new`` data nor in the state."""
-        return self.value.data == self.parameter.data
+        return self.value.array == self.parameter.array
 
 
 class Master(Weight):
@@ -81,8 +81,8 @@ class Master(Weight):
         super().__init__(p, state)
         self.format = float32
         known = state.get("master")
-        if known is None or not (trusted or np.array_equal(rounded(known.data, p.format), p.data, equal_nan=True)):
-            known = Tensor(p.data.astype(np.float32), float32)  # at first, and when others wrote the parameter
+        if known is None or not (trusted or np.array_equal(rounded(known.array, p.format), p.array, equal_nan=True)):
+            known = Tensor(p.array.astype(np.float32), float32)  # at first, and when others wrote the parameter
         self.before = self.value = known
 
     def settle(self) -> Tensor:
@@ -90,7 +90,7 @@ class Master(Weight):
         return kernel("cast", self.value, precision=native(self.parameter.format), label="param")
 
     def unmoved(self, new: Array) -> Array:
-        return self.value.data == self.before.data
+        return self.value.array == self.before.array
 
 
 class Kahan(Weight):
@@ -114,7 +114,7 @@ class Kahan(Weight):
         return new
 
     def unmoved(self, new: Array) -> Array:
-        return (new == self.parameter.data) & (self.state["compensation"].data == self.before.data)
+        return (new == self.parameter.array) & (self.state["compensation"].array == self.before.array)
 
 
 class Dithered(Weight):
@@ -123,7 +123,7 @@ class Dithered(Weight):
     def __init__(self, p: Tensor, state: dict[str, Any], source: Stochastic) -> None:
         super().__init__(p, state)
         self.source = source
-        self.value = Tensor(p.data.astype(np.float32, copy=False), float32)
+        self.value = Tensor(p.array.astype(np.float32, copy=False), float32)
 
     def settle(self) -> Tensor:
         return narrowed(self.value, self.parameter.format, self.source, "param")

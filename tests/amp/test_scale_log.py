@@ -43,7 +43,7 @@ def test_training_with_a_spoiled_step_is_pytorchs() -> None:
 
         def spoil() -> None:
             assert p.grad is not None
-            p.grad.data[0, 0] = np.inf
+            p.grad.array[0, 0] = np.inf
 
         scaler = hs.amp.GradScaler("cpu", init_scale=128.0, growth_interval=1)
         scales = scaled_training(hs.optim.SGD, scaler, [p], loss_of, spoil, hs.nn.utils.clip_grad_norm_)

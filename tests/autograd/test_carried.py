@@ -38,7 +38,7 @@ def test_every_tensor_of_a_run_is_carried() -> None:
     with hs.precision("fp64", override=True), carried_in(hs.float64):
         held = run()
     assert {x.format for x in held} == {hs.float64}
-    assert {x.data.dtype for x in held} == {np.dtype(np.float64)}
+    assert {x.array.dtype for x in held} == {np.dtype(np.float64)}
     assert hs.tensor([0.1], "fp16").format == hs.float16
 
 
@@ -73,7 +73,7 @@ def test_a_run_that_makes_halves_is_carried_as_if_it_made_none(name: str, kind: 
             mine = run(True)
     for x, y in zip(mine, pure, strict=True):
         assert x.format == y.format == hs.float64
-        assert x.data.tobytes() == y.data.tobytes()
+        assert x.array.tobytes() == y.array.tobytes()
 
 
 def test_formats_that_are_not_contained_are_left() -> None:

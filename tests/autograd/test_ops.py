@@ -175,7 +175,7 @@ def test_memory_layout_changes_no_bit(layout: Callable[[np.ndarray], np.ndarray]
     with hs.precision("pure_fp16"):
         expected = hs.ops.log_softmax(hs.ops.linear(hs.tensor(x), hs.tensor(w))).bits()
         a, b = hs.tensor(x), hs.tensor(w)
-        a.data, b.data = layout(a.data), layout(b.data)
+        a.array, b.array = layout(a.array), layout(b.array)
         np.testing.assert_array_equal(hs.ops.log_softmax(hs.ops.linear(a, b)).bits(), expected)
 
 

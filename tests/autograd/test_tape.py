@@ -113,8 +113,8 @@ def test_every_leaf_owns_its_gradient() -> None:
     assert a.grad is not None
     assert b.grad is not None
     assert c.grad is not None
-    a.grad.data *= 5
-    c.grad.data *= 5
+    a.grad.array *= 5
+    c.grad.array *= 5
     assert b.grad.item() == 1
 
 

@@ -13,7 +13,7 @@ import halfsim as hs
 
 def test_values_are_carried_on_the_grid() -> None:
     t = hs.tensor([1, 0.1, 65520, 1e-9, -0.0], "fp16")
-    assert t.data.dtype == np.float32
+    assert t.array.dtype == np.float32
     assert t.numpy().dtype == np.float16
     assert [hex(b) for b in t.bits()] == ["0x3c00", "0x2e66", "0x7c00", "0x0", "0x8000"]
     assert t.nbytes == 10
@@ -81,7 +81,7 @@ def test_operations_never_write_into_operands() -> None:
     t = hs.tensor(values)
     values[:] = 9
     assert t.numpy().tolist() == [1, 2]
-    t.data.flags.writeable = False
+    t.array.flags.writeable = False
     ((t + 1) * t - t / 2).sum()
 
 
@@ -237,7 +237,7 @@ def test_a_step_by_hand_moves_the_parameters() -> None:
     model = hs.nn.Linear(2, 1, bias=False).to("fp16")
     model.load_state_dict({"weight": [[1.0, 2.0]]})
     model(hs.tensor([[1.0, 1.0]], "fp16")).sum().backward()
-    before = model.weight.data
+    before = model.weight.array
     with hs.no_grad():
         for p in model.parameters():
             p -= 0.5 * p.grad

@@ -50,7 +50,7 @@ class Case:
 def flat(value: Any) -> np.ndarray:
     """All numbers of a value in one float64 array."""
     if isinstance(value, hs.Tensor):
-        return value.data.astype(np.float64).reshape(-1)
+        return value.array.astype(np.float64).reshape(-1)
     if isinstance(value, (list, tuple)):
         return np.concatenate([flat(item) for item in value]) if value else np.empty(0)
     return np.asarray(value, np.float64).reshape(-1)

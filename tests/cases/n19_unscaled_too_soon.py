@@ -12,7 +12,7 @@ def batch(micro):
 
 def weights(soon):
     model = hs.nn.Linear(3, 1, bias=False)
-    model.weight.data[:] = 0.5
+    model.weight.array[:] = 0.5
     optimizer, scaler = hs.optim.SGD(model.parameters(), lr=1.0), hs.amp.GradScaler()
     for micro in range(2):
         scaler.scale((model(hs.tensor(batch(micro))).float() ** 2).mean() / 2).backward()

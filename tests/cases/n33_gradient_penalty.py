@@ -19,7 +19,7 @@ def trained(epsilon):
         scaler.scale(scores.sum().float() + (norm.float() - 1) ** 2).backward()
         scaler.step(optimizer)
         scaler.update()
-    return [scaler.get_scale(), float(np.abs(last.data).max() > 0)]
+    return [scaler.get_scale(), float(np.abs(last.array).max() > 0)]
 
 
 CASE = Case(

@@ -26,9 +26,9 @@ DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 def exactly(tree: Any) -> Any:
     """Something that two trees have in common only if they are of the same types, formats, shapes and bits."""
     if isinstance(tree, hs.Tensor):
-        plain = np.where(np.isnan(tree.data), 0, tree.data)  # a NaN of the format has several in the container
-        raw = tree.data if tree.data.dtype.itemsize * 8 == tree.format.bits else tree.bits()
-        return "tensor", tree.format, tree.shape, tree.data.dtype, raw.tobytes(), plain.tobytes()
+        plain = np.where(np.isnan(tree.array), 0, tree.array)  # a NaN of the format has several in the container
+        raw = tree.array if tree.array.dtype.itemsize * 8 == tree.format.bits else tree.bits()
+        return "tensor", tree.format, tree.shape, tree.array.dtype, raw.tobytes(), plain.tobytes()
     if isinstance(tree, (np.ndarray, np.generic)):
         return type(tree), tree.dtype, tree.shape, tree.tobytes()
     if isinstance(tree, float):

@@ -33,7 +33,7 @@ def test_weights_saved_by_pytorch_load_as_they_are() -> None:
         tensor = found.pop(f"special.{name}")
         assert tensor.format.name == name
         assert tensor.bits().tolist() == codes
-        assert np.array_equal(tensor.data, hs.decode(codes, name), equal_nan=True)
+        assert np.array_equal(tensor.array, hs.decode(codes, name), equal_nan=True)
     assert exactly(found.pop("scalar")) == exactly(hs.tensor(3.0, "bf16"))
     assert exactly(found.pop("empty")) == exactly(hs.tensor(np.zeros((0, 4)), "fp32"))
     assert exactly(found.pop("mask")) == exactly(np.array([[True, False]]))
@@ -134,6 +134,6 @@ def test_pytorch_reads_our_weights(tmp_path: Path) -> None:
         for name in FORMATS[:6]:
             assert found[prefix + name].dtype == getattr(torch, name)
             wide = found[prefix + name].to(torch.float64).numpy()
-            assert np.array_equal(wide, state[name].data.astype(np.float64), equal_nan=True)
+            assert np.array_equal(wide, state[name].array.astype(np.float64), equal_nan=True)
         assert found[f"{prefix}n"].dtype == torch.int64
         assert found[f"{prefix}m"].tolist() == [True]

@@ -174,13 +174,13 @@ def test_the_model_scopes_and_random_stream_stay_as_they_were() -> None:
     net.eval()
     before = {name: np.array(getattr(v, "data", v)) for name, v in net.state_dict().items()}
     hs.manual_seed(3)
-    expected = hs.nn.Linear(2, 2).weight.data
+    expected = hs.nn.Linear(2, 2).weight.array
     hs.manual_seed(3)
     with hs.trace() as t, hs.precision("fp64", override=True):
         c = hs.cost(net, X, "A100")
     assert not t.places
     assert c.training["fp16"].parameters == 2 * (8 * 4 + 4 + 8 + 9)
-    np.testing.assert_array_equal(hs.nn.Linear(2, 2).weight.data, expected)
+    np.testing.assert_array_equal(hs.nn.Linear(2, 2).weight.array, expected)
     assert not net.training
     for name, v in net.state_dict().items():
         np.testing.assert_array_equal(np.array(getattr(v, "data", v)), before[name])

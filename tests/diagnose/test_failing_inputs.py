@@ -52,7 +52,7 @@ def a_matrix_product_under_autocast() -> Any:
 @told("overflow", "linear", "fp16", "amp")
 def a_layer() -> Any:
     layer = hs.nn.Linear(4, 2)
-    layer.weight.data = np.full((2, 4), 300.1, np.float32)
+    layer.weight.array = np.full((2, 4), 300.1, np.float32)
     layer(hs.tensor(np.full((3, 4), 100.1)))
 
 
@@ -168,7 +168,7 @@ def a_norm_at_zero() -> Any:
 @calm("fp32", "fp16")
 def norms_of_parameters_with_a_zero_bias() -> Any:
     model = hs.nn.Linear(4, 3)
-    model.bias.data = np.zeros(3, np.float32)
+    model.bias.array = np.zeros(3, np.float32)
     if hs.tensor([1.0]).format != hs.float32:
         model.to("fp16")
     sum(p.norm() for p in model.parameters()).backward()
@@ -182,7 +182,7 @@ def the_deviation_of_constants() -> Any:
 @calm("fp16", "fp32", "bf16")
 def roots_that_where_does_not_take() -> Any:
     x = hs.tensor([-1.0, 4.0, 9.1])
-    ops.where(x.data > 0, ops.sqrt(x), 0.0).sum()
+    ops.where(x.array > 0, ops.sqrt(x), 0.0).sum()
 
 
 @calm("fp16", "bf16")
@@ -202,7 +202,7 @@ def an_exponential_that_a_comparison_ends() -> Any:
 @calm("fp16", "bf16")
 def poles_that_are_masked() -> Any:
     x = hs.tensor([0.0, 0.3, 1.1])
-    ops.masked_fill(1.0 / x, x.data == 0, 0.0).sum()
+    ops.masked_fill(1.0 / x, x.array == 0, 0.0).sum()
 
 
 @calm("fp16")
@@ -265,7 +265,7 @@ def a_running_mean() -> Any:
 @told("overflow", "batch_norm", "fp16")
 def an_infinity_in_a_buffer() -> Any:
     layer = hs.nn.BatchNorm1d(4).to("fp16").eval()
-    layer.running_var.data = np.full(4, np.inf, np.float32)
+    layer.running_var.array = np.full(4, np.inf, np.float32)
     layer(hs.tensor(np.full((3, 4), 1000.0)))
 
 
@@ -348,7 +348,7 @@ def test_layers_run_under_a_reference_and_keep_their_bits(make: Any, shape: tupl
             x = hs.tensor(data, requires_grad=True)
             y = layer(x)
             (y * weights).sum().backward()
-        bits = [y.data, x.grad.data, *(p.grad.data for p in layer.parameters())]
+        bits = [y.array, x.grad.array, *(p.grad.array for p in layer.parameters())]
         return b"".join(array.tobytes() for array in bits), t
 
     plain, plain_trace = run()

@@ -53,7 +53,7 @@ class Replaced(Plain):
     def step(self, closure: Callable[[], Any] | None = None) -> None:
         for group in self.param_groups:
             for p in group["params"]:
-                p.data = (p.detach() - group["lr"] * p.grad).data
+                p.array = (p.detach() - group["lr"] * p.grad).array
 
 
 class Checked(hs.optim.SGD):
@@ -141,7 +141,7 @@ def test_a_healthy_step_raises_no_alarm_and_moves_the_same_weights(make: Any, kn
     right, _ = trained(lambda p: known(p, lr=0.1), rule=rule, weights=weights)
     assert getattr(t.verdict(), "klass", "benign rounding") == "benign rounding"
     for p, q in zip(model.parameters(), right.parameters(), strict=True):
-        np.testing.assert_allclose(p.data, q.data, atol=2e-3)
+        np.testing.assert_allclose(p.array, q.array, atol=2e-3)
 
 
 def test_a_learning_rate_of_zero_loses_nothing() -> None:
@@ -161,7 +161,7 @@ def test_a_closure_is_told_as_forward_and_backward() -> None:
 
         w.grad = ops.mul(w.detach(), 1.0)
         with hs.trace() as t:
-            assert float(optimizer.step(closure).data) > 0
+            assert float(optimizer.step(closure).array) > 0
         assert t.step == 2
         assert {key[0] for key in t.totals if key[2] == "sum"} == {"forward", "backward"}
         assert any(key[:1] == ("optimizer",) for key in t.totals)
@@ -196,7 +196,7 @@ def test_a_step_of_ones_own_survives_copies_and_keeps_its_name() -> None:
     twin = copy.deepcopy(Plain([w]))
     twin.param_groups[0]["params"][0].grad = hs.tensor([1.0])
     twin.step()
-    assert twin.param_groups[0]["params"][0].data[0] == np.float32(0.9)
+    assert twin.param_groups[0]["params"][0].array[0] == np.float32(0.9)
     assert pickle.loads(pickle.dumps(Plain)) is Plain
 
 
@@ -251,7 +251,7 @@ def test_lost_updates_of_a_loop(
         g = hs.tensor(np.ones(shape), rule)
         for _ in range(600):
             w = move(w, g, rate)
-    assert (w.data == 1).all()
+    assert (w.array == 1).all()
     found = t.verdict()
     assert found is not None
     assert (found.klass, found.op) == ("swamping", "add" if move is added else "sub"), f"{found}"

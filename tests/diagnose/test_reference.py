@@ -108,9 +108,9 @@ def test_the_accumulated_error_is_the_distance_from_the_run_in_float64(rule: str
 
     model = MLP(lambda x: x).to(weights)
     with hs.precision(rule):
-        y = model(hs.tensor(images, weights)).data
+        y = model(hs.tensor(images, weights)).array
     with hs.precision("fp64", override=True):
-        exact = model(hs.tensor(hs.tensor(images, weights).data.astype(np.float64))).data
+        exact = model(hs.tensor(hs.tensor(images, weights).array.astype(np.float64))).array
     head = next(row for row in t.errors() if (row.phase, row.path, row.op) == ("forward", "head", "linear"))
     relative = np.linalg.norm(y - exact) / np.linalg.norm(exact)
     assert head.total.relative == pytest.approx(relative, rel=1e-6)

@@ -51,7 +51,7 @@ def test_a_returned_model_is_compared_by_its_parameters() -> None:
 
     def run() -> hs.nn.Module:
         with hs.no_grad():
-            model.weight.data = (hs.tensor([[1.0, 2.0]]) * 0.1).numpy()
+            model.weight.array = (hs.tensor([[1.0, 2.0]]) * 0.1).numpy()
         return model
 
     assert [row.name for row in hs.compare(run, "fp16").results] == ["weight", "bias"]

@@ -67,10 +67,10 @@ def told(t: hs.Trace) -> Any:
 def test_watching_changes_nothing_and_a_reference_no_verdict(rule: str, data: str) -> None:
     for name, function in FUNCTIONS.items():
         with hs.precision(rule):
-            plain = function(hs.tensor(DATA[data])).data.tobytes()
+            plain = function(hs.tensor(DATA[data])).array.tobytes()
         verdicts = []
         for reference in (None, "fp64"):
             with hs.precision(rule), hs.trace(reference=reference) as t:
-                assert function(hs.tensor(DATA[data])).data.tobytes() == plain, name
+                assert function(hs.tensor(DATA[data])).array.tobytes() == plain, name
             verdicts.append(told(t))
         assert verdicts[0] == verdicts[1], name

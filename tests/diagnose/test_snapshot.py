@@ -44,7 +44,7 @@ def experiment(optimizer: str, **remedy: Any) -> tuple[Any, list[Any]]:
             loss.backward()
             opt.step()
             schedule.step()
-        model.body[0].weight.data += np.float32(random.random())  # what a careless user does
+        model.body[0].weight.array += np.float32(random.random())  # what a careless user does
         model.eval()
         states = [*model.state_dict().values(), *(x for s in opt.state.values() for x in s.values())]
         values = [np.asarray(getattr(x, "data", x)).tobytes() for x in states]
@@ -100,26 +100,26 @@ def test_a_reference_run_carries_wider_numbers_and_all_come_back() -> None:
     run, (model, opt, *_) = experiment("Adam", master_weights=True)
     run()
     weight, mean = model.body[0].weight, opt.state[model.body[0].weight]["exp_avg"]
-    objects = {id(x): (x, x.data, x.format, x.data.copy()) for x in (weight, weight.grad, mean)}
+    objects = {id(x): (x, x.array, x.format, x.array.copy()) for x in (weight, weight.grad, mean)}
     before = Snapshot(model, opt)
     before.restore(hs.float64)
     assert {x.format for x in (weight, weight.grad, mean)} == {hs.float64}
-    assert weight.data.dtype == np.float64
+    assert weight.array.dtype == np.float64
     before.restore()
     assert weight.grad is list(objects.values())[1][0]
     assert opt.state[weight]["exp_avg"] is mean
     for x, data, fmt, values in objects.values():
-        assert x.data is data
+        assert x.array is data
         assert x.format == fmt
-        assert np.array_equal(x.data, values)
+        assert np.array_equal(x.array, values)
 
 
 def test_what_a_function_names_is_found_and_put_back() -> None:
     constant, own, held = hs.tensor([1.0]), np.random.default_rng(1), [hs.nn.Linear(1, 1)]
 
     def run() -> Any:
-        constant.data += 1
-        held[0].weight.data = held[0].weight.data + 1
+        constant.array += 1
+        held[0].weight.array = held[0].weight.array + 1
         return own.random(), constant.item(), held[0].weight.item()
 
     found = reached(run).objects

@@ -257,7 +257,7 @@ def in_a_module() -> None:
 
 def in_a_layer() -> None:
     layer = hs.nn.Linear(2, 2)
-    layer.weight.data = np.full((2, 2), 300.0, np.float32)
+    layer.weight.array = np.full((2, 2), 300.0, np.float32)
     layer(hs.tensor([[300.0, 300.0]]))  # here
 
 
@@ -325,7 +325,7 @@ def test_a_constant_that_half_cannot_hold_is_named_where_it_makes_infinities() -
     with hs.precision(found.fixes[0].policy):
         closed = hs.tensor([[1.0, 1.0], [0.0, 0.0]])
         right = hs.ops.softmax(hs.tensor([[1.0, 2.0], [3.0, 4.0]]) + (1 - closed) * -1e9, -1)
-    assert np.isfinite(right.data).all()
+    assert np.isfinite(right.array).all()
 
 
 @pytest.mark.parametrize(

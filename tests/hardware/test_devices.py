@@ -115,7 +115,7 @@ def test_a_model_runs_in_a_device_s_precision(name: str, rng: np.random.Generato
         with hs.precision(precision):
             y = hs.tensor(a) @ hs.tensor(b)
         expected = hs.round_to(d.matmul(a, b, inputs=inputs).astype(np.float32), y.format)
-        np.testing.assert_array_equal(y.data, expected)
+        np.testing.assert_array_equal(y.array, expected)
 
 
 def test_a_device_s_precision_trains() -> None:
@@ -123,7 +123,7 @@ def test_a_device_s_precision_trains() -> None:
     with hs.precision(device("MI250X").precision("fp16")):
         model(hs.tensor(np.ones((4, 8)), "fp16")).sum().backward()
     assert model.weight.grad is not None
-    np.testing.assert_array_equal(model.weight.grad.data, np.full((2, 8), 4.0))
+    np.testing.assert_array_equal(model.weight.grad.array, np.full((2, 8), 4.0))
 
 
 def test_ice_lake_only_converts_and_sapphire_rapids_computes() -> None:
@@ -165,7 +165,7 @@ def test_tf32_drops_bits_inside_a_model_too(name: str, rng: np.random.Generator)
     a, b = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 40), (40, 3)))
     with hs.precision(device(name).precision("tf32")):
         y = hs.tensor(a) @ hs.tensor(b)
-    np.testing.assert_array_equal(y.data, device(name).matmul(a, b, inputs="tf32"))
+    np.testing.assert_array_equal(y.array, device(name).matmul(a, b, inputs="tf32"))
 
 
 def test_cores_with_arithmetic_of_their_own_round_every_step() -> None:

@@ -126,8 +126,8 @@ def test_gradients_of_an_encoder_layer_are_finite_differences() -> None:
 def test_a_trace_names_the_part_of_the_encoder() -> None:
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0), 2).to("fp16")
     weight = encoder.layers[1].linear2.weight
-    weight.data = np.full(weight.shape, 60000.0, np.float32)
-    encoder.layers[1].linear2.bias.data = np.full(8, 60000.0, np.float32)
+    weight.array = np.full(weight.shape, 60000.0, np.float32)
+    encoder.layers[1].linear2.bias.array = np.full(8, 60000.0, np.float32)
     with hs.trace() as t:
         encoder(hs.tensor(noise(4, 2, 8), "fp16"))
     event = t.first("overflow")

@@ -143,7 +143,7 @@ def test_a_step_needs_little_more_memory_than_its_activations(rule: str, kernel:
     with hs.no_grad():
         for part in model.children():
             h = part(h)
-            live += h.data.nbytes * (not isinstance(part, Flatten))
+            live += h.array.nbytes * (not isinstance(part, Flatten))
     optimizer = hs.optim.SGD(model.to("fp16" if rule == "fp16" else "fp32").parameters(), lr=0.1)
     images = hs.tensor(x, "fp16" if rule == "fp16" else "fp32")
 

@@ -88,7 +88,7 @@ def test_gains_are_pytorchs() -> None:
 
 def test_weights_round_once_and_the_old_array_stays() -> None:
     x = hs.nn.Parameter(empty(30, 30, fmt="fp16"))
-    before = x.data
+    before = x.array
     assert init.normal_(x, generator=np.random.default_rng(5)) is x
     assert not before.any()
     expected = np.random.default_rng(5).normal(0, 1, (30, 30)).astype(np.float16)

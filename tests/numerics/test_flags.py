@@ -74,7 +74,7 @@ def test_a_warning_points_at_the_callers_line() -> None:
     """Through an operation, a function of NumPy, a module, a rounding and the backward pass."""
     w = hs.tensor([300.0], "fp16", requires_grad=True)
     layer = hs.nn.Linear(1, 1).half()
-    layer.weight.data[:] = 300.0
+    layer.weight.array[:] = 300.0
     root = (w * 100).sum()
     calls = [
         lambda: w * 300,

@@ -9,7 +9,7 @@ import halfsim as hs
 def toward_one(fmt: str, steps: int = 8000, decay: float = 0.999) -> hs.optim.EMA:
     w = hs.tensor([0.0], "fp32")
     ema = hs.optim.EMA([w], decay, format=fmt)
-    w.data = np.ones(1, np.float32)
+    w.array = np.ones(1, np.float32)
     for _ in range(steps):
         ema.update()
     return ema
@@ -36,13 +36,13 @@ def test_the_trace_tells_that_an_average_stalls() -> None:
 def test_an_update_is_lerp_rounded_once(fmt: str) -> None:
     rng = np.random.default_rng(0)
     w = hs.tensor(rng.standard_normal(50), fmt)
-    ema, average = hs.optim.EMA([w], 0.9), w.data.astype(np.float32)
+    ema, average = hs.optim.EMA([w], 0.9), w.array.astype(np.float32)
     for _ in range(5):
-        w.data = hs.tensor(rng.standard_normal(50), fmt).data
+        w.array = hs.tensor(rng.standard_normal(50), fmt).array
         ema.update()
-        average = average + (w.data.astype(np.float32) - average) * np.float32(1 - 0.9)
+        average = average + (w.array.astype(np.float32) - average) * np.float32(1 - 0.9)
         average = hs.round_to(average, fmt)
-        np.testing.assert_array_equal(ema.averages[0].data, average)
+        np.testing.assert_array_equal(ema.averages[0].array, average)
 
 
 def test_pytorchs_averaged_model_agrees() -> None:
@@ -69,13 +69,13 @@ def test_a_model_lends_itself_to_the_averages() -> None:
     model = hs.nn.Linear(2, 1).half()
     ema = hs.optim.EMA(model, decay=0.5, format="fp32")
     first = model.weight.numpy()
-    model.weight.data = model.weight.data + 1
+    model.weight.array = model.weight.array + 1
     ema.update()
-    after = model.weight.data
+    after = model.weight.array
     with pytest.raises(KeyError), ema.swap():  # noqa: PT012
         np.testing.assert_array_equal(model.weight.numpy(), (first.astype(np.float32) + 0.5).astype(np.float16))
         raise KeyError
-    assert model.weight.data is after
+    assert model.weight.array is after
     ema.copy_to()
     assert model.weight.format is hs.float16
     np.testing.assert_array_equal(model.weight.numpy(), ema.averages[0].numpy().astype(np.float16))

@@ -84,9 +84,9 @@ def test_adam_fails_in_half_because_eps_is_zero(rule: str) -> None:
         optimizer = hs.optim.Adam([w])
         optimizer.step()
     assert optimizer.state[w]["exp_avg_sq"].bits().tolist() == [0, 0]
-    assert [hex(b) for b in w.bits()] == ["0xfc00", hex(int(hs.encode(w.data)[1]))]
-    assert np.isneginf(w.data[0])
-    assert np.isnan(w.data[1]), "a zero gradient gives 0 / (0 + 0)"
+    assert [hex(b) for b in w.bits()] == ["0xfc00", hex(int(hs.encode(w.array)[1]))]
+    assert np.isneginf(w.array[0])
+    assert np.isnan(w.array[1]), "a zero gradient gives 0 / (0 + 0)"
     first = t.first()
     assert first is not None
     assert (first.klass, first.phase, first.op, first.tensor, first.step) == (
@@ -147,7 +147,7 @@ def test_the_momentum_buffer_is_its_own() -> None:
     p.grad = hs.tensor([1.0])
     optimizer = hs.optim.SGD([p], lr=0.1, momentum=0.9)
     optimizer.step()
-    p.grad.data *= 0
+    p.grad.array *= 0
     assert optimizer.state[p]["momentum_buffer"].item() == 1
 
 

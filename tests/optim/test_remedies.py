@@ -72,7 +72,7 @@ def test_a_weight_that_others_wrote_replaces_its_master() -> None:
     optimizer = hs.optim.SGD([p], lr=1e-4, master_weights=True)
     p.grad = hs.tensor([1.0], "fp16")
     optimizer.step()
-    p.data = hs.tensor([3.0], "fp16").data
+    p.array = hs.tensor([3.0], "fp16").array
     optimizer.step()
     assert optimizer.state[p]["master"].item() == np.float32(3) + np.float32(-1e-4)
 
@@ -133,7 +133,7 @@ def test_wide_parameters_need_neither_copy_nor_dither(fmt: str, remedy: dict[str
 @pytest.mark.parametrize("fmt", ["fp16", "bf16", "float8_e5m2", "fp32", "fp64"])
 @pytest.mark.parametrize("remedy", [{}, *REMEDIES], ids=["none", *NAMES])
 def test_parameters_stay_in_their_container(fmt: str, remedy: dict[str, Any]) -> None:
-    assert small_steps(1, fmt=fmt, **remedy).data.dtype == hs.tensor([1.0], fmt).data.dtype
+    assert small_steps(1, fmt=fmt, **remedy).array.dtype == hs.tensor([1.0], fmt).array.dtype
 
 
 @pytest.mark.parametrize("remedy", REMEDIES, ids=NAMES)

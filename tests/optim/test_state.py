@@ -172,7 +172,7 @@ def test_an_update_knows_no_shape(shape: tuple[int, ...], kind: str, fmt: str, r
             p.grad = hs.tensor(grad.reshape(size), fmt)
             optimizer.step()
         assert (p.shape, p.format) == (size, hs.tensor(0.0, fmt).format)
-        made.append(p.data.reshape(-1))
+        made.append(p.array.reshape(-1))
     np.testing.assert_array_equal(*made)
 
 

@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 def drawn(module: torch.nn.Module, rng: np.random.Generator) -> torch.nn.Module:
     for p in module.parameters():
-        p.data = torch.tensor(rng.standard_normal(tuple(p.shape)), dtype=torch.float64)
+        p.array = torch.tensor(rng.standard_normal(tuple(p.shape)), dtype=torch.float64)
     return module.double()
 
 

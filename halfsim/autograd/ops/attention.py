@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops.fused import kept, once
+from halfsim.autograd.ops._common import kept, once
 from halfsim.autograd.random import generator
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "baddbmm",
+    "scaled_dot_product_attention",
+]
 
 
 @op("fp16")

@@ -12,6 +12,13 @@ from halfsim.autograd.tape import op
 from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.quantize import Array
 
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+]
+
 Axes = tuple[Axis, Axis]
 
 

@@ -11,11 +11,23 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import axis_of, indices, named
-from halfsim.autograd.ops.shape import getitem, reshape, unsqueeze
+from halfsim.autograd.ops._common import axis_of, named
+from halfsim.autograd.ops.index import getitem, index_select
+from halfsim.autograd.ops.shape import reshape, unsqueeze
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "cat",
+    "chunk",
+    "concatenate",
+    "repeat",
+    "repeat_interleave",
+    "split",
+    "stack",
+    "tile",
+]
 
 
 @named("cat")
@@ -138,46 +150,3 @@ def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Tenso
     shape = np.shape(plain(input)) if dim is not None else (prod(np.shape(plain(input))),)
     along = axis_of(0 if dim is None else dim, len(shape))
     return index_select(reshape(input, shape), along, np.repeat(np.arange(shape[along]), repeats))
-
-
-def index_select(input: Any, dim: int, index: Any) -> Tensor:
-    """The slices ``index`` (N,) along ``dim``; gradients of one taken twice are added, each sum rounded.
-
-    A number has one slice, and stays a number.
-    """
-    along, where = axis_of(dim, np.ndim(plain(input))), indices("index", index)
-    if where.ndim > 1 or (where.size != 1 and not np.ndim(plain(input))):
-        raise ValueError(f"index: shape {where.shape} is not allowed; allowed: (N,), (1,) for a number")
-    if not np.ndim(plain(input)):
-        return gather(input, dim, where.reshape(()))
-    _check("index", where, np.shape(plain(input))[along])
-    return getitem(input, (slice(None),) * along + (where.reshape(-1),))
-
-
-def take(input: Any, index: Any) -> Tensor:
-    """The elements ``index`` (any shape) of the flattened tensor."""
-    flat = reshape(input, -1)
-    return getitem(flat, _check("index", indices("index", index), flat.size))
-
-
-def gather(input: Any, dim: int, index: Any) -> Tensor:
-    """``input[i, index[i, j], k]`` along ``dim``: the result has the shape of ``index``.
-
-    ``index`` has as many axes as ``input`` and, but along ``dim``, is nowhere longer. Gradients of an element that is
-    picked twice are added, each sum rounded. A number is a row of one.
-    """
-    shape, where = np.shape(plain(input)), indices("index", index)
-    if not shape and where.ndim < 2:
-        return reshape(gather(reshape(input, 1), dim, where.reshape(-1)), where.shape)
-    along = axis_of(dim, len(shape))
-    if where.ndim != len(shape) or any(where.shape[i] > n for i, n in enumerate(shape) if i != along):
-        raise ValueError(f"index: shape {where.shape} does not fit input {shape}; allowed: no longer but along dim")
-    places = list(np.ogrid[tuple(slice(n) for n in where.shape)])
-    places[along] = _check("index", where, shape[along])
-    return getitem(input, tuple(places))
-
-
-def _check(name: str, where: Array, length: int) -> Array:
-    if where.size and not -length <= where.min() <= where.max() < length:
-        raise ValueError(f"{name}: {where.min()} to {where.max()} is not allowed; allowed: {-length} to {length - 1}")
-    return where

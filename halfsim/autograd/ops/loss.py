@@ -12,16 +12,23 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import as_category, choose, like, named
+from halfsim.autograd.ops._common import Stepwise, as_category, bound, choose, like, named, steps
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, mul, sqrt, square, sub
-from halfsim.autograd.ops.fused import Stepwise, bound, steps
 from halfsim.autograd.ops.reduce import mean, sum
 from halfsim.autograd.ops.select import clamp, where
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import bfloat16, float16, unknown
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "cosine_embedding_loss",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+]
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -1,4 +1,10 @@
-"""Normalisation over rows, groups and channels, with the signatures of ``torch.nn.functional``."""
+"""Normalisation over rows, groups and channels, with the signatures of ``torch.nn.functional``.
+
+All of them take the same steps forward, each rounded to ``compute``: the sum, over n (the mean), the difference,
+its square, their sum, over n (the variance), plus eps, the square root, 1 over it (r), difference times r, times
+weight, plus bias. Gradients go by the formulas of PyTorch's CUDA kernels; of the forward pass they keep only the
+mean and r, and form differences anew.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,217 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.ops import normalized
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import off_tape
-from halfsim.autograd.ops.running import update
-from halfsim.autograd.policy import Policy, scope
+from halfsim.autograd.policy import Policy, resolve_for, scope
+from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "rms_norm",
+]
+
+# Averages that layers keep from batch to batch, off the tape.
+
+
+@op()
+def running_average(fp: Arithmetic, x: Array, /, batch: Array, momentum: float, factor: float = 1.0) -> Any:
+    """``batch * factor * momentum + x * (1 - momentum)``: a step for every sign, none for a factor of 1.
+
+    ``batch`` comes from inside another operation, in that one's ``compute``.
+    """
+    value = batch if factor == 1 else fp.mul(batch, fp.constant(factor))
+    old, new = fp.mul(x, fp.constant(1 - momentum)), fp.mul(value, fp.constant(momentum))
+    return fp.add(new, old), lambda fp, g: fp.mul(g, fp.constant(1 - momentum))
+
+
+def update(running: Any, batch: Array, momentum: float, factor: float, label: str) -> None:
+    """Move ``running`` (C,) towards ``batch`` (N, C): in its own format, each of the N alone, then their mean."""
+    if not isinstance(running, Tensor):
+        raise TypeError(f"{label}: {type(running).__name__} cannot be updated; allowed: Tensor, None")
+    options = {"batch": batch, "momentum": momentum, "factor": factor}
+    precision = resolve_for(running.format)
+    new = apply(SPECS["running_average"], (running.detach(),), (), options, precision, label)
+    if len(batch) > 1:
+        new = apply(SPECS["mean"], (new,), (0,), None, precision, label)
+    data = np.ascontiguousarray(new.array.reshape(running.shape))
+    observer = active()
+    if observer is not None:
+        goal = batch.reshape(-1, running.size).mean(0) * factor
+        observer.averaged(running.array, data, goal, running.format, label)
+    running.array = data
+
+
+# The formulas: what a row, a group or a channel is worth beside its mean and its deviation.
+
+
+Axes = tuple[int, ...]
+
+
+def _count(fp: Arithmetic, x: Array, axes: Axes) -> Any:
+    return fp.constant(prod(x.shape[a] for a in axes))
+
+
+def _mean(fp: Arithmetic, x: Array, axes: Axes) -> Array:
+    return fp.div(fp.sum(x, axes, True), _count(fp, x, axes))
+
+
+def _inverse(fp: Arithmetic, variance: Array, eps: float) -> Array:
+    """``1 / sqrt(variance + eps)``, the r of the formulas: three steps."""
+    return fp.div(fp.constant(1), fp.sqrt(fp.add(variance, fp.constant(eps))))
+
+
+def _affine(fp: Arithmetic, x: Array, weight: Array | None, bias: Array | None) -> Array:
+    x = x if weight is None else fp.mul(x, weight)
+    return x if bias is None else fp.add(x, bias)
+
+
+def _row_gradient(fp: Arithmetic, g: Array, hat: Array, r: Array, axes: Axes, centred: bool = True) -> Array:
+    """``(n g - hat sum(g hat) - sum(g)) r / n``, without ``sum(g)`` where no mean was taken off."""
+    n = _count(fp, g, axes)
+    y = fp.sub(fp.mul(g, n), fp.mul(hat, fp.sum(fp.mul(g, hat), axes, True)))
+    y = fp.sub(y, fp.sum(g, axes, True)) if centred else y
+    return fp.mul(y, fp.div(r, n))
+
+
+def _rows(fp: Arithmetic, x: Array, weight: Array | None, bias: Array | None, axes: Axes, eps: float) -> Any:
+    """Layer and group normalisation: over ``axes``, with weight and bias for each place along them."""
+    mean = _mean(fp, x, axes)
+    d = fp.sub(x, mean)
+    r = _inverse(fp, _mean(fp, fp.mul(d, d), axes), eps)
+
+    def hat(fp: Arithmetic) -> Array:
+        return fp.mul(fp.sub(x, mean), r)
+
+    return _affine(fp, fp.mul(d, r), weight, bias), (
+        lambda fp, g: _row_gradient(fp, _affine(fp, g, weight, None), hat(fp), r, axes),
+        lambda fp, g: fp.mul(g, hat(fp)),
+        lambda fp, g: g,
+    )
+
+
+def _layer_norm(
+    fp: Arithmetic,
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    /,
+    ndim: int = 1,
+    eps: float = 1e-5,
+) -> Any:
+    return _rows(fp, x, weight, bias, tuple(range(x.ndim - ndim, x.ndim)), eps)
+
+
+def _group_norm(
+    fp: Arithmetic,
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    /,
+    groups: int = 1,
+    eps: float = 1e-5,
+) -> Any:
+    shape, channels = x.shape, x.shape[1]
+    grouped = (shape[0], groups, channels // groups, prod(shape[2:]))
+    each = (groups, channels // groups, 1)
+    weight, bias = (p if p is None else p.reshape(each) for p in (weight, bias))
+    y, pullbacks = _rows(fp, x.reshape(grouped), weight, bias, (2, 3), eps)
+
+    def ungrouped(pullback: Callable[[Arithmetic, Array], Array], per_channel: bool) -> Any:
+        def call(fp: Arithmetic, g: Array) -> Array:
+            grad = pullback(fp, g.reshape(grouped))
+            return fp.sum(grad, (0, 3)).reshape(channels) if per_channel else grad.reshape(shape)
+
+        return call
+
+    return y.reshape(shape), tuple(ungrouped(pullback, i > 0) for i, pullback in enumerate(pullbacks))
+
+
+def _rms_norm(fp: Arithmetic, x: Array, weight: Array | None = None, /, ndim: int = 1, eps: float | None = None) -> Any:
+    axes = tuple(range(x.ndim - ndim, x.ndim))
+    r = _inverse(fp, _mean(fp, fp.mul(x, x), axes), fp.precision.compute.eps if eps is None else eps)
+    return _affine(fp, fp.mul(x, r), weight, None), (
+        lambda fp, g: _row_gradient(fp, _affine(fp, g, weight, None), fp.mul(x, r), r, axes, centred=False),
+        lambda fp, g: fp.mul(g, fp.mul(x, r)),
+    )
+
+
+def _channels(
+    fp: Arithmetic, x: Array, parts: Sequence[Array | None], axes: Axes, eps: float, moments: list[Array] | None
+) -> Any:
+    """Batch and instance normalisation: weight, bias, and given mean and variance if any, for each channel.
+
+    ``moments``, an empty list, takes mean and variance of its own, which running averages ask for. With these
+    ``dx = (g - d sum(g d) / n r r - sum(g) / n) (r weight)``; else ``g (r weight)``.
+    """
+    column = (-1, *[1] * (x.ndim - 2))
+    weight, bias, mean, variance = (p if p is None else p.reshape(column) for p in parts)
+    own = mean is None
+    centre = _mean(fp, x, axes) if mean is None else mean
+    d = fp.sub(x, centre)
+    variance = _mean(fp, fp.mul(d, d), axes) if variance is None else variance
+    if own and moments is not None and not moments:  # of the first run: a trace runs it again, in its reference
+        moments += [centre.reshape(centre.shape[:2]), variance.reshape(centre.shape[:2])]
+    r = _inverse(fp, variance, eps)
+
+    def dx(fp: Arithmetic, g: Array) -> Array:
+        scale, n = _affine(fp, r, weight, None), _count(fp, x, axes)
+        if own:
+            d = fp.sub(x, centre)
+            slope = fp.mul(fp.mul(fp.div(fp.sum(fp.mul(g, d), axes, True), n), r), r)
+            g = fp.sub(fp.sub(g, fp.mul(d, slope)), fp.div(fp.sum(g, axes, True), n))
+        return fp.mul(g, scale)
+
+    def dweight(fp: Arithmetic, g: Array) -> Array:
+        per_channel = fp.mul(fp.sum(fp.mul(g, fp.sub(x, centre)), axes, True), r)
+        return per_channel.reshape(per_channel.shape[:2])
+
+    def dbias(fp: Arithmetic, g: Array) -> Array:
+        per_channel = fp.sum(g, axes, True)
+        return per_channel.reshape(per_channel.shape[:2])
+
+    return _affine(fp, fp.mul(d, r), weight, bias), (dx, dweight, dbias)
+
+
+def _batch_norm(
+    fp: Arithmetic,
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    mean: Array | None = None,
+    variance: Array | None = None,
+    /,
+    eps: float = 1e-5,
+    moments: Any = None,
+) -> Any:
+    return _channels(fp, x, (weight, bias, mean, variance), (0, *range(2, x.ndim)), eps, moments)
+
+
+def _instance_norm(
+    fp: Arithmetic,
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    mean: Array | None = None,
+    variance: Array | None = None,
+    /,
+    eps: float = 1e-5,
+    moments: Any = None,
+) -> Any:
+    return _channels(fp, x, (weight, bias, mean, variance), tuple(range(2, x.ndim)), eps, moments)
+
+
+_by_row, _by_group, _by_size = op("fp32")(_layer_norm), op("fp32")(_group_norm), op("fp32")(_rms_norm)
+_of_batch, _of_instance = op()(_batch_norm), op()(_instance_norm)
+
+
+# The functions.
 
 
 def layer_norm(
@@ -21,7 +232,7 @@ def layer_norm(
 ) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes, of shape ``normalized_shape``.
 
-    One operation, in the steps that `halfsim.autograd.ops.normalized` lists; under ``compute=fp32`` it rounds once,
+    One operation, in the steps that `halfsim.autograd.ops.normalization` lists; under ``compute=fp32`` it rounds once,
     at the store. The gradient is ``(n g - hat sum(g hat) - sum(g)) r / n`` with ``g`` times weight. Weight and bias
     have shape ``normalized_shape``. A row with NaN or an infinity is NaN, a constant row is bias. ``ValueError``
     for shapes that do not fit.
@@ -31,7 +242,7 @@ def layer_norm(
     tensor([[ 1., -1.]], float16)
     """
     shape = _normalized("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    return normalized.layer_norm(input, weight, bias, ndim=len(shape), eps=eps)
+    return _by_row(input, weight, bias, ndim=len(shape), eps=eps)
 
 
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Tensor:
@@ -47,7 +258,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
     tensor([[1., 1.]], float32)
     """
     shape = _normalized("rms_norm", input, normalized_shape, weight=weight)
-    return normalized.rms_norm(input, weight, ndim=len(shape), eps=eps)
+    return _by_size(input, weight, ndim=len(shape), eps=eps)
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
@@ -62,7 +273,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     if shape[0] * shape[1] // num_groups * prod(shape[2:]) == 1:
         raise ValueError(f"group_norm: input {shape} has one value a group; allowed: more than one")
     _per_channel("group_norm", shape[1], weight=weight, bias=bias)
-    return normalized.group_norm(input, weight, bias, groups=int(num_groups), eps=eps)
+    return _by_group(input, weight, bias, groups=int(num_groups), eps=eps)
 
 
 def batch_norm(
@@ -77,7 +288,7 @@ def batch_norm(
 ) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` for x (N, C, ...), over all axes but the channels' (C,).
 
-    One operation, in the steps that `halfsim.autograd.ops.normalized` lists. In training the moments are the batch's,
+    One operation, in the steps listed at the top of this file. In training the moments are the batch's,
     and running statistics, where given (Tensors), become ``momentum * batch + (1 - momentum) * running``, of the
     unbiased variance, in the steps of the operation `running_average`, stored in their format. Otherwise the
     moments are the running ones. The gradient is ``(g - d sum(g d) / n r r - sum(g) / n) (r weight)`` in training, else
@@ -96,7 +307,7 @@ def batch_norm(
     if training and shape[0] * prod(shape[2:]) == 1:
         raise ValueError(f"batch_norm: input {shape} has one value a channel; allowed in training: more than one")
     return _by_channel(
-        normalized.batch_norm, "batch_norm", input, (weight, bias, running_mean, running_var), training, momentum, eps
+        _of_batch, "batch_norm", input, (weight, bias, running_mean, running_var), training, momentum, eps
     )
 
 
@@ -121,7 +332,7 @@ def instance_norm(
     if use_input_stats and prod(shape[2:]) == 1:
         raise ValueError(f"instance_norm: input {shape} has one value a channel; allowed: more than one")
     parts = (weight, bias, running_mean, running_var)
-    return _by_channel(normalized.instance_norm, "instance_norm", input, parts, use_input_stats, momentum, eps)
+    return _by_channel(_of_instance, "instance_norm", input, parts, use_input_stats, momentum, eps)
 
 
 def _by_channel(

@@ -10,11 +10,27 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.ops._common import axes_of, signs
-from halfsim.autograd.ops.fused import Stepwise
+from halfsim.autograd.ops._common import Stepwise, axes_of, signs
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import plain
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "amax",
+    "amin",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "norm",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:

@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import choose, mask_of, named
-from halfsim.autograd.ops.fused import bound
+from halfsim.autograd.ops._common import bound, choose, mask_of, named
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "clamp",
+    "clip",
+    "masked_fill",
+    "maximum",
+    "minimum",
+    "where",
+]
 
 
 @op()

@@ -18,14 +18,14 @@ class Counted(Observer):
         return Counting(precision, label)
 
     def result(self, spec: Any, fp: Any, out: Any, *rest: Any) -> Any:
-        report(fp.finished(out.data), spec.name)
+        report(fp.finished(out.array), spec.name)
 
     def gradients(self, node: Any, g: Any, found: Any) -> None:
         for _, _, grad, fp in found:
-            report(fp.finished(grad.data), node.op)
+            report(fp.finished(grad.array), node.op)
 
     def total(self, path: str, x: Any, fp: Any, total: Any, a: Any, b: Any) -> None:
-        report(fp.finished(total.data), "accumulate")
+        report(fp.finished(total.array), "accumulate")
 
 
 stand_by(watching, Counted())

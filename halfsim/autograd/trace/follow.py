@@ -165,7 +165,7 @@ class Following(Counted):
 
     def _parts(self, op: str, operands: Sequence[Any]) -> tuple[Array, ...] | None:
         """The addends of a sum, and what is left of it without one; None of the difference that compensates for it."""
-        a, b = (x.data if isinstance(x, Tensor) else None for x in operands[:2])
+        a, b = (x.array if isinstance(x, Tensor) else None for x in operands[:2])
         if a is None or b is None:
             return ()
         if op == "add":

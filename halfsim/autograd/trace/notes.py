@@ -36,7 +36,7 @@ class Noting(Following):
 
     def given(self, values: Array, made: Tensor, known: bool) -> None:
         """Note what a tensor's format did to the numbers given for it, and NaN that no operation made."""
-        y, fmt = made.data, made.format
+        y, fmt = made.array, made.format
         event, wide = None, None
         if not known and self.reference is not None:
             wide = values.astype(np.float64)
@@ -82,9 +82,9 @@ class Noting(Following):
         stage = Stage("store", x.format, x.size, flushed=found.lost, nonzero=found.nonzero)
         event = self.note(
             "tensor", x.name, x.shape, counts, format=x.format, stages=(stage,), line=found.line,
-            magnitude=float(np.abs(x.data).sum(dtype=np.float64)),
+            magnitude=float(np.abs(x.array).sum(dtype=np.float64)),
         )  # fmt: skip
-        return Shadow(self, x.data, zeros=event, rounded=True, nonfinite=not finite(x.data), dirty=True)
+        return Shadow(self, x.array, zeros=event, rounded=True, nonfinite=not finite(x.array), dirty=True)
 
     def rounded(self, x: Array, y: Array, flags: Array, fmt: Format, label: str) -> None:
         counts = Counts(size=x.size, nonzero=int(np.count_nonzero(x)))
@@ -105,26 +105,26 @@ class Noting(Following):
                 f"step() was taken on gradients that still contain the loss scale {known.scale:g}, without unscale_()"
             )
             self._misused("step", p.name, text, {"scale": known.scale})
-        meant = direction.data != 0
-        if not finite(p.data):
-            meant &= np.isfinite(p.data)
+        meant = direction.array != 0
+        if not finite(p.array):
+            meant &= np.isfinite(p.array)
         same &= meant
         counts = Counts(size=p.size, updates=int(np.count_nonzero(meant)), lost=int(np.count_nonzero(same)))
-        if direction.data is p.grad.data:
+        if direction.array is p.grad.array:
             counts.addends, counts.swamped = counts.updates, counts.lost
         else:
-            live = p.grad.data != 0
+            live = p.grad.array != 0
             counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
         counts.stalled = counts.swamped
-        largest = float(np.abs(p.grad.data).max(initial=0))
+        largest = float(np.abs(p.grad.array).max(initial=0))
         detail = {"step": "of the user's own"} if own else None
         self.note("update", "", p.shape, counts, format=p.format, magnitude=largest, detail=detail)
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
         """Count how many finite nonzero weights a step that shrinks them all left as they were."""
-        meant = (before.data != 0) & np.isfinite(before.data)
+        meant = (before.array != 0) & np.isfinite(before.array)
         counts = Counts(size=before.size, addends=int(np.count_nonzero(meant)))
-        counts.swamped = counts.stalled = int(np.count_nonzero(meant & (before.data == after.data)))
+        counts.swamped = counts.stalled = int(np.count_nonzero(meant & (before.array == after.array)))
         self.note(op, "", before.shape, counts, format=after.format)
 
     def averaged(self, before: Array, after: Array, goal: Array, fmt: Format, label: str) -> None:

@@ -73,19 +73,19 @@ class Shadow:
 def shadow_of(x: Any, trace: Any) -> Shadow | None:
     """What ``trace`` knows of a tensor's present values."""
     known = x.shadow if isinstance(x, Tensor) else None
-    return known if isinstance(known, Shadow) and known.trace is trace and known.of is x.data else None
+    return known if isinstance(known, Shadow) and known.trace is trace and known.of is x.array else None
 
 
 def met(x: Any, trace: Any) -> Shadow | None:
     """The same; of a tensor from outside the trace, whether it has infinities or NaN."""
     known = shadow_of(x, trace)
     if known is None and isinstance(x, Tensor):
-        if isinstance(x.shadow, Flushed) and x.shadow.of is x.data:
+        if isinstance(x.shadow, Flushed) and x.shadow.of is x.array:
             known = trace.recalled(x, x.shadow)
             x.shadow = known
             return known
-        broken = not finite(x.data)
-        known = x.shadow = Shadow(trace, x.data, nonfinite=broken, given=broken, dirty=broken)
+        broken = not finite(x.array)
+        known = x.shadow = Shadow(trace, x.array, nonfinite=broken, given=broken, dirty=broken)
     return known
 
 
@@ -109,7 +109,7 @@ def own(x: Any) -> Any:
     """The operand's own values in float64."""
     if x is None:
         return None
-    return x.data.astype(np.float64) if isinstance(x, Tensor) else np.asarray(as_floats(x, float64), np.float64)
+    return x.array.astype(np.float64) if isinstance(x, Tensor) else np.asarray(as_floats(x, float64), np.float64)
 
 
 def evaluate(

@@ -41,12 +41,12 @@ class Watching(Noting):
         if self.reference is not None:
             twins = [None if x is None else twin(x, self) for x in operands]
             wide, pullbacks = evaluate(spec.formula, self.reference, twins, options)
-            total = error(out.data, wide, out.format)
+            total = error(out.array, wide, out.format)
             if spec.exact:
                 local = Error(0.0, 0.0, 0.0)
             elif self.locally:
                 exact, _ = evaluate(spec.formula, self.reference, [own(x) for x in operands], options)
-                local = error(out.data, exact, out.format)
+                local = error(out.array, exact, out.format)
         names = [*spec.operands, *("operand" for _ in operands)]
         counts = self._tell(
             fp, (here.phase, here.path, spec.name, label), out, dict(zip(names, arrays, strict=False)), operands,
@@ -73,17 +73,17 @@ class Watching(Noting):
         for (_, x, grad, fp), (wide, exact) in zip(found, pairs, strict=True):
             square, errors = 0.0, (None, None)
             if x.node is None:
-                flat = grad.data.reshape(-1)
+                flat = grad.array.reshape(-1)
                 square = float(np.dot(flat, flat))
             if wide is not None:
-                here = None if exact is None else error(grad.data, exact, grad.format)
-                errors = here, error(grad.data, wide, grad.format)  # type: ignore[assignment]
+                here = None if exact is None else error(grad.array, exact, grad.format)
+                errors = here, error(grad.array, wide, grad.format)  # type: ignore[assignment]
             place = ("backward", node.path, node.op, x.name.rpartition(".")[2])
             counts = self._tell(
                 fp,
                 place,
                 grad,
-                {"gradient": g.data},
+                {"gradient": g.array},
                 [g, *(node.inputs or ())],
                 [g],
                 False,
@@ -119,11 +119,11 @@ class Watching(Noting):
         errors: tuple[Error | None, Error | None] = (None, None)
         if self.reference is not None:
             twins = twin(a, self) + twin(b, self)
-            local = error(total.data, own(a) + own(b), total.format) if self.locally else None
-            errors = local, error(total.data, twins, total.format)
+            local = error(total.array, own(a) + own(b), total.format) if self.locally else None
+            errors = local, error(total.array, twins, total.format)
         place, name = ("backward", path, "accumulate", x.name.rpartition(".")[2]), x.name or "a tensor"
         counts = self._tell(
-            fp, place, total, {"a": a.data, "b": b.data}, [a, b], [a, b], False, False, errors, twins, caller()
+            fp, place, total, {"a": a.array, "b": b.array}, [a, b], [a, b], False, False, errors, twins, caller()
         )
         of_a, of_b = shadow_of(a, self), shadow_of(b, self)
         if x.node is None and of_a is not None and of_b is not None:
@@ -148,7 +148,7 @@ class Watching(Noting):
     ) -> Counts:  # fmt: skip
         """Make an event of a result, and leave on it what will be asked: where its trouble began, and its twin."""
         assert isinstance(fp, Counting)
-        y, op, here = out.data, place[2], scope()
+        y, op, here = out.array, place[2], scope()
         counts, seen, lost = fp.finished(y), exponents(y), fp.lost_constant
         counts.subnormals = subnormals(y, seen, out.format)
         parts = self._parts(op, sources) if called and op in ("add", "sub") and y.size <= FOLLOWED else ()

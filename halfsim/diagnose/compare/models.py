@@ -99,7 +99,7 @@ class _Pair:
                     logits.append(_logits(model(_input(x, fmt))))
                     run.advance()
         self.step.clear()
-        a, b = (np.asarray(y.data, np.float64) for y in logits)
+        a, b = (np.asarray(y.array, np.float64) for y in logits)
         if a.shape != b.shape:
             raise ValueError(f"half_model: gives shape {b.shape}, model {a.shape}; allowed: equal shapes")
         self._logits(a, b, logits[1].format)
@@ -179,7 +179,7 @@ def _batches(data: Any, labels: Any) -> Iterator[tuple[Any, Any]]:
         if given is not None and len(given) != len(data):
             raise ValueError(f"labels: {len(given)} for {len(data)} examples; allowed: one for each")
         parts = (slice(i, i + BATCH) for i in range(0, len(data), BATCH))
-        cut = (lambda s: Tensor(data.data[s], data.format)) if isinstance(data, Tensor) else (lambda s: data[s])
+        cut = (lambda s: Tensor(data.array[s], data.format)) if isinstance(data, Tensor) else (lambda s: data[s])
         yield from ((cut(s), None if given is None else given[s]) for s in parts)
         return
     if not isinstance(data, Iterable):

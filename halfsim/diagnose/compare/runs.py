@@ -122,7 +122,7 @@ def _outcome(returned: Any, parts: list[Any]) -> Values:
     if found:
         return found
     models = [part for part in parts if isinstance(part, Module)]
-    return {name: Tensor(p.data, p.format) for model in models for name, p in model.named_parameters()}
+    return {name: Tensor(p.array, p.format) for model in models for name, p in model.named_parameters()}
 
 
 def _comparison(
@@ -147,7 +147,7 @@ def _results(returned: list[Values], fmt: Format) -> tuple[tuple[ResultRow, ...]
         if x is None or y is None or x.shape != y.shape:
             notes.append(f"{name} was not returned alike: {_shape(y)} in the run, {_shape(x)} in the reference.")
             continue
-        a, b = (np.asarray(v.data if isinstance(v, Tensor) else v, np.float64) for v in (x, y))
+        a, b = (np.asarray(v.array if isinstance(v, Tensor) else v, np.float64) for v in (x, y))
         far = error(b, a, y.format if isinstance(y, Tensor) else fmt)
         one, twin = (float(b.reshape(-1)[0]), float(a.reshape(-1)[0])) if a.size == 1 else (None, None)
         count = int(np.count_nonzero(~np.isfinite(a) & ~np.isfinite(b)))

@@ -127,7 +127,7 @@ class _Leaf:
 def _planted(value: Any, leaves: list[_Leaf]) -> Any:
     """``value`` with leaves in place of its arrays."""
     if isinstance(value, Tensor):
-        leaf = _Leaf(value.data, value.format, Tensor, value.requires_grad)
+        leaf = _Leaf(value.array, value.format, Tensor, value.requires_grad)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         leaf = _Leaf(value, format_of(value) if value.dtype.kind == "f" else None, np.ndarray)
     elif isinstance(value, np.floating):
@@ -256,7 +256,7 @@ def _symptom(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         found = {_symptom(item) for item in value}
         return next((word for word in ("NaN", "infinity") if word in found), "")
-    array = np.asarray(value.data if isinstance(value, Tensor) else value)
+    array = np.asarray(value.array if isinstance(value, Tensor) else value)
     if array.dtype.kind not in "biufc":
         if value is None or isinstance(value, str):
             return ""

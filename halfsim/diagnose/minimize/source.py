@@ -66,7 +66,7 @@ def literal(value: Any) -> str | None:
     """The source of ``value``; None where there is none."""
     if isinstance(value, Tensor):
         more = ", requires_grad=True" if value.requires_grad else ""
-        return f"hs.tensor({_content(value.data, value.format)}, {value.format.name!r}{more})"
+        return f"hs.tensor({_content(value.array, value.format)}, {value.format.name!r}{more})"
     if isinstance(value, np.ndarray):
         fmt = next((fmt for fmt, kind in _KINDS.items() if value.dtype == kind), None)
         return None if value.dtype.kind not in "biuf" else f"np.array({_content(value, fmt)}, np.{value.dtype.name})"

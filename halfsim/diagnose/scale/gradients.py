@@ -68,7 +68,7 @@ class Gradients(Counted):
 
     def result(self, spec: Op, fp: Any, out: Tensor, *rest: Any) -> None:
         """Note the format of a forward result, and count a result of the backward pass itself."""
-        here, counts = scope(), fp.finished(out.data)
+        here, counts = scope(), fp.finished(out.array)
         report(counts, spec.name)
         if here.phase == "forward":
             self._stored[here.path, spec.name] = out.format
@@ -81,14 +81,14 @@ class Gradients(Counted):
         """Count the gradients of an operation's operands."""
         for _, _, grad, fp in found:
             if self._phase != "backward" and self._starts:  # the first gradient is that of no operation
-                self._found(node.path, self._stored.get((node.path, node.op), grad.format), g.data)
-            self._phase, counts = "backward", fp.finished(grad.data)
+                self._found(node.path, self._stored.get((node.path, node.op), grad.format), g.array)
+            self._phase, counts = "backward", fp.finished(grad.array)
             report(counts, node.op)
             self._backward(node.path, node.op, counts, grad)
 
     def total(self, path: str, x: Tensor, fp: Any, total: Tensor, a: Tensor, b: Tensor) -> None:
         """Count the sum of two gradients; one of an earlier pass is the leaf's own."""
-        counts = fp.finished(total.data)
+        counts = fp.finished(total.array)
         report(counts, "accumulate")
         self._later = x.node is None and x.grad is a
         self._backward(path, "accumulate", counts, total)
@@ -108,7 +108,7 @@ class Gradients(Counted):
 
     def _backward(self, path: str, op: str, counts: FlagCounts, grad: Tensor) -> None:
         stored = self._stored.get((path, op), grad.format)
-        tally = self._found(path, stored if stored.name in self._narrow else grad.format, grad.data)
+        tally = self._found(path, stored if stored.name in self._narrow else grad.format, grad.array)
         if tally is not None and not self._later:
             tally.flushed += counts.flushed
             tally.rounded += counts.nonzero
@@ -152,7 +152,7 @@ class Scaled(Gradients):
 
     def _times(self, x: Tensor, factor: float) -> None:
         if id(x) not in self._hooks:
-            self._hooks[id(x)] = x, x.register_hook(lambda g: Tensor(g.data * np.float64(factor), float64))
+            self._hooks[id(x)] = x, x.register_hook(lambda g: Tensor(g.array * np.float64(factor), float64))
 
     def release(self) -> None:
         """Let go of the tensors."""
@@ -226,7 +226,7 @@ class Unbounded(Gradients):
 
     def _forward(self, place: str, y: Tensor) -> None:
         fmt = self._narrow.get(y.format.name)
-        if fmt is not None and y.size and np.abs(y.data).max() >= fmt.max * (1 + fmt.epsneg / 2):
+        if fmt is not None and y.size and np.abs(y.array).max() >= fmt.max * (1 + fmt.epsneg / 2):
             self._note(f"The forward pass overflows {fmt}, first in {place}: no loss scale mends that.")
             self.overflows = True
 

@@ -143,7 +143,7 @@ class PolicySearch(Document):
 def summarized(value: Any) -> Any:
     """``value`` as Python's own numbers, strings, lists and dicts; of what is large or foreign, a word."""
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
-        array = np.asarray(getattr(value, "data", value) if isinstance(value, Tensor) else value)
+        array = np.asarray(getattr(value, "array", value) if isinstance(value, Tensor) else value)
         if array.size == 1 and array.dtype.kind in "biuf":
             return array.reshape(-1)[0].item()
         return array.tolist() if array.size <= _SHOWN and array.dtype.kind in "biuf" else f"array of {array.shape}"

@@ -60,7 +60,7 @@ def search_policy(
 
     >>> import halfsim as hs
     >>> net = hs.nn.Sequential(hs.nn.Linear(2, 2), hs.nn.ReLU(), hs.nn.Linear(2, 2))
-    >>> net[0].weight.data[:] = 300.0
+    >>> net[0].weight.array[:] = 300.0
     >>> found = hs.search_policy(lambda: net(hs.tensor([300.0, 300.0])).sum(), model=net, max_evaluations=20)
     >>> "0" in found.kept, found.policy.precision("relu", "1").storage.name
     (True, 'float32')
@@ -238,7 +238,7 @@ def _finite(value: Any) -> bool:
         return all(_finite(item) for item in value)
     if value is None or isinstance(value, (str, bytes)):
         return True
-    array = np.asarray(value.data if isinstance(value, Tensor) else value)
+    array = np.asarray(value.array if isinstance(value, Tensor) else value)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"step: it returned {type(value).__name__}; allowed: numbers, tensors, or accept=")
     return bool(np.isfinite(array).all())

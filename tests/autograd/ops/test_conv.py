@@ -167,7 +167,7 @@ def test_blocks_layouts_and_traces_change_no_bit(
 
     def run(turn: Callable[[Any], Any]) -> list[Any]:
         tensors = [hs.tensor(x, requires_grad=True), hs.tensor(w, requires_grad=True)]
-        tensors[0].data = turn(tensors[0].data)
+        tensors[0].array = turn(tensors[0].array)
         y = hs.ops.conv2d(*tensors, stride=stride, padding=1)
         y.backward(np.ones(y.shape))
         return [y.bits(), *(t.grad.bits() for t in tensors if t.grad is not None)]

@@ -50,7 +50,7 @@ def assigned() -> hs.Tensor:
 
 def buffered() -> hs.Tensor:
     layer = hs.nn.BatchNorm1d(1)
-    layer.running_mean.data[:] = 300.0
+    layer.running_mean.array[:] = 300.0
     return squared(layer.to("fp16").running_mean)
 
 
@@ -131,7 +131,7 @@ def test_what_is_carried_is_what_a_run_in_float64_computes() -> None:
                 loss = hs.nn.cross_entropy(model(x.half() if half else x), Y)
                 loss.backward()
                 optimizer.step()
-            kept.append([loss.item(), *(p.data.copy() for p in model.parameters())])
+            kept.append([loss.item(), *(p.array.copy() for p in model.parameters())])
             return [loss]
 
         return training

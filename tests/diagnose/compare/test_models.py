@@ -37,7 +37,7 @@ def test_disagreements_errors_and_accuracy_are_those_of_the_bits() -> None:
 def test_an_overflow_in_one_layer_is_located() -> None:
     hs.manual_seed(0)
     model = hs.nn.Sequential(hs.nn.Linear(4, 8), hs.nn.ReLU(), hs.nn.Linear(8, 3))
-    model[2].weight.data = model[2].weight.data * 1e6
+    model[2].weight.array = model[2].weight.array * 1e6
     half = hs.nn.Sequential(hs.nn.Linear(4, 8), hs.nn.ReLU(), hs.nn.Linear(8, 3))
     half.load_state_dict(model.state_dict())
     with pytest.warns(ConversionWarning):

@@ -29,7 +29,7 @@ def nan_in_the_data() -> hs.Trace:
 @fault("NaN propagation", "forward", "2", "linear")
 def nan_in_a_weight() -> hs.Trace:
     model = hs.nn.Sequential(hs.nn.Linear(4, 4), hs.nn.ReLU(), hs.nn.Linear(4, 2)).to("fp16")
-    model[2].weight.data[0, 0] = np.nan
+    model[2].weight.array[0, 0] = np.nan
     with hs.precision("fp16"), hs.trace() as t:
         functional.cross_entropy(model(hs.tensor([[1.0, 1.0, 0.0, 2.0]])), [1]).backward()
     return t

@@ -115,7 +115,7 @@ def quotient_past_the_limit(x: hs.Tensor) -> hs.Tensor:
 def activations_grow_layer_by_layer() -> hs.Trace:
     layers = [hs.nn.Conv2d(1 if i == 0 else 2, 2, 3, padding=1, bias=False) for i in range(6)]
     for layer in layers:
-        layer.weight.data = np.full_like(layer.weight.data, 2.0)  # every layer multiplies the middle by 36 or 18
+        layer.weight.array = np.full_like(layer.weight.array, 2.0)  # every layer multiplies the middle by 36 or 18
     model = hs.nn.Sequential(*layers, hs.nn.GroupNorm(1, 2)).to("fp16")
     with hs.precision("fp16"), hs.trace() as t:
         model(hs.tensor(np.ones((2, 1, 8, 8)), "fp16")).sum().backward()
@@ -133,7 +133,7 @@ def label_smoothing_over_a_vocabulary() -> hs.Trace:
 @fault("overflow", "forward", "", "tensor")
 def running_variance_cast_to_half() -> hs.Trace:
     layer = hs.nn.BatchNorm1d(4).eval()
-    layer.running_var.data = np.full(4, 1e5, np.float32)
+    layer.running_var.array = np.full(4, 1e5, np.float32)
     with hs.precision("fp16"), hs.trace() as t, pytest.warns(UserWarning, match="infinite"):
         layer.to("fp16")(hs.tensor(np.full((3, 4), 1000.0)))
     return t
@@ -144,7 +144,7 @@ def input_that_nobody_scaled() -> hs.Trace:
     model = hs.nn.Sequential()
     model.add_module("first", hs.nn.Linear(8, 8))
     model.add_module("norm", hs.nn.LayerNorm(8))
-    model.first.weight.data = np.ones((8, 8), np.float32)
+    model.first.weight.array = np.ones((8, 8), np.float32)
     with hs.precision("fp16"), hs.trace() as t:
         model.to("fp16")(hs.tensor(np.full((2, 8), 9000.0))).sum().backward()
     return t
@@ -160,9 +160,9 @@ def lstm_gates_past_the_limit() -> hs.Trace:
     model = Planted(lambda x: x)
     model.lstm = hs.nn.LSTM(8, 8, batch_first=True)
     for p in model.lstm.parameters():
-        p.data = np.full_like(p.data, 100.0)
+        p.array = np.full_like(p.array, 100.0)
     model.to("fp16")
-    model.lstm.bias_ih_l0.data = np.tile(np.float32([60000, -60000]), 16)  # gates of both signs
+    model.lstm.bias_ih_l0.array = np.tile(np.float32([60000, -60000]), 16)  # gates of both signs
     with hs.precision("pure_fp16"), hs.trace() as t:
         model.lstm(hs.tensor(np.full((2, 3, 8), 100.0), "fp16"))[0].sum().backward()
     return t

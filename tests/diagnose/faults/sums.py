@@ -68,7 +68,7 @@ def moving_average_in_half() -> hs.Trace:
     ema = hs.optim.EMA(model, 0.9999)
     with hs.precision("fp16"), hs.trace() as t:
         for p in model.parameters():
-            p.data = p.data + np.float32(0.125)
+            p.array = p.array + np.float32(0.125)
         for _ in range(3):
             ema.update()
     return t
@@ -148,7 +148,7 @@ def sum_in_order_of_appearance() -> hs.Trace:
 @fault("swamping", "forward", "0", "linear")  # it stops at 512 of 848
 def long_dot_product_in_order() -> hs.Trace:
     model = hs.nn.Sequential(hs.nn.Linear(4096, 4, bias=False))
-    model[0].weight.data = np.full((4, 4096), 0.23, np.float32)
+    model[0].weight.array = np.full((4, 4096), 0.23, np.float32)
     with hs.precision("storage=fp16, accumulate=fp16:sequential"), hs.trace(reference="fp64") as t:
         model.to("fp16")(hs.tensor(np.full((2, 4096), 0.9)))
     return t

@@ -41,7 +41,7 @@ def test_the_set_of_operations_is_found_and_its_policy_alone_gives_the_bits(
         again = run()
     with hs.precision("fp64"):
         exact = run()
-    assert distance({"y": again.data.astype(float)}, {"y": exact.data}) == first.error
+    assert distance({"y": again.array.astype(float)}, {"y": exact.array}) == first.error
 
 
 @pytest.mark.parametrize("run", [norm, log_of_softmax, log_of_sum_of_exp])
@@ -52,7 +52,7 @@ def test_of_the_set_nothing_can_be_left_out(run: Run) -> None:
     rules = keys(best.policy)
     for op in set(rules) - {"default"}:
         with hs.precision({name: spec for name, spec in rules.items() if name != op}):
-            assert not np.isfinite(run().data).all()
+            assert not np.isfinite(run().array).all()
 
 
 def test_best_policy_gives_the_bits_of_the_mended_run() -> None:
@@ -64,12 +64,12 @@ def test_best_policy_gives_the_bits_of_the_mended_run() -> None:
         return (x * x).mean().sqrt()
 
     def accept(y: hs.Tensor) -> bool:
-        return seen.setdefault(y.data.tobytes(), bool(np.isfinite(y.data).all()))
+        return seen.setdefault(y.array.tobytes(), bool(np.isfinite(y.array).all()))
 
     found = hs.mend(run, accept=accept)
     assert found.best is not None
     with hs.precision(found.best.policy):
-        assert seen[run().data.tobytes()]
+        assert seen[run().array.tobytes()]
 
 
 def test_of_a_policy_that_mends_fewer_operations_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_in_a_module_the_policy_names_its_path() -> None:
             return self.last(hs.ops.tanh(self.first(x) * 1e-5))
 
     net = Net()
-    net.first.weight.data[:] = 9000.0
+    net.first.weight.array[:] = 9000.0
     found = hs.mend(lambda: net(hs.tensor([[3.0, 3.0, 3.0, 3.0]])))
     assert found.best is not None
     assert found.best.policy is not None
@@ -238,7 +238,7 @@ def test_accept_takes_the_place_of_the_float64_run() -> None:
     found = hs.mend(norm, accept=lambda y: y.item() > 1e6)
     assert found.best is None
     assert {one.reason for one in found.tried if one.applied} == {"not accepted", "overflow is left"}
-    assert hs.mend(norm, accept=lambda y: np.isfinite(y.data)).best is not None
+    assert hs.mend(norm, accept=lambda y: np.isfinite(y.array)).best is not None
     with pytest.raises(TypeError, match="accept: it returned str"):
         hs.mend(norm, accept=lambda y: "yes")
 
@@ -282,19 +282,19 @@ def test_everything_is_as_it_was() -> None:
     def state() -> Any:
         arrays = [np.asarray(x) for x in model.state_dict().values()]
         arrays += [np.asarray(v) for s in optimizer.state.values() for v in s.values()]
-        arrays += [x.data for x in average.averages]
+        arrays += [x.array for x in average.averages]
         formats = [p.format.name for p in model.parameters()]
         scale = (scaler.get_scale(), len(scaler.history))
         streams = (random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index, union-attr]
         return [x.tobytes() for x in arrays], formats, scale, streams, list(losses), dict(facts), data.tobytes()
 
     before = state()
-    drawn = hs.ops.dropout(hs.tensor(np.ones(16)), 0.5, training=True).data
+    drawn = hs.ops.dropout(hs.tensor(np.ones(16)), 0.5, training=True).array
     hs.manual_seed(7)
-    expected = hs.ops.dropout(hs.tensor(np.ones(16)), 0.5, training=True).data
+    expected = hs.ops.dropout(hs.tensor(np.ones(16)), 0.5, training=True).array
     hs.manual_seed(7)
     hs.mend(run, model=model, optimizer=optimizer, scaler=scaler)
-    assert np.array_equal(hs.ops.dropout(hs.tensor(np.ones(16)), 0.5, training=True).data, expected)
+    assert np.array_equal(hs.ops.dropout(hs.tensor(np.ones(16)), 0.5, training=True).array, expected)
     assert drawn.shape == expected.shape
     assert state() == before
 
@@ -308,7 +308,7 @@ def test_what_functions_called_by_name_reach_is_found() -> None:
             self.inner = [deep]
 
         def step(self) -> None:
-            self.inner[0].data += 1
+            self.inner[0].array += 1
 
     holder, seen = Holder(), [1.0]
 

@@ -55,10 +55,10 @@ def test_a_remedy_widens_the_state_that_an_optimizer_has() -> None:
         return w
 
     run()
-    before = {name: x.data.copy() for name, x in optimizer.state[w].items() if name != "step"}
+    before = {name: x.array.copy() for name, x in optimizer.state[w].items() if name != "step"}
     found = hs.mend(run, model=None, optimizer=optimizer)
     assert options(found)["master_weights"]
-    assert {name: x.data for name, x in optimizer.state[w].items() if name != "step"} == before
+    assert {name: x.array for name, x in optimizer.state[w].items() if name != "step"} == before
     assert optimizer.state[w]["exp_avg"].format == hs.float16
 
 
@@ -80,7 +80,7 @@ def test_an_eps_given_to_an_operation_is_raised_there_alone() -> None:
         y = (hs.tensor([[1e-3, 2e-3]]) + x) / ((x * x).sum() + 1e-8).sqrt()
         return y * 1e-3 + 1e-8 * 0
 
-    found = hs.mend(run, accept=lambda y: bool(np.isfinite(y.data).all()))
+    found = hs.mend(run, accept=lambda y: bool(np.isfinite(y.array).all()))
     assert found.finding is not None
     assert found.finding.klass == "eps lost"
     assert options(found) == {"eps": True}

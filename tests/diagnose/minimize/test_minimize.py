@@ -142,7 +142,7 @@ def test_a_number_in_the_middle_of_many() -> None:
 
 def test_a_function_that_writes_into_its_inputs() -> None:
     def careless(x: Any, y: Any) -> Any:
-        x.data *= np.float32(1e4)
+        x.array *= np.float32(1e4)
         y *= 2
         return x * 10.0
 
@@ -196,13 +196,13 @@ def test_a_judge_that_expects_no_exceptions() -> None:
 def test_what_has_no_source_is_left_to_the_reader() -> None:
     model = hs.nn.Linear(3, 1)
     x = hs.tensor(np.full((5, 3), 60000.0), "fp16")
-    model.weight.data[:] = 1.0
+    model.weight.array[:] = 1.0
     with hs.precision("fp16"):
         small = hs.minimize(model, x)
     assert not small.self_contained
     assert "function = ...  # put here: Linear" in small.script
     compile(small.script, "", "exec")
-    assert model.weight.data.max() == 1.0
+    assert model.weight.array.max() == 1.0
     small = hs.minimize(lambda x: model(x) * np.inf, x)
     assert not small.self_contained
     assert "# model must be defined here" in small.script
@@ -265,8 +265,8 @@ def test_careless_inputs(fn: Any, inputs: Any, options: dict[str, Any], message:
     st.floats(allow_nan=False),
 )
 def test_decimals_come_back(fmt: Format, x: float) -> None:
-    value = hs.tensor([x], fmt.name).data[0]
-    again = hs.tensor([eval(decimal(float(value), fmt), {"np": np})], fmt.name).data[0]
+    value = hs.tensor([x], fmt.name).array[0]
+    again = hs.tensor([eval(decimal(float(value), fmt), {"np": np})], fmt.name).array[0]
     assert again == value or (math.isnan(again) and math.isnan(value))
     assert np.isnan(value) or np.signbit(again) == np.signbit(value)
 
@@ -299,7 +299,7 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, hs.Tensor):
-        return (a.format, a.requires_grad) == (b.format, b.requires_grad) and same(a.data, b.data)
+        return (a.format, a.requires_grad) == (b.format, b.requires_grad) and same(a.array, b.array)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     return type(a) is type(b) and (a == b or a != a)

@@ -37,7 +37,7 @@ def zero_in_b(model: Chained, scale: float, rule: str = "fp16") -> int:
     with hs.precision(rule):
         model().backward(np.array(scale))
     assert model.b.weight.grad is not None
-    count = int(np.count_nonzero(model.b.weight.grad.data == 0))
+    count = int(np.count_nonzero(model.b.weight.grad.array == 0))
     model.zero_grad()
     return count
 
@@ -142,7 +142,7 @@ def test_random_models_keep_what_is_claimed_at_both_ends(seed: int, rule: str) -
     norm: Any = hs.nn.BatchNorm1d(width) if seed % 3 == 0 else hs.nn.LayerNorm(width) if seed % 3 == 1 else hs.nn.Tanh()
     model = hs.nn.Sequential(hs.nn.Linear(8, width), norm, hs.nn.ReLU(), hs.nn.Linear(width, 3))
     for p in model.parameters():
-        p.data = p.data * np.float32(2.0 ** draw.integers(-9, 2))
+        p.array = p.array * np.float32(2.0 ** draw.integers(-9, 2))
     if seed % 2:
         model = model.to("bf16" if rule == "bf16" else "fp16")
     labels = draw.integers(0, 3, 16)

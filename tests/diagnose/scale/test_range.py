@@ -121,7 +121,7 @@ def gradients_overflow(model: hs.nn.Module, scale: float, rule: str) -> bool:
 @pytest.mark.parametrize("half", [False, True])
 def test_at_high_nothing_overflows_and_at_twice_that_something_does(rule: str, half: bool) -> None:
     model = net().half() if half else net()
-    model[4].weight.data = model[4].weight.data * 64  # so that it is a layer that decides, not the loss
+    model[4].weight.array = model[4].weight.array * 64  # so that it is a layer that decides, not the loss
     found = hs.loss_scale_range(lambda: hs.nn.cross_entropy(model(hs.tensor(X)), Y).backward(), rule)
     assert not gradients_overflow(model, found.high, rule)
     assert gradients_overflow(model, 2 * found.high, rule)
@@ -132,7 +132,7 @@ def test_at_high_nothing_overflows_and_at_twice_that_something_does(rule: str, h
 def test_at_low_few_gradients_vanish_and_at_half_of_it_more() -> None:
     model = net()
     for index in (2, 4):
-        model[index].weight.data = model[index].weight.data * 2.0**-9
+        model[index].weight.array = model[index].weight.array * 2.0**-9
 
     def backward(scale: float) -> Any:
         loss = hs.nn.cross_entropy(model(hs.tensor(X)), Y)
@@ -165,11 +165,11 @@ def test_a_steps_own_scaler_and_update_count_and_are_undone() -> None:
         scaler.step(optimizer)
         scaler.update()
 
-    before = model[0].weight.data
+    before = model[0].weight.array
     plain = hs.loss_scale_range(lambda: hs.nn.cross_entropy(model(hs.tensor(X)), Y).backward(), "amp")
     scaled = hs.loss_scale_range(step, "amp", model=model, optimizer=optimizer, scaler=scaler)
     assert (scaled.low, scaled.high) == (plain.low, plain.high)
-    assert model[0].weight.data is before
+    assert model[0].weight.array is before
     assert scaler.history == []
 
 

@@ -279,7 +279,7 @@ def overflowing() -> tuple[Any, Any]:
     """Queries that pass 65504, in a layer of eight modules."""
     hs.manual_seed(0)
     model = hs.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
-    model.self_attn.in_proj_weight.data[:16] *= 1.2e5  # queries and keys
+    model.self_attn.in_proj_weight.array[:16] *= 1.2e5  # queries and keys
     x = hs.tensor(np.random.default_rng(0).standard_normal((2, 5, 8)), "fp32")
     optimizer = hs.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 import halfsim as hs
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops.sparse import scatter_sum
+from halfsim.autograd.ops.embedding import scatter_sum
 
 
 @settings(max_examples=15)

@@ -13,6 +13,12 @@ from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.numerics.quantize import Array
 
+__all__ = [
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+]
+
 
 def _dropout(fp: Arithmetic, x: Array, /, mask: Array, p: float) -> Any:
     scale = fp.constant(1 / (1 - p) if p < 1 else 0.0)

@@ -1,4 +1,4 @@
-"""Rows picked by index, and the sums of what comes back to them."""
+"""Rows of a table picked by index."""
 
 from __future__ import annotations
 
@@ -8,30 +8,15 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import named
+from halfsim.autograd.ops.index import scatter_sum
 from halfsim.autograd.policy import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
-
-def scatter_sum(fp: Arithmetic, values: Array, where: Array, size: int) -> Array:
-    """(size, ...): row k the sum of the rows i of ``values`` (N, ...) with ``where[i] == k``, 0 where there are none.
-
-    ``where`` (N,) holds integers from 0 to size - 1. The rows of one sum are taken in their order and accumulated as
-    ``accumulate`` says; a single row stays as it is. Sums of equally many rows are formed together.
-    """
-    out = np.zeros((size, *values.shape[1:]), values.dtype)
-    counts = np.bincount(where, minlength=size)
-    if counts.max(initial=0) <= 1:
-        out[where] = values
-        return out
-    order = np.argsort(where, kind="stable")
-    ends = np.cumsum(counts)
-    for count in np.unique(counts[counts > 0]):
-        (rows,) = np.nonzero(counts == count)
-        picked = order[(ends[rows] - count) + np.arange(count)[:, None]]  # (count, rows)
-        out[rows] = values[picked[0]] if count == 1 else fp.sum(values[picked], 0)
-    return out
+__all__ = [
+    "embedding",
+]
 
 
 def _embedding(
@@ -77,10 +62,10 @@ def _shorten(weight: Any, rows: Array, max_norm: float, norm_type: float) -> Non
         raise TypeError(f"max_norm: the weight is a {type(weight).__name__}, which cannot be changed; allowed: Tensor")
     if not norm_type > 0:
         raise ValueError(f"norm_type: {norm_type} is not allowed; allowed: positive numbers, inf")
-    met, values = np.unique(rows), weight.data.copy()
+    met, values = np.unique(rows), weight.array.copy()
     given = Tensor(values[met], weight.format)
-    values[met] = apply(SPECS["shorten_rows"], (given,), (max_norm, norm_type), None, resolve_for(weight.format)).data
-    weight.data = values
+    values[met] = apply(SPECS["shorten_rows"], (given,), (max_norm, norm_type), None, resolve_for(weight.format)).array
+    weight.array = values
 
 
 def embedding(
