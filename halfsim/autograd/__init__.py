@@ -1,1 +1,47 @@
-"""Tensors and gradients on the simulated unit."""
+"""Tensors and gradients on the simulated unit; PyTorch's ``torch.autograd`` by its names."""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+if TYPE_CHECKING:
+    from halfsim.autograd.function import Function, grad
+    from halfsim.autograd.gradcheck import gradcheck
+
+__all__ = ["Function", "backward", "detect_anomaly", "grad", "gradcheck", "set_detect_anomaly"]
+
+# By where they stand, since what stands there imports from here.
+_LATER = {"Function": "function", "grad": "function", "gradcheck": "gradcheck"}
+
+
+def backward(
+    tensors: _Any, grad_tensors: _Any = None, retain_graph: bool | None = None, create_graph: bool = False
+) -> None:
+    """``backward()`` of one tensor, or of each of several."""
+    several = isinstance(tensors, (list, tuple))
+    given = list(tensors) if several else [tensors]
+    starts = [None] * len(given) if grad_tensors is None else list(grad_tensors) if several else [grad_tensors]
+    for i, (x, start) in enumerate(zip(given, starts, strict=True)):
+        x.backward(start, retain_graph or create_graph or i < len(given) - 1, create_graph)
+
+
+class detect_anomaly:  # noqa: N801  # PyTorch's name
+    """A context that changes nothing: `halfsim.trace` tells where NaN begins, and much else."""
+
+    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+set_detect_anomaly = detect_anomaly
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'halfsim.autograd' has no attribute {name!r}")
+    return getattr(_import_module(f"halfsim.autograd.{_LATER[name]}"), name)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from halfsim.autograd import integers
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
+from halfsim.autograd.options import checks, refused, unknown_option
 from halfsim.autograd.overrides import loss_scale
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
-from halfsim.autograd.tensor import Tensor, format_of, plain, tensor
-from halfsim.numerics.formats import Format, float32
+from halfsim.autograd.second import on_tape
+from halfsim.autograd.storage import view_of
+from halfsim.autograd.tensor import Tensor, format_of, get_default_dtype, plain, tensor
+from halfsim.numerics.formats import Format, Integer, as_dtype, float32
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array, container
@@ -26,38 +30,65 @@ Pullback = Callable[[Arithmetic, Array], Array]
 class Op:
     """A formula and what its decorator said of it."""
 
-    __slots__ = ("category", "exact", "formula", "name", "operands", "required")
+    __slots__ = ("category", "exact", "formula", "name", "operands", "options", "required", "view")
 
     def __init__(
-        self, formula: Callable[..., Any], category: str | None, exact: bool | str, operands: list[inspect.Parameter]
+        self,
+        formula: Callable[..., Any],
+        category: str | None,
+        exact: bool | str,
+        operands: list[inspect.Parameter],
+        view: bool | Callable[..., bool] = False,
     ) -> None:
-        self.formula, self.category, self.exact = formula, category, exact
+        self.formula, self.category, self.exact, self.view = formula, category, exact, view
         self.name = formula.__name__.strip("_")  # _layer_norm is what the public layer_norm calls
         self.operands = [p.name for p in operands]
         self.required = sum(p.default is p.empty for p in operands)
+        rules = checks(formula)
+        parameters = list(inspect.signature(formula).parameters.values())[1 + len(operands) :]
+        self.options = {p.name: rules.get(p.name) for p in parameters if p.kind is not p.VAR_POSITIONAL}
+
+    def check(self, options: Sequence[Any], keywords: dict[str, Any]) -> None:
+        """Refuse options that the annotations of the formula do not allow."""
+        rules = self.options
+        if len(options) > len(rules):
+            raise TypeError(f"{self.name}: {len(options)} options are too many; allowed: {', '.join(rules)}")
+        for name, value in (*zip(rules, options, strict=False), *keywords.items()):
+            if name not in rules:
+                raise unknown_option(self.name, name, [*self.operands, *rules])
+            rule = rules[name]
+            if rule is not None and not rule[0](value):
+                raise refused(name, value, rule[1])
 
 
 class Node:
     """What backward needs of one operation: its precision, its operands, and a gradient formula for each.
 
-    ``seen`` is what the observer of the operation wants back with its gradients.
+    ``seen`` is what the observer of the operation wants back with its gradients, ``call`` its operands and options, or
+    the function of a user, for gradients that go on the tape themselves (see `halfsim.autograd.second`).
     """
 
-    __slots__ = ("inputs", "op", "path", "precision", "pullbacks", "seen")
+    __slots__ = ("call", "inputs", "op", "path", "precision", "pullbacks", "seen", "spec")
 
     def __init__(
         self,
-        op: str,
+        spec: Op,
         path: str,
         precision: Precision,
         inputs: Sequence[Any],
         pullbacks: Sequence[Pullback],
         seen: Any = None,
+        call: Any = None,
     ) -> None:
-        self.op, self.path, self.precision = op, path, precision
+        self.spec, self.op, self.path, self.precision = spec, spec.name, path, precision
         self.inputs: Sequence[Any] | None = inputs
         self.pullbacks = pullbacks
         self.seen = seen
+        self.call = call
+
+    def free(self) -> None:
+        """Let go of what a backward pass needed."""
+        self.inputs, self.pullbacks, self.seen, self.call = None, (), None, None
 
 
 SPECS: dict[str, Op] = {}
@@ -66,7 +97,7 @@ _ALIASES = {"dim": "axis", "keepdim": "keepdims", "input": "x"}  # PyTorch's nam
 
 
 def op(
-    category: str | None = None, *, exact: bool | str = False
+    category: str | None = None, *, exact: bool | str = False, view: bool | Callable[..., bool] = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Make an operation on tensors of a formula: the one place where the precision in force becomes arithmetic.
 
@@ -74,11 +105,13 @@ def op(
     result and, for each operand, a gradient formula ``(fp, g) -> array``. ``category`` is its place in
     PyTorch's CUDA autocast lists: "fp16", "fp32" or None. ``exact`` says that its results and gradients are
     values of its operands (moved, masked, negated), which need no rounding; "forward" says so of the results alone.
+    ``view`` says that its result, where it shares memory with the operand, is a view of it, as in PyTorch; or, of the
+    options, when it is one.
     """
 
     def decorate(formula: Callable[..., Any]) -> Callable[..., Tensor]:
         parameters = list(inspect.signature(formula).parameters.values())[1:]
-        spec = Op(formula, category, exact, [p for p in parameters if p.kind is p.POSITIONAL_ONLY])
+        spec = Op(formula, category, exact, [p for p in parameters if p.kind is p.POSITIONAL_ONLY], view)
         count = len(spec.operands)
         aliases = {theirs: ours for theirs, ours in _ALIASES.items() if any(p.name == ours for p in parameters)}
 
@@ -89,7 +122,10 @@ def op(
             operands = args[:count]
             if len(operands) < count:
                 operands += tuple(kwargs.pop(name, None) for name in spec.operands[len(operands) :])
-            return apply(spec, operands, args[count:], kwargs)
+            options = args[count:]
+            if options or kwargs:
+                spec.check(options, kwargs)
+            return apply(spec, operands, options, kwargs)
 
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
         call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]
@@ -134,9 +170,16 @@ def apply(
     here = scope()
     if here.options is not None:
         operands, options, keywords = here.options.call(spec, operands, options, keywords or {})
+    keywords = keywords or {}
+    fmt = widest(operands)
+    if isinstance(fmt, Integer):
+        found = integers.run(spec, operands, options, keywords) if precision is None else None
+        if found is not None:
+            return _viewed(spec, found, operands, options, keywords)
+        fmt = get_default_dtype()
     if precision is None:
-        precision = resolve(spec.name, spec.category, _widest(operands))
-    observer, keywords = active(), keywords or {}
+        precision = resolve(spec.name, spec.category, fmt)
+    observer = active()
     fp = _unit(observer, precision, label)
     with np.errstate(all="ignore"):
         arrays = [_read(fp, x, bool(spec.exact)) for x in operands]
@@ -149,7 +192,19 @@ def apply(
     sources = operands[: len(pullbacks)]  # others take no gradient
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in sources):
         out.requires_grad = True
-        out.node = Node(spec.name, here.path, precision, sources, pullbacks, seen)
+        out.node = Node(spec, here.path, precision, sources, pullbacks, seen, (operands, options, keywords))
+        return out
+    return _viewed(spec, out, operands, options, keywords) if spec.view else out
+
+
+def _viewed(spec: Op, out: Tensor, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor:
+    """``out`` as a view of the operand, if it is one in PyTorch: off the tape what is put into it goes there too."""
+    if not spec.view or not operands or not isinstance(operands[0], Tensor):
+        return out
+    base = operands[0]
+    shares = np.may_share_memory(out.array, base.array) if spec.view is True else spec.view(*options, **keywords)
+    if shares and out.format == base.format:
+        out.storage = view_of(base, out.array, lambda x: np.asarray(spec.formula(None, x, *options, **keywords)[0]))
     return out
 
 
@@ -168,23 +223,35 @@ def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[
         raise ValueError(f"{spec.name}: shapes {shapes} do not fit; allowed: shapes that broadcast") from None
 
 
-def _widest(operands: Sequence[Any]) -> Format:
+def widest(operands: Sequence[Any]) -> Format | Integer:
     """The format of the widest tensor; arrays and numbers, NumPy's too, adopt it, as PyTorch's do of numbers.
 
-    Without a tensor, that of the widest array or NumPy scalar.
+    Without a tensor, that of the widest array or NumPy scalar. Integers and bools adopt any format; where nothing has
+    one, the answer is an `Integer`. A tensor without axes adopts that of those that have some, as in PyTorch.
     """
-    formats = [x.format for x in operands if isinstance(x, Tensor)]
-    formats = formats or [format_of(x) for x in operands if isinstance(x, (np.ndarray, np.floating))] or [float32]
-    widest = formats[0]
+    tensors = [x for x in operands if isinstance(x, Tensor)]
+    formats: list[Any] = [x.format for x in tensors]
+    if len(formats) > 1 and any(fmt is not formats[0] for fmt in formats):
+        floating = [x for x in tensors if not isinstance(x.format, Integer)]
+        formats = [x.format for x in floating if x.ndim] or [x.format for x in floating] or formats[:1]
+    if not formats or isinstance(formats[0], Integer):
+        kinds = np.ndarray if tensors else (np.ndarray, np.floating)
+        floats = [format_of(x) for x in operands if isinstance(x, kinds) and x.dtype.kind == "f"]
+        formats = floats or (formats if not any(isinstance(x, float) for x in operands) else [])
+    if not formats:
+        return get_default_dtype()
+    found: Format = formats[0]
     for other in formats[1:]:
-        if not widest.contains(other):
-            widest = other if other.contains(widest) else float32  # as for float16 with bfloat16
-    return widest
+        if not found.contains(other):
+            found = other if other.contains(found) else float32  # as for float16 with bfloat16
+    return found
 
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
     if isinstance(x, Tensor):
-        return fp.read(x.array, x.format, exact)
+        if not isinstance(x.format, Integer):
+            return fp.read(x.array, x.format, exact)
+        x = x.array
     if x is None:
         return None
     if isinstance(x, (bool, int, float, np.number, np.bool_)) and not isinstance(x, np.complexfloating):
@@ -200,7 +267,16 @@ def cast(fp: Arithmetic, x: Array, /) -> Any:
 
 
 op(exact=True)(cast)
-OPS["cast"] = lambda x, fmt: apply(SPECS["cast"], (x,), precision=native(fmt))
+
+
+def _cast_to(x: Any, fmt: object) -> Tensor:
+    dtype = as_dtype(fmt)
+    if isinstance(dtype, Integer):
+        return integers.cast(x, dtype)
+    return apply(SPECS["cast"], (x,), precision=native(dtype))
+
+
+OPS["cast"] = _cast_to
 
 
 # Operations off the tape: what optimizers, gradient clipping and loss scaling run.
@@ -224,39 +300,75 @@ def kernel(op: str | Op, *operands: Any, label: str = "", precision: Precision |
 # The backward pass over what operations left on the tape.
 
 
-def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+def backward(
+    root: Tensor,
+    gradient: Any = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """See `Tensor.backward`."""
+    given = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    wanted = None if given is None else {id(x) for x in given}
+    with np.errstate(all="ignore"):
+        for out, g, observer in gradients([root], [gradient], retain_graph, create_graph):
+            if (out.node is None or out.retains_grad) if wanted is None else id(out) in wanted:
+                out.grad = g if out.grad is None else _accumulated(out.grad, g, out, "", observer, create_graph)
+
+
+def gradients(
+    roots: Sequence[Tensor], starts: Sequence[Any], retain_graph: bool, create_graph: bool = False
+) -> Iterator[tuple[Tensor, Tensor, Observer | None]]:
+    """Each tensor that ``roots`` depend on with its gradient, complete, and who watches; the roots first.
+
+    ``starts`` are gradients of the roots, None for 1. ``RuntimeError`` for a root that requires no gradient, for
+    several elements without a start, and for a graph that was freed.
+    """
+    pending: dict[int, Tensor] = {}
+    scale, observer = loss_scale(), active()
+    for root, gradient in zip(roots, starts, strict=True):
+        start = _start(root, gradient)
+        start = start if scale == 1 else _times(start, scale)
+        before = pending.get(id(root))
+        pending[id(root)] = start if before is None else _accumulated(before, start, root, "", observer)
+        if observer is not None:
+            observer.begins(root)
+    order = _topological(roots)[::-1]
+    while order:  # nothing here holds a tensor of the graph longer than it is needed
+        out = order.pop()
+        g, node = pending.pop(id(out)), out.node
+        for hook in list((out.hooks or {}).values()):
+            g = _hooked(out, g, hook)
+        if node is None and scale != 1:
+            g = _times(g, 1 / scale)
+        yield out, g, observer
+        if node is None:
+            continue
+        if node.inputs is None:
+            raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
+        found = on_tape(node, g) if create_graph else _pull(node, g, observer)
+        for x, grad in found:
+            before = pending.get(id(x))
+            pending[id(x)] = (
+                grad if before is None else _accumulated(before, grad, x, node.path, observer, create_graph)
+            )
+        if not retain_graph:
+            node.free()
+
+
+def _start(root: Tensor, gradient: Any) -> Tensor:
+    """The gradient that a backward pass begins with."""
     if not root.requires_grad:
         raise RuntimeError("backward: the tensor requires no gradient; allowed: results of requires_grad=True tensors")
-    if gradient is None and root.size != 1:
+    if gradient is None and root.array.size != 1:
         raise RuntimeError(f"backward: shape {root.shape} needs gradient=; allowed without it: one element")
-    start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format)
+    if isinstance(gradient, Tensor) and gradient.requires_grad and gradient.format == root.format:
+        start = gradient  # which a gradient of the gradient may ask for
+    else:
+        start = tensor(np.ones(root.shape) if gradient is None else plain(gradient), root.format)
     if start.shape != root.shape:
         raise RuntimeError(f"backward: gradient has shape {start.shape}; allowed: {root.shape}")
-    observer, scale = active(), loss_scale()
-    pending = {id(root): start if scale == 1 else _times(start, scale)}
-    if observer is not None:
-        observer.begins(root)
-    with np.errstate(all="ignore"):
-        order = _topological(root)[::-1]
-        while order:  # nothing here holds a tensor of the graph longer than it is needed
-            out = order.pop()
-            g, node = pending.pop(id(out)), out.node
-            for hook in list((out.hooks or {}).values()):
-                g = _hooked(out, g, hook)
-            if node is None and scale != 1:
-                g = _times(g, 1 / scale)
-            if node is None or out.retains_grad:
-                out.grad = g if out.grad is None else _accumulated(out.grad, g, out, "", observer)
-            if node is None:
-                continue
-            if node.inputs is None:
-                raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
-            for x, grad in _pull(node, g, observer):
-                before = pending.get(id(x))
-                pending[id(x)] = grad if before is None else _accumulated(before, grad, x, node.path, observer)
-            if not retain_graph:
-                node.inputs, node.pullbacks, node.seen = None, (), None
+    return start
 
 
 def _times(g: Tensor, factor: float) -> Tensor:
@@ -294,7 +406,7 @@ def _gradient(
     node: Node, pullback: Pullback, g: Tensor, x: Tensor, observer: Observer | None
 ) -> tuple[Tensor, Arithmetic]:
     """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""
-    exact = SPECS[node.op].exact is True
+    exact = node.spec.exact is True
     fp = _unit(observer, node.precision, "gradient")
     given = fp.read(g.array, g.format, exact)
     grad = fp.store(fp.sum_to(np.asarray(pullback(fp, given)), x.shape), (given,), exact and given.shape == x.shape)
@@ -304,8 +416,12 @@ def _gradient(
     return Tensor(grad.copy() if shared else grad, x.format), fp
 
 
-def _accumulated(a: Tensor, b: Tensor, x: Tensor, path: str, observer: Observer | None) -> Tensor:
-    """The sum of two gradients of ``x``, in the format of ``x``."""
+def _accumulated(
+    a: Tensor, b: Tensor, x: Tensor, path: str, observer: Observer | None, create_graph: bool = False
+) -> Tensor:
+    """The sum of two gradients of ``x``, in the format of ``x``; on the tape with ``create_graph``."""
+    if create_graph:
+        return apply(SPECS["add"], (a, b), precision=native(x.format))
     fp = _unit(observer, native(x.format), "")
     arrays = fp.read(a.array, a.format), fp.read(b.array, b.format)
     total = Tensor(fp.store(fp.add(*arrays)), x.format)
@@ -314,11 +430,11 @@ def _accumulated(a: Tensor, b: Tensor, x: Tensor, path: str, observer: Observer 
     return total
 
 
-def _topological(root: Tensor) -> list[Tensor]:
-    """Every tensor that ``root`` depends on and that takes a gradient, each before its operands."""
+def _topological(roots: Sequence[Tensor]) -> list[Tensor]:
+    """Every tensor that ``roots`` depend on and that takes a gradient, each before its operands."""
     order: list[Tensor] = []
     seen: set[int] = set()
-    stack: list[tuple[Tensor, bool]] = [(root, False)]
+    stack: list[tuple[Tensor, bool]] = [(root, False) for root in roots]
     while stack:
         out, done = stack.pop()
         if done:

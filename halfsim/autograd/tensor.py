@@ -1,19 +1,25 @@
-"""Tensor: an array on the grid of a format, with a gradient."""
+"""Tensor: an array on the grid of a format, or of integers or bools, with a gradient."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from halfsim.autograd.conveniences import Conveniences
+from halfsim.autograd.device import CPU, device, is_device
+from halfsim.autograd.methods import Methods
+from halfsim.autograd.numpy_protocol import NumPyProtocol
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
 from halfsim.autograd.policy import PROMOTE, carried, scope
+from halfsim.autograd.storage import Storage, View
 from halfsim.frames import Line, caller
 from halfsim.numerics.codec import encode
-from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, float64
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
@@ -33,6 +39,30 @@ class Flushed(NamedTuple):
     line: Line | None
 
 
+class Size(tuple[int, ...]):
+    """A shape, as PyTorch's ``torch.Size``."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of values that a tensor of this shape has."""
+        return prod(self)
+
+
+class _Count(int):
+    """A tensor's number of values, as NumPy's ``x.size``; called, as PyTorch's ``x.size()``, the shape."""
+
+    shape: Any
+
+    def __call__(self, dim: int | None = None) -> Any:
+        """The shape, or the length along the axis ``dim``."""
+        if dim is None:
+            return Size(self.shape)
+        if not -max(len(self.shape), 1) <= dim < len(self.shape):
+            raise IndexError(f"dim: {dim} is not allowed; allowed: axes of {self.shape}")
+        return self.shape[dim]
+
+
 _DTYPES: dict[Format, np.dtype[Any]] = {
     float16: np.dtype(np.float16),
     float32: np.dtype(np.float32),
@@ -40,30 +70,33 @@ _DTYPES: dict[Format, np.dtype[Any]] = {
 }
 
 
-class Tensor(Operators):
-    """An array on the grid of a `Format`, with a gradient.
+class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
+    """An array on the grid of a `Format`, with a gradient; or an array of integers or bools, exact and without one.
 
     ``array`` holds the values in the format's container dtype (float32 for float16); every value is a number
-    of ``format``, and no operation ever writes into it. Operations follow the precision in force, see
-    `halfsim.precision`. Make one with `halfsim.tensor`.
+    of ``format``, and no operation ever writes into it: one in place gives the tensor a new one, which those that
+    share memory with it in PyTorch see too. ``data`` is a tensor that shares the values, off the tape. Operations
+    follow the precision in force, see `halfsim.precision`; those on integers are NumPy's. Make one with
+    `halfsim.tensor`.
     """
 
     __slots__ = (
         "__weakref__",
-        "array",
         "format",
         "grad",
         "hooks",
+        "leaf",
         "name",
         "node",
         "requires_grad",
         "retains_grad",
         "shadow",
+        "storage",
     )
 
-    def __init__(self, data: Array, fmt: Format, requires_grad: bool = False, name: str = "") -> None:
-        self.array = data
-        self.format = fmt
+    def __init__(self, array: Array, fmt: Format | Integer, requires_grad: bool = False, name: str = "") -> None:
+        self.storage = Storage(array)
+        self.format: Any = fmt  # a Format; of integers and bools an Integer, which `tape.apply` asks for first
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
         self.name = name
@@ -71,58 +104,108 @@ class Tensor(Operators):
         self.hooks: dict[int, Hook] | None = None
         self.retains_grad = False
         self.shadow: Any = None  # what an observer knows of the values
+        self.leaf: Tensor | None = None  # the leaf whose values these are, of its `data`
+
+    @property
+    def array(self) -> Array:
+        """The values in the container dtype; not to be written into."""
+        storage = self.storage
+        return storage.array if storage.__class__ is Storage else storage.read()
+
+    @array.setter
+    def array(self, array: Array) -> None:
+        if array.shape == self.storage.array.shape:
+            self.storage.write(array)
+        else:
+            self.storage = Storage(array)
+
+    @property
+    def data(self) -> Tensor:
+        """A tensor off the tape that shares the values: what is done to it in place is done to this one."""
+        shared = self.detach()
+        shared.leaf = self if self.node is None else None
+        return shared
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        new = value if isinstance(value, Tensor) else tensor(value, self.format)
+        if new.storage is not self.storage:
+            observer = active()
+            if observer is not None and new.shape == self.shape and new.format == self.format:
+                observer.replaced(self, new)
+            self.storage, self.format, self.shadow = new.storage, new.format, new.shadow
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.array.shape
+        return self.storage.array.shape
 
     @property
     def ndim(self) -> int:
-        return self.array.ndim
+        return self.storage.array.ndim
 
     @property
-    def size(self) -> int:
-        return self.array.size
+    def size(self) -> _Count:
+        """The number of values; ``x.size()`` is the shape and ``x.size(0)`` the length of an axis, as in PyTorch."""
+        count = _Count(self.storage.array.size)
+        count.shape = self.storage.array.shape
+        return count
 
     @property
     def nbytes(self) -> int:
         """Bytes the values take in ``format`` (not in the container that carries them here)."""
-        return -(-self.array.size * self.format.bits // 8)
+        return -(-self.storage.array.size * (8 if self.format is bool_ else self.format.bits) // 8)
 
     @property
-    def dtype(self) -> Format:
-        """PyTorch's name for ``format``."""
+    def itemsize(self) -> int:
+        """Bytes that one value takes in ``format``."""
+        return self.format.itemsize
+
+    @property
+    def dtype(self) -> Any:
+        """PyTorch's name for ``format``; equal to NumPy's dtype of that name."""
         return self.format
+
+    @property
+    def device(self) -> device:
+        """PyTorch's name for where a tensor is: always the CPU."""
+        return CPU
 
     @property
     def is_leaf(self) -> bool:
         return self.node is None
 
-    def numpy(self) -> Array:
+    @property
+    def grad_fn(self) -> Any:
+        """What the backward pass needs of the operation that made this tensor; None for a leaf."""
+        return self.node
+
+    def numpy(self, *, force: bool = False) -> Array:
         """A copy of the values: float16, float32 or float64 for these formats, the container dtype for others."""
         return self.array.astype(_DTYPES.get(self.format, self.array.dtype))
 
     def bits(self) -> Array:
         """The bit patterns, as unsigned integers of the format's width (uint16 for float16)."""
+        if isinstance(self.format, Integer):
+            return self.array.view(f"u{self.array.itemsize}")
         return encode(self.array, self.format)
 
-    def item(self) -> float:
-        """The only value; ``ValueError`` if there are more."""
-        if self.size != 1:
+    def item(self) -> Any:
+        """The only value, a Python number; ``ValueError`` if there are more."""
+        if self.array.size != 1:
             raise ValueError(f"item: a tensor of {self.size} values has no single value; allowed: size 1")
-        return float(self.array.reshape(-1)[0])
+        return self.array.reshape(-1)[0].item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         return self.array.tolist()
 
     def detach(self) -> Tensor:
-        """The same values off the tape."""
+        """The same values off the tape, shared with this tensor."""
         out = Tensor(self.array, self.format)
-        out.shadow = self.shadow
+        out.storage, out.shadow = self.storage, self.shadow
         return out
 
-    def clone(self) -> Tensor:
+    def clone(self, *, memory_format: object = None) -> Tensor:
         """The same values in another tensor, on the tape."""
         return OPS["cast"](self, self.format)
 
@@ -130,32 +213,66 @@ class Tensor(Operators):
         """Say whether this leaf takes a gradient; ``RuntimeError`` for the result of an operation, which does."""
         if self.node is not None and not requires_grad:
             raise RuntimeError("requires_grad_: the result of an operation takes a gradient; allowed: detach()")
+        _differentiable(self.format, requires_grad)
         self.requires_grad = requires_grad
         return self
 
-    def replaced_by(self, result: Tensor) -> Tensor:
-        """What ``tensor += x`` leaves in ``tensor``: ``result``, but a leaf that takes a gradient keeps its identity.
+    def detach_(self) -> Tensor:
+        """Take this tensor off the tape."""
+        self.node, self.requires_grad = None, False
+        return self
 
-        So ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. The array that it
-        had is not written to. ``RuntimeError`` for such a leaf where gradients are recorded, as in PyTorch.
+    def in_place(self, op: str, *operands: Any, **options: Any) -> Tensor:
+        """Let this tensor hold what the operation ``op`` makes of it, as ``x.add_(y)`` and ``x += y`` do.
+
+        It gets a new array of its own format, which everything sees that shares memory with it in PyTorch. So
+        ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. ``RuntimeError`` for a
+        leaf that takes a gradient where gradients are recorded, as in PyTorch, and for results of another shape.
         """
-        if not (self.requires_grad and self.node is None):
-            return result
-        if result.node is not None:
+        here = scope()
+        if self.requires_grad and self.node is None and here.gradients:
             raise RuntimeError(
                 "in place: a leaf that takes a gradient is not changed on the tape; allowed: hs.no_grad()"
             )
+        before = self._before() if here.gradients and self.requires_grad else self
+        result = OPS[op](before, *(before if x is self else x for x in operands), **options)
+        return self.receive(result)
+
+    def _before(self) -> Tensor:
+        """A tensor that stands where this one stands on the tape now, for an operation that is about to change it."""
+        before = Tensor(self.array, self.format, self.requires_grad)
+        before.node, before.hooks, before.shadow = self.node, self.hooks, self.shadow
+        return before
+
+    def receive(self, result: Tensor) -> Tensor:
+        """Take the values of ``result`` and its place on the tape, in the format that this tensor has."""
         if result.shape != self.shape:
             raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
-        result, observer = result.to(self.format), active()
-        if observer is not None:
-            observer.replaced(self, result)
-        return self.take(result)
+        if isinstance(self.format, Integer) and not isinstance(result.format, Integer):
+            raise RuntimeError(f"in place: {result.format} does not fit a tensor of {self.format}; allowed: integers")
+        result, leaf, observer = result.to(self.format), self.leaf or self, active()
+        if leaf.requires_grad and leaf.node is None and observer is not None:
+            observer.replaced(leaf, result)
+        storage = self.storage
+        if isinstance(storage, View) and result.node is not None:  # the base goes on the tape, and so its other views
+            storage.base.in_place("put_at", result, places=storage.places())
+        else:
+            storage.write(result.array)
+        self.shadow = result.shadow
+        if leaf is not self:
+            leaf.shadow = result.shadow
+        if result.node is not None:
+            self.node, self.requires_grad, self.hooks = result.node, True, None
+        return self
 
-    def take(self, result: Tensor) -> Tensor:
-        """Let this tensor hold the array of ``result``, of its own shape and format, and what is known of it."""
+    def hold(self, result: Tensor) -> Tensor:
+        """Take the array of ``result``, of this tensor's shape and format, and what is known of it."""
         self.array, self.shadow = result.array, result.shadow
         return self
+
+    def copy_(self, source: Any, non_blocking: bool = False) -> Tensor:
+        """The values of ``source``, broadcast and rounded to this tensor's format, in place."""
+        return self.in_place("copy", source)
 
     def retain_grad(self) -> None:
         """Let the backward pass set ``grad`` of this result of an operation, as it does that of leaves."""
@@ -175,44 +292,53 @@ class Tensor(Operators):
         self.hooks = self.hooks or {}
         return RemovableHandle(self.hooks, hook)
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
         """Add to ``grad`` of every leaf the gradient of this tensor with respect to it.
 
         ``gradient`` (of this tensor's shape) defaults to 1 for a tensor of one element. Each gradient is
         computed in the precision of its forward operation, leaves it rounded to its ``storage``, and is then
-        rounded to the format of the tensor it belongs to. ``RuntimeError`` for a tensor off the tape, for
-        several elements without ``gradient``, and for a second call without ``retain_graph``.
+        rounded to the format of the tensor it belongs to. With ``create_graph`` the gradients are themselves on the
+        tape, see `halfsim.autograd.grad`. ``RuntimeError`` for a tensor off the tape, for several elements without
+        ``gradient``, and for a second call without ``retain_graph``.
         """
         from halfsim.autograd.tape import backward  # which knows tensors
 
-        backward(self, gradient, retain_graph)
+        backward(self, gradient, bool(create_graph if retain_graph is None else retain_graph), create_graph, inputs)
 
-    def to(self, format: object) -> Tensor:
-        """The tensor rounded to ``format``, on the tape; itself if it has that format."""
-        fmt = carried(as_format(format))
+    def to(self, *given: Any, dtype: object = None, device: object = None, **ignored: Any) -> Tensor:
+        """The tensor rounded to a format, on the tape; itself if it has that format.
+
+        The format is ``dtype``, or the first argument, or that of a tensor given there; devices, ``non_blocking``,
+        ``copy`` and ``memory_format`` are taken for PyTorch's sake.
+        """
+        for x in given[:2]:
+            if isinstance(x, Tensor):
+                dtype = x.format
+            elif not is_device(x) and not isinstance(x, bool) and x is not None:
+                dtype = x
+        if dtype is None:
+            return self
+        fmt = as_dtype(dtype)
+        fmt = fmt if isinstance(fmt, Integer) else carried(fmt)
         return self if fmt == self.format else OPS["cast"](self, fmt)
-
-    def half(self) -> Tensor:
-        return self.to(float16)
-
-    def float(self) -> Tensor:
-        return self.to(float32)
-
-    def double(self) -> Tensor:
-        return self.to(float64)
-
-    def bfloat16(self) -> Tensor:
-        return self.to(bfloat16)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("copy: False is not allowed, for a tensor's array is its own; allowed: True, None")
+        if self.requires_grad and scope().phase == "on tape":  # where the array would have no gradient
+            raise TypeError("it takes the values out of the tape")
         values = self.numpy()
         return values if dtype is None else values.astype(dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        """A DLPack capsule of a copy of the values, for float16, float32 and float64."""
-        if self.format not in _DTYPES:
+        """A DLPack capsule of a copy of the values, for float16, float32 and float64, integers and bools."""
+        if self.format not in _DTYPES and not isinstance(self.format, Integer):
             raise BufferError(f"__dlpack__: {self.format} has no NumPy dtype; allowed: float16, float32, float64")
         return self.numpy().__dlpack__(**options)
 
@@ -225,17 +351,24 @@ class Tensor(Operators):
         return self.shape[0]
 
     def __float__(self) -> Any:  # `float` names a method here
-        return self.item()
+        return float(self.item())
 
     def __int__(self) -> Any:
         return int(self.item())
 
+    def __index__(self) -> Any:
+        if not isinstance(self.format, Integer) or self.array.size != 1:
+            raise TypeError(f"index: a tensor of {self.format} {self.shape} is no integer; allowed: one integer")
+        return int(self.item())
+
     def __format__(self, spec: str) -> str:
-        """A single value as Python formats a float, as in ``f"{loss:.4f}"``; with no ``spec``, as ``str``."""
+        """A single value as Python formats a number, as in ``f"{loss:.4f}"``; with no ``spec``, as ``str``."""
         return format(self.item(), spec) if spec else str(self)
 
     def __bool__(self) -> bool:
-        return bool(self.item())
+        if self.array.size != 1:
+            raise ValueError(f"bool: a tensor of {self.size} values is not one truth; allowed: .any(), .all()")
+        return self.item() != 0
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
@@ -245,38 +378,26 @@ class Tensor(Operators):
         return id(self)
 
     def __eq__(self, other: object) -> Any:
-        return self._compare(np.equal, other)
+        return _compare("eq", self, other)
 
     def __ne__(self, other: object) -> Any:
-        return self._compare(np.not_equal, other)
-
-    def __lt__(self, other: object) -> Any:
-        return self._compare(np.less, other)
-
-    def __le__(self, other: object) -> Any:
-        return self._compare(np.less_equal, other)
-
-    def __gt__(self, other: object) -> Any:
-        return self._compare(np.greater, other)
-
-    def __ge__(self, other: object) -> Any:
-        return self._compare(np.greater_equal, other)
-
-    def _compare(self, relation: Any, other: object) -> Any:
-        """A bool array; a number is rounded to ``format`` first, so that ``tensor(0.1, "fp16") == 0.1``."""
-        observer = active()
-        if observer is not None:
-            observer.compared(self, other)
-        other = other[()] if isinstance(other, np.ndarray) else other  # an array without axes is a number
-        if np.isscalar(other) and not isinstance(other, (str, bytes, complex, np.complexfloating)):
-            return relation(self.array, round_to(other, self.format))
-        known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple))
-        return relation(self.array, plain(other)) if known else NotImplemented
+        return _compare("ne", self, other)
 
     def __reduce__(self) -> Any:
         """Copies and pickles hold values and gradient, off the tape."""
         state = (self.array, self.format, self.requires_grad, self.grad, self.name)
         return _rebuilt, (type(self), *state)
+
+
+def _compare(relation: str, x: Tensor, other: object) -> Any:
+    """The bool tensor of a comparison, or NotImplemented for what is no number."""
+    known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple, int, float))  # bool is an int
+    return OPS[relation](x, other) if known else NotImplemented
+
+
+def _differentiable(fmt: Format | Integer, requires_grad: bool) -> None:
+    if requires_grad and isinstance(fmt, Integer):
+        raise RuntimeError(f"requires_grad: a tensor of {fmt} takes no gradient; allowed: floating-point formats")
 
 
 class RemovableHandle:
@@ -320,31 +441,38 @@ def format_of(x: Any) -> Format:
     return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)
 
 
-def tensor(data: object, format: object = None, requires_grad: bool = False, *, dtype: object = None) -> Tensor:
+def tensor(
+    data: object,
+    format: object = None,
+    requires_grad: bool = False,
+    *,
+    dtype: object = None,
+    device: object = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A new Tensor of the values of ``data``, rounded once to ``format``.
 
     ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor; ``dtype`` is PyTorch's
-    name for ``format``. Without either it is the storage of the precision in force, float32 under "amp" and other
-    policies of several formats; where none is in force the dtype of a float array, or float32. NaN, infinities, both
-    zeros and subnormals are kept; overflow gives infinity.
-    ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
+    name for ``format``. Without either, integers and bools stay integers and bools (unless they shall take a gradient),
+    and floats take the storage of the precision in force, float32 under "amp" and other policies of several formats;
+    where none is in force the dtype of a float array, or `get_default_dtype`. NaN, infinities, both zeros and
+    subnormals are kept; overflow gives infinity; a float is cut to an integer where ``dtype`` is one. ``device`` and
+    ``pin_memory`` change nothing. ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
 
-    >>> tensor([1, 0.1, 65520], "fp16")
-    tensor([1. , 0.1, inf], float16)
+    >>> tensor([1, 0.1, 65520], "fp16"), tensor([1, 2])
+    (tensor([1. , 0.1, inf], float16), tensor([1, 2], int64))
     """
-    rule = scope().rule
     format = dtype if format is None else format
-    if format is not None:
-        fmt = as_format(format)
-    elif isinstance(data, Tensor):
-        fmt = data.format
-    elif isinstance(rule, Precision):
-        fmt = rule.storage
-    elif rule != PROMOTE:
-        fmt = rule.default.storage if isinstance(rule.default, Precision) else float32
-    else:
-        fmt = format_of(data) if isinstance(data, (np.ndarray, np.floating)) else float32
-    fmt = carried(fmt)
+    wanted = None if format is None else as_dtype(format)
+    if wanted is None and isinstance(data, Tensor):
+        wanted = data.format
+    data = foreign(data)
+    if wanted is None:
+        wanted = _integers(data) if not requires_grad else None
+    if isinstance(wanted, Integer):
+        _differentiable(wanted, requires_grad)
+        return Tensor(_whole(plain(data), wanted), wanted)
+    fmt = carried(made_in(data) if wanted is None else wanted)
     given = as_floats(plain(data), fmt)
     wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
     with np.errstate(all="ignore"):
@@ -359,3 +487,67 @@ def tensor(data: object, format: object = None, requires_grad: bool = False, *, 
         if flushed > 0:  # a later trace may ask where zeros come from
             made.shadow = Flushed(made.array, flushed, flushed + int(np.count_nonzero(made.array)), caller())
     return made
+
+
+def made_in(data: object) -> Format:
+    """The format of floats for which none is asked."""
+    rule = scope().rule
+    if isinstance(rule, Precision):
+        return rule.storage
+    if rule != PROMOTE:
+        return rule.default.storage if isinstance(rule.default, Precision) else float32
+    return format_of(data) if isinstance(data, (np.ndarray, np.floating)) else get_default_dtype()
+
+
+_default: Format = float32
+
+
+def set_default_dtype(d: object) -> None:
+    """The format that floats take where nothing else says it: float32 until this is called."""
+    global _default
+    fmt = as_dtype(d, "d")
+    if isinstance(fmt, Integer):
+        raise TypeError(f"d: {fmt} is not allowed; allowed: floating-point formats")
+    _default = fmt
+
+
+def get_default_dtype() -> Format:
+    """The format that floats take where nothing else says it.
+
+    >>> get_default_dtype().name
+    'float32'
+    """
+    return _default
+
+
+def foreign(data: Any) -> Any:
+    """A tensor of PyTorch as an array of the same values and dtype; anything else as it is."""
+    if type(data).__module__.partition(".")[0] != "torch" or not hasattr(data, "detach"):
+        return data
+    given = data.detach().cpu()
+    if str(given.dtype) in ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2"):
+        return tensor(given.float().numpy(), str(given.dtype).removeprefix("torch."))
+    return given.numpy()
+
+
+def _integers(data: object) -> Integer | None:
+    """The dtype of integers and bools that ``data`` holds, None for other values."""
+    if isinstance(data, float):
+        return None
+    try:
+        array = np.asarray(data)
+    except (ValueError, TypeError):  # rows of unequal length, which are refused below
+        return None
+    return INTEGERS.get(array.dtype.name) if array.size or isinstance(data, np.ndarray) else None
+
+
+def _whole(values: Any, dtype: Integer) -> Array:
+    """``values`` as an array of integers or bools, floats cut towards zero, as PyTorch casts them."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
+    if array.dtype.kind not in "biuf":
+        array = as_floats(values, float64)
+    with np.errstate(invalid="ignore"):
+        return np.array(array, dtype.name, order="C")

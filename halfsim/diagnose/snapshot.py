@@ -129,11 +129,12 @@ class Snapshot:
     def _keep_tensor(self, x: Tensor) -> None:
         """The same array with the same numbers: an optimizer knows by it whether its master copy still holds."""
         held = [(name, getattr(x, name)) for name in Tensor.__slots__ if name != "__weakref__"]
-        hooks = None if x.hooks is None else dict(x.hooks)
+        hooks, array = None if x.hooks is None else dict(x.hooks), x.array
 
         def restore() -> None:
             for name, value in held:
                 setattr(x, name, value)
+            x.storage.array, x.storage.version = array, x.storage.version + 1
             if x.hooks is not None and hooks is not None:
                 x.hooks.clear()
                 x.hooks.update(hooks)

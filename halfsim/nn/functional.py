@@ -67,10 +67,9 @@ from halfsim.autograd.ops import (
     tanhshrink,
     threshold,
 )
-from halfsim.autograd.ops._common import indices
+from halfsim.autograd.ops._common import indices, integer_tensor
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.activation import implicit_dim
-from halfsim.numerics.quantize import Array
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -159,10 +158,10 @@ def _as(input: Any, dtype: object) -> Any:
     return input.to(dtype) if isinstance(input, Tensor) else tensor(input, dtype)
 
 
-def one_hot(tensor: Any, num_classes: int = -1) -> Array:
-    """An array (int64) with an axis more, 1 at the class of each element; as many classes as are met for -1."""
+def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
+    """A tensor (int64) with an axis more, 1 at the class of each element; as many classes as are met for -1."""
     classes = indices("tensor", tensor)
     count = (int(classes.max()) + 1 if classes.size else 0) if num_classes == -1 else num_classes
     if count < 1 or (classes.size and not 0 <= classes.min() <= classes.max() < count):
         raise ValueError(f"tensor: classes do not fit num_classes={num_classes}; allowed: 0 to num_classes - 1")
-    return (classes[..., None] == np.arange(count)).astype(np.int64)
+    return integer_tensor((classes[..., None] == np.arange(count)).astype(np.int64))

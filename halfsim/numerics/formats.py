@@ -37,7 +37,7 @@ def whole(argument: str, value: object) -> int:
         raise TypeError(f"{argument}: {value!r} is not allowed; allowed: integers") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Format:
     """A binary floating-point format laid out as IEEE 754-2019 clause 3.4 lays out its own.
 
@@ -73,6 +73,25 @@ class Format:
     def bits(self) -> int:
         """Width of the encoding: sign, exponent and trailing significand."""
         return self.exponent_bits + self.precision
+
+    is_floating_point = True  # as torch.dtype has it
+    is_complex = False
+    is_signed = True
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to a format of the same numbers and name, and to NumPy's dtype of that name.
+
+        >>> import numpy as np
+        >>> float16 == np.float16, float16 == np.dtype("float32"), float16 == "float16"
+        (True, False, False)
+        """
+        if other is self:
+            return True
+        if isinstance(other, Format):
+            return (self.name, self.exponent_bits, self.precision, self.specials) == (
+                other.name, other.exponent_bits, other.precision, other.specials
+            )  # fmt: skip
+        return _is_numpys(other, self.name)
 
     def __hash__(self) -> int:
         return hash(self.name)  # formats are looked up for every operation, and strings remember their hash
@@ -160,8 +179,69 @@ class Format:
             and self.smallest_subnormal <= other.smallest_subnormal
         )
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes that a number takes."""
+        return -(-self.bits // 8)
+
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Integer:
+    """The dtype of a tensor of integers, or of bools: exact, modulo ``2**bits`` as NumPy's and PyTorch's are.
+
+    >>> int16.min, int16.max, bool_.bits, int64 == "int64"
+    (-32768, 32767, 1, False)
+    """
+
+    name: str
+    bits: int
+    signed: bool = True
+
+    is_floating_point = False
+    is_complex = False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it has negative numbers."""
+        return self.signed
+
+    @property
+    def min(self) -> int:
+        """The smallest number."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def max(self) -> int:
+        """The largest number."""
+        return (1 << (self.bits - self.signed)) - 1
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes that a number takes."""
+        return -(-self.bits // 8)
+
+    def contains(self, other: Format | Integer) -> bool:
+        """Whether every number of ``other`` is one of these."""
+        return isinstance(other, Integer) and self.min <= other.min and other.max <= self.max
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or (isinstance(other, Integer) and other.name == self.name) or _is_numpys(other, self.name)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _is_numpys(other: object, name: str) -> bool:
+    """Whether ``other`` is NumPy's (or ml_dtypes') dtype or scalar type of that name."""
+    if isinstance(other, type):
+        return other.__name__ == name and hasattr(other, "dtype")
+    return type(other).__module__.partition(".")[0] in ("numpy", "ml_dtypes") and getattr(other, "name", None) == name
 
 
 float16 = Format("float16", exponent_bits=5, precision=11)
@@ -172,6 +252,19 @@ float64 = Format("float64", exponent_bits=11, precision=53)
 float8_e4m3fn = Format("float8_e4m3fn", exponent_bits=4, precision=4, specials="nan")
 float8_e5m2 = Format("float8_e5m2", exponent_bits=5, precision=3)
 float16_ahp = Format("float16_ahp", exponent_bits=5, precision=11, specials="none")
+
+bool_ = Integer("bool", 1, signed=False)
+uint8, uint16, uint32, uint64 = (Integer(f"uint{bits}", bits, signed=False) for bits in (8, 16, 32, 64))
+int8, int16, int32, int64 = (Integer(f"int{bits}", bits) for bits in (8, 16, 32, 64))
+
+INTEGERS: dict[str, Integer] = {
+    **{d.name: d for d in (bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64)},
+    "long": int64,
+    "int": int32,
+    "short": int16,
+    "byte": uint8,
+    "char": int8,
+}
 
 _BY_NAME: dict[str, Format] = {
     alias: fmt
@@ -208,3 +301,20 @@ def as_format(spec: object, argument: str = "format") -> Format:
     if found is None:
         raise unknown(argument, name, dict.fromkeys(f.name for f in _BY_NAME.values()), _BY_NAME)
     return found
+
+
+def as_dtype(spec: object, argument: str = "dtype") -> Format | Integer:
+    """The format, or the dtype of integers or bools, that ``spec`` names: also ``bool`` and ``int`` of Python.
+
+    ``ValueError`` for an unknown name, ``TypeError`` for anything that carries no name.
+
+    >>> as_dtype("long"), as_dtype(bool), as_dtype("fp16")
+    (Integer(name='int64', bits=64, signed=True), Integer(name='bool', bits=1, signed=False), \
+Format(name='float16', exponent_bits=5, precision=11, specials='ieee'))
+    """
+    if isinstance(spec, (Format, Integer)):
+        return spec
+    if spec is int:
+        return int64
+    name = spec if isinstance(spec, str) else getattr(spec, "name", getattr(spec, "__name__", ""))
+    return INTEGERS.get(name.strip().lower().removeprefix("torch.")) or as_format(spec, argument)

@@ -169,7 +169,7 @@ class Optimizer:
         observer = active()
         if observer is not None and group["lr"]:
             observer.updated(p, weight.unmoved(new.array), direction)
-        p.take(new)
+        p.hold(new)
         if weight.format != p.format:
             self._written[p] = new.array
 

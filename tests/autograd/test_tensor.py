@@ -22,8 +22,9 @@ def test_values_are_carried_on_the_grid() -> None:
 def test_formats_come_from_argument_scope_and_dtype() -> None:
     assert hs.tensor(np.ones(2, np.float16)).format is hs.float16
     assert hs.tensor(np.ones(2)).format is hs.float64
-    assert hs.tensor([1, 2]).format is hs.float32
-    assert hs.tensor(np.arange(3)).format is hs.float32
+    assert hs.tensor([1.0, 2]).format is hs.float32
+    assert hs.tensor([1, 2]).dtype is hs.tensor(np.arange(3)).dtype is hs.int64
+    assert hs.tensor([True]).dtype is hs.bool
     with hs.precision("fp16"):
         assert hs.tensor(np.ones(2)).format is hs.float16
         assert hs.tensor(np.ones(2), "fp64").format is hs.float64
@@ -215,8 +216,6 @@ def test_arrays_are_copies() -> None:
     assert t.item() == 1
     with pytest.raises(ValueError, match="copy: False is not allowed"):
         np.array(t, copy=False)
-    with pytest.raises(TypeError, match="takes no assignment"):
-        t[0] = 2
 
 
 def test_one_value_is_formatted_as_a_float() -> None:
@@ -251,4 +250,5 @@ def test_a_step_by_hand_moves_the_parameters() -> None:
         model.weight += np.ones((3, 2))
     x = y = hs.tensor([1.0])
     x += 1
-    assert (x.item(), y.item()) == (2, 1)
+    assert x is y
+    assert (x.item(), y.item()) == (2, 2)

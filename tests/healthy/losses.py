@@ -183,7 +183,7 @@ def _path_sums() -> Result:
 @healthy("the logarithm of a sum of tiny chances, shifted by the largest, by hand", "fp16", "bf16", right=_path_sums)
 def shifted_sum(use: Use) -> Result:
     x = use.tensor(normal(1, 4, 12) - 40)
-    top = x.max(1, keepdims=True)
+    top = x.amax(1, keepdims=True)
     return {"chance": (top + ops.log(ops.exp(x - top).sum(1, keepdims=True)))[:, 0].numpy()}
 
 

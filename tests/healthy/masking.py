@@ -183,7 +183,7 @@ def logs_of_counts(use: Use) -> Result:
 def _shortest() -> Result:
     lengths, far = _roads(), np.array([0, np.inf, np.inf, np.inf, np.inf])
     for _ in range(5):
-        far = np.minimum(far, (far[:, None] + lengths).min(0))
+        far = np.minimum(far, (far[:, None] + lengths).amin(0))
     return {"far": far}
 
 
@@ -198,7 +198,7 @@ def _roads() -> np.ndarray:
 def shortest_paths(use: Use) -> Result:
     roads, far = use.tensor(_roads()), use.tensor([0.0, *[np.inf] * 4])
     for _ in range(5):
-        far = ops.minimum(far, (far[:, None] + roads).min(0))
+        far = ops.minimum(far, (far[:, None] + roads).amin(0))
     return {"far": far.numpy()}
 
 
@@ -260,7 +260,7 @@ def ray_spheres(use: Use) -> Result:
     d, c = (use.tensor(x) for x in _rays())
     along = d @ c.T
     inside = ops.square(along) - ops.square(c).sum(1) + 1
-    near = ops.where(inside > 0, along - ops.sqrt(inside), math.inf).min(1)
+    near = ops.where(inside > 0, along - ops.sqrt(inside), math.inf).amin(1)
     return {"fog": ops.exp(-near / 4).numpy()}
 
 

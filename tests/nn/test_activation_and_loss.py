@@ -142,9 +142,9 @@ def test_losses_take_pytorchs_arguments_in_order() -> None:
         nn.Hardtanh(1.0, 1.0)
 
 
-def test_one_hot_is_an_array_of_integers() -> None:
+def test_one_hot_is_a_tensor_of_integers() -> None:
     assert F.one_hot([0, 2]).tolist() == [[1, 0, 0], [0, 0, 1]]
-    assert F.one_hot(hs.tensor([[1.0]]), 2).tolist() == [[[0, 1]]]
+    assert F.one_hot(hs.tensor([[1]]), 2).tolist() == [[[0, 1]]]
 
 
 def test_bilinear_has_pytorchs_parameters() -> None:

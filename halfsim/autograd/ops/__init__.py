@@ -6,7 +6,9 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops import numpy_functions as _numpy_functions  # noqa: F401  # which tells the operators of them
 from halfsim.autograd.ops.activation import *
 from halfsim.autograd.ops.attention import *
+from halfsim.autograd.ops.compare import *
 from halfsim.autograd.ops.conv import *
+from halfsim.autograd.ops.creation import *
 from halfsim.autograd.ops.cross_entropy import *
 from halfsim.autograd.ops.dropout import *
 from halfsim.autograd.ops.elementwise import *
@@ -21,11 +23,16 @@ from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
+from halfsim.autograd.ops.sort import *
+from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
 
 _SUBJECTS = (
     "activation",
     "attention",
+    "compare",
+    "creation",
+    "sort",
     "conv",
     "cross_entropy",
     "dropout",
@@ -48,5 +55,5 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 # Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
     if OPS.get(globals()[_name].__name__) is not globals()[_name]:
-        globals()[_name] = composed(globals()[_name])
+        globals()[_name] = composed(checked(globals()[_name]))
     OPS[_name] = globals()[_name]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import index
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve
-from halfsim.autograd.tape import _widest as widest
-from halfsim.autograd.tensor import Tensor, plain, tensor
-from halfsim.numerics.formats import Format
+from halfsim.autograd.tape import widest
+from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor
+from halfsim.numerics.formats import INTEGERS, Format, Integer
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -48,41 +49,59 @@ def off_tape(x: Any) -> Any:
 
 
 def indices(name: str, values: Any) -> Array:
-    """Integers, given as an array, a list or a Tensor that holds whole numbers."""
+    """Integers, given as an array, a list or a Tensor of them; floats are refused, as in PyTorch.
+
+    ``TypeError`` for other values: a half label 2049 would train class 2048.
+    """
     try:
         found = np.asarray(plain(values))
     except ValueError:
         raise ValueError(f"{name}: rows of unequal length are not allowed; allowed: an array of integers") from None
-    if isinstance(values, Tensor) and (found == np.trunc(found)).all():
-        return found.astype(np.int64)
     if found.dtype.kind not in "iu" and found.size:
-        raise TypeError(f"{name}: dtype {found.dtype} is not allowed; allowed: integers")
+        dtype = values.dtype if isinstance(values, Tensor) else found.dtype
+        raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: integers")
     return found.astype(np.int64)
 
 
 def mask_of(name: str, values: Any) -> Array:
-    """Truth values, given as an array, a list or a Tensor of zeros and ones."""
+    """Truth values, given as an array, a list or a Tensor of bools."""
     found = np.array(plain(values))  # a copy: the caller's array may change
-    if isinstance(values, Tensor) and ((found == 0) | (found == 1)).all():
-        return found == 1
     if found.dtype != np.bool_:
-        raise TypeError(f"{name}: dtype {found.dtype} is not allowed; allowed: bool")
+        dtype = values.dtype if isinstance(values, Tensor) else found.dtype
+        raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: bool")
     return found
 
 
-def choose(mask: Any, a: Any, b: Any) -> Array:
+def integer_tensor(array: Any) -> Tensor:
+    """A tensor of integers or bools, of an array of them."""
+    array = np.asarray(array)
+    return Tensor(array, INTEGERS[array.dtype.name])
+
+
+class Picked(NamedTuple):
+    """Values along an axis, and their places (int64) on it."""
+
+    values: Any
+    indices: Any
+
+
+def choose(mask: Any, a: Any, b: Any) -> Any:
     """``a`` where ``mask`` is true, else ``b``, as ``np.where`` of floats; by their bits, which needs no branches."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):  # of a gradient that is on the tape
+        return OPS["where"](mask, a, b)
     a, b = np.asarray(a), np.asarray(b)
+    kind = np.result_type(a, b)
     if a.dtype != b.dtype:  # their bits mean different numbers
-        kind = np.result_type(a, b)
         a, b = a.astype(kind), b.astype(kind)
     word = np.dtype(f"i{a.itemsize}")
     a, b, chosen = a.view(word), b.view(word), -np.asarray(mask).astype(word)
-    return np.asarray(b ^ ((a ^ b) & chosen)).view(f"f{word.itemsize}")
+    return np.asarray(b ^ ((a ^ b) & chosen)).view(kind)
 
 
-def signs(x: Array) -> Array:
+def signs(x: Any) -> Any:
     """-1, 0 or 1 for each element, 0 for NaN."""
+    if isinstance(x, Tensor):
+        return OPS["sign"](x)
     return np.subtract(x > 0, x < 0, dtype=x.dtype)
 
 
@@ -93,7 +112,8 @@ def like(x: Any, other: Tensor) -> Tensor:
 
 def as_category(category: str, *operands: Any) -> tuple[Any, ...]:
     """The tensors as autocast hands them to a function of ``category`` that is made of other operations."""
-    storage = resolve("", category, widest(operands)).storage
+    fmt = widest(operands)
+    storage = resolve("", category, get_default_dtype() if isinstance(fmt, Integer) else fmt).storage
     return tuple(x.to(storage) if isinstance(x, Tensor) else x for x in operands)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import indices as whole_numbers
 from halfsim.autograd.ops._common import named
 from halfsim.autograd.ops.index import scatter_sum
 from halfsim.autograd.policy import resolve_for
@@ -101,16 +102,7 @@ def embedding(
 
 def row_indices(input: Any, size: int) -> Array:
     """``input`` as an array of integers that are rows of a table of ``size``."""
-    try:
-        indices = np.array(plain(input))  # a copy: the caller's array may change
-    except ValueError:
-        raise ValueError("input: rows of unequal length are not allowed; allowed: an array of integers") from None
-    if isinstance(input, Tensor) and (indices == np.trunc(indices)).all():
-        indices = indices.astype(np.int64)
-    if not indices.size and indices.dtype.kind == "f":
-        indices = indices.astype(np.int64)  # an empty list
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"input: dtype {indices.dtype} is not allowed; allowed: integers")
+    indices = whole_numbers("input", input)
     if indices.size and not 0 <= indices.min() <= indices.max() < size:
         allowed = f"0 to {size - 1}" if size else "none"
         raise ValueError(f"input: rows {indices.min()} to {indices.max()} of {size}; allowed: {allowed}")

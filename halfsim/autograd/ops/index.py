@@ -8,17 +8,37 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axis_of, indices
-from halfsim.autograd.ops.shape import reshape
-from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.operators import OPS
+from halfsim.autograd.ops._common import axis_of, choose, indices, integer_tensor, mask_of, named
+from halfsim.autograd.ops.shape import broadcast_to, reshape
+from halfsim.autograd.policy import resolve_for
+from halfsim.autograd.tape import SPECS, apply, op
+from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.numerics.formats import Integer, bool_
 from halfsim.numerics.quantize import Array
 
 __all__ = [
+    "argwhere",
+    "copy",
+    "fill",
     "gather",
     "getitem",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "index_select",
+    "masked_scatter",
+    "masked_select",
+    "nonzero",
+    "put",
+    "put_at",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
     "take",
+    "take_along_dim",
+    "zero",
 ]
 
 
@@ -42,10 +62,10 @@ def scatter_sum(fp: Arithmetic, values: Array, where: Array, size: int) -> Array
     return out
 
 
-@op(exact="forward")
+@op(exact="forward", view=lambda index: _is_basic(index))
 def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
     """``x[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says."""
-    shape, index = x.shape, tuple(map(_own, index)) if isinstance(index, tuple) else _own(index)
+    shape, index = x.shape, _owned(index)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         if _is_basic(index):
@@ -55,12 +75,43 @@ def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
         where = np.arange(prod(shape)).reshape(shape)[index]
         return scatter_sum(fp, g.reshape(-1), where.reshape(-1), prod(shape)).reshape(shape)
 
-    return np.array(x[index]), pullback
+    return np.array(_at(x, index)), pullback
+
+
+def _at(x: Array, index: Any) -> Array:
+    try:
+        return x[index]
+    except IndexError as error:
+        raise IndexError(f"index: it does not fit shape {x.shape} ({error}); allowed: places of each axis") from None
 
 
 def _own(part: Any) -> Any:
     """A part of an index as it is now: arrays may change before the gradient needs them."""
-    return indices("index", part) if isinstance(part, Tensor) else part.copy() if isinstance(part, np.ndarray) else part
+    if isinstance(part, Tensor):
+        if part.format is bool_:
+            return part.array
+        return indices("index", part) if part.ndim else part.__index__()
+    if isinstance(part, list):
+        return _own(np.asarray([plain(item) for item in part])) if part else np.zeros(0, np.int64)
+    if isinstance(part, np.ndarray):
+        if part.dtype.kind not in "iub":
+            raise IndexError(f"index: dtype {part.dtype} is not allowed; allowed: integers, bools")
+        return part.copy()
+    if isinstance(part, slice):
+        return slice(*(x if x is None else index_of(x) for x in (part.start, part.stop, part.step)))
+    return part
+
+
+def index_of(x: Any) -> int:
+    """A bound of a slice."""
+    try:
+        return int(x.__index__())
+    except AttributeError:
+        raise TypeError(f"index: {type(x).__name__} is not allowed in a slice; allowed: integers, None") from None
+
+
+def _owned(index: Any) -> Any:
+    return tuple(map(_own, index)) if isinstance(index, tuple) else _own(index)
 
 
 def _is_basic(index: Any) -> bool:
@@ -105,6 +156,281 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     places = list(np.ogrid[tuple(slice(n) for n in where.shape)])
     places[along] = _check("index", where, shape[along])
     return getitem(input, tuple(places))
+
+
+# Values put at places, or added there. Each is a new tensor; methods in place, and ``x[index] = value``, give it to x.
+
+
+def put(input: Any, value: Any, index: Any) -> Tensor:
+    """``input`` with ``value``, broadcast and in its format, at ``index``: what ``x[index] = value`` gives to x.
+
+    The gradient of ``value`` is that of the places it went to; ``input`` has none there.
+    """
+    return _placed(input, value, _owned(index))
+
+
+def put_at(input: Any, value: Any, places: Any) -> Tensor:
+    """`put` at places that are counted through the whole tensor in C order."""
+    return _placed(input, value, np.unravel_index(places, input.shape))
+
+
+def _placed(input: Any, value: Any, index: Any) -> Tensor:
+    fmt = input.format
+    if isinstance(fmt, Integer):
+        y = input.array.copy()
+        _store(y, index, np.asarray(plain(value)))
+        return Tensor(y, fmt)
+    value = value.to(fmt) if isinstance(value, Tensor) else tensor(value, fmt)
+    return apply(SPECS["put"], (input, value), (index,), None, resolve_for(fmt))
+
+
+@op(exact=True)
+@named("put")
+def _put(fp: Arithmetic, x: Array, value: Array, /, index: Any) -> Any:
+    y, shape = x.copy(), value.shape
+    _store(y, index, value)
+
+    def pull_x(fp: Arithmetic, g: Array) -> Array:
+        g = g.copy()
+        g[index] = 0
+        return g
+
+    return y, (
+        pull_x,
+        lambda fp, g: fp.sum_to(g[index], shape) if g[index].ndim >= len(shape) else g[index].reshape(shape),
+    )
+
+
+def _store(y: Array, index: Any, value: Array) -> None:
+    try:
+        y[index] = value
+    except IndexError as error:
+        raise IndexError(f"index: it does not fit shape {y.shape} ({error}); allowed: places of each axis") from None
+    except ValueError:
+        room = y[index].shape
+        raise ValueError(
+            f"value: shape {value.shape} does not fit {room}; allowed: shapes that broadcast to it"
+        ) from None
+
+
+def copy(input: Any, source: Any) -> Tensor:
+    """``source`` broadcast to the shape of ``input`` and in its format."""
+    return _placed(input, source, (...,))
+
+
+def fill(input: Any, value: Any) -> Tensor:
+    """``value``, a number, everywhere."""
+    if np.ndim(plain(value)):
+        raise ValueError(f"value: shape {np.shape(plain(value))} is not allowed; allowed: a number")
+    return _placed(input, value, (...,))
+
+
+def zero(input: Any) -> Tensor:
+    """Zeros of the shape and the format of ``input``."""
+    return fill(input, 0)
+
+
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
+    """``values`` at the places ``indices`` (a tuple of index tensors), or with ``accumulate`` added there."""
+    where = tuple(slice(None) if part is None else _own(part) for part in indices)
+    if not accumulate:
+        return _placed(input, values, where)
+    places = np.arange(prod(input.shape)).reshape(input.shape)[where]
+    return _added(input, broadcast_to(values, places.shape), places)
+
+
+def _added(input: Any, source: Any, places: Array) -> Tensor:
+    """``input`` with the values of ``source`` added at ``places``, counted through the whole tensor in C order."""
+    if isinstance(input, Tensor) and isinstance(input.format, Integer):
+        y = input.array.copy()
+        np.add.at(y.reshape(-1), places.reshape(-1), np.asarray(plain(source)).reshape(-1))
+        return Tensor(y, input.format)
+    return _scatter_add(input, source, where=places)
+
+
+@op()
+@named("scatter_add")
+def _scatter_add(fp: Arithmetic, x: Array, source: Array, /, where: Array) -> Any:
+    total = scatter_sum(fp, source.reshape(-1), where.reshape(-1), x.size).reshape(x.shape)
+    hit = np.zeros(x.size, np.bool_)
+    hit[where.reshape(-1)] = True
+    y = choose(hit.reshape(x.shape), fp.add(x, total), x)
+    return y, (lambda fp, g: g, lambda fp, g: g.reshape(-1)[where])
+
+
+def _spread(name: str, input: Any, dim: int, index: Any) -> Array:
+    """The places, counted through ``input`` in C order, of ``input[i, index[i, j], k]`` along ``dim``."""
+    shape, where = np.shape(plain(input)), indices("index", index)
+    shape, where = (shape, where) if shape else ((1,), np.atleast_1d(where))
+    along = axis_of(dim, len(shape))
+    if where.size and (where.ndim != len(shape) or any(where.shape[i] > n for i, n in enumerate(shape) if i != along)):
+        raise ValueError(f"index: shape {where.shape} does not fit input {shape}; allowed: no longer but along dim")
+    if not where.size:
+        return np.zeros(where.shape, np.int64)
+    if where.min() < 0 or where.max() >= shape[along]:
+        raise ValueError(f"index: {where.min()} to {where.max()} is not allowed; allowed: 0 to {shape[along] - 1}")
+    places = list(np.ogrid[tuple(slice(n) for n in where.shape)])
+    places[along] = where
+    return np.asarray(np.ravel_multi_index(tuple(np.broadcast_arrays(*places)), shape))
+
+
+def _picked_part(name: str, source: Any, places: Array) -> Any:
+    """The part of ``source`` that has the shape of the index."""
+    shape = np.shape(plain(source))
+    if not shape:
+        return broadcast_to(source, places.shape)
+    if len(shape) != places.ndim or any(n > m for n, m in zip(places.shape, shape, strict=True)):
+        raise ValueError(f"{name}: shape {shape} does not fit index {places.shape}; allowed: no shorter along any axis")
+    return getitem(source, tuple(slice(n) for n in places.shape))
+
+
+def scatter(
+    input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
+    """``input`` with ``src`` (a tensor no smaller than ``index``, or a number) at ``index`` along ``dim``.
+
+    ``reduce`` "add" or "multiply" combines them instead. Where places repeat, the last one stays.
+    """
+    src = value if src is None else src
+    places = _spread("scatter", input, dim, index)
+    part = _picked_part("src", src, places)
+    if reduce is not None:
+        words = {"add": "sum", "multiply": "prod"}
+        if reduce not in words:
+            raise ValueError(f"reduce: {reduce!r} is not allowed; allowed: add, multiply")
+        return _reduced(input, part, places, words[reduce], True)
+    return (
+        _placed(input, part, np.unravel_index(places, np.shape(plain(input))))
+        if input.ndim
+        else reshape(_placed(reshape(input, (1,)), part, (places,)), ())
+    )
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
+    """``input`` with ``src`` added at ``index`` along ``dim``; each sum accumulated as ``accumulate`` says."""
+    places = _spread("scatter_add", input, dim, index)
+    return _added(input, _picked_part("src", src, places), places)
+
+
+def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Tensor:
+    """``src`` combined at ``index`` along ``dim`` by it (sum, prod, mean, amax, amin), with ``input`` or not."""
+    places = _spread("scatter_reduce", input, dim, index)
+    return _reduced(input, _picked_part("src", src, places), places, reduce, include_self)
+
+
+def _reduced(input: Any, source: Any, places: Array, how: str, include: bool) -> Tensor:
+    """Values combined in groups: those that go to one place, and that place's own with ``include``.
+
+    The groups of one size are formed together, as rows of an operation that reduces.
+    """
+    kinds = {"sum": "sum", "prod": "prod", "mean": "mean", "amax": "amax", "amin": "amin"}
+    if how not in kinds:
+        raise ValueError(f"reduce: {how!r} is not allowed; allowed: {', '.join(kinds)}")
+    shape, size = np.shape(plain(input)), prod(np.shape(plain(input)))
+    flat, values = reshape(input, (size,)), reshape(source, (places.size,))
+    where = places.reshape(-1)
+    order, counts = np.argsort(where, kind="stable"), np.bincount(where, minlength=size)
+    ends = np.cumsum(counts)
+    for count in np.unique(counts[counts > 0]):
+        (rows,) = np.nonzero(counts == count)
+        group = getitem(values, order[(ends[rows] - count) + np.arange(count)[:, None]])
+        if include:
+            group = OPS["cat"]([reshape(getitem(flat, rows), (1, len(rows))), group.to(flat.format)])
+        made = OPS[kinds[how]](group.float() if how == "mean" and isinstance(group.format, Integer) else group, 0)
+        flat = _placed(flat, made, (rows,))
+    return reshape(flat, shape)
+
+
+def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
+    """The index of the slices ``index`` (N,) along ``dim``."""
+    shape, where = np.shape(plain(input)), np.atleast_1d(indices("index", index))
+    if where.ndim > 1:
+        raise ValueError(f"index: shape {where.shape} is not allowed; allowed: (N,)")
+    along = axis_of(dim, len(shape))
+    return (slice(None),) * along + (_check("index", where, shape[along] if shape else 1),)
+
+
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
+    """``input`` with ``alpha * source`` added to its slices ``index`` along ``dim``."""
+    if not np.ndim(plain(input)):
+        return reshape(index_add(reshape(input, (1,)), 0, index, reshape(source, (1,)), alpha=alpha), ())
+    where = _slices("index_add", input, dim, index)
+    places = np.arange(prod(input.shape)).reshape(input.shape)[where]
+    source = source if np.ndim(plain(source)) or places.ndim == 0 else reshape(source, places.shape)
+    if np.shape(plain(source)) != places.shape:
+        raise ValueError(
+            f"source: shape {np.shape(plain(source))} does not fit {places.shape}; allowed: the slices' shape"
+        )
+    return _added(input, source if alpha == 1 else OPS["mul"](source, alpha), places)
+
+
+def index_copy(input: Any, dim: int, index: Any, source: Any) -> Tensor:
+    """``input`` with ``source`` in place of its slices ``index`` along ``dim``."""
+    if not np.ndim(plain(input)):
+        return reshape(index_copy(reshape(input, (1,)), 0, index, reshape(source, (1,))), ())
+    where = _slices("index_copy", input, dim, index)
+    room = np.shape(plain(input)[where])
+    source = source if np.ndim(plain(source)) else reshape(source, room)
+    if np.shape(plain(source)) != room:
+        raise ValueError(f"source: shape {np.shape(plain(source))} does not fit slices {room}; allowed: theirs")
+    return _placed(input, source, where)
+
+
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
+    """``input`` with ``value``, a number, in its slices ``index`` along ``dim``."""
+    if np.ndim(plain(value)):
+        raise ValueError(f"value: shape {np.shape(plain(value))} is not allowed; allowed: a number")
+    if not np.ndim(plain(input)):
+        return reshape(index_fill(reshape(input, (1,)), 0, index, value), ())
+    return _placed(input, value, _slices("index_fill", input, dim, index))
+
+
+def masked_select(input: Any, mask: Any) -> Tensor:
+    """The values (N,) where ``mask`` is true, in C order; both broadcast."""
+    chosen = mask_of("mask", mask)
+    shape = np.broadcast_shapes(chosen.shape, np.shape(plain(input)))
+    return getitem(broadcast_to(input, shape), np.broadcast_to(chosen, shape))
+
+
+def masked_scatter(input: Any, mask: Any, source: Any) -> Tensor:
+    """``input`` with the values of ``source``, in order, where ``mask`` is true."""
+    chosen = np.broadcast_to(mask_of("mask", mask), np.broadcast_shapes(np.shape(plain(mask)), np.shape(plain(input))))
+    count, given = int(np.count_nonzero(chosen)), prod(np.shape(plain(source)))
+    if given < count:
+        raise ValueError(f"source: {given} values are too few for {count} places; allowed: at least as many")
+    whole_input = input if chosen.shape == np.shape(plain(input)) else OPS["clone"](broadcast_to(input, chosen.shape))
+    return _placed(whole_input, getitem(reshape(source, (given,)), slice(count)), (chosen,))
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
+    """The elements at ``indices`` along ``dim`` (of the flattened tensor without one), as ``np.take_along_axis``."""
+    where = plain(indices)
+    if dim is None:
+        return getitem(reshape(input, (-1,)), _integers(where).reshape(-1))
+    shape = np.shape(plain(input))
+    along = axis_of(dim, len(shape))
+    if np.ndim(where) != len(shape):
+        raise ValueError(f"indices: shape {np.shape(where)} does not fit input {shape}; allowed: as many axes")
+    places = list(np.ogrid[tuple(slice(n) for n in shape)])
+    places[along] = _check("indices", _integers(where), shape[along])
+    return getitem(input, tuple(places))
+
+
+def _integers(values: Any) -> Array:
+    return indices("indices", values)
+
+
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """The places (N, ndim) of the values that are not zero, or with ``as_tuple`` a tensor for each axis."""
+    found = np.nonzero(np.atleast_1d(np.asarray(plain(input))))
+    if as_tuple:
+        return tuple(integer_tensor(axis) for axis in found)
+    return integer_tensor(np.stack(found, 1)[:, : np.ndim(plain(input))])
+
+
+def argwhere(input: Any) -> Tensor:
+    """The places (N, ndim) of the values that are not zero."""
+    return nonzero(input)
 
 
 def _check(name: str, where: Array, length: int) -> Array:

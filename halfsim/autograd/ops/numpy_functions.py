@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.operators import OPS, as_numpy, numpy_functions
+from halfsim.autograd.numpy_protocol import as_numpy, numpy_functions
+from halfsim.autograd.operators import OPS
 
 
 def _numpy(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +58,20 @@ def argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
 @_numpy
 def argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
     return OPS["argmin"](a, axis, keepdims)
+
+
+@_numpy
+def max(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    return OPS["max_values"](a, axis, keepdims)
+
+
+@_numpy
+def min(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    return OPS["min_values"](a, axis, keepdims)
+
+
+amax, amin = max, min
+numpy_functions |= {"amax": amax, "amin": amin}
 
 
 @_numpy

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.ops._windows import Axis, adaptive, phases, pool_axes, pooled, sizes, taps, unfold
 from halfsim.autograd.tape import op
 from halfsim.numerics.formats import whole
@@ -117,9 +118,9 @@ def _with_indices(pool: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         found: list[Array] = []
         y = pool(input, kernel_size, stride, padding, dilation, ceil_mode, found if return_indices else None)
-        return (y, found[0]) if return_indices else y
+        return (y, integer_tensor(found[0])) if return_indices else y
 
-    del call.__wrapped__  # whose signature has `found`
+    del call.__wrapped__, call.__signature__  # type: ignore[attr-defined]  # which have `found`
     return call
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import builtins
 from math import prod as size_of
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.ops._common import Stepwise, axes_of, signs
+from halfsim.autograd.operators import OPS
+from halfsim.autograd.ops._common import Picked, Stepwise, axes_of, integer_tensor, named, signs
+from halfsim.autograd.ops.select import maximum, minimum
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import plain
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
     "amax",
     "amin",
+    "aminmax",
     "argmax",
     "argmin",
     "cumsum",
@@ -224,7 +227,8 @@ def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
 
 
 @op(exact=True)
-def max(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+@named("max")
+def _max(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest value over ``axis``; NaN if there is one.
 
     As in PyTorch the gradient goes to the first of equal values along one axis; without ``axis`` and along
@@ -236,7 +240,8 @@ def max(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) 
 
 
 @op(exact=True)
-def min(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+@named("min")
+def _min(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The smallest value over ``axis``, as `max`."""
     return (
         _extreme(fp, x, axis, keepdims, np.argmin) if _single(axis) else _shared_extreme(fp, x, axis, keepdims, np.min)
@@ -255,24 +260,69 @@ def amin(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     return _shared_extreme(fp, x, axis, keepdims, np.min)
 
 
+def max(
+    input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:
+    """The largest value, or along ``dim`` the largest values and their places; of two tensors `maximum`.
+
+    NaN if there is one. The gradient goes to the first of equal values along one axis; of all values, and along a
+    tuple of axes (which gives values alone), they share it.
+
+    >>> from halfsim import tensor
+    >>> max(tensor([[1.0, 3.0]]), 1).indices, max(tensor([1.0, 3.0]))
+    (tensor([1], int64), tensor(3., float32))
+    """
+    return _most("max", maximum, np.argmax, input, dim if axis is None else axis, keepdim or keepdims, other)
+
+
+def min(
+    input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:
+    """The smallest value, or along ``dim`` the smallest values and their places; of two tensors `minimum`; as `max`."""
+    return _most("min", minimum, np.argmin, input, dim if axis is None else axis, keepdim or keepdims, other)
+
+
+def _most(name: str, of_two: Any, find: Any, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
+    other = dim if isinstance(dim, (Tensor, np.ndarray)) else other
+    if other is not None:
+        return of_two(input, other)
+    values = OPS[f"{name}_values"](input, dim, keepdim)
+    return Picked(values, _place(find, input, dim, keepdim)) if _single(dim) else values
+
+
+OPS["max_values"], OPS["min_values"] = _max, _min
+
+
+def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest and the largest value, of all or along ``dim``; as `amin` and `amax`."""
+    return Extremes(amin(input, dim, keepdim), amax(input, dim, keepdim))
+
+
+class Extremes(NamedTuple):
+    """The smallest values, and the largest."""
+
+    min: Any
+    max: Any
+
+
 def argmax(
     input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
-) -> Array:
-    """The index (int64) of the first of the largest values along ``dim`` (or ``axis``), or in the flattened tensor."""
+) -> Tensor:
+    """The place (int64) of the first of the largest values along ``dim`` (or ``axis``), or in the flattened tensor."""
     return _place(np.argmax, input, dim if axis is None else axis, keepdim or keepdims)
 
 
 def argmin(
     input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
-) -> Array:
-    """The index (int64) of the first of the smallest values along ``dim`` (or ``axis``), or in the flattened tensor."""
+) -> Tensor:
+    """The place (int64) of the first of the smallest values along ``dim`` (or ``axis``), or in the flattened tensor."""
     return _place(np.argmin, input, dim if axis is None else axis, keepdim or keepdims)
 
 
-def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Array:
+def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Tensor:
     x = np.asarray(plain(input))
     _check_elements(x, dim, _axes(dim, x.ndim))
-    return np.asarray(find(x, axis=dim, keepdims=keepdim))
+    return integer_tensor(np.asarray(find(x, axis=dim if x.ndim else None, keepdims=keepdim)))
 
 
 def _single(axis: Axis) -> bool:

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@op(exact=True)
+@op(exact=True, view=True)
 def reshape(fp: Arithmetic, x: Array, /, shape: Any) -> Any:
     """The values in C order in another shape, of which one number may be -1: whatever is left."""
     before = x.shape
@@ -48,7 +48,7 @@ def reshape(fp: Arithmetic, x: Array, /, shape: Any) -> Any:
         raise ValueError(f"reshape: shape {shape} does not fit input {before}; allowed: the same number") from None
 
 
-@op(exact=True)
+@op(exact=True, view=True)
 @named("transpose")
 def _transpose(fp: Arithmetic, x: Array, /, axes: tuple[int, ...] | None = None) -> Any:
     if axes is None:
@@ -164,7 +164,7 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Tensor:
     return reshape(input, (*shape[:place], *full, *shape[place + 1 :]))
 
 
-@op(exact=True)
+@op(exact=True, view=True)
 def broadcast_to(fp: Arithmetic, x: Array, /, shape: Any) -> Any:
     """``x`` repeated along new axes and along those of length 1, without a copy; the gradient is their sum."""
     return np.broadcast_to(x, shape), lambda fp, g: g
@@ -219,7 +219,7 @@ def _below(x: Array, diagonal: int) -> Array:
     return np.tri(x.shape[-2], x.shape[-1], diagonal, dtype=np.bool_)
 
 
-@op(exact=True)
+@op(exact=True, view=True)
 def diagonal(fp: Arithmetic, x: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of the axes ``dim1`` and ``dim2``, as the last axis."""
     shape, pair = x.shape, (axis_of(dim1, x.ndim), axis_of(dim2, x.ndim))

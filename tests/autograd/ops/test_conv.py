@@ -251,7 +251,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: hs.ops.conv2d(X, W, np.ones(3), groups=2), ValueError, "conv2d: bias (3,) does not fit weight"),
     (lambda: hs.ops.conv2d(X, W, groups=3), ValueError, "conv2d: groups 3 does not divide weight"),
     (lambda: hs.ops.conv2d(X, W, groups=0), ValueError, "conv2d: groups 0"),
-    (lambda: hs.ops.conv2d(X, W, groups=2.0), TypeError, "conv2d: groups: 2.0 is not allowed; allowed: integers"),
+    (lambda: hs.ops.conv2d(X, W, groups=2.0), TypeError, "groups: 2.0 is not allowed; allowed: integers"),
     (
         lambda: hs.ops.conv2d(X, W, groups=2, padding="sam"),
         ValueError,

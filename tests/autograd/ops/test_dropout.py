@@ -89,7 +89,7 @@ def test_layers() -> None:
 BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: hs.nn.Dropout(1.5), "p: 1.5 is not allowed; allowed: numbers from 0 to 1"),
     (lambda: hs.nn.Dropout(float("nan")), "p: nan"),
-    (lambda: hs.ops.dropout([1.0], "0.5"), "p: '0.5'"),
+    (lambda: hs.ops.dropout([1.0], 2.0), "p: 2.0"),
     (lambda: hs.ops.dropout([1.0], -0.1, training=False), "p: -0.1"),
     (lambda: hs.ops.dropout1d(np.ones(3)), "dropout1d: input (3,) is not allowed; allowed: 2 or 3 dimensions"),
     (lambda: hs.ops.dropout2d(np.ones((3, 2))), "dropout2d: input (3, 2)"),

@@ -123,7 +123,7 @@ def test_the_negative_log_likelihood_counts_and_weighs() -> None:
     weight = hs.tensor([1.0, 3.0, 0.0])
     each = F.nll_loss(log_p, [0, 1], weight, reduction="none").numpy()
     np.testing.assert_allclose(each, [np.log(2), 3 * np.log(2)], rtol=1e-6)
-    mean = F.nll_loss(log_p, hs.tensor([0.0, 1.0]), weight)
+    mean = F.nll_loss(log_p, hs.tensor([0, 1]), weight)
     assert mean.item() == pytest.approx(np.log(2))
     mean.backward()
     assert log_p.grad is not None

@@ -54,8 +54,8 @@ X = np.ones((1, 2, 4))
 BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ((1,), {}, ValueError, "pad: (1,) does not fit input (1, 2, 4); allowed: (left, right) of up to 3 axes"),
     ((1,) * 8, {}, ValueError, "does not fit input"),
-    (1, {}, ValueError, "pad: 1 does not fit"),
-    ((1.5, 2), {}, TypeError, "pad: 1.5 is not allowed; allowed: integers"),
+    (1, {}, TypeError, "pad: 1 is not allowed"),
+    ((1.5, 2), {}, TypeError, "pad: (1.5, 2) is not allowed; allowed: a tuple of integers"),
     ((1, 1), {"mode": "reflekt"}, ValueError, "mode: 'reflekt' is not allowed (did you mean 'reflect'?)"),
     ((1, 1), {"mode": "reflect", "value": 1}, ValueError, "value: 1 does not go with mode 'reflect'"),
     (
@@ -65,7 +65,7 @@ BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         "pad: (4, 3) does not fit 4 elements by mode 'reflect'; allowed: up to 3",
     ),
     ((5, 3), {"mode": "circular"}, ValueError, "allowed: up to 4"),
-    ((1, 1), {"value": "a"}, ValueError, "'a' is not a number"),
+    ((1, 1), {"value": "a"}, TypeError, "value: 'a' is not allowed; allowed: numbers, None"),
     ((-3, -2), {}, ValueError, "pad: (-3, -2) does not fit 4 elements"),
     ((1,) * 6, {"mode": "replicate"}, ValueError, "allowed: 3 axes, and not the first"),
 ]

@@ -109,7 +109,7 @@ def test_gradients_of_an_element_picked_twice_are_rounded_sums() -> None:
 
 def test_indices_may_be_lists_arrays_and_tensors() -> None:
     x = hs.tensor([[1.0, 2.0], [3.0, 4.0]])
-    for index in ([[1], [0]], np.array([[1], [0]], np.uint8), hs.tensor([[1.0], [0.0]])):
+    for index in ([[1], [0]], np.array([[1], [0]], np.uint8), hs.tensor([[1], [0]])):
         assert O.gather(x, 1, index).numpy().tolist() == [[2], [3]]
     assert O.take(x, -1).item() == 4
     assert O.index_select(x, -1, 1).numpy().tolist() == [[2], [4]]
@@ -172,7 +172,7 @@ def test_what_is_not_chosen_sends_nothing_back() -> None:
 def test_a_mask_value_beyond_half_is_infinite() -> None:
     x = hs.tensor([1.0, 2.0], "fp16")
     assert O.masked_fill(x, [True, False], -1e9).numpy().tolist() == [-np.inf, 2]
-    assert O.masked_fill(x, hs.tensor([0.0, 1.0]), 0.1).numpy().tolist() == [1, np.float16(0.1)]
+    assert O.masked_fill(x, hs.tensor([False, True]), 0.1).numpy().tolist() == [1, np.float16(0.1)]
 
 
 def test_products_multiply_halves_with_halves() -> None:
@@ -290,7 +290,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: O.einsum("ij,jk", X, X), ValueError, "equation: 'ij,jk': 'j' has lengths 3 and 2"),
     (lambda: O.einsum("ijk,jk", X, X), ValueError, "equation: 'ijk' does not fit an operand (2, 3)"),
     (lambda: O.einsum("ij", X, X), ValueError, "equation: 'ij' has 1 operands, not 2"),
-    (lambda: O.einsum(X, X), TypeError, "einsum: allowed: an equation"),
+    (lambda: O.einsum(X, X), TypeError, "equation: Tensor is not allowed"),
     (lambda: O.tensordot(X, X, ([0, 1], [0])), ValueError, "tensordot: 2 and 1 axes do not fit"),
 ]
 
