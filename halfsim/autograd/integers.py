@@ -1,0 +1,127 @@
+"""Operations on tensors of integers and bools: NumPy's own, exact modulo ``2**bits``, off the tape and unobserved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.formats import INTEGERS, Integer, float64
+from halfsim.numerics.quantize import Array
+
+_SUM: dict[str, Any] = {"dtype": np.int64}  # of integers, as in PyTorch
+
+
+def _bounds(x: Array, min: Any = None, max: Any = None) -> Any:
+    if min is None and max is None:
+        raise ValueError("clamp: min and max are missing; allowed: at least one of them")
+    return np.clip(x, min, max)
+
+
+def _no_bools(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(x: Any, *rest: Any, **options: Any) -> Any:
+        if any(np.asarray(a).dtype == np.bool_ for a in (x, *rest[:1])) and all(
+            np.asarray(a).dtype == np.bool_ for a in (x, *rest[:1])
+        ):
+            raise TypeError(f"{name}: bool is not allowed; allowed: integers, floats, the operators ~ and ^ on bools")
+        return function(x, *rest, **options)
+
+    return call
+
+
+def _over(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _power(a: Any, b: Any) -> Any:
+    if np.any(np.asarray(b) < 0):
+        raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats")
+    return np.power(a, b)
+
+
+def _divisor(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(a: Any, b: Any) -> Any:
+        if np.any(np.asarray(b) == 0):
+            raise ZeroDivisionError("division of integers by zero is not allowed; allowed: divisors other than 0")
+        return function(a, b)
+
+    return call
+
+
+# What an operation on integers is; one that only moves values runs its formula on them, any other takes floats.
+WHOLE: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b, alpha=1: np.add(a, b if alpha == 1 else np.multiply(alpha, b)),
+    "sub": _no_bools("sub", lambda a, b, alpha=1: np.subtract(a, b if alpha == 1 else np.multiply(alpha, b))),
+    "mul": np.multiply,
+    "neg": _no_bools("neg", np.negative),
+    "abs": np.absolute,
+    "square": np.square,
+    "sign": lambda x: x if x.dtype == np.bool_ else np.sign(x),
+    "pow": _power,
+    "floor_divide": _divisor(np.floor_divide),
+    "remainder": _divisor(np.remainder),
+    "fmod": _divisor(np.fmod),
+    "addcmul": lambda x, a, b, value=1: np.add(x, np.multiply(np.multiply(value, a), b)),
+    "floor": lambda x: x,
+    "ceil": lambda x: x,
+    "round": lambda x, decimals=0: x,
+    "trunc": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "fmax": np.maximum,
+    "fmin": np.minimum,
+    "clamp": _bounds,
+    "where": lambda a, b, mask: np.where(mask, a, b),
+    "masked_fill": lambda x, value, mask: np.where(mask, np.asarray(value).astype(x.dtype), x),
+    "sum": lambda x, axis=None, keepdims=False: np.sum(x, _over(axis), keepdims=keepdims, **_SUM),
+    "nansum": lambda x, axis=None, keepdims=False: np.sum(x, _over(axis), keepdims=keepdims, **_SUM),
+    "prod": lambda x, axis=None, keepdims=False: np.prod(x, _over(axis), keepdims=keepdims, **_SUM),
+    "cumsum": lambda x, axis=0: np.cumsum(x, axis, **_SUM) if x.ndim else x.astype(np.int64),
+    "cumprod": lambda x, axis=0: np.cumprod(x, axis, **_SUM) if x.ndim else x.astype(np.int64),
+    "matmul": np.matmul,
+    "dot": np.dot,
+}
+
+
+class _Unit:
+    """What formulas that only move values ask of a unit."""
+
+    dtype = np.dtype(np.int64)
+    keep = staticmethod(Arithmetic.keep)
+
+    @staticmethod
+    def constant(value: Any) -> Any:
+        """A number as it is."""
+        return value
+
+    @staticmethod
+    def read(x: Array, fmt: Any = float64, exact: bool = False) -> Array:
+        """Values as they are."""
+        return x
+
+
+def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
+    """An operation on integers and bools alone; None where it takes floats, as ``exp`` does and ``div``."""
+    arrays = [x.array if isinstance(x, Tensor) else x for x in operands]
+    if any(np.ndim(a) for a in arrays):  # a tensor without axes does not widen others of its kind, as in PyTorch
+        wide = [a.dtype.kind for a in arrays if isinstance(a, np.ndarray) and a.ndim]
+        arrays = [a.item() if np.ndim(a) == 0 and isinstance(a, np.ndarray) and wide else a for a in arrays]
+    if spec.name in WHOLE:
+        kept = [a for a in arrays if a is not None] if spec.name not in ("clamp",) else arrays
+        y = WHOLE[spec.name](*kept, *options, **keywords)
+    elif spec.exact:
+        y = spec.formula(_Unit, *arrays, *options, **keywords)[0]
+    else:
+        return None
+    y = np.asarray(y)
+    return Tensor(y, INTEGERS[y.dtype.name])
+
+
+def cast(x: Tensor, dtype: Integer) -> Tensor:
+    """Values cut to integers, or asked whether they are zero, off the tape, as PyTorch casts them."""
+    with np.errstate(invalid="ignore"):
+        return Tensor(x.array.astype(dtype.name), dtype)

@@ -1,0 +1,394 @@
+"""New tensors: constant, counted, or random values. Each value is rounded once, to the format that is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.ops._common import integer_tensor
+from halfsim.autograd.options import refused
+from halfsim.autograd.random import generator as default_generator
+from halfsim.autograd.tensor import Tensor, foreign, made_in, plain, tensor
+from halfsim.numerics.formats import Integer, as_dtype
+from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "asarray",
+    "bernoulli",
+    "drawn",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "multinomial",
+    "normal",
+    "ones",
+    "ones_like",
+    "poisson",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "range_",
+    "scalar_tensor",
+    "tril_indices",
+    "triu_indices",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _shape(name: str, given: Sequence[Any]) -> tuple[int, ...]:
+    """A shape given as a tuple, or as several integers."""
+    sizes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    try:
+        shape = tuple(n.__index__() for n in sizes)
+    except AttributeError:
+        raise refused(name, sizes, "integers from 0") from None
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{name}: {shape} is not allowed; allowed: integers from 0")
+    return shape
+
+
+def _made(values: Array, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of floats, in the format that is asked for or in force."""
+    return tensor(values, made_in(None) if dtype is None else dtype, requires_grad)
+
+
+def zeros(
+    *size: Any, dtype: object = None, device: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """Zeros of the shape ``size``, given as a tuple or as integers.
+
+    >>> zeros(2, 3).shape, zeros((2,), dtype="int64")
+    ((2, 3), tensor([0, 0], int64))
+    """
+    size = size or (_asked(ignored),)
+    return _made(np.zeros(_shape("size", size), np.float32), dtype, requires_grad)
+
+
+def _asked(options: dict[str, Any]) -> Any:
+    """A shape that is given by name."""
+    return options.get("size", options.get("shape", ()))
+
+
+def ones(
+    *size: Any, dtype: object = None, device: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """Ones of the shape ``size``, given as a tuple or as integers."""
+    size = size or (_asked(ignored),)
+    return _made(np.ones(_shape("size", size), np.float32), dtype, requires_grad)
+
+
+def empty(
+    *size: Any, dtype: object = None, device: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """Zeros of the shape ``size``, where PyTorch leaves what is in memory."""
+    return zeros(*size, dtype=dtype, requires_grad=requires_grad, **ignored)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """``fill_value`` everywhere in the shape ``size``; of its own kind (float, integer, bool) without ``dtype``.
+
+    >>> full((2,), 0.1, dtype="float16"), full((2,), 3)
+    (tensor([0.1, 0.1], float16), tensor([3, 3], int64))
+    """
+    value = np.asarray(plain(fill_value))
+    if value.ndim:
+        raise ValueError(f"fill_value: shape {value.shape} is not allowed; allowed: a number")
+    kept = value if value.dtype.kind in "biu" else value.astype(np.float64)
+    values = np.full(_shape("size", (size,)), kept)
+    if dtype is None and value.dtype.kind in "biu":
+        return tensor(values)
+    return _made(values, dtype, requires_grad)
+
+
+def _like(input: Any, dtype: object) -> Any:
+    return dtype if dtype is not None else input.dtype if isinstance(input, (Tensor, np.ndarray)) else None
+
+
+def zeros_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """Zeros of the shape and the format of ``input``."""
+    return zeros(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+
+
+def ones_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """Ones of the shape and the format of ``input``."""
+    return ones(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+
+
+def empty_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """Zeros of the shape and the format of ``input``, where PyTorch leaves what is in memory."""
+    return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
+
+
+def full_like(
+    input: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """``fill_value`` everywhere in the shape and the format of ``input``."""
+    return full(np.shape(plain(input)), fill_value, dtype=_like(input, dtype), requires_grad=requires_grad)
+
+
+def scalar_tensor(s: float, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """A tensor without axes."""
+    return _made(np.asarray(s, np.float64), dtype, requires_grad)
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """``start`` (0 if one number is given), and on by ``step`` while it is short of ``end``.
+
+    Integers where all three are, else floats, each ``start + i * step`` rounded once. ``ValueError`` for a step of 0
+    and for bounds that a step leads away from.
+
+    >>> arange(3), arange(0, 1, 0.5)
+    (tensor([0, 1, 2], int64), tensor([0. , 0.5], float32))
+    """
+    if end is None:
+        start, end = 0, start
+    first, last, by = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
+    for name, x in (("start", first), ("end", last), ("step", by)):
+        if not isinstance(x, (int, float)) or not math.isfinite(x):
+            raise refused(name, x, "finite numbers")
+    if by == 0 or (last - first) / by < 0:
+        raise ValueError(f"step: {by} from {first} to {last} is not allowed; allowed: steps towards the end, not 0")
+    if all(isinstance(x, int) for x in (first, last, by)):
+        return tensor(np.arange(int(first), int(last), int(by), dtype=np.int64), dtype, requires_grad)
+    values = first + np.arange(math.ceil((last - first) / by)) * by
+    return _made(np.asarray(values, np.float64), dtype, requires_grad)
+
+
+def range_(start: float = 0, end: float = 0, step: float = 1, **options: Any) -> Tensor:
+    """PyTorch's old ``range``: floats from ``start`` to ``end``, which is included."""
+    return _made(start + np.arange(math.floor((end - start) / step) + 1) * float(step), **options)
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """``steps`` values from ``start`` to ``end``, both included, evenly spaced; each rounded once from float64."""
+    first, last = (np.asarray(plain(x), np.float64) for x in (start, end))
+    if steps < 0:
+        raise ValueError(f"steps: {steps} is not allowed; allowed: integers from 0")
+    return _made(_spaced(first, last, steps), dtype, requires_grad)
+
+
+def _spaced(first: Array, last: Array, steps: int) -> Array:
+    """By halves from either end, as in PyTorch."""
+    by, i = (last - first) / max(steps - 1, 1), np.arange(steps).reshape(-1, *[1] * np.ndim(first - last))
+    return np.where(i < steps // 2, first + i * by, last - (steps - i - 1) * by) if steps != 1 else first + 0 * i
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: object = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """``base`` to the powers from ``start`` to ``end``, evenly spaced; each rounded once from float64."""
+    first, last = (np.asarray(plain(x), np.float64) for x in (start, end))
+    with np.errstate(all="ignore"):
+        return _made(np.power(float(base), _spaced(first, last, steps)), dtype, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """Ones on the diagonal of a matrix (n, m), zeros elsewhere; m is n if it is missing."""
+    if n < 0 or (m is not None and m < 0):
+        raise ValueError(f"n, m: {n}, {m} are not allowed; allowed: integers from 0")
+    return _made(np.eye(n, m, dtype=np.float32), dtype, requires_grad)
+
+
+def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
+    """``data`` as a tensor: itself if it is one of that format, else `halfsim.tensor`, which copies."""
+    data = foreign(data)
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    return tensor(data, dtype)
+
+
+def asarray(
+    obj: Any, *, dtype: object = None, device: object = None, copy: bool | None = None, **ignored: Any
+) -> Tensor:
+    """``obj`` as a tensor, a copy of its own with ``copy``."""
+    made = as_tensor(obj, dtype)
+    return made.clone() if copy and made is obj else made
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor of the values and the dtype of an array; a copy, where PyTorch shares memory."""
+    if not isinstance(ndarray, np.ndarray):
+        raise refused("ndarray", type(ndarray).__name__, "numpy.ndarray")
+    return tensor(ndarray, ndarray.dtype)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, **ignored: Any) -> Tensor:
+    """The rows and columns (2, N) of the elements on and below a diagonal."""
+    return integer_tensor(np.asarray(np.tril_indices(row, offset, col), np.int64))
+
+
+def triu_indices(row: int, col: int, offset: int = 0, **ignored: Any) -> Tensor:
+    """The rows and columns (2, N) of the elements on and above a diagonal."""
+    return integer_tensor(np.asarray(np.triu_indices(row, offset, col), np.int64))
+
+
+# Random values, of the generator that `halfsim.manual_seed` seeds or of one that is given.
+
+
+def _source(generator: Any) -> Any:
+    return default_generator() if generator is None else generator
+
+
+def rand(
+    *size: Any, generator: Any = None, dtype: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """Random values from 0 up to 1, evenly distributed."""
+    return _made(_source(generator).random(_shape("size", size or (_asked(ignored),))), dtype, requires_grad)
+
+
+def randn(
+    *size: Any, generator: Any = None, dtype: object = None, requires_grad: bool = False, **ignored: Any
+) -> Tensor:
+    """Random values of the standard normal distribution."""
+    shape = _shape("size", size or (_asked(ignored),))
+    return _made(_source(generator).standard_normal(shape), dtype, requires_grad)
+
+
+def randint(
+    low: Any, high: Any = None, size: Any = None, *, generator: Any = None, dtype: object = None, **ignored: Any
+) -> Tensor:
+    """Random integers from ``low`` (0 if one bound is given) up to, but not including, ``high``."""
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("size: it is missing; allowed: a tuple of integers")
+    if not int(low) < int(high):
+        raise ValueError(f"low, high: {low}, {high} are not allowed; allowed: low < high")
+    return tensor(
+        _source(generator).integers(int(low), int(high), _shape("size", (size,))), "int64" if dtype is None else dtype
+    )
+
+
+def randperm(n: int, *, generator: Any = None, dtype: object = None, **ignored: Any) -> Tensor:
+    """The integers from 0 to n - 1 in random order."""
+    return tensor(_source(generator).permutation(n).astype(np.int64), "int64" if dtype is None else dtype)
+
+
+def rand_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """`rand` of the shape and the format of ``input``."""
+    return rand(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+
+
+def randn_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
+    """`randn` of the shape and the format of ``input``."""
+    return randn(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+
+
+def randint_like(input: Any, low: Any, high: Any = None, *, dtype: object = None, **ignored: Any) -> Tensor:
+    """`randint` of the shape and the format of ``input``."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, np.shape(plain(input)), dtype=_like(input, dtype))
+
+
+def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability that ``input`` (or ``p``) gives, else 0, in the format of ``input``."""
+    chances = np.asarray(plain(input)) if p is None else np.full(np.shape(plain(input)), p)
+    if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
+        raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
+    return tensor((_source(generator).random(chances.shape) < chances).astype(np.float32), _like(input, None))
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: object = None, **ignored: Any
+) -> Tensor:
+    """Random values of normal distributions of the given means and deviations (numbers or tensors)."""
+    shape = (
+        _shape("size", (size,))
+        if size is not None
+        else np.broadcast_shapes(np.shape(plain(mean)), np.shape(plain(std)))
+    )
+    drawn = np.asarray(plain(mean), np.float64) + np.asarray(plain(std), np.float64) * _source(
+        generator
+    ).standard_normal(shape)
+    given = next((x.dtype for x in (mean, std) if isinstance(x, Tensor)), None)
+    return _made(np.asarray(drawn), given if dtype is None else dtype)
+
+
+def poisson(input: Any, generator: Any = None) -> Tensor:
+    """Random counts of Poisson distributions of the given rates, in the format of ``input``."""
+    return tensor(
+        _source(generator).poisson(np.asarray(plain(input), np.float64)).astype(np.float64), _like(input, None)
+    )
+
+
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """``num_samples`` indices for each row of weights (..., N), each drawn with a chance in proportion to its weight.
+
+    ``ValueError`` for weights that are negative, not finite or all zero, and for more samples than weights that are
+    not zero without ``replacement``.
+    """
+    weights = np.asarray(plain(input), np.float64)
+    if weights.ndim not in (1, 2) or not weights.shape[-1]:
+        raise ValueError(f"input: shape {weights.shape} is not allowed; allowed: (N,), (M, N)")
+    if not np.isfinite(weights).all() or (weights < 0).any() or (weights.sum(-1) <= 0).any():
+        raise ValueError("input: weights below 0, not finite or all 0 are not allowed; allowed: positive sums")
+    rows, source = weights.reshape(-1, weights.shape[-1]), _source(generator)
+    if num_samples < 1 or (not replacement and num_samples > np.count_nonzero(rows, 1).min()):
+        raise ValueError(
+            f"num_samples: {num_samples} of {rows.shape[-1]} is not allowed; allowed: from 1 to the weights"
+        )
+    if replacement:
+        ends = np.cumsum(rows, 1)
+        found = [np.searchsorted(e, source.random(num_samples) * e[-1], "right") for e in ends]
+    else:  # the largest of w ** (1 / u), by logarithms: draws in proportion, one after another
+        with np.errstate(divide="ignore"):
+            keys = np.log(source.random(rows.shape)) / rows
+        found = [np.argsort(-key, kind="stable")[:num_samples] for key in np.where(rows > 0, keys, -np.inf)]
+    return integer_tensor(np.asarray(found, np.int64).reshape(*weights.shape[:-1], num_samples))
+
+
+def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = None) -> Tensor:
+    """Let ``input`` hold random values of a distribution, as its methods ``uniform_``, ``normal_`` and others do."""
+    source, shape = _source(generator), input.shape
+    bounds: dict[str, Any] = {
+        "uniform": lambda a, b: a + (b - a) * source.random(shape),
+        "normal": lambda mean, std: mean + std * source.standard_normal(shape),
+        "bernoulli": lambda p: source.random(shape) < np.asarray(plain(p)),
+        "exponential": lambda rate: source.standard_exponential(shape) / rate,
+        "integers": lambda *b: source.integers(*_whole_bounds(input, b), shape),
+    }
+    return input.copy_(tensor(np.asarray(bounds[distribution](*parameters)), input.dtype))
+
+
+def _whole_bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:
+    if len(given) == 2:
+        return given[0], given[1]
+    dtype = as_dtype(x.dtype)
+    most = dtype.max if isinstance(dtype, Integer) else 2**dtype.precision
+    return 0, given[0] if given else int(min(most, 2**63 - 1))
