@@ -21,6 +21,10 @@ def _listed(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
+def _zeros(x: Tensor) -> Tensor:
+    return Tensor(np.zeros_like(x.array), x.format)
+
+
 def grad(
     outputs: Any,
     inputs: Any,
@@ -62,7 +66,7 @@ def grad(
     for x in wanted:
         given = found.get(id(x))
         if given is None and materialize_grads:
-            given = Tensor(np.zeros_like(x.array), x.format)
+            given = _zeros(x)
         if given is None and not allow_unused:
             raise RuntimeError("inputs: one of them was not used in the outputs; allowed: with allow_unused=True")
         results.append(given)
@@ -207,7 +211,8 @@ class _Call:
         with scoped(phase="backward", gradients=True):
             found = self._run(g)
         return [
-            (x, Tensor(np.zeros_like(x.array), x.format) if found[i] is None else found[i].to(x.format)) for i, x in wanted
+            (x, Tensor(np.zeros_like(x.array), x.format) if found[i] is None else found[i].to(x.format))
+            for i, x in wanted
         ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, whole
 from halfsim.numerics.formats import INTEGERS, Integer, float64
 from halfsim.numerics.quantize import Array
 
@@ -124,4 +124,4 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
 def cast(x: Tensor, dtype: Integer) -> Tensor:
     """Values cut to integers, or asked whether they are zero, off the tape, as PyTorch casts them."""
     with np.errstate(invalid="ignore"):
-        return Tensor(x.array.astype(dtype.name), dtype)
+        return Tensor(np.asarray(whole(x)).astype(dtype.name), dtype)

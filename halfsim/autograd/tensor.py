@@ -82,6 +82,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     __slots__ = (
         "__weakref__",
+        "counted",
         "format",
         "grad",
         "hooks",
@@ -104,6 +105,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         self.hooks: dict[int, Hook] | None = None
         self.retains_grad = False
         self.shadow: Any = None  # what an observer knows of the values
+        self.counted: tuple[Array, Array] | None = None  # an array of floats and the integers given for it, see `whole`
         self.leaf: Tensor | None = None  # the leaf whose values these are, of its `data`
 
     @property
@@ -434,6 +436,12 @@ def plain(x: Any) -> Any:
     return x.array if isinstance(x, Tensor) else x
 
 
+def whole(x: Any) -> Any:
+    """`plain`; of a tensor whose integers a precision in force has made floats of, the integers: labels, say."""
+    counted = x.counted if isinstance(x, Tensor) else None
+    return counted[1] if counted is not None and counted[0] is x.array else plain(x)
+
+
 def format_of(x: Any) -> Format:
     """The Format of a NumPy array or scalar by its dtype; float32 where there is none."""
     dtype = getattr(x, "dtype", None)
@@ -453,11 +461,12 @@ def tensor(
     """A new Tensor of the values of ``data``, rounded once to ``format``.
 
     ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor; ``dtype`` is PyTorch's
-    name for ``format``. Without either, integers and bools stay integers and bools (unless they shall take a gradient),
-    and floats take the storage of the precision in force, float32 under "amp" and other policies of several formats;
-    where none is in force the dtype of a float array, or `get_default_dtype`. NaN, infinities, both zeros and
-    subnormals are kept; overflow gives infinity; a float is cut to an integer where ``dtype`` is one. ``device`` and
-    ``pin_memory`` change nothing. ``ValueError`` for an unknown format, ``TypeError`` for what is not a number.
+    name for ``format``. Without either, numbers take the storage of the precision in force, float32 under "amp" and
+    other policies of several formats. Where none is in force, and under these policies, integers stay integers (unless
+    they shall take a gradient), and floats take the dtype of a float array, or `get_default_dtype`. Bools stay bools.
+    NaN, infinities, both zeros and subnormals are kept; overflow gives infinity; a float is cut to an integer where
+    ``dtype`` is one. ``device`` and ``pin_memory`` change nothing. ``ValueError`` for an unknown format, ``TypeError``
+    for what is not a number.
 
     >>> tensor([1, 0.1, 65520], "fp16"), tensor([1, 2])
     (tensor([1. , 0.1, inf], float16), tensor([1, 2], int64))
@@ -467,8 +476,9 @@ def tensor(
     if wanted is None and isinstance(data, Tensor):
         wanted = data.format
     data = foreign(data)
-    if wanted is None:
-        wanted = _integers(data) if not requires_grad else None
+    found = None if wanted is not None or requires_grad else _integers(data)
+    if found is not None and (found is bool_ or not isinstance(scope().rule, Precision)):
+        wanted = found
     if isinstance(wanted, Integer):
         _differentiable(wanted, requires_grad)
         return Tensor(_whole(plain(data), wanted), wanted)
@@ -477,6 +487,8 @@ def tensor(
     wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
     with np.errstate(all="ignore"):
         made = Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
+    if found is not None:
+        made.counted = made.array, np.asarray(plain(data))
     observer = active()
     if observer is not None and wide.size:
         observer.given(wide, made, isinstance(data, Tensor))

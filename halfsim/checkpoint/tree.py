@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.checkpoint.files import NATIVE, Arrays, Stored
+from halfsim.checkpoint.files import INTEGERS, NATIVE, Arrays, Stored
 from halfsim.numerics.codec import decode
-from halfsim.numerics.formats import Format, as_format
+from halfsim.numerics.formats import Format, Integer, as_dtype, as_format
 from halfsim.numerics.quantize import Array, container
 
 _ALLOWED = "Tensor, ndarray, int, float, bool, str, None, list, tuple, dict with str or int keys"
@@ -61,6 +61,8 @@ def _put(array: Stored, place: str, arrays: Arrays) -> str:
 def stored(value: Any, place: str = "") -> Stored:
     """A tensor or array as a file has it."""
     if isinstance(value, Tensor):
+        if isinstance(value.format, Integer):
+            return Stored(value.format.name, np.asarray(value.array, order="C"))
         kind = kind_of(value.format)
         if kind in ("float32", "float64"):
             return Stored(kind, np.asarray(value.array, kind, order="C"))
@@ -90,6 +92,8 @@ def _format(kind: str) -> Format:
 
 def as_tensor(given: Stored) -> Tensor:
     """The tensor whose values these are."""
+    if given.kind in INTEGERS:
+        return Tensor(given.array.copy(), as_dtype(given.kind))
     fmt, array = _format(given.kind), given.array
     if given.kind in ("float32", "float64"):
         return Tensor(array.copy(), fmt)
@@ -116,7 +120,9 @@ def unpack(node: Any, arrays: Arrays) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """``value`` with containers and arrays of its own; into tensors nobody writes."""
+    """``value`` with containers, arrays and tensors of its own."""
+    if isinstance(value, Tensor):
+        return Tensor(value.array, value.format)  # arrays are not written into, but those who share memory change
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     if type(value) in (list, tuple):

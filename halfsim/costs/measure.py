@@ -19,7 +19,7 @@ from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.costs.flops import Ledger, Work, conversions, gradients
 from halfsim.costs.memory import held_bytes
 from halfsim.nn import Module
-from halfsim.numerics.formats import Format, bfloat16, float16, float32
+from halfsim.numerics.formats import Format, Integer, bfloat16, float16, float32
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -75,6 +75,8 @@ def _given(x: Any, fmt: Format) -> Any:
     """An input in the format of the weights; integers, such as the indices of an embedding, as they are."""
     if not isinstance(x, Tensor):
         return tensor(x, fmt) if np.asarray(x).dtype.kind == "f" else x
+    if isinstance(x.format, Integer):
+        return x
     half = tensor(x, fmt)
     return x if np.array_equal(np.rint(x.array), x.array) and not np.array_equal(half.array, x.array) else half
 

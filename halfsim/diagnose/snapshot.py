@@ -203,7 +203,7 @@ def _carried(objects: Iterable[Any]) -> Iterator[Tensor]:
 
 
 def _widen(tensor: Tensor, widest: Format) -> None:
-    if tensor.format != widest and widest.contains(tensor.format):
+    if tensor.is_floating_point() and tensor.format != widest and widest.contains(tensor.format):
         tensor.array, tensor.format = tensor.array.astype(container(widest)), widest
         if tensor.grad is not None:
             tensor.grad = Tensor(tensor.grad.array.astype(container(widest)), widest)

@@ -134,7 +134,7 @@ def _floating(model: Module) -> list[tuple[str, Tensor]]:
     if not hasattr(model, "_parameters"):
         raise TypeError(f"model: {type(model).__name__} is not allowed; allowed: Module")
     held: list[tuple[str, Any]] = [*parts(model, "_parameters"), *parts(model, "_buffers")]
-    return [(name, part) for name, part in first_met(held) if isinstance(part, Tensor)]
+    return [(name, part) for name, part in first_met(held) if isinstance(part, Tensor) and part.is_floating_point()]
 
 
 def _row(name: str, before: Tensor, after: Tensor) -> ConversionRow:

@@ -162,7 +162,7 @@ def _best() -> Result:
 @healthy("the best of scores of which some are -inf; relu and clamp of -inf", "fp16", "bf16", right=_best)
 def killed_infinities(use: Use) -> Result:
     x = ops.masked_fill(use.tensor(normal(1, 6, 8)), np.arange(8) % 3 == 0, -math.inf)
-    return {"best": x.max(1).numpy(), "positive": ops.clamp(ops.relu(x), 0.0, 8.0).numpy()}
+    return {"best": x.amax(1).numpy(), "positive": ops.clamp(ops.relu(x), 0.0, 8.0).numpy()}
 
 
 def _logs_of_counts() -> Result:
@@ -177,13 +177,13 @@ def logs_of_counts(use: Use) -> Result:
     counts = use.tensor([[0, 3, 5, 0], [1, 0, 2, 9]])
     p = counts / counts.sum(1, keepdims=True)
     log = ops.log(p)
-    return {"best": log.max(1).numpy(), "entropy": -ops.where(p > 0, p * log, 0.0).sum(1).numpy()}
+    return {"best": log.amax(1).numpy(), "entropy": -ops.where(p > 0, p * log, 0.0).sum(1).numpy()}
 
 
 def _shortest() -> Result:
     lengths, far = _roads(), np.array([0, np.inf, np.inf, np.inf, np.inf])
     for _ in range(5):
-        far = np.minimum(far, (far[:, None] + lengths).amin(0))
+        far = np.minimum(far, (far[:, None] + lengths).min(0))
     return {"far": far}
 
 

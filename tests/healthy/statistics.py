@@ -188,7 +188,7 @@ def _neighbours() -> Result:
 @healthy("distances to nearest neighbours in other clouds", "fp16", "bf16", right=_neighbours)
 def neighbours(use: Use) -> Result:
     x = use.tensor(clouds())
-    return {"near": ops.sqrt(ops.square(x[:20, None] - x[20:]).sum(-1)).min(1).numpy()}
+    return {"near": ops.sqrt(ops.square(x[:20, None] - x[20:]).sum(-1)).amin(1).numpy()}
 
 
 def _ranks() -> Result:

@@ -12,7 +12,7 @@ from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve
 from halfsim.autograd.tape import widest
-from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor
+from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor, whole
 from halfsim.numerics.formats import INTEGERS, Format, Integer
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
@@ -54,7 +54,7 @@ def indices(name: str, values: Any) -> Array:
     ``TypeError`` for other values: a half label 2049 would train class 2048.
     """
     try:
-        found = np.asarray(plain(values))
+        found = np.asarray(whole(values))
     except ValueError:
         raise ValueError(f"{name}: rows of unequal length are not allowed; allowed: an array of integers") from None
     if found.dtype.kind not in "iu" and found.size:

@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import axes_of, integer_tensor
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array, round_to
 
@@ -67,7 +67,7 @@ def _pair(name: str, a: Any, b: Any) -> tuple[Array, Array]:
         number = np.isscalar(x) and not isinstance(x, (complex, np.complexfloating))
         if number and isinstance(other, Tensor) and not isinstance(other.format, Integer):
             x = round_to(x, other.format)
-        arrays.append(np.asarray(plain(x)))
+        arrays.append(np.asarray(whole(x)))
     try:
         np.broadcast_shapes(arrays[0].shape, arrays[1].shape)
     except ValueError:

@@ -90,7 +90,7 @@ def _own(part: Any) -> Any:
     if isinstance(part, Tensor):
         if part.format is bool_:
             return part.array
-        return indices("index", part) if part.ndim else part.__index__()
+        return indices("index", part) if part.ndim else int(indices("index", part))
     if isinstance(part, list):
         return _own(np.asarray([plain(item) for item in part])) if part else np.zeros(0, np.int64)
     if isinstance(part, np.ndarray):

@@ -22,7 +22,7 @@ from halfsim.diagnose.snapshot import Snapshot
 from halfsim.diagnose.trace import Trace
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Lines, sections
-from halfsim.numerics.formats import Format, whole
+from halfsim.numerics.formats import Format, Integer, as_dtype, whole
 from halfsim.numerics.quantize import Array
 
 
@@ -119,15 +119,16 @@ class _Leaf:
         if self.kind is float:
             return float(values)
         if issubclass(self.kind, Tensor):
-            assert self.format is not None
-            return Tensor(values.copy(), self.format, self.requires_grad)
+            fmt = self.format or as_dtype(values.dtype)
+            return Tensor(values.copy(), fmt, self.requires_grad)
         return values.copy() if self.kind is np.ndarray else values[()]
 
 
 def _planted(value: Any, leaves: list[_Leaf]) -> Any:
     """``value`` with leaves in place of its arrays."""
     if isinstance(value, Tensor):
-        leaf = _Leaf(value.array, value.format, Tensor, value.requires_grad)
+        exact = isinstance(value.format, Integer)
+        leaf = _Leaf(value.array, None if exact else value.format, Tensor, value.requires_grad)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         leaf = _Leaf(value, format_of(value) if value.dtype.kind == "f" else None, np.ndarray)
     elif isinstance(value, np.floating):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.formats import Format, float16, float32, float64
+from halfsim.numerics.formats import Format, Integer, float16, float32, float64
 from halfsim.numerics.quantize import Array, round_to
 
 _NAMESPACES = {
@@ -66,7 +66,8 @@ def literal(value: Any) -> str | None:
     """The source of ``value``; None where there is none."""
     if isinstance(value, Tensor):
         more = ", requires_grad=True" if value.requires_grad else ""
-        return f"hs.tensor({_content(value.array, value.format)}, {value.format.name!r}{more})"
+        fmt = None if isinstance(value.format, Integer) else value.format
+        return f"hs.tensor({_content(value.array, fmt)}, {value.format.name!r}{more})"
     if isinstance(value, np.ndarray):
         fmt = next((fmt for fmt, kind in _KINDS.items() if value.dtype == kind), None)
         return None if value.dtype.kind not in "biuf" else f"np.array({_content(value, fmt)}, np.{value.dtype.name})"
