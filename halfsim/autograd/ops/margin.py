@@ -264,7 +264,7 @@ def multi_margin_loss(
 @named("multilabel_margin_loss")
 def _multilabel_margin(fp: Arithmetic, x: Array, /, *, target: Array, reduction: str) -> Any:
     shape, rows = x.shape, x.reshape(target.shape)
-    count, classes = rows.shape
+    count, classes = target.shape
     listed = np.cumprod(target >= 0, axis=1) == 1  # a negative class ends the list
     n, one = np.arange(count), fp.constant(1.0)
     others = np.ones((count, classes), np.bool_)
@@ -305,7 +305,7 @@ def multilabel_margin_loss(
     """The sum of ``max(1 - x[t] + x[i], 0)`` over targets t and classes i that are none, over the number C of all.
 
     ``input`` is (N, C), (C,) or a number, and so is ``target``: each row lists classes until a negative one ends it.
-    The terms are stored, their sum and its quotients by C (and N for a mean) are not; gradients add 1 / C, or 1 / (N C),
+    The terms are stored, their sum and its quotients by C (and N for a mean) are not; gradients add 1 / C (1 / N C),
     as stored, target by target, each sum stored, and are then multiplied by ``g``. Steps of PyTorch's CUDA kernel.
     Under autocast float32. ``ValueError`` for shapes and classes that do not fit.
     """
