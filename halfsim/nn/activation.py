@@ -235,6 +235,9 @@ class Hardshrink(_Activation):
         super().__init__()
         self.lambd = lambd
 
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
 
 class Softshrink(Hardshrink):
     """``x`` moved by ``lambd`` towards 0; see `halfsim.ops.softshrink`."""

@@ -116,6 +116,8 @@ class HuberLoss(Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
+        if not isinstance(delta, (int, float)) or isinstance(delta, bool):
+            raise TypeError(f"delta: {delta!r} is not allowed; allowed: numbers")
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Tensor:

@@ -36,8 +36,8 @@ LAYERS: list[tuple[str, Any, str]] = [  # as PyTorch prints them
     ("logsigmoid", nn.LogSigmoid(), "LogSigmoid()"),
     ("softsign", nn.Softsign(), "Softsign()"),
     ("tanhshrink", nn.Tanhshrink(), "Tanhshrink()"),
-    ("hardshrink", nn.Hardshrink(), "Hardshrink(lambd=0.5)"),
-    ("softshrink", nn.Softshrink(), "Softshrink(lambd=0.5)"),
+    ("hardshrink", nn.Hardshrink(), "Hardshrink(0.5)"),
+    ("softshrink", nn.Softshrink(), "Softshrink(0.5)"),
     ("glu", nn.GLU(), "GLU(dim=-1)"),
 ]
 

@@ -23,6 +23,7 @@ from halfsim.autograd.ops.margin import *
 from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.pool import *
+from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.select import *
@@ -49,6 +50,7 @@ _SUBJECTS = (
     "noise",
     "normalization",
     "pool",
+    "projected",
     "recurrent",
     "reduce",
     "select",
