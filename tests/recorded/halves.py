@@ -57,7 +57,7 @@ class Case:
         functions = library.ops if library.__name__ == "halfsim" else library
         module = library.nn.functional if self.place == "F" else functions
         options = {**self.options, **{name: tensor(0.3) for name in self.weights}}
-        if self.operands != "one" and "loss" in self.name or self.name.startswith(("kl_", "binary_")):
+        if (self.operands != "one" and "loss" in self.name) or self.name.startswith(("kl_", "binary_")):
             options["reduction"] = "none"
         return lambda *x: getattr(module, self.name)(*x, *self.args, **options)
 

@@ -1,6 +1,7 @@
 """Record what PyTorch computes in half, as checksums: python -m tests.recorded.record_halves (torch 2.13, CPU).
 
-With names of functions after it only theirs are recorded anew. At the operands where halfsim differs on purpose the results are left out; these operands are recorded beside them.
+With names of functions after it only theirs are recorded anew. At the operands where halfsim differs on purpose the
+results are left out; these operands are recorded beside them.
 """
 
 from __future__ import annotations
