@@ -35,6 +35,20 @@ class Loss(Module):
         return plain(weight) if name in self._arrays else weight
 
 
+class WeightedLoss(Loss):
+    """A loss with weights, which are a buffer, and a reduction."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self._weigh(weight=weight)
+
+
 class CrossEntropyLoss(Loss):
     """-log softmax(input)[target], the mean, the sum or each; see `halfsim.ops.cross_entropy`.
 
@@ -124,18 +138,8 @@ class HuberLoss(Loss):
         return ops.huber_loss(input, target, self.reduction, self.delta)
 
 
-class BCELoss(Loss):
+class BCELoss(WeightedLoss):
     """The cross entropy of probabilities of two classes; see `halfsim.ops.binary_cross_entropy`."""
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self._weigh(weight=weight)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.binary_cross_entropy(input, target, self._weight(), reduction=self.reduction)

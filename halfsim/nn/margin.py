@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor, plain
-from halfsim.nn.loss import Loss
+from halfsim.nn.loss import Loss, WeightedLoss
 
 
 class _Margin(Loss):
@@ -123,18 +123,8 @@ class MultiLabelMarginLoss(Loss):
         return ops.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelSoftMarginLoss(Loss):
+class MultiLabelSoftMarginLoss(WeightedLoss):
     """The cross entropy of many classes, each yes or no; see `halfsim.ops.multilabel_soft_margin_loss`."""
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self._weigh(weight=weight)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.multilabel_soft_margin_loss(input, target, self._weight(), reduction=self.reduction)

@@ -20,20 +20,10 @@ from halfsim.nn.normalization import LayerNorm
 from halfsim.numerics.formats import unknown, whole
 
 
-class TransformerEncoderLayer(Module):
-    """Self-attention and two linear layers, each added to its input and normalised.
+class _Layer(Module):
+    """What both layers share: attentions by name, two linear layers, and a norm and a dropout for each of these parts."""
 
-    ``src`` is (L, N, d_model), with ``batch_first`` (N, L, d_model), or (L, d_model) without batch; so is the result.
-    ``activation`` is "relu", "gelu" or a function of a tensor; with ``norm_first`` each part normalises its input
-    rather than the sum. Masks are those of `MultiheadAttention`: True blocks. Parts and parameters have PyTorch's
-    names: ``self_attn``, ``linear1``, ``dropout``, ``linear2``, ``norm1``, ``norm2``, ``dropout1``,
-    ``dropout2``. ``ValueError`` for another activation and for sizes and shapes that do not fit.
-
-    >>> import halfsim as hs
-    >>> layer = TransformerEncoderLayer(8, nhead=2, dim_feedforward=16)
-    >>> layer(hs.tensor([[[0.0] * 8] * 2] * 5)).shape
-    (5, 2, 8)
-    """
+    _attentions: tuple[str, ...]
 
     def __init__(
         self,
@@ -49,15 +39,35 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         super().__init__()
         self.norm_first = norm_first
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias=bias, batch_first=batch_first)
+        for name in self._attentions:
+            setattr(self, name, MultiheadAttention(d_model, nhead, dropout, bias=bias, batch_first=batch_first))
         self.linear1 = Linear(d_model, dim_feedforward, bias)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias)
-        self.norm1 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias)
-        self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
+        parts = range(1, len(self._attentions) + 2)
+        for i in parts:
+            setattr(self, f"norm{i}", LayerNorm(d_model, eps=layer_norm_eps, bias=bias))
+        for i in parts:
+            setattr(self, f"dropout{i}", Dropout(dropout))
         self.activation = _activation(activation)
+
+
+class TransformerEncoderLayer(_Layer):
+    """Self-attention and two linear layers, each added to its input and normalised.
+
+    ``src`` is (L, N, d_model), with ``batch_first`` (N, L, d_model), or (L, d_model) without batch; so is the result.
+    ``activation`` is "relu", "gelu" or a function of a tensor; with ``norm_first`` each part normalises its input
+    rather than the sum. Masks are those of `MultiheadAttention`: True blocks. Parts and parameters have PyTorch's
+    names: ``self_attn``, ``linear1``, ``dropout``, ``linear2``, ``norm1``, ``norm2``, ``dropout1``,
+    ``dropout2``. ``ValueError`` for another activation and for sizes and shapes that do not fit.
+
+    >>> import halfsim as hs
+    >>> layer = TransformerEncoderLayer(8, nhead=2, dim_feedforward=16)
+    >>> layer(hs.tensor([[[0.0] * 8] * 2] * 5)).shape
+    (5, 2, 8)
+    """
+
+    _attentions = ("self_attn",)
 
     def forward(
         self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
@@ -76,7 +86,7 @@ class TransformerEncoderLayer(Module):
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to ``memory`` and two linear layers, each added to its input and normalised.
 
     ``tgt`` is as ``src`` of `TransformerEncoderLayer`, ``memory`` what the encoder made. Parts and parameters have
@@ -89,28 +99,7 @@ class TransformerDecoderLayer(Module):
     (5, 2, 8)
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Tensor], Tensor] = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        self.norm_first = norm_first
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias=bias, batch_first=batch_first)
-        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias=bias, batch_first=batch_first)
-        self.linear1 = Linear(d_model, dim_feedforward, bias)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias)
-        self.norm1, self.norm2, self.norm3 = (LayerNorm(d_model, eps=layer_norm_eps, bias=bias) for _ in range(3))
-        self.dropout1, self.dropout2, self.dropout3 = (Dropout(dropout) for _ in range(3))
-        self.activation = _activation(activation)
+    _attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,
