@@ -342,6 +342,8 @@ def hardshrink(fp: Arithmetic, x: Array, /, lambd: float = 0.5) -> Any:
 @op()
 def softshrink(fp: Arithmetic, x: Array, /, lambd: float = 0.5) -> Any:
     """``x - lambd`` above lambd, ``x + lambd`` below -lambd, 0 between; gradient g or 0, by ``lambd`` as stored."""
+    if not lambd >= 0:
+        raise ValueError(f"lambd: {lambd} is not allowed; allowed: numbers from 0")
     k, stored = fp.constant(lambd), bound(fp, lambd)
     outside = ~(np.abs(x) <= k)
     moves = ~(np.abs(x) <= stored)
