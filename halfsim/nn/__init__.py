@@ -19,9 +19,11 @@ from halfsim.nn.activation import (
     PReLU,
     ReLU,
     ReLU6,
+    RReLU,
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
     Softshrink,
@@ -30,23 +32,38 @@ from halfsim.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from halfsim.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from halfsim.nn.attention import MultiheadAttention
-from halfsim.nn.containers import Flatten, Identity, ModuleDict, ModuleList, ParameterList, Sequential, Unflatten
+from halfsim.nn.containers import Flatten, Identity, ModuleDict, ModuleList, Sequential, Unflatten
 from halfsim.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from halfsim.nn.conversion import Conversion, ConversionRow, ConversionWarning, conversion_report
+from halfsim.nn.distance import CosineSimilarity, PairwiseDistance
 from halfsim.nn.dropout import Dropout, Dropout1d, Dropout2d
 from halfsim.nn.linear import Bilinear, Linear
 from halfsim.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
+    GaussianNLLLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
     NLLLoss,
+    PoissonNLLLoss,
     SmoothL1Loss,
+)
+from halfsim.nn.margin import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import (
@@ -58,11 +75,18 @@ from halfsim.nn.normalization import (
     LayerNorm,
     RMSNorm,
 )
-from halfsim.nn.parameter import Parameter
+from halfsim.nn.parameter import Buffer, Parameter
+from halfsim.nn.parameters import ParameterDict, ParameterList
 from halfsim.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from halfsim.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from halfsim.nn.sparse import Embedding
-from halfsim.nn.transformer import TransformerEncoder, TransformerEncoderLayer
+from halfsim.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
+from halfsim.nn.sparse import Embedding, EmbeddingBag
+from halfsim.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -75,6 +99,7 @@ __all__ = [
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
@@ -82,6 +107,8 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "Buffer",
+    "CTCLoss",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -90,18 +117,22 @@ __all__ = [
     "ConversionRow",
     "ConversionWarning",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "GRUCell",
+    "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
     "InstanceNorm1d",
@@ -115,26 +146,38 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
     "ParameterList",
+    "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
+    "RNNCellBase",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
@@ -142,8 +185,13 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
     "conversion_report",
     "cross_entropy",

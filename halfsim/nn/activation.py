@@ -124,6 +124,19 @@ class LeakyReLU(_Activation):
         self.negative_slope = negative_slope
 
 
+class RReLU(_Activation):
+    """`LeakyReLU` with slopes that are drawn anew for each element in training; see `halfsim.ops.rrelu`."""
+
+    _options = ("lower", "upper")
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.lower, self.upper = lower, upper
+
+    def forward(self, input: Any) -> Tensor:
+        return ops.rrelu(input, self.lower, self.upper, self.training)
+
+
 class PReLU(Module):
     """`LeakyReLU` with a slope that is learnt, one or one for each channel (axis 1); see `halfsim.ops.prelu`.
 
@@ -222,6 +235,9 @@ class Hardshrink(_Activation):
         super().__init__()
         self.lambd = lambd
 
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
 
 class Softshrink(Hardshrink):
     """``x`` moved by ``lambd`` towards 0; see `halfsim.ops.softshrink`."""
@@ -267,3 +283,12 @@ class Softmin(Softmax):
     """``softmax(-x)`` along ``dim``; see `halfsim.ops.softmin`."""
 
     _function = ops.softmin
+
+
+class Softmax2d(Module):
+    """`Softmax` over the channels of images (N, C, H, W) or (C, H, W); ``ValueError`` for other shapes."""
+
+    def forward(self, input: Any) -> Tensor:
+        if np.ndim(plain(input)) not in (3, 4):
+            raise ValueError(f"input: shape {np.shape(plain(input))} is not allowed; allowed: (N, C, H, W), (C, H, W)")
+        return ops.softmax(input, -3)

@@ -10,7 +10,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.ops.attention import attend, split_mask
 from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
-from halfsim.nn.linear import Linear
+from halfsim.nn.linear import NonDynamicallyQuantizableLinear
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import whole
@@ -84,7 +84,7 @@ class MultiheadAttention(Module):
             setattr(self, name, None if self._packed else _xavier(embed_dim, size))
         self.in_proj_weight = _xavier(3 * embed_dim, embed_dim) if self._packed else None
         self.in_proj_bias = _zeros(3 * embed_dim) if bias else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias)
+        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias)
         if self.out_proj.bias is not None:
             self.out_proj.bias = _zeros(embed_dim)
         self.bias_k, self.bias_v = (_normal(embed_dim) if add_bias_kv else None for _ in range(2))

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
-from halfsim.nn.parameter import Parameter
 
 _List = TypeVar("_List", bound="_ModuleSequence")
 
@@ -173,37 +172,6 @@ class ModuleDict(Module):
         """Add the modules of a mapping or of pairs, replacing those of equal names."""
         for key, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
             self[key] = module
-
-
-class ParameterList(Module):
-    """A list of parameters; a Tensor among the values becomes a `Parameter`. It has no ``forward``."""
-
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
-        super().__init__()
-        self.extend(() if values is None else values)
-
-    def __getitem__(self, index: int) -> Parameter:
-        return list(self._parameters.values())[index]  # type: ignore[return-value]  # none of them is None
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._parameters.values())
-
-    def append(self, value: Tensor) -> ParameterList:
-        """Add a parameter at the end."""
-        if not isinstance(value, Tensor):
-            raise TypeError(f"values: {type(value).__name__} is not allowed; allowed: Parameter, Tensor")
-        name = str(len(self))
-        self.register_parameter(name, value if isinstance(value, Parameter) else Parameter(value))
-        return self
-
-    def extend(self, values: Iterable[Tensor]) -> ParameterList:
-        """Add parameters at the end, in their order."""
-        for value in list(values):
-            self.append(value)
-        return self
 
 
 class Identity(Module):

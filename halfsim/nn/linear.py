@@ -44,6 +44,10 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """`Linear` under the name that PyTorch gives the last layer of its attention."""
+
+
 class Bilinear(Module):
     """``x1 @ weight[o] @ x2 + bias[o]`` for x1 (..., in1), x2 (..., in2); see `halfsim.ops.bilinear`.
 

@@ -17,7 +17,7 @@ def _as_weight(weight: Any) -> Tensor | None:
     return weight if weight is None or isinstance(weight, Tensor) else tensor(weight)
 
 
-class _Loss(Module):
+class Loss(Module):
     """A loss with a reduction: "mean", "sum" or "none"."""
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
@@ -35,7 +35,21 @@ class _Loss(Module):
         return plain(weight) if name in self._arrays else weight
 
 
-class CrossEntropyLoss(_Loss):
+class WeightedLoss(Loss):
+    """A loss with weights, which are a buffer, and a reduction."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self._weigh(weight=weight)
+
+
+class CrossEntropyLoss(Loss):
     """-log softmax(input)[target], the mean, the sum or each; see `halfsim.ops.cross_entropy`.
 
     >>> import halfsim as hs
@@ -61,7 +75,7 @@ class CrossEntropyLoss(_Loss):
         return ops.cross_entropy(input, target, self._weight(), ignore_index=self.ignore_index, **rest)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """-input[target] for log-probabilities; see `halfsim.ops.nll_loss`."""
 
     def __init__(
@@ -80,21 +94,21 @@ class NLLLoss(_Loss):
         return ops.nll_loss(input, target, self._weight(), ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """The squared difference; see `halfsim.ops.mse_loss`."""
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """The absolute difference; see `halfsim.ops.l1_loss`."""
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """The absolute difference, squared near zero; see `halfsim.ops.smooth_l1_loss`."""
 
     def __init__(
@@ -111,35 +125,27 @@ class SmoothL1Loss(_Loss):
         return ops.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """The squared difference near zero, linear from ``delta`` on; see `halfsim.ops.huber_loss`."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
+        if not isinstance(delta, (int, float)) or isinstance(delta, bool):
+            raise TypeError(f"delta: {delta!r} is not allowed; allowed: numbers")
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.huber_loss(input, target, self.reduction, self.delta)
 
 
-class BCELoss(_Loss):
+class BCELoss(WeightedLoss):
     """The cross entropy of probabilities of two classes; see `halfsim.ops.binary_cross_entropy`."""
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self._weigh(weight=weight)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return ops.binary_cross_entropy(input, target, self._weight(), reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """The same of what a sigmoid would make probabilities; see `halfsim.ops.binary_cross_entropy_with_logits`."""
 
     def __init__(
@@ -158,7 +164,7 @@ class BCEWithLogitsLoss(_Loss):
         return ops.binary_cross_entropy_with_logits(input, target, reduction=self.reduction, **weights)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """The Kullback-Leibler divergence of log-probabilities from a target; see `halfsim.ops.kl_div`.
 
     ``reduction`` may also be "batchmean".
@@ -180,18 +186,44 @@ class KLDivLoss(_Loss):
         return ops.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-class CosineEmbeddingLoss(_Loss):
-    """How far the cosine of two vectors is from 1, or above a margin; see `halfsim.ops.cosine_embedding_loss`."""
+class PoissonNLLLoss(Loss):
+    """How unlikely counts are under a rate, or under its logarithm; see `halfsim.ops.poisson_nll_loss`."""
 
     def __init__(
         self,
-        margin: float = 0.0,
+        log_input: bool = True,
+        full: bool = False,
         size_average: bool | None = None,
+        eps: float = 1e-8,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.margin = margin
+        self.log_input, self.full, self.eps = log_input, full, eps
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
-        return ops.cosine_embedding_loss(input1, input2, target, self.margin, reduction=self.reduction)
+    def forward(self, log_input: Any, target: Any) -> Tensor:
+        options: dict[str, Any] = {"eps": self.eps, "reduction": self.reduction}
+        return ops.poisson_nll_loss(log_input, target, self.log_input, self.full, **options)
+
+
+class GaussianNLLLoss(Loss):
+    """How unlikely measurements are under means and variances; see `halfsim.ops.gaussian_nll_loss`."""
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Any, target: Any, var: Any) -> Tensor:
+        return ops.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+
+
+class CTCLoss(Loss):
+    """How unlikely sequences of labels without an alignment are; see `halfsim.ops.ctc_loss`."""
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Tensor:
+        lengths = input_lengths, target_lengths
+        return ops.ctc_loss(log_probs, targets, *lengths, self.blank, self.reduction, self.zero_infinity)

@@ -10,10 +10,11 @@ import numpy as np
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conversion import Conversion, convert
-from halfsim.nn.hooks import Handle, called
-from halfsim.nn.parameter import Parameter, as_buffer
+from halfsim.nn.hooks import Handle, Table, called
+from halfsim.nn.parameter import Buffer, Parameter, as_buffer
+from halfsim.nn.placement import check_device, placed, wanted_format
 from halfsim.nn.state import IncompatibleKeys, load, snapshot
-from halfsim.nn.walking import at, first_met, join, parts, walk
+from halfsim.nn.walking import at, described, first_met, join, parts, unseen, walk
 from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
 from halfsim.numerics.quantize import Array
 
@@ -34,11 +35,17 @@ class Module:
     _buffers: dict[str, Tensor | Array | None]
     _modules: dict[str, Module | None]
     _transient: set[str]  # buffers that are not in the state
-    _hooks: dict[str, dict[int, tuple[Callable[..., Any], bool]]]
+    _hooks: Table
     _precision: Rule | None
     _path: str
     training: bool
     conversion: Conversion | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Layers of this package take PyTorch's ``device`` and ``dtype``, see `placed`."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and cls.__module__.startswith("halfsim.nn."):
+            cls.__init__ = placed(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         fresh: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_modules": {}, "_transient": set(), "_hooks": {}}
@@ -66,6 +73,9 @@ class Module:
     # Parts and their names.
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Buffer) and name not in self.__dict__.get("_buffers", ()):
+            self.register_buffer(name, value, value.persistent)
+            return
         held = next((kind for kind in _TABLES if name in self.__dict__.get(kind, ())), None)
         kind = "_parameters" if isinstance(value, Parameter) else "_modules" if isinstance(value, Module) else held
         if kind is None:
@@ -142,10 +152,16 @@ class Module:
 
     # Walking over the parts.
 
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """Every module from this one down, each once, with its path."""
-        found = walk(self, prefix)
-        return first_met(found) if remove_duplicate else found
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Every module from this one down, each once, with its path; those in ``memo`` are left out and new ones added.
+
+        As in PyTorch, a module's parts are left out with it.
+        """
+        if not remove_duplicate:
+            return walk(self, prefix)
+        return unseen(self, prefix, set() if memo is None else memo)
 
     def modules(self) -> Iterator[Module]:
         return (module for _, module in self.named_modules())
@@ -189,6 +205,14 @@ class Module:
     def get_buffer(self, target: str) -> Tensor | Array:
         return at("buffer", target, dict(self.named_buffers(remove_duplicate=False)))
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put ``module`` at the path ``target``; with ``strict`` only in the place of another."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if strict and name not in owner._modules:
+            at("module", target, dict(self.named_modules(remove_duplicate=False)))
+        setattr(owner, name, module)
+
     def apply(self: _Self, fn: Callable[[Module], Any]) -> _Self:
         """Call ``fn`` with every module from the innermost to this one."""
         for module in self.children():
@@ -216,15 +240,34 @@ class Module:
             modules[path].precision = spec
         return self
 
-    def to(self: _Self, format: object = None, *, dtype: object = None) -> _Self:
+    def to(
+        self: _Self,
+        format: object = None,
+        *flags: object,
+        dtype: object = None,
+        device: object = None,
+        non_blocking: bool = False,
+        memory_format: object = None,
+    ) -> _Self:
         """Round every parameter (and its gradient) and every floating-point buffer to ``format``.
 
         This changes the weights, not the arithmetic. ``conversion`` then says what it lost, see `Conversion`; a
         `ConversionWarning` tells of values that became infinite, and of tensors of whose nonzero values more than
-        one in a thousand became zero. ``dtype`` is PyTorch's name for ``format``.
+        one in a thousand became zero. ``dtype`` is PyTorch's name for ``format``. A device, in the place of the format
+        or before it, and PyTorch's other arguments change nothing; of a tensor its format is taken.
+
+        >>> import halfsim as hs
+        >>> hs.nn.Linear(2, 1).to("cuda", "fp16").weight.format.name
+        'float16'
         """
-        self.__dict__["conversion"] = convert(self, format if dtype is None else dtype)
+        wanted = wanted_format(format, *flags, device=device, dtype=dtype)
+        if wanted is not None:
+            self.__dict__["conversion"] = convert(self, wanted)
         return self
+
+    def type(self: _Self, dst_type: object) -> _Self:
+        """`to` by the name of a format."""
+        return self.to(dst_type)
 
     def half(self: _Self) -> _Self:
         return self.to(float16)
@@ -238,23 +281,60 @@ class Module:
     def double(self: _Self) -> _Self:
         return self.to(float64)
 
+    # Devices, which change nothing here.
+
+    def cpu(self: _Self) -> _Self:
+        return self
+
+    def cuda(self: _Self, device: object = None) -> _Self:
+        check_device(device)
+        return self
+
+    def xpu(self: _Self, device: object = None) -> _Self:
+        check_device(device)
+        return self
+
+    def to_empty(self: _Self, *, device: object, recurse: bool = True) -> _Self:
+        """The module: what it holds is kept."""
+        check_device(device)
+        return self
+
+    def share_memory(self: _Self) -> _Self:
+        return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: there is nothing to compile."""
+
     # State and mode.
 
-    def state_dict(self, *, prefix: str = "") -> dict[str, Any]:
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
         """The values of all parameters and buffers by path (after ``prefix``), a shared one under each of its paths.
 
-        Tensors are detached, integer buffers are copies. Operations never write into arrays, so this is a snapshot.
+        Tensors are detached, unless ``keep_vars``, integer buffers are copies. Operations never write into arrays, so
+        this is a snapshot. With ``destination`` they are added to that dict.
         """
-        return snapshot(self, prefix)
+        return snapshot(self, {} if destination is None else destination, prefix, keep_vars)
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Set all parameters and buffers from tensors or arrays by path, rounded to each one's format.
 
-        Under a Precision whose storage is wider than that format they take the wider one. Without ``strict`` missing
-        and unexpected keys are allowed and returned. ``ValueError`` that lists every wrong and unfit key; then
-        nothing is changed. ``TypeError`` for what is no mapping.
+        Under a Precision whose storage is wider than that format they take the wider one, with ``assign`` that of the
+        tensor given. Without ``strict`` missing and unexpected keys are allowed and returned. ``ValueError`` that lists
+        every wrong and unfit key; then nothing is changed. ``TypeError`` for what is no mapping.
         """
-        return load(self, state, strict)
+        return load(self, state_dict, strict, assign)
+
+    def get_extra_state(self) -> Any:
+        """What else belongs to the state, under "_extra_state"; a subclass that has it defines this and the next."""
+        raise NotImplementedError(f"{type(self).__name__}: get_extra_state is not defined")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what `get_extra_state` gave."""
+        raise NotImplementedError(f"{type(self).__name__}: set_extra_state is not defined")
 
     def train(self: _Self, mode: bool = True) -> _Self:
         for module in self.modules():
@@ -290,18 +370,52 @@ class Module:
         return Handle(self._hooks, "before", hook, with_kwargs, prepend)
 
     def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> Handle:
         """Call ``hook(module, args, output)`` after every ``forward``; what it returns, if not None, is the output.
 
-        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``.
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``always_call`` it is called after an
+        error too, with None for the output.
         """
-        return Handle(self._hooks, "after", hook, with_kwargs, prepend)
+        return Handle(self._hooks, "after", hook, with_kwargs, prepend, always_call)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_output)`` when the gradients of the results are known, before they go on.
+
+        ``grad_output`` is a tuple with a tensor for each result of ``forward``, or None; what the hook returns, if not
+        None, takes its place.
+        """
+        return Handle(self._hooks, "backward before", hook, prepend=prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the positional arguments are known.
+
+        Both are tuples of tensors and None; what the hook returns, if not None, takes the place of ``grad_input``.
+        Where no argument takes a gradient it is called with those of the results, as in PyTorch.
+        """
+        return Handle(self._hooks, "backward", hook, prepend=prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, prefix, keep_vars)`` before `state_dict` reads this module."""
+        return Handle(self._hooks, "state before", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` after it, which may change the dict."""
+        return Handle(self._hooks, "state", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors)`` before loading.
+
+        The dict is a copy, which the hook may change; what it adds to the three lists is told with the rest.
+        """
+        return Handle(self._hooks, "load before", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, incompatible_keys)`` before wrong keys are refused; it may change the lists."""
+        return Handle(self._hooks, "load", hook)
 
     def extra_repr(self) -> str:
         return ""
 
     def __repr__(self) -> str:
-        inner = [f"  ({name}): " + repr(m).replace("\n", "\n  ") for name, m in self._modules.items()]
-        body = "\n" + "\n".join(inner) + "\n" if inner else self.extra_repr()
-        return f"{type(self).__name__}({body})"
+        return described(self)

@@ -168,6 +168,8 @@ class _BatchNorm(_Tracking):
         bias: bool = True,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
+        if not eps > 0:
+            raise ValueError(f"eps: {eps} is not allowed; allowed: positive numbers")
 
     def forward(self, input: Any) -> Tensor:
         self._checked(input)

@@ -22,6 +22,20 @@ class Parameter(Tensor):
         super().__init__(values.array, values.format, requires_grad)
 
 
+class Buffer(Tensor):
+    """A tensor that a module keeps and does not learn: assigned to an attribute, it is registered as a buffer.
+
+    It is part of the state, unless ``persistent`` is false.
+    """
+
+    persistent = True
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        values = tensor([] if data is None else data)
+        super().__init__(values.array, values.format)
+        self.persistent = persistent
+
+
 def as_buffer(name: str, value: Any) -> Tensor | Array | None:
     """``value`` as a module keeps it: a Tensor, an array of integers or bools, or None."""
     if isinstance(value, (np.ndarray, np.generic)):

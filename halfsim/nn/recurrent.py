@@ -30,10 +30,12 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
-def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffix: str) -> None:
+def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffix: str, projected: int = 0) -> None:
     """Give ``module`` the weights and biases of one cell, uniform between -1/sqrt(hidden) and 1/sqrt(hidden)."""
-    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden)}
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, projected or hidden)}
     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    if projected:
+        shapes |= {"weight_hr": (projected, hidden)}
     bound = hidden**-0.5
     for name, shape in shapes.items():
         drawn = None
@@ -42,12 +44,19 @@ def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffi
         setattr(module, name + suffix, drawn)
 
 
+def _check_flags(**flags: Any) -> None:
+    for name, flag in flags.items():
+        if not isinstance(flag, (bool, np.bool_)):
+            raise TypeError(f"{name}: {flag!r} is not allowed; allowed: True, False")
+
+
 class RNNBase(Module):
     """What RNN, LSTM and GRU share: stacked layers, one or two directions, each an operation of its own.
 
     ``mode`` is the operation: "rnn_tanh", "rnn_relu", "lstm" or "gru". With ``dropout`` the outputs of every layer but
-    the last are dropped out in training. ``ValueError`` for sizes below 1, a probability outside 0 to 1, and
-    projections (``proj_size``), which are not simulated.
+    the last are dropped out in training. ``proj_size``, of LSTM, is the size of its state h where that is projected,
+    see `halfsim.ops.lstm_projected`. ``ValueError`` for sizes below 1, a projection that is no smaller, and a
+    probability outside 0 to 1; ``TypeError`` for flags that are no bools.
     """
 
     mode: str
@@ -67,20 +76,21 @@ class RNNBase(Module):
         super().__init__()
         if mode not in _GATES:
             raise unknown("mode", mode, _GATES)
-        if proj_size:
-            raise ValueError(f"proj_size: {proj_size} is not allowed; allowed: 0 (projections are not simulated)")
+        _check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout: {dropout} is not allowed; allowed: 0 to 1")
         self.mode, self.bias, self.batch_first = mode, bias, batch_first
         self.input_size, self.hidden_size = _positive("input_size", input_size), _positive("hidden_size", hidden_size)
         self.num_layers, self.dropout = _positive("num_layers", num_layers), float(dropout)
-        self.bidirectional, self.proj_size = bidirectional, 0
+        self.bidirectional, self.proj_size = bool(bidirectional), whole("proj_size", proj_size)
+        if proj_size and not (mode == "lstm" and 0 < proj_size < hidden_size):
+            raise ValueError(f"proj_size: {proj_size} is not allowed; allowed: 0, for LSTM 1 to hidden_size - 1")
         if dropout and num_layers == 1:
             warnings.warn(f"dropout: {dropout} has no effect on one layer; it acts between layers", stacklevel=3)
         self._suffixes = [f"_l{k}{way}" for k in range(num_layers) for way in ("", "_reverse")[: 1 + bidirectional]]
         for i, suffix in enumerate(self._suffixes):
-            inputs = input_size if i <= bidirectional else hidden_size * (1 + bidirectional)
-            _draw(self, _GATES[mode] * hidden_size, inputs, hidden_size, bias, suffix)
+            inputs = input_size if i <= bidirectional else (proj_size or hidden_size) * (1 + bidirectional)
+            _draw(self, _GATES[mode] * hidden_size, inputs, hidden_size, bias, suffix, proj_size)
 
     def flatten_parameters(self) -> None:
         """Nothing: there is no device memory to lay out."""
@@ -115,24 +125,33 @@ class RNNBase(Module):
             suffix = self._suffixes[k * ways + way]
             weights = [getattr(self, name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
             initial = [s[k * ways + way] for s in states]
-            y = getattr(ops, self.mode)(x, *weights, *initial, reverse=bool(way))
-            h = y[:-1] if self.mode == "lstm" else y
-            last[0].append(h[0 if way else -1])
-            if self.mode == "lstm":
-                last[1].append(y[-1])
+            h, *c = self._directed(x, weights, initial, suffix, bool(way))
+            for ends, end in zip(last, (h[0 if way else -1], *c), strict=True):
+                ends.append(end)
             outs.append(h)
         return outs[0] if ways == 1 else ops.cat(outs, 2)
+
+    def _directed(self, x: Any, weights: list[Any], initial: list[Any], suffix: str, reverse: bool) -> Any:
+        """The states h of all steps and, of LSTM, the last c."""
+        if self.proj_size:
+            (w_ih, w_hh, b_ih, b_hh), w_hr = weights, getattr(self, f"weight_hr{suffix}")
+            h, c = initial or (None, None)
+            return ops.lstm_projected(x, w_ih, w_hh, w_hr, b_ih, b_hh, h, c, reverse)
+        y = getattr(ops, self.mode)(x, *weights, *initial, reverse=reverse)
+        return (y[:-1], y[-1]) if self.mode == "lstm" else (y,)
 
     def _initial(self, name: str, state: Any, batch: int, batched: bool) -> Any:
         state = state if isinstance(state, Tensor) else np.asarray(state)
         count = len(self._suffixes)
-        shape = (count, batch, self.hidden_size) if batched else (count, self.hidden_size)
+        width = self.proj_size if self.proj_size and name == "h" else self.hidden_size
+        shape = (count, batch, width) if batched else (count, width)
         if state.shape != shape:
             raise ValueError(f"{name}0: shape {state.shape} is not allowed; allowed: {shape} for this input")
-        return state if batched else state.reshape(count, 1, self.hidden_size)
+        return state if batched else state.reshape(count, 1, width)
 
     def extra_repr(self) -> str:
-        plain_values = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        plain_values: dict[str, Any] = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False}
+        plain_values |= {"dropout": 0.0, "bidirectional": False}
         changed = [f"{n}={getattr(self, n)}" for n, value in plain_values.items() if getattr(self, n) != value]
         return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.nn.hooks import run
 from halfsim.nn.walking import join, walk
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
@@ -25,36 +26,68 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
+def _own(owner: Module) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every place of the state that a module holds itself: the table it stands in, its name there."""
+    tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
+    for table in tables:
+        for name, part in table.items():
+            if part is not None and not (table is owner._buffers and name in owner._transient):
+                yield table, name
+
+
 def _slots(module: Module) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Every place of the state in PyTorch's order: its path, the table it stands in, its name there."""
+    """Every place of the state in PyTorch's order, with its path."""
     for path, owner in walk(module):
-        tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
-        for table in tables:
-            for name, part in table.items():
-                if part is not None and not (table is owner._buffers and name in owner._transient):
-                    yield join(path, name), table, name
+        for table, name in _own(owner):
+            yield join(path, name), table, name
 
 
-def snapshot(module: Module, prefix: str) -> dict[str, Any]:
-    """See `Module.state_dict`."""
-    parts = ((prefix + path, table[name]) for path, table, name in _slots(module))
-    return {path: part.detach() if isinstance(part, Tensor) else part.copy() for path, part in parts}
+_EXTRA, _MODULE = "_extra_state", "halfsim.nn.module"
 
 
-def load(module: Module, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
+def _has_extra(module: Module) -> bool:
+    """Whether a subclass defined what else belongs to its state."""
+    return getattr(type(module).get_extra_state, "__module__", "") != _MODULE
+
+
+def snapshot(module: Module, found: dict[str, Any], prefix: str, keep: bool) -> dict[str, Any]:
+    """See `Module.state_dict`: each module's own parts, then those of the modules that it holds, then its hooks."""
+    run(module._hooks, "state before", module, prefix, keep)
+    for table, name in _own(module):
+        part = table[name]
+        found[prefix + name] = part if keep else part.detach() if isinstance(part, Tensor) else part.copy()
+    if _has_extra(module):
+        found[prefix + _EXTRA] = module.get_extra_state()
+    for name, inner in module._modules.items():
+        if inner is not None:
+            inner.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep)
+    run(module._hooks, "state", module, found, prefix, {})
+    return found
+
+
+def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
     """See `Module.load_state_dict`."""
     if not isinstance(state, Mapping):
         raise TypeError(f"state: {type(state).__name__} is not allowed; allowed: a mapping from names to arrays")
+    state, keys, wrong = dict(state), IncompatibleKeys([], []), list[str]()
+    held = list(walk(module))
+    for path, owner in held:
+        run(owner._hooks, "load before", owner, state, join(path, ""), {}, strict, *keys, wrong)
     own = {path: (table, name) for path, table, name in _slots(module)}
-    keys = IncompatibleKeys([key for key in own if key not in state], [key for key in state if key not in own])
-    wrong = [*(f"missing {key}" for key in keys[0]), *(f"unexpected {key}" for key in keys[1])] if strict else []
+    extra = {join(path, _EXTRA): owner for path, owner in held if _has_extra(owner)}
+    keys[0].extend(key for key in (*own, *extra) if key not in state)
+    keys[1].extend(key for key in state if key not in own and key not in extra)
     loaded: dict[str, Any] = {}
     for key in own.keys() & state.keys():
         table, name = own[key]
         try:
-            loaded[key] = _fitting(key, table[name], state[key])
+            loaded[key] = _fitting(key, table[name], state[key], assign)
         except (TypeError, ValueError, RuntimeError) as error:
             wrong.append(str(error) if str(error).startswith(key) else f"{key}: {error}")
+    for _, owner in reversed(held):
+        run(owner._hooks, "load", owner, keys)
+    if strict:
+        wrong += [*(f"missing {key}" for key in keys[0]), *(f"unexpected {key}" for key in keys[1])]
     if wrong:
         raise ValueError(f"state: {'; '.join(sorted(wrong))}")
     for key, value in loaded.items():
@@ -63,13 +96,16 @@ def load(module: Module, state: Mapping[str, Any], strict: bool) -> Incompatible
             put(table[name], value)
         else:
             table[name] = value
+    for key in extra.keys() & state.keys():
+        extra[key].set_extra_state(state[key])
     return keys
 
 
-def _fitting(key: str, part: Any, given: Any) -> Any:
+def _fitting(key: str, part: Any, given: Any, assign: bool) -> Any:
     """What ``part`` becomes: a Tensor in its format or the wider one in force, or an array of its integer dtype."""
     if isinstance(part, Tensor):
-        value: Any = tensor(given, _format_for(part.format))
+        own = assign and isinstance(given, Tensor)
+        value: Any = tensor(given, given.format if own else _format_for(part.format))
     else:
         value = _whole(part.dtype, given)
     if value.shape != part.shape:

@@ -36,8 +36,8 @@ LAYERS: list[tuple[str, Any, str]] = [  # as PyTorch prints them
     ("logsigmoid", nn.LogSigmoid(), "LogSigmoid()"),
     ("softsign", nn.Softsign(), "Softsign()"),
     ("tanhshrink", nn.Tanhshrink(), "Tanhshrink()"),
-    ("hardshrink", nn.Hardshrink(), "Hardshrink(lambd=0.5)"),
-    ("softshrink", nn.Softshrink(), "Softshrink(lambd=0.5)"),
+    ("hardshrink", nn.Hardshrink(), "Hardshrink(0.5)"),
+    ("softshrink", nn.Softshrink(), "Softshrink(0.5)"),
     ("glu", nn.GLU(), "GLU(dim=-1)"),
 ]
 
@@ -93,7 +93,7 @@ def test_softmax_without_a_dimension_takes_pytorchs() -> None:
 
 def losses() -> list[tuple[Any, Any, tuple[Any, ...]]]:
     x, t = hs.tensor([[0.25, 0.5], [0.75, 0.125]]), hs.tensor([[0.5, 0.5], [0.0, 1.0]])
-    w, labels = hs.tensor([0.5, 2.0]), np.array([1, 0])
+    w, labels, signs = hs.tensor([0.5, 2.0]), np.array([1, 0]), np.array([[1.0, -1.0], [-1.0, 1.0]])
     return [
         (
             nn.CrossEntropyLoss(w, label_smoothing=0.1),
@@ -114,10 +114,43 @@ def losses() -> list[tuple[Any, Any, tuple[Any, ...]]]:
         ),
         (nn.KLDivLoss(log_target=True), lambda *a, **k: F.kl_div(*a, log_target=True, **k), (x, t)),
         (nn.CosineEmbeddingLoss(0.25), lambda *a, **k: F.cosine_embedding_loss(*a, margin=0.25, **k), (x, t, [1, -1])),
+        (nn.HingeEmbeddingLoss(0.25), lambda *a, **k: F.hinge_embedding_loss(*a, 0.25, **k), (x, signs)),
+        (nn.MarginRankingLoss(0.25), lambda *a, **k: F.margin_ranking_loss(*a, 0.25, **k), (x, t, signs)),
+        (nn.SoftMarginLoss(), F.soft_margin_loss, (x, signs)),
+        (nn.TripletMarginLoss(0.25, 1.0, 1e-3, True), triplet, (x, t, x * t)),
+        (
+            nn.TripletMarginWithDistanceLoss(distance_function=nn.CosineSimilarity(), margin=0.25, swap=True),
+            lambda *a, **k: F.triplet_margin_with_distance_loss(
+                *a, distance_function=F.cosine_similarity, margin=0.25, swap=True, **k
+            ),
+            (x, t, x * t),
+        ),
+        (nn.MultiMarginLoss(2, 0.25, w), lambda *a, **k: F.multi_margin_loss(*a, 2, 0.25, w, **k), (x, labels)),
+        (nn.MultiLabelMarginLoss(), F.multilabel_margin_loss, (x, np.array([[1, -1], [0, 1]]))),
+        (nn.MultiLabelSoftMarginLoss(w), lambda *a, **k: F.multilabel_soft_margin_loss(*a, w, **k), (x, t)),
+        (
+            nn.PoissonNLLLoss(False, True, eps=0.1),
+            lambda *a, **k: F.poisson_nll_loss(*a, False, True, eps=0.1, **k),
+            (x, t),
+        ),
+        (
+            nn.GaussianNLLLoss(full=True, eps=0.1),
+            lambda *a, **k: F.gaussian_nll_loss(*a, full=True, eps=0.1, **k),
+            (x, t, x * x),
+        ),
+        (
+            nn.CTCLoss(1, zero_infinity=True),
+            lambda *a, **k: F.ctc_loss(*a, 1, zero_infinity=True, **k),
+            (F.log_softmax(x, 1), [0], 2, 1),
+        ),
     ]
 
 
-@pytest.mark.parametrize("i", range(11))
+def triplet(*tensors: Any, **how: Any) -> hs.Tensor:
+    return F.triplet_margin_loss(*tensors, margin=0.25, p=1.0, eps=1e-3, swap=True, **how)
+
+
+@pytest.mark.parametrize("i", range(22))
 def test_losses_are_their_functions(i: int) -> None:
     layer, function, arguments = losses()[i]
     for reduction in ("mean", "sum", "none"):
@@ -136,6 +169,17 @@ def test_losses_take_pytorchs_arguments_in_order() -> None:
     assert nn.KLDivLoss(reduction="batchmean").reduction == "batchmean"
     assert nn.CrossEntropyLoss(weight=np.ones(3)).parameters is not None
     assert list(nn.CrossEntropyLoss(weight=np.ones(3)).parameters()) == []
+    assert nn.TripletMarginLoss(2.0, 1.0, 1e-3, True, None, None, "sum").reduction == "sum"
+    assert nn.PoissonNLLLoss(False, True, None, 1e-3, None, "none").eps == 1e-3
+    for wrong in (lambda: nn.TripletMarginLoss(0.0), lambda: nn.TripletMarginWithDistanceLoss(margin=-1.0)):
+        with pytest.raises(ValueError, match="margin: "):
+            wrong()
+    with pytest.raises(ValueError, match="p: 3"):
+        nn.MultiMarginLoss(3)
+    with pytest.raises(ValueError, match="weight: shape"):
+        nn.MultiMarginLoss(weight=np.ones((2, 2)))
+    with pytest.raises(TypeError, match="delta: "):
+        nn.HuberLoss(delta=1j)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="reduction: 'maen' is not allowed \\(did you mean 'mean'"):
         nn.CrossEntropyLoss(reduction="maen")
     with pytest.raises(ValueError, match="min_val: 1.0 is not below max_val 1.0"):

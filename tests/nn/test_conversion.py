@@ -117,7 +117,7 @@ def test_tied_weights_are_converted_once() -> None:
     assert len(hs.nn.conversion_report(hs.nn.Sequential(a, b), "fp16").rows) == 1
 
 
-@pytest.mark.parametrize("spec", ["fp17", "cpu"])
+@pytest.mark.parametrize("spec", ["fp17", "gpu"])
 def test_formats_are_known(spec: str) -> None:
     with pytest.raises(ValueError, match=f"format: '{spec}' is not allowed"):
         hs.nn.Linear(1, 1).to(spec)

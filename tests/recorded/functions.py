@@ -39,6 +39,7 @@ M, V, C = (3, 4), (5,), (2, 3, 4)
 LABELS, PIXELS = np.array([2, 0, 1, 2, 2]), np.array([[0, 2, 1, 1], [2, 2, 0, 1]])
 WEIGHT, POSITIVE = np.array([0.5, 2.0, 1.25]), np.array([1.5, 0.25, 3.0, 1.0])
 MASK = numbers(M, 5) > 0
+SIGNS, LISTS = np.where(MASK, 1.0, -1.0), np.array([[3, 0, -1, 1], [-1, 0, 1, 2], [2, 1, 3, 3]])
 
 CASES: list[Case] = [
     *(
@@ -153,8 +154,29 @@ for _reduction in ("mean", "sum", "none"):
         Case("F", "cross_entropy", [C], (PIXELS,), {**_how, "weight": WEIGHT, "label_smoothing": 0.25}),
         Case("F", "cross_entropy", [C], (PIXELS,), {**_how, "ignore_index": 2, "label_smoothing": 1.0}),
         Case("F", "cross_entropy", [C, C], (), {**_how, "weight": WEIGHT, "label_smoothing": 0.5}),
+        Case("F", "hinge_embedding_loss", [M], (SIGNS,), {**_how, "margin": 0.75}),
+        Case("F", "margin_ranking_loss", [M, M], (SIGNS,), {**_how, "margin": 0.25}),
+        Case("F", "soft_margin_loss", [M], (SIGNS,), _how),
+        Case("F", "triplet_margin_loss", [M, M, M], (), {**_how, "margin": 2.0}),
+        Case("F", "triplet_margin_loss", [M, M, M], (), {**_how, "p": 3.0, "swap": True}),
+        Case("F", "triplet_margin_with_distance_loss", [M, M, M], (), {**_how, "swap": True}),
+        Case("F", "multi_margin_loss", [(5, 3)], (LABELS,), {**_how, "p": 2, "margin": 0.75, "weight": WEIGHT}),
+        Case("F", "multi_margin_loss", [(5, 3)], (LABELS,), _how),
+        Case("F", "multilabel_margin_loss", [M], (LISTS,), _how),
+        Case("F", "multilabel_soft_margin_loss", [M], (numbers(M, 4, 0, 1),), {**_how, "weight": POSITIVE}),
+        Case("F", "poisson_nll_loss", [M, M], (True, True), _how, bounds=(0.1, 3)),
+        Case("F", "poisson_nll_loss", [M, M], (False,), {**_how, "eps": 0.1}, bounds=(0.1, 3)),
+        Case("F", "gaussian_nll_loss", [M, M, M], (True, 0.05), _how, bounds=(0.1, 3)),
+        Case("F", "gaussian_nll_loss", [M, M, (3,)], (), _how, bounds=(0.1, 3)),
     ]
-CASES.append(Case("F", "kl_div", [M, M], (), {"reduction": "batchmean"}, bounds=(0.1, 2)))
+CASES += [
+    Case("F", "kl_div", [M, M], (), {"reduction": "batchmean"}, bounds=(0.1, 2)),
+    Case("F", "multi_margin_loss", [(3,)], (np.array(1),)),
+    Case("F", "multilabel_margin_loss", [(4,)], (np.array([3, 0, -1, 1]),)),
+    Case("F", "pairwise_distance", [M, (4,)], (1.0, 0.1, True)),
+    *(Case("F", "pdist", [M], (p,)) for p in (0.0, 1.0, 1.5, 2.0, 3.0)),
+    Case("F", "rrelu", [M], (0.25, 0.75)),
+]
 
 EQUATIONS: dict[str, list[tuple[int, ...]]] = {
     "ij,jk->ik": [(2, 3), (3, 4)],

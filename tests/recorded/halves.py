@@ -21,6 +21,9 @@ CODES = np.arange(65536, dtype=np.uint16)
 
 _ACCURATE = "PyTorch's vectorised functions are less accurate (erf by a polynomial, exp within an ulp), or flush"
 _BRANCHES = "a branch of PyTorch's vectorised CPU kernel: its scalar and CUDA kernels do as halfsim does"
+_ADDED = "PyTorch's CPU kernels round a number that is added to half first, its CUDA kernels do not"
+_ORDER = "PyTorch adds the gradients of a tensor that several operations read in the order of its graph, latest first"
+_SUMS = "PyTorch's CPU kernel keeps the sum of the exponentials, and its logarithm, in half, its CUDA kernel does not"
 _BUFFER = "PyTorch's CPU kernel keeps exp(-abs(x)) in half for the gradient, its CUDA kernel forms it anew"
 _ROOT = "PyTorch's CPU kernel for float16 is C's pow: 0 for -0 and inf for -inf, where the others take the root"
 
@@ -33,10 +36,13 @@ class Case:
     name: str
     args: tuple[Any, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
-    operands: str = "one"  # or "pairs", or "probabilities"
+    operands: str = (
+        "one"  # or "pairs", "signs" (a third, 1 or -1), "variances" (a third, not negative), "probabilities"
+    )
     weights: tuple[str, ...] = ()  # options that are tensors of 0.3
     shape: tuple[int, ...] = ()  # of each of ``count`` operands, of ordinary numbers
     count: int = 1
+    free: int = 9  # how many operands take a gradient
     unlike: tuple[int, int] = (0, 0)
     why: str = ""
     nan: bool = False
@@ -51,7 +57,7 @@ class Case:
         functions = library.ops if library.__name__ == "halfsim" else library
         module = library.nn.functional if self.place == "F" else functions
         options = {**self.options, **{name: tensor(0.3) for name in self.weights}}
-        if self.operands != "one" and self.place == "F":
+        if (self.operands != "one" and "loss" in self.name) or self.name.startswith(("kl_", "binary_")):
             options["reduction"] = "none"
         return lambda *x: getattr(module, self.name)(*x, *self.args, **options)
 
@@ -75,6 +81,18 @@ def _losses() -> list[Case]:
         Case("F", "binary_cross_entropy", operands="probabilities"),
         Case("F", "binary_cross_entropy", operands="probabilities", weights=("weight",)),
         *(Case("T", name, **pairs) for name in ("mul", "div", "maximum", "minimum", "pow")),
+        Case("F", "soft_margin_loss", free=1, **pairs),
+        Case("F", "hinge_embedding_loss", free=1, **pairs),
+        Case("F", "hinge_embedding_loss", (0.3,), free=1, unlike=(272, 310), why=_ADDED, **pairs),
+        Case("F", "margin_ranking_loss", operands="signs"),
+        Case("F", "margin_ranking_loss", (0.3,), operands="signs", unlike=(245, 638), why=_ADDED),
+        Case("F", "poisson_nll_loss", **pairs),
+        Case("F", "poisson_nll_loss", (False,), unlike=(0, 26), why=_ADDED, **pairs),
+        Case("F", "poisson_nll_loss", (True, True), unlike=(1128, 951), why=_ORDER, **pairs),
+        Case("F", "poisson_nll_loss", (False, True), unlike=(856, 844), why=f"{_ORDER}; {_ADDED}", **pairs),
+        Case("F", "poisson_nll_loss", (True, True), {"eps": 0.1}, free=1, **pairs),
+        Case("F", "gaussian_nll_loss", operands="variances"),
+        Case("F", "gaussian_nll_loss", (), {"full": True, "eps": 0.1}, "variances", unlike=(582, 462), why=_ADDED),
     ]
 
 
@@ -96,7 +114,7 @@ def _activations() -> list[Case]:
         Case("F", "softplus", (2.0, 3.0), unlike=(1, 0), why=_ACCURATE),
         Case("F", "sigmoid", unlike=(6, 8), why=_ACCURATE),
         Case("F", "mish", unlike=(3, 1), why=_ACCURATE),
-        Case("F", "gelu", unlike=(254, 1174), why=_ACCURATE),
+        Case("F", "gelu", unlike=(254, 6), why=_ACCURATE),
         Case("F", "gelu", (), {"approximate": "tanh"}, unlike=(61, 4), why=_ACCURATE),
         Case("F", "logsigmoid", unlike=(8229, 910), why=_BUFFER),
         *(
@@ -127,6 +145,13 @@ def _rows() -> list[Case]:
         *(Case("T", "norm", args, **rows) for args in ((), (2, 1), (1,))),
         Case("T", "logsumexp", (1,), **rows),
         Case("T", "lerp", (0.3,), count=2, **rows),
+        Case("F", "multilabel_soft_margin_loss", count=2, unlike=(258, 287), why=_BUFFER, **rows),
+        Case("F", "multilabel_soft_margin_loss", weights=("weight",), count=2, unlike=(233, 285), why=_BUFFER, **rows),
+        Case("F", "triplet_margin_loss", count=3, **rows),
+        Case("F", "triplet_margin_loss", (), {"p": 1.0, "swap": True}, count=3, **rows),
+        Case("F", "pairwise_distance", count=2, **rows),
+        *(Case("F", name, (1,), **rows) for name in ("softmax", "softmin")),
+        Case("F", "log_softmax", (1,), unlike=(196, 305), why=_SUMS, **rows),
     ]
 
 
@@ -168,7 +193,12 @@ def operands(case: Case, fmt: str) -> list[np.ndarray]:
         more = [np.concatenate([ordinary(fmt, 2000, seed), scattered(2000, seed + 5)]) for seed in (1, 2)]
     grid = [axis.ravel() for axis in np.meshgrid(special, special)]
     length = (len(grid[0]) + len(more[0])) // 64 * 64
-    return [np.concatenate(pair)[:length] for pair in zip(grid, more, strict=True)]
+    pairs = [np.concatenate(pair)[:length] for pair in zip(grid, more, strict=True)]
+    third = {
+        "signs": np.where(scattered(length, 21) % 2, ONE[fmt], ONE[fmt] | 0x8000).astype(np.uint16),
+        "variances": scattered(length, 22, 0x7C01 if fmt == "float16" else 0x7F81),
+    }
+    return [*pairs, third[case.operands]] if case.operands in third else pairs
 
 
 def gradients(fmt: str, count: int) -> list[np.ndarray]:

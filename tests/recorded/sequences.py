@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 PADDING = np.array([[False, False, False, True], [False, True, False, False]])
+LATE = np.array([[False, False, False, False], [False, False, False, True]])
 CAUSAL = np.triu(np.ones((4, 4), np.bool_), 1)
 
 
@@ -58,6 +59,14 @@ def _encoder(activation: str, norm_first: bool, **options: Any) -> Callable[[Any
     return build
 
 
+def _decoder(activation: str, norm_first: bool, **options: Any) -> Callable[[Any], Any]:
+    def build(nn: Any) -> Any:
+        layer = nn.TransformerDecoderLayer(4, 2, 6, 0.0, activation, norm_first=norm_first, batch_first=True, **options)
+        return nn.TransformerDecoder(layer, 2, nn.LayerNorm(4) if norm_first else None)
+
+    return build
+
+
 CASES: dict[str, Case] = {
     "rnn": Case(lambda nn: nn.RNN(3, 4, 2), (5, 2, 3), (2, 2, 4)),
     "rnn_relu": Case(lambda nn: nn.RNN(3, 4, nonlinearity="relu", bias=False, batch_first=True), (2, 5, 3)),
@@ -91,4 +100,26 @@ CASES: dict[str, Case] = {
     "encoder": Case(_encoder("relu", False), (2, 4, 4), src_key_padding_mask=PADDING),
     "encoder_first": Case(_encoder("gelu", True), (2, 4, 4), mask=CAUSAL),
     "encoder_plain": Case(_encoder("relu", False, bias=False, layer_norm_eps=1e-3), (2, 4, 4)),
+    "lstm_projected": Case(lambda nn: nn.LSTM(3, 4, proj_size=2, batch_first=True, bias=False), (2, 5, 3)),
+    "lstm_projected_ways": Case(
+        lambda nn: nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), (5, 2, 3), ((4, 2, 2), (4, 2, 4))
+    ),
+    "attention_zero": Case(
+        lambda nn: nn.MultiheadAttention(4, 2, add_bias_kv=True, add_zero_attn=True, kdim=3, vdim=5, batch_first=True),
+        (2, 3, 4),
+        (2, 4, 3),
+        (2, 4, 5),
+        average_attn_weights=False,
+    ),
+    "decoder": Case(_decoder("relu", False), (2, 4, 4), (2, 3, 4), tgt_mask=CAUSAL, tgt_key_padding_mask=LATE),
+    "decoder_first": Case(
+        _decoder("gelu", True, bias=False),
+        (2, 3, 4),
+        (2, 4, 4),
+        memory_mask=CAUSAL[:3],
+        memory_key_padding_mask=PADDING,
+    ),
+    "transformer": Case(
+        lambda nn: nn.Transformer(4, 2, 1, 1, 6, 0.0), (4, 2, 4), (3, 2, 4), src_mask=CAUSAL, tgt_mask=CAUSAL[:3, :3]
+    ),
 }

@@ -10,15 +10,22 @@ from halfsim.autograd.ops.compare import *
 from halfsim.autograd.ops.conv import *
 from halfsim.autograd.ops.creation import *
 from halfsim.autograd.ops.cross_entropy import *
+from halfsim.autograd.ops.ctc import *
+from halfsim.autograd.ops.distance import *
 from halfsim.autograd.ops.dropout import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
+from halfsim.autograd.ops.embedding_bag import *
 from halfsim.autograd.ops.index import *
 from halfsim.autograd.ops.join import *
+from halfsim.autograd.ops.likelihood import *
 from halfsim.autograd.ops.linalg import *
 from halfsim.autograd.ops.loss import *
+from halfsim.autograd.ops.margin import *
+from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.pool import *
+from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.select import *
@@ -35,15 +42,22 @@ _SUBJECTS = (
     "sort",
     "conv",
     "cross_entropy",
+    "ctc",
+    "distance",
     "dropout",
     "elementwise",
     "embedding",
+    "embedding_bag",
     "index",
     "join",
+    "likelihood",
     "linalg",
     "loss",
+    "margin",
+    "noise",
     "normalization",
     "pool",
+    "projected",
     "recurrent",
     "reduce",
     "select",

@@ -57,7 +57,7 @@ def _renorm(fp: Arithmetic, rows: Array, /, max_norm: float, norm_type: float) -
     return np.where(norms > limit, scaled, rows), ()
 
 
-def _shorten(weight: Any, rows: Array, max_norm: float, norm_type: float) -> None:
+def shorten(weight: Any, rows: Array, max_norm: float, norm_type: float) -> None:
     """Let ``weight`` take an array in which the norms of ``rows`` are at most ``max_norm``."""
     if not isinstance(weight, Tensor):
         raise TypeError(f"max_norm: the weight is a {type(weight).__name__}, which cannot be changed; allowed: Tensor")
@@ -96,7 +96,7 @@ def embedding(
         raise ValueError(f"embedding: weight {shape} is not allowed; allowed: (size, width)")
     rows = row_indices(input, shape[0])
     if max_norm is not None:
-        _shorten(weight, rows, max_norm, norm_type)
+        shorten(weight, rows, max_norm, norm_type)
     return _pick(weight, indices=rows, padding_idx=padding(padding_idx, shape[0]), by_count=scale_grad_by_freq)
 
 

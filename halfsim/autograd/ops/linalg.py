@@ -181,12 +181,12 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
 
 @op()
 @named("at_least")
-def _at_least(fp: Arithmetic, x: Array, /, low: float) -> Any:
+def at_least(fp: Arithmetic, x: Array, /, low: float) -> Any:
     return np.maximum(x, fp.constant(low)), lambda fp, g: g
 
 
 def _unit(x: Any, dim: int, eps: float) -> Tensor:
-    return div(x, _at_least(norm(x, 2, _axis(x, dim), keepdims=True), eps))
+    return div(x, at_least(norm(x, 2, _axis(x, dim), keepdims=True), eps))
 
 
 def _axis(x: Any, dim: int) -> int:

@@ -1,5 +1,7 @@
 """Losses of numbers, as PyTorch computes them: the loss of each element is stored, then their mean or sum is taken.
 
+In half they take the steps of PyTorch's CUDA kernels, which are the CPU's but for what `tests/recorded/halves.py`
+names: a number that is added (a margin, eps) stays in ``compute``, where the CPU's kernels round it to half first.
 Their signatures are those of ``torch.nn.functional``, with ``size_average`` and ``reduce``, its old spelling of
 ``reduction``. Where shapes must agree, a target of another one is refused or, where PyTorch only warns, warned of.
 """

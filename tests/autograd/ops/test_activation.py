@@ -354,3 +354,9 @@ def test_an_infinite_bound_takes_the_gradient() -> None:
     hs.ops.clamp(hs.tensor([1.0]), low).backward(np.ones(1))
     assert low.grad is not None
     assert low.grad.item() == 1
+
+
+@pytest.mark.parametrize("lambd", [-0.5, float("nan")])
+def test_softshrink_moves_towards_zero_only(lambd: float) -> None:
+    with pytest.raises(ValueError, match="lambd: "):
+        hs.ops.softshrink([1.0], lambd)

@@ -119,6 +119,13 @@ def of_layers() -> None:
         finish(layer(*inputs, **case.keywords))
 
 
+def watched() -> hs.nn.Module:
+    """A module whose gradients pass gates."""
+    module = hs.nn.Tanh()
+    module.register_full_backward_hook(lambda *gradients: None)
+    return module
+
+
 def of_the_rest() -> None:
     x, y, z = (leaf(functions.numbers((3, 4), i)) for i in range(3))
     w = leaf(functions.numbers((4, 3), 4))
@@ -131,7 +138,12 @@ def of_the_rest() -> None:
         O.where(functions.MASK, x, y), O.clamp(x, y, z), O.baddbmm(x[None], y[None], O.matmul(w, x)[None]), x.norm(),
         x.norm(3.0, 1), O.embedding(np.array([0, 2]), x, max_norm=0.5), O.scaled_dot_product_attention(x, y, z),
         O.scaled_dot_product_attention(x, y, z, dropout_p=0.5),
-        x.mean(), O.expand(x, (2, 3, 4)), x.to("fp16"), O.dropout(x, 0.5), O.cosine_similarity(x, y),
+        O.multi_margin_loss(x, [1, 0, 3]), O.multilabel_margin_loss(x, [[1, 0, -1, 0]] * 3), O.pdist(x),
+        O.pdist(x, 3.0),
+        O.soft_margin_loss(x, functions.SIGNS), O.rrelu(x, training=True), O.gumbel_softmax(x, hard=True),
+        O.ctc_loss(O.log_softmax(x.reshape(3, 1, 4)), [[1, 2]], [3], [2]), O.embedding_bag([[0, 1]], x, mode="max"),
+        O.embedding_bag([[0, 1], [1, 1]], x, mode="sum", per_sample_weights=leaf(np.ones((2, 2)))),
+        watched()(x), x.mean(), O.expand(x, (2, 3, 4)), x.to("fp16"), O.dropout(x, 0.5), O.cosine_similarity(x, y),
     ]:  # fmt: skip
         finish(result)
 
