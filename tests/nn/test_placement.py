@@ -13,6 +13,9 @@ nn = hs.nn
 
 
 class Device:
+    def __str__(self) -> str:
+        return "a device"
+
     type, index = "cuda", 0
 
 
