@@ -1,20 +1,29 @@
 """Optimizers with PyTorch's names and semantics."""
 
 from halfsim.optim import lr_scheduler
-from halfsim.optim.adam import Adam, AdamW, NAdam
+from halfsim.optim.adafactor import Adafactor
+from halfsim.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from halfsim.optim.ema import EMA
+from halfsim.optim.muon import Muon
 from halfsim.optim.optimizer import Optimizer
-from halfsim.optim.optimizers import SGD, Adagrad, Lion, RMSprop
+from halfsim.optim.optimizers import ASGD, SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
 
 __all__ = [
+    "ASGD",
     "EMA",
     "SGD",
+    "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Lion",
+    "Muon",
     "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
+    "Rprop",
     "lr_scheduler",
 ]
