@@ -4,6 +4,7 @@ from halfsim.optim import lr_scheduler
 from halfsim.optim.adafactor import Adafactor
 from halfsim.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from halfsim.optim.ema import EMA
+from halfsim.optim.lbfgs import LBFGS
 from halfsim.optim.muon import Muon
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.optimizers import ASGD, SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
@@ -11,6 +12,7 @@ from halfsim.optim.optimizers import ASGD, SGD, Adadelta, Adagrad, Lion, RMSprop
 __all__ = [
     "ASGD",
     "EMA",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adafactor",

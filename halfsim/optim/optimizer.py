@@ -149,7 +149,7 @@ class Optimizer(Hooked):
         for group in map(numbers, self.param_groups):
             for p in group["params"]:
                 if p.grad is not None:
-                    _check_gradient(p)
+                    check_gradient(p)
                     with scoped(phase="optimizer", path=p.name, gradients=False):
                         self._step(p, group)
         observer = active()
@@ -309,7 +309,8 @@ def _as_forward(arguments: Iterable[Any]) -> list[Any]:
     return [scoped(phase="forward")(a) if callable(a) and not isinstance(a, Tensor) else a for a in arguments]
 
 
-def _check_gradient(p: Tensor) -> None:
+def check_gradient(p: Tensor) -> None:
+    """``TypeError`` or ``ValueError`` for a gradient that is no tensor of the parameter's shape."""
     if not isinstance(p.grad, Tensor):
         raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
     if p.grad.shape != p.shape:
