@@ -1,6 +1,6 @@
 """Optimizers with PyTorch's names and semantics."""
 
-from halfsim.optim import lr_scheduler
+from halfsim.optim import lr_scheduler, swa_utils
 from halfsim.optim.adafactor import Adafactor
 from halfsim.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from halfsim.optim.ema import EMA
@@ -8,6 +8,7 @@ from halfsim.optim.lbfgs import LBFGS
 from halfsim.optim.muon import Muon
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.optimizers import ASGD, SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
+from halfsim.optim.sparse_adam import SparseAdam
 
 __all__ = [
     "ASGD",
@@ -27,5 +28,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
+    "swa_utils",
 ]

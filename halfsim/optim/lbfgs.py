@@ -43,7 +43,7 @@ class LBFGS(Optimizer):
     >>> optimizer.step(closure)
     tensor(14., float32, requires_grad=True)
     >>> w
-    tensor([3., 2.], float32, requires_grad=True)
+    tensor([2.9999995, 2.0000002], float32, requires_grad=True)
     """
 
     scalars = ("func_evals", "n_iter")

@@ -33,8 +33,8 @@ class Muon(Optimizer):
     >>> (w * hs.tensor([[0.5, 0.0], [0.0, 0.25]], "fp16")).sum().backward()
     >>> Muon([w], lr=0.125, weight_decay=0.0).step()
     >>> w
-    tensor([[0.914, 1.   ],
-            [1.   , 0.862]], float16, requires_grad=True)
+    tensor([[0.9136, 1.    ],
+            [1.    , 0.8604]], float16, requires_grad=True)
     """
 
     def __init__(

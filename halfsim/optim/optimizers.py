@@ -239,7 +239,7 @@ class Adadelta(Optimizer):
     >>> (w * 0.5).sum().backward()
     >>> Adadelta([w], eps=0.25).step()
     >>> w
-    tensor([0.5244], float16, requires_grad=True)
+    tensor([0.5234], float16, requires_grad=True)
     """
 
     execution = ("foreach", "capturable", "differentiable")
