@@ -15,7 +15,7 @@ from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import BatchNorm1d, BatchNorm2d
-from halfsim.numerics.formats import float64, unknown, whole
+from halfsim.numerics.formats import float32, unknown, whole
 from halfsim.optim.lr_scheduler.base import LRScheduler, per_group
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import checked
@@ -67,8 +67,11 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverage:
 
 
 def get_swa_multi_avg_fn() -> MultiAverage:
-    """The mean of all so far of many tensors, ``average + (current - average) * (1 / (n + 1))``: one kernel each."""
-    return _interpolating(lambda num_averaged: 1 / (int(num_averaged) + 1))
+    """The mean of all so far of many tensors, ``average + (current - average) * (1 / (n + 1))``: one kernel each.
+
+    The share is a float32 number, as PyTorch computes it.
+    """
+    return _interpolating(lambda num_averaged: float(np.float32(1 / (int(num_averaged) + 1))))
 
 
 def _checked(decay: float) -> None:
@@ -163,8 +166,8 @@ class AveragedModel(Module):
                 observer.averaged(old, own.array, as_format_of(theirs, own.format).array, own.format, "")  # type: ignore[union-attr]
 
     def _averaged_numbers(self, own: Any, theirs: Any, n: int) -> Any:
-        """Integers averaged in floating point and cut off, as PyTorch copies them back."""
-        a, b = (Tensor(np.asarray(x, np.float64), float64) for x in (own, theirs))
+        """Integers averaged in float32 and cut off, as PyTorch copies them back."""
+        a, b = (Tensor(np.asarray(x, np.float32), float32) for x in (own, theirs))
         if self.multi_avg_fn is not None:
             self.multi_avg_fn([a], [b], n)
         else:
