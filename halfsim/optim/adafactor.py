@@ -22,7 +22,7 @@ class Adafactor(Optimizer):
     t**beta2_decay * (grad * grad - variance). Then at least eps[0]**2; 1 / sqrt; * grad; p - rate * that, with
     rate = max(eps[1], rms(p)) * min(lr, 1 / sqrt(t)) / max(1, rms(update) / d), Python numbers of norms that are
     stored. ``eps[0]`` None is the eps of the format. Each stores in the parameter's format: in float16 the square of
-    a row's norm underflows for norms below 2.4e-4, and overflows from 256 on, an infinite row whose weights then stay.
+    a row's norm is zero for norms below 1.7e-4, and infinite from 256 on, after which every weight is NaN.
     Weight decay, p * (1 - lr * weight_decay), comes first. ``ValueError`` for hyper-parameters out of range.
 
     >>> import halfsim as hs

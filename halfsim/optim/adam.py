@@ -185,8 +185,8 @@ class RAdam(Optimizer):
     Kernels: the averages of `Adam`; m / (1 - beta1**t); * lr; once rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t),
     with rho_inf = 2 / (1 - beta2) - 1, is above 5: sqrt(v); + eps; 1 / that; * sqrt(1 - beta2**t); the product with
     it; * the root of (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho); p - that. Each stores in
-    the parameter's format, where the reciprocal of a small root overflows. ``ValueError`` for hyper-parameters out of
-    range.
+    the parameter's format: in float16 eps = 1e-8 is zero, and the reciprocal is infinite where v underflows.
+    ``ValueError`` for hyper-parameters out of range.
 
     >>> import halfsim as hs
     >>> w = hs.tensor([1.0], "fp16", requires_grad=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from halfsim.autograd.tensor import RemovableHandle
 
 Hook = Callable[..., Any]
-_Args, _Out = ParamSpec("_Args"), TypeVar("_Out")
+_Step = TypeVar("_Step", bound=Callable[..., Any])
 
 _EVERYWHERE: dict[str, dict[int, Hook]] = {"step_pre": {}, "step_post": {}}
 
@@ -80,10 +80,7 @@ def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
     return RemovableHandle(_EVERYWHERE["step_post"], hook)
 
 
-_Self = TypeVar("_Self", bound=Hooked)
-
-
-def hooked(step: Callable[Concatenate[_Self, _Args], _Out]) -> Callable[Concatenate[_Self, _Args], _Out]:
+def hooked(step: _Step) -> _Step:
     """A ``step`` between its hooks."""
 
     @functools.wraps(step)
@@ -108,4 +105,4 @@ def hooked(step: Callable[Concatenate[_Self, _Args], _Out]) -> Callable[Concaten
             self._within = False
         return out
 
-    return call
+    return call  # type: ignore[return-value]

@@ -73,10 +73,12 @@ class LBFGS(Optimizer):
             raise ValueError("params: a second group is not allowed, for all parameters form one vector; allowed: one")
         super().add_param_group(param_group)
 
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move up to ``max_iter`` times; returns the first loss."""
         if not callable(closure):
-            raise TypeError(f"closure: {type(closure).__name__} is not allowed; allowed: a function that gives the loss")
+            raise TypeError(
+                f"closure: {type(closure).__name__} is not allowed; allowed: a function that gives the loss"
+            )
         self._stepping = self._stepping and "base"  # moves are told here, one by one
         with scoped(phase="optimizer", gradients=False):
             return self._iterate(closure)

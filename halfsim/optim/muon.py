@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from halfsim.autograd.tape import kernel, private
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.tape import kernel, private
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import bfloat16, unknown, whole
 from halfsim.numerics.quantize import Array
@@ -90,7 +90,9 @@ def orthogonal(x: Tensor, coefficients: tuple[float, float, float], steps: int, 
     x = kernel("div", x, norm, label="update")
     for _ in range(steps):
         gram = kernel("matmul", x, kernel("transpose", x, label="gram"), label="gram")
-        x = kernel(_addmm, x, kernel(_addmm, gram, gram, gram, beta=b, alpha=c, label="gram"), x, beta=a, label="update")
+        x = kernel(
+            _addmm, x, kernel(_addmm, gram, gram, gram, beta=b, alpha=c, label="gram"), x, beta=a, label="update"
+        )
     return kernel("transpose", x, label="update") if tall else x
 
 

@@ -26,7 +26,6 @@ from halfsim.optim.kernels import watch_constant
 from halfsim.optim.options import executed, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 
-
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
 

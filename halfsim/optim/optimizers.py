@@ -333,7 +333,7 @@ class Rprop(Optimizer):
 
     Kernels: grad * prev, whose sign says whether the gradient has turned; step_size * etas[1] where it has not,
     * etas[0] where it has, and there the gradient counts as 0; step_size within ``step_sizes``; p - sign(grad) *
-    step_size. Each stores in the parameter's format: in float16 the product of gradients below 2.4e-4 is zero, so
+    step_size. Each stores in the parameter's format: in float16 the product of gradients below 1.7e-4 is zero, so
     their step sizes never change, and 1e-6 is the 17th subnormal number. ``ValueError`` for hyper-parameters out of
     range.
 

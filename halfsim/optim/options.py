@@ -34,7 +34,9 @@ EXECUTION: dict[str, bool | None] = {"foreach": None, "fused": None, "capturable
 def executed(owner: str, allowed: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     """The options of execution that ``owner`` has, as given or as they are by default."""
     for name in given.keys() - set(allowed):
-        raise TypeError(f"{owner}: option {name!r} is not known; allowed: {', '.join(allowed) or 'those of its formula'}")
+        raise TypeError(
+            f"{owner}: option {name!r} is not known; allowed: {', '.join(allowed) or 'those of its formula'}"
+        )
     options = {name: given.get(name, EXECUTION[name]) for name in allowed}
     for name, value in options.items():
         if not (isinstance(value, (bool, np.bool_)) or (value is None and EXECUTION[name] is None)):
@@ -47,7 +49,7 @@ def executed(owner: str, allowed: tuple[str, ...], given: dict[str, Any]) -> dic
 
 
 def number(name: str, value: Any) -> Any:
-    """The scalar in a tensor or an array of one element, whose arithmetic is in its format as in PyTorch; else as is."""
+    """The scalar in a tensor of one element, whose arithmetic is in its format, as in PyTorch; a number as it is."""
     if isinstance(value, (bool, int, float)) or not (hasattr(value, "shape") and hasattr(value, "item")):
         return value
     if math.prod(value.shape) != 1:

@@ -133,6 +133,7 @@ class AveragedModel(Module):
         """Take the weights of ``model`` into the averages."""
         n = int(self.n_averaged)
         with scoped(phase="optimizer", gradients=False):
+            pairs: list[tuple[Tensor, Tensor]]
             pairs = list(zip(self.module.parameters(), model.parameters(), strict=True))
             buffers = list(_buffers(self.module, model))
             if self.use_buffers:

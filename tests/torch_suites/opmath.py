@@ -53,4 +53,6 @@ class Opmath(TorchDispatchMode):
         out = _STEPS[kind](*wide, **options) if stepwise else func(*wide, **options)
         if name.endswith("_") or "out" in kwargs:
             return kwargs.get("out", args[0]).copy_(out)
-        return tree_map(lambda y: y.to(narrow[0]) if isinstance(y, torch.Tensor) and y.dtype.is_floating_point else y, out)
+        return tree_map(
+            lambda y: y.to(narrow[0]) if isinstance(y, torch.Tensor) and y.dtype.is_floating_point else y, out
+        )

@@ -28,8 +28,9 @@ class LRScheduler:
 
     The first step is made by the constructor. A rule is a method ``get_lr``, which gives one rate a group for
     step ``last_epoch``; most compute it from the rate before, as PyTorch does, so a rate that somebody else changes
-    stays changed. A rate that is a tensor of one element stays that tensor, and takes the new value. A first ``step`` before any step of the optimizer warns, as PyTorch's does, also where a GradScaler
-    has skipped that: the rate of step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
+    stays changed. A rate that is a tensor of one element stays that tensor, and takes the new value. A first ``step``
+    before any step of the optimizer warns, as PyTorch's does, also where a GradScaler has skipped that: the rate of
+    step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
     ``last_epoch`` from 0 on without "initial_lr" in the groups.
     """
 

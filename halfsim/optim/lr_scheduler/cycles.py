@@ -91,7 +91,6 @@ class OneCycleLR(LRScheduler):
         return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
 
 
-
 def _set_momentum(group: dict[str, Any], value: float) -> None:
     """Give a group another momentum, or another beta1 where it has betas."""
     if "betas" in group:
