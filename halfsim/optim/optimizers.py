@@ -278,9 +278,9 @@ class Adadelta(Optimizer):
 class ASGD(Optimizer):
     """Averaged stochastic gradient descent (Polyak and Juditsky 1992) with PyTorch's kernels.
 
-    Kernels: p * (1 - lambd * eta); p - eta * grad; then the average in state "ax", p itself up to step ``t0``, from
-    there on ax + mu * (p - ax) with mu = 1 / (t - t0), whose difference and product are kernels. ``eta``, lr /
-    (1 + lambd * lr * t)**alpha, and ``mu`` are float32 numbers, as PyTorch keeps them. ``ValueError`` for
+    Kernels: p * (1 - lambd * eta); p - eta * grad; then in state "ax" the average, p itself at first, and from step
+    ``t0`` + 3 on ax + mu * (p - ax), whose difference and product are kernels. For step t + 1, eta is lr / (1 + lambd *
+    lr * t)**alpha and mu is 1 / max(1, t - t0), float32 numbers as PyTorch keeps them. ``ValueError`` for
     hyper-parameters out of range.
 
     >>> import halfsim as hs

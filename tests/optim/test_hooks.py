@@ -144,7 +144,10 @@ def test_a_rate_that_is_a_tensor_counts_at_each_step(rate: Any) -> None:
 
 
 BAD: list[tuple[Any, str]] = [
-    (lambda w: hs.optim.SGD([w], lr=hs.tensor([0.1, 0.2])), "lr: a tensor of shape (2,) is not allowed; allowed: a number"),
+    (
+        lambda w: hs.optim.SGD([w], lr=hs.tensor([0.1, 0.2])),
+        "lr: a tensor of shape (2,) is not allowed; allowed: a number",
+    ),
     (lambda w: hs.optim.Adam([w], betas=(0.9, hs.tensor(0.9))), "betas: a number and a tensor is not allowed"),
     (lambda w: hs.optim.Adam([w], lr=hs.tensor(0.1), foreach=True), "foreach: True with a tensor for lr or betas"),
     (lambda w: hs.optim.Rprop([w], etas=(1.0, 0.5)), "etas: (1.0, 0.5) is not allowed; allowed: 0 < etas[0] < 1"),

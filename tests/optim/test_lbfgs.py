@@ -54,7 +54,9 @@ def test_live_against_torch(options: dict[str, Any]) -> None:
     got = ours("fp64", options)
     np.testing.assert_allclose(got[0], theirs[0], rtol=1e-11)
     assert got[1] == theirs[1]
-    ends = [np.concatenate([np.asarray(p.detach()).ravel() for p in x[2].param_groups[0]["params"]]) for x in (got, theirs)]
+    ends = [
+        np.concatenate([np.asarray(p.detach()).ravel() for p in x[2].param_groups[0]["params"]]) for x in (got, theirs)
+    ]
     np.testing.assert_allclose(*ends, rtol=1e-9, atol=1e-11)
     states = [next(iter(x[2].state.values())) for x in (got, theirs)]
     assert states[0].keys() == states[1].keys()

@@ -255,7 +255,10 @@ def test_a_resumed_schedule_does_not_warn() -> None:
 
 
 def test_cyclic_refuses_what_it_does_not_know() -> None:
-    for options, text in (({"mode": "triangle"}, "did you mean 'triangular'"), ({"scale_mode": "cycles"}, "scale_mode")):
+    for options, text in (
+        ({"mode": "triangle"}, "did you mean 'triangular'"),
+        ({"scale_mode": "cycles"}, "scale_mode"),
+    ):
         with pytest.raises(ValueError, match=text):
             s.CyclicLR(sgd(), 0.1, 0.5, **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="cycle_momentum: this optimizer has neither"):

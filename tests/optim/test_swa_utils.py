@@ -128,7 +128,9 @@ BAD: list[tuple[Any, str]] = [
     (lambda: swa.get_ema_avg_fn(1.5), "decay: 1.5 is not allowed; allowed: numbers from 0"),
     (lambda: swa.get_ema_multi_avg_fn(-0.5), "decay: -0.5 is not allowed"),
     (
-        lambda: swa.AveragedModel(hs.nn.Linear(1, 1), avg_fn=swa.get_swa_avg_fn(), multi_avg_fn=swa.get_swa_multi_avg_fn()),
+        lambda: swa.AveragedModel(
+            hs.nn.Linear(1, 1), avg_fn=swa.get_swa_avg_fn(), multi_avg_fn=swa.get_swa_multi_avg_fn()
+        ),
         "avg_fn, multi_avg_fn: both are not allowed",
     ),
     (lambda: swa.SWALR(hs.optim.SGD([hs.tensor([1.0])]), 0.1, anneal_strategy="cosine"), "did you mean 'cos'"),
