@@ -185,7 +185,6 @@ class LBFGS(Optimizer):
         """Loss and gradient a step ``t`` along ``d``; parameters are afterwards what they were."""
         names = ("master", "compensation")
         kept = [(p, p.array, p.shadow, {n: self.state[p].get(n) for n in names}) for p in self._parameters()]
-        written = dict(self._written)
         self._move(t, d, told=False)
         loss, grad = float(_evaluated(closure)), self._gradient()
         for p, array, shadow, own in kept:
@@ -193,7 +192,6 @@ class LBFGS(Optimizer):
             for name in names:
                 self.state[p].pop(name, None)
             self.state[p].update({name: value for name, value in own.items() if value is not None})
-        self._written = written
         return loss, grad
 
     def _loaded(self, p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,3 +186,12 @@ def test_parameters_of_several_formats_and_without_gradients() -> None:
     assert optimizer.state[a]["d"].format is hs.float32
     assert (a.format, c.item()) == (hs.float16, 4.0)
     assert abs(a.item()) < 0.1
+
+
+def test_a_rise_counts_from_the_third_trial_on() -> None:
+    """As in PyTorch: the second trial may lie above the first, if below the line that the slope promises."""
+    values = iter([(9.9, -1.0), (9.95, -1.0), (5.0, 0.0)])
+    loss, slope, _, calls = strong_wolfe(lambda t: next(values), 1.0, 1.0, 10.0, -1.0, -1.0, lambda grad: grad)
+    assert (loss, slope, calls) == (5.0, 0.0, 3)
+    values = iter([(9.9, -1.0), (9.8, -1.0), (9.85, -1.0), (5.0, 0.0)])
+    assert strong_wolfe(lambda t: next(values), 1.0, 1.0, 10.0, -1.0, -1.0, lambda grad: grad)[3] == 4

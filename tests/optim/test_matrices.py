@@ -65,6 +65,14 @@ def test_adafactors_first_step_by_its_formula() -> None:
     np.testing.assert_allclose(p.numpy(), w - rate * update, rtol=1e-12)
 
 
+def test_adafactor_moves_weights_of_zero() -> None:
+    """By eps[1], for their own size is none."""
+    p = hs.tensor(np.zeros(3), "fp64", requires_grad=True)
+    p.grad = hs.tensor(np.ones(3), "fp64")
+    hs.optim.Adafactor([p], lr=0.5, eps=(None, 0.25)).step()
+    np.testing.assert_allclose(p.numpy(), -0.125)
+
+
 def test_adafactor_in_half_overflows_at_a_row_of_256() -> None:
     for size, finite in ((255.75, True), (256.0, False)):
         w = hs.tensor(np.ones((2, 2)), "fp16", requires_grad=True)

@@ -208,3 +208,13 @@ def test_a_gradient_in_another_format_is_rounded_first() -> None:
     optimizer.step()
     assert optimizer.state[w]["momentum_buffer"].format is hs.float16
     assert w.numpy()[0] == np.float16(1) - np.float16(0.1)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("NAdam", "mu_product"), ("ASGD", "eta"), ("ASGD", "mu")])
+def test_numbers_in_a_state_are_not_rounded_to_the_weights_format(kind: str, key: str) -> None:
+    w = hs.tensor([1.0], "fp16", requires_grad=True)
+    optimizer = getattr(hs.optim, kind)([w])
+    saved = {"state": {0: {"step": 1, key: np.array(0.1, np.float32)}}, "param_groups": [{"params": [0]}]}
+    optimizer.load_state_dict(saved)
+    assert optimizer.state[w][key] == np.float32(0.1)
+    assert isinstance(optimizer.state[w][key], float)
