@@ -7,6 +7,7 @@ Hyper-parameters that PyTorch keeps as Python numbers (learning rate, bias corre
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
 from halfsim.optim.hooks import Hooked, hooked, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from halfsim.optim.kernels import watch_constant
-from halfsim.optim.options import executed, numbers
+from halfsim.optim.options import executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -203,10 +204,10 @@ class Optimizer(Hooked):
         """
         self._run_hooks("state_dict_pre", self)
         index = {id(p): i for i, p in enumerate(self._parameters())}
-        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+        groups = [{k: _held(v) for k, v in g.items() if k != "params"} for g in self.param_groups]
         for packed, group in zip(groups, self.param_groups, strict=True):
             packed["params"] = [index[id(p)] for p in group["params"]]
-        state = {index[id(p)]: dict(values) for p, values in self.state.items()}
+        state = {index[id(p)]: {k: _held(v) for k, v in values.items()} for p, values in self.state.items()}
         remedy = self._remedy()
         made = {"state": state, "param_groups": groups, **({"remedy": remedy} if remedy else {})}
         return self._run_hooks("state_dict_post", self, made)
@@ -246,7 +247,7 @@ class Optimizer(Hooked):
         self.state = defaultdict(dict, state)
         self._written = {}
         for group, given in zip(groups, saved, strict=True):
-            group.update({k: v for k, v in given.items() if k != "params"})
+            group.update({k: _held(v) for k, v in given.items() if k != "params"})
         self._run_hooks("load_state_dict_post", self)
 
     def _loaded(self, p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,6 +307,13 @@ def _told(step: Callable[..., Any]) -> Callable[..., Any]:
 def _as_forward(arguments: Iterable[Any]) -> list[Any]:
     """Arguments of a step, its closure among them, which computes the loss in the phase "forward"."""
     return [scoped(phase="forward")(a) if callable(a) and not isinstance(a, Tensor) else a for a in arguments]
+
+
+def _held(value: Any) -> Any:
+    """A value as a snapshot holds it: what others write into is copied; tensors of the state are never written into."""
+    if isinstance(value, (list, dict)):
+        return copy.copy(value)
+    return copy.deepcopy(value) if is_tensor(value) and value.size == 1 else value
 
 
 def check_gradient(p: Tensor) -> None:

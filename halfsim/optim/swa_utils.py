@@ -137,7 +137,7 @@ class AveragedModel(Module):
             pairs = list(zip(self.module.parameters(), model.parameters(), strict=True))
             buffers = list(_buffers(self.module, model))
             if self.use_buffers:
-                pairs += [(own, theirs) for _, _, own, theirs in buffers if isinstance(own, Tensor)]
+                pairs += [(own, theirs) for _, _, own, theirs in buffers if _averages(own)]
             if n == 0:
                 for own, theirs in pairs:
                     own.take(_copied(theirs, own))
@@ -146,7 +146,7 @@ class AveragedModel(Module):
             for table, name, own, theirs in buffers:
                 if not self.use_buffers or n == 0:
                     table[name] = _copied(theirs, own)
-                elif not isinstance(own, Tensor):
+                elif not _averages(own):
                     table[name] = self._averaged_numbers(own, theirs, n)
         self.n_averaged = self.n_averaged + 1
 
@@ -173,7 +173,13 @@ class AveragedModel(Module):
             self.multi_avg_fn([a], [b], n)
         else:
             a = (self.avg_fn or get_swa_avg_fn())(a, b, n)
-        return np.trunc(a.array).astype(np.asarray(own).dtype)
+        cut = np.trunc(a.array).astype(np.asarray(own).dtype)
+        return Tensor(cut, own.format) if isinstance(own, Tensor) else cut
+
+
+def _averages(buffer: Any) -> bool:
+    """Whether a buffer holds floating-point numbers."""
+    return isinstance(buffer, Tensor) and buffer.array.dtype.kind == "f"
 
 
 def _copied(theirs: Any, own: Any) -> Any:

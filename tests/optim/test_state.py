@@ -218,3 +218,26 @@ def test_numbers_in_a_state_are_not_rounded_to_the_weights_format(kind: str, key
     optimizer.load_state_dict(saved)
     assert optimizer.state[w][key] == np.float32(0.1)
     assert isinstance(optimizer.state[w][key], float)
+
+
+def test_a_state_is_a_snapshot_of_rates_and_lists_too() -> None:
+    rate = hs.tensor(0.5)
+    w = hs.tensor([1.0], requires_grad=True)
+    optimizer = hs.optim.LBFGS([w], lr=rate, max_iter=1)
+
+    def closure() -> hs.Tensor:
+        optimizer.zero_grad()
+        loss = (w * w * w * w).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        optimizer.step(closure)
+    saved = optimizer.state_dict()
+    optimizer.step(closure)
+    rate.array = rate.array * 2
+    assert len(saved["state"][0]["old_dirs"]) == 1
+    assert saved["param_groups"][0]["lr"].item() == 0.5
+    other = hs.optim.LBFGS([w])
+    other.load_state_dict(saved)
+    assert other.param_groups[0]["lr"] is not saved["param_groups"][0]["lr"]

@@ -68,7 +68,7 @@ def theirs(optimizer: str, options: dict[str, Any], fmt: str) -> list[np.ndarray
 
     import torch
 
-    from tests.torch_suites.opmath import Opmath
+    from tests.torch_suites.opmath import opmath
 
     start, gradients = started(optimizer)
     dtype = getattr(torch, fmt)
@@ -76,7 +76,7 @@ def theirs(optimizer: str, options: dict[str, Any], fmt: str) -> list[np.ndarray
     options = {key: value for key, value in options.items() if key != "capturable"}
     plain = {} if optimizer in ("Muon", "LBFGS") else {"foreach": False}
     made = getattr(torch.optim, optimizer)(parameters, **options, **plain)
-    with contextlib.nullcontext() if fmt == "float64" else Opmath():
+    with contextlib.nullcontext() if fmt == "float64" else opmath():
         for grads in gradients:
             made.step(_closure(made, parameters, grads, lambda x: torch.tensor(x).to(dtype)))
     return [p.detach().double().numpy() for p in parameters]
