@@ -207,7 +207,10 @@ class Optimizer(Hooked):
         groups = [{k: _held(v) for k, v in g.items() if k != "params"} for g in self.param_groups]
         for packed, group in zip(groups, self.param_groups, strict=True):
             packed["params"] = [index[id(p)] for p in group["params"]]
-        state = {index[id(p)]: {k: _held(v) for k, v in values.items()} for p, values in self.state.items()}
+        state = {
+            index[id(p)]: {k: list(v) if isinstance(v, list) else v for k, v in values.items()}
+            for p, values in self.state.items()
+        }
         remedy = self._remedy()
         made = {"state": state, "param_groups": groups, **({"remedy": remedy} if remedy else {})}
         return self._run_hooks("state_dict_post", self, made)
@@ -310,10 +313,8 @@ def _as_forward(arguments: Iterable[Any]) -> list[Any]:
 
 
 def _held(value: Any) -> Any:
-    """A value as a snapshot holds it: what others write into is copied; tensors of the state are never written into."""
-    if isinstance(value, (list, dict)):
-        return copy.copy(value)
-    return copy.deepcopy(value) if is_tensor(value) and value.size == 1 else value
+    """A value of a group as a snapshot holds it: a copy of a tensor, into which a schedule writes."""
+    return copy.deepcopy(value) if is_tensor(value) else value
 
 
 def check_gradient(p: Tensor) -> None:
