@@ -85,7 +85,7 @@ def _off_tape(average: Average) -> Average:
 def _interpolating(share: Callable[[int], float]) -> MultiAverage:
     def update(averaged: Sequence[Tensor], current: Sequence[Tensor], num_averaged: int) -> None:
         for kept, now in zip(averaged, current, strict=True):
-            kept.take(kernel("lerp", kept, now, weight=share(num_averaged), label="average"))
+            kept.hold(kernel("lerp", kept, now, weight=share(num_averaged), label="average"))
 
     return scoped(gradients=False)(update)
 
@@ -140,7 +140,7 @@ class AveragedModel(Module):
                 pairs += [(own, theirs) for _, _, own, theirs in buffers if _averages(own)]
             if n == 0:
                 for own, theirs in pairs:
-                    own.take(_copied(theirs, own))
+                    own.hold(_copied(theirs, own))
             else:
                 self._average(pairs, n)
             for table, name, own, theirs in buffers:
@@ -160,7 +160,7 @@ class AveragedModel(Module):
             average = self.avg_fn or get_swa_avg_fn()
             for own, theirs in pairs:
                 with scoped(path=own.name):
-                    own.take(as_format_of(average(own, theirs, n), own.format))
+                    own.hold(as_format_of(average(own, theirs, n), own.format))
         observer = active()
         for own, old, theirs in before if observer is not None else []:
             with scoped(path=own.name):

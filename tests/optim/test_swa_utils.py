@@ -144,3 +144,17 @@ def test_bad_arguments_get_one_line(make: Any, text: str) -> None:
         make()
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_function_of_ones_own_changes_averages_in_place() -> None:
+    def half_way(averages: Any, currents: Any, n: Any) -> None:
+        for average, current in zip(averages, currents, strict=True):
+            average.copy_((average + current) * 0.5)
+
+    net = hs.nn.Linear(1, 1, bias=False)
+    averaged = swa.AveragedModel(net, multi_avg_fn=half_way)
+    for value in (1.0, 3.0, 8.0):
+        net.weight.array = net.weight.array * 0 + value
+        averaged.update_parameters(net)
+    assert averaged.module.weight.item() == 5.0
+    assert averaged.module.weight.is_leaf
