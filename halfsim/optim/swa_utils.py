@@ -14,7 +14,7 @@ from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
-from halfsim.nn.normalization import BatchNorm1d, BatchNorm2d
+from halfsim.nn.normalization import _BatchNorm
 from halfsim.numerics.formats import float32, unknown, whole
 from halfsim.optim.lr_scheduler.base import LRScheduler, per_group
 from halfsim.optim.optimizer import Optimizer
@@ -203,7 +203,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: object = None) -> No
     Batches are inputs, or lists or tuples whose first is the input. Momenta and the mode of ``model`` are afterwards
     what they were. ``device`` is accepted. Without such layers nothing is run.
     """
-    layers = [module for module in model.modules() if isinstance(module, (BatchNorm1d, BatchNorm2d))]
+    layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not layers:
         return
     momenta, training = [layer.momentum for layer in layers], model.training
