@@ -15,7 +15,7 @@ from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
-from halfsim.optim.optimizer import checked
+from halfsim.optim.options import checked
 from halfsim.optim.weight import as_format_of
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import active
+from halfsim.autograd.ops._common import bound
 from halfsim.autograd.tape import private
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format
@@ -25,6 +26,19 @@ def maximum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 def sign(fp: Arithmetic, x: Array, /) -> Any:
     """-1, 0 or 1; 0 for NaN, as in PyTorch."""
     return np.where(np.isnan(x), x.dtype.type(0), np.sign(x)), ()
+
+
+@private
+def factor_of_agreement(fp: Arithmetic, product: Array, /, minus: float, plus: float) -> Any:
+    """``plus`` where ``product`` is positive, ``minus`` where it is negative, 1 at zeros and NaN."""
+    plus, minus, one = (bound(fp, x) for x in (plus, minus, 1.0))
+    return np.where(product > 0, plus, np.where(product < 0, minus, one)).astype(product.dtype), ()
+
+
+@private
+def forgotten(fp: Arithmetic, grad: Array, factor: Array, /, minus: float) -> Any:
+    """``grad``, but 0 where ``factor`` is ``minus`` as the format has it."""
+    return fp.keep(grad, factor != bound(fp, minus)), ()
 
 
 def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:

@@ -7,11 +7,11 @@ Hyper-parameters that PyTorch keeps as Python numbers (learning rate, bias corre
 
 from __future__ import annotations
 
+import copy
 import functools
-import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from numbers import Real
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -22,19 +22,15 @@ from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
+from halfsim.optim.hooks import Hooked, hooked, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from halfsim.optim.kernels import watch_constant
+from halfsim.optim.options import executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 
-
-class Remedy(TypedDict, total=False):
-    """The keyword options that every optimizer takes, one at a time; see `Optimizer`."""
-
-    master_weights: bool
-    kahan: bool
-    rounding: str | Stochastic | None
+__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """The base of all optimizers: parameter groups, per-parameter state, and the loop over both.
 
     ``params`` is an iterable of tensors that take gradients, of pairs (name, tensor) as `named_parameters` gives
@@ -47,17 +43,21 @@ class Optimizer:
     dither, and get none. ``ValueError`` for an empty list, a tensor given twice and two remedies, ``TypeError`` for
     other things.
 
+    Rates may be tensors of one element, whose value counts at each step. Hooks run around `step`, `state_dict` and
+    `load_state_dict`, as in PyTorch; ``state`` has an empty dict for a parameter that was never updated.
+
     An optimizer of one's own defines either `update`, which knows of the remedies, or `step`, as in PyTorch: that is
     told as the phase "optimizer", and a trace begins the next step after it, once, also where it calls this one's.
     """
 
-    _stepped = False  # whether `step` was ever called: a schedule asks
+    execution: tuple[str, ...] = ()  # which of PyTorch's options of execution it takes
+    scalars: tuple[str, ...] = ("step",)  # the keys of numbers in the state
     _stepping = ""  # "own" while a step() of the class's own is under way, "base" once it has called the one here
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = _told(cls.__dict__["step"])  # type: ignore[method-assign]
+            cls.step = hooked(_told(cls.__dict__["step"]))  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -67,8 +67,10 @@ class Optimizer:
         master_weights: bool = False,
         kahan: bool = False,
         rounding: str | Stochastic | None = None,
+        **execution: bool | None,
     ) -> None:
         name = type(self).__name__
+        defaults = {**defaults, **executed(name, self.execution, execution)}
         remedy = overridden(name, {"master_weights": master_weights, "kahan": kahan, "rounding": rounding})
         master_weights, kahan, rounding = remedy["master_weights"], remedy["kahan"], remedy["rounding"]
         defaults = overridden(name, defaults)
@@ -78,9 +80,9 @@ class Optimizer:
             raise ValueError("master_weights, kahan, rounding: allowed is one of them at a time")
         self.master_weights, self.kahan = bool(master_weights), bool(kahan)
         self.rounding = rounding if isinstance(rounding, Stochastic) else None if rounding is None else Stochastic()
-        self.defaults = defaults
+        self.defaults, self._hooks = defaults, {}
         self.param_groups: list[dict[str, Any]] = []
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self._written: dict[Tensor, Array] = {}  # what the last step made of each master
         if isinstance(params, Tensor):
             raise TypeError("params: a single Tensor is not allowed; allowed: a list of tensors or of groups")
@@ -119,7 +121,7 @@ class Optimizer:
         for p in tensors:
             if not isinstance(p, Tensor):
                 raise TypeError(f"params: {type(p).__name__} is not allowed; allowed: Tensor")
-            if not p.is_leaf:
+            if not (p.is_leaf or p.retains_grad):
                 raise ValueError("params: the result of an operation is not allowed; allowed: leaf tensors")
             if id(p) in known:
                 raise ValueError(f"params: {p.name or 'a tensor'} is given twice; allowed: once")
@@ -134,22 +136,20 @@ class Optimizer:
             if p.grad is not None:
                 p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad.array), p.grad.format)
 
+    @hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient, and begin the trace's next step.
 
         ``closure``, if given, computes loss and gradients anew before the update; its loss is returned.
         """
-        loss, self._stepped = None, True
+        loss = None
         if closure is not None:
             with scoped(gradients=True, phase="forward"):
                 loss = closure()
-        for group in self.param_groups:
+        for group in map(numbers, self.param_groups):
             for p in group["params"]:
                 if p.grad is not None:
-                    if not isinstance(p.grad, Tensor):
-                        raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
-                    if p.grad.shape != p.shape:
-                        raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
+                    check_gradient(p)
                     with scoped(phase="optimizer", path=p.name, gradients=False):
                         self._step(p, group)
         observer = active()
@@ -160,14 +160,17 @@ class Optimizer:
         return loss
 
     def _step(self, p: Tensor, group: dict[str, Any]) -> None:
-        state = self.state.setdefault(p, {})
+        state = self.state[p]
         weight = self._weight(p, state)
         watch_constant(type(self).__name__, "lr", group["lr"], resolve_for(weight.value.format).compute)
         assert p.grad is not None
         direction = self.update(weight, as_format_of(p.grad, weight.format), state, group)
-        new = weight.settle()
-        observer = active()
-        if observer is not None and group["lr"]:
+        self._settle(weight, direction, bool(group["lr"]))
+
+    def _settle(self, weight: Weight, direction: Tensor, told: bool = True) -> None:
+        """Let the parameter be what its ``weight`` has become, and tell who watches."""
+        p, new, observer = weight.parameter, weight.settle(), active()
+        if observer is not None and told:
             observer.updated(p, weight.unmoved(new.array), direction)
         p.hold(new)
         if weight.format != p.format:
@@ -199,13 +202,18 @@ class Optimizer:
 
         With a remedy, a third entry "remedy" names it and says where a stochastic stream is.
         """
+        self._run_hooks("state_dict_pre", self)
         index = {id(p): i for i, p in enumerate(self._parameters())}
-        groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+        groups = [{k: _held(v) for k, v in g.items() if k != "params"} for g in self.param_groups]
         for packed, group in zip(groups, self.param_groups, strict=True):
             packed["params"] = [index[id(p)] for p in group["params"]]
-        state = {index[id(p)]: dict(values) for p, values in self.state.items()}
+        state = {
+            index[id(p)]: {k: list(v) if isinstance(v, list) else v for k, v in values.items()}
+            for p, values in self.state.items()
+        }
         remedy = self._remedy()
-        return {"state": state, "param_groups": groups, **({"remedy": remedy} if remedy else {})}
+        made = {"state": state, "param_groups": groups, **({"remedy": remedy} if remedy else {})}
+        return self._run_hooks("state_dict_post", self, made)
 
     def _remedy(self) -> dict[str, Any]:
         if self.rounding is not None:
@@ -222,6 +230,7 @@ class Optimizer:
         """
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
             raise ValueError("state_dict: allowed is a mapping with keys 'state' and 'param_groups'")
+        state_dict = self._run_hooks("load_state_dict_pre", self, dict(state_dict))
         saved, groups = state_dict["param_groups"], self.param_groups
         sizes = [[len(g["params"]) for g in some] for some in (saved, groups)]
         if sizes[0] != sizes[1]:
@@ -238,25 +247,31 @@ class Optimizer:
             source = Stochastic(remedy["seed"], remedy["bits"])
             source.set_state(remedy["state"])
             self.rounding = source
-        self.state = state
+        self.state = defaultdict(dict, state)
         self._written = {}
         for group, given in zip(groups, saved, strict=True):
-            group.update({k: v for k, v in given.items() if k != "params"})
+            group.update({k: _held(v) for k, v in given.items() if k != "params"})
+        self._run_hooks("load_state_dict_post", self)
 
     def _loaded(self, p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
         """The state of ``p`` from ``values``, in the formats kept here."""
         loaded: dict[str, Any] = {}
         for key, value in values.items():
-            if key == "step":
-                loaded[key] = int(np.asarray(value))
+            if key in self.scalars:
+                plain = float(np.asarray(value))
+                loaded[key] = int(plain) if key == "step" else plain
             elif isinstance(value, (Tensor, np.ndarray)):
                 loaded[key] = tensor(value, self._working_format(p))
-                if loaded[key].shape not in (p.shape, ()):
+                if loaded[key].shape not in self._state_shapes(p):
                     shape = loaded[key].shape
                     raise ValueError(f"state_dict: {key} of {p.name or 'a tensor'} has shape {shape}, not {p.shape}")
             else:
                 loaded[key] = value
         return loaded
+
+    def _state_shapes(self, p: Tensor) -> set[tuple[int, ...]]:
+        """The shapes that tensors in the state of ``p`` may have."""
+        return {p.shape, ()}
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -271,7 +286,6 @@ def _told(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        self._stepped = True
         observer = active()
         if observer is None or self._stepping:
             return step(self, *args, **kwargs)
@@ -298,15 +312,14 @@ def _as_forward(arguments: Iterable[Any]) -> list[Any]:
     return [scoped(phase="forward")(a) if callable(a) and not isinstance(a, Tensor) else a for a in arguments]
 
 
-def checked_betas(betas: Any) -> None:
-    """``TypeError`` or ``ValueError`` for what is not a pair of numbers from 0 to below 1."""
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise TypeError(f"betas: {betas!r} is not allowed; allowed: a pair of numbers from 0 to below 1")
-    checked(high=1.0, beta1=betas[0], beta2=betas[1])
+def _held(value: Any) -> Any:
+    """A value of a group as a snapshot holds it: a copy of a tensor, into which a schedule writes."""
+    return copy.deepcopy(value) if is_tensor(value) else value
 
 
-def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:
-    """``ValueError`` for a hyper-parameter that is not a number with low <= number < high."""
-    for name, value in values.items():
-        if not (isinstance(value, Real) and low <= float(value) < high):
-            raise ValueError(f"{name}: {value!r} is not allowed; allowed: numbers from {low:g} to below {high:g}")
+def check_gradient(p: Tensor) -> None:
+    """``TypeError`` or ``ValueError`` for a gradient that is no tensor of the parameter's shape."""
+    if not isinstance(p.grad, Tensor):
+        raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
+    if p.grad.shape != p.shape:
+        raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")

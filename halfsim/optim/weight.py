@@ -44,15 +44,19 @@ class Weight:
         self.parameter, self.state = p, state
         self.value, self.format = p, p.format
 
-    def zeros(self, fill: float = 0.0) -> Tensor:
-        """A state tensor of this weight's shape, every element ``fill`` as the format has it."""
-        data = np.full(self.value.shape, fill, container(self.format))
+    def zeros(self, fill: float = 0.0, shape: tuple[int, ...] | None = None) -> Tensor:
+        """A state tensor of this weight's shape, or of ``shape``, every element ``fill`` as the format has it."""
+        data = np.full(self.value.shape if shape is None else shape, fill, container(self.format))
         return Tensor(rounded(data, self.format), self.format)
 
-    def kept(self, key: str) -> Tensor:
-        """The state tensor ``key``, zeros at first."""
+    def kept(self, key: str, fill: float = 0.0, shape: tuple[int, ...] | None = None) -> Tensor:
+        """The state tensor ``key``, `zeros` at first."""
         known = self.state.get(key)
-        return self.zeros() if known is None else known
+        return self.zeros(fill, shape) if known is None else known
+
+    def moved(self) -> Tensor:
+        """The weight with the updates so far, in the format of the state."""
+        return self.value
 
     def add(self, name: str, *operands: Any, **options: Any) -> None:
         """Update by a kernel whose first operand, the addend, is the weight: "add", "addcdiv"."""
@@ -106,6 +110,9 @@ class Kahan(Weight):
     def decay(self, rate: float) -> None:
         self.change = kernel("add", self.change, self.value, alpha=-rate, label="compensation")
 
+    def moved(self) -> Tensor:
+        return kernel("add", self.value, self.change, label="param")
+
     def settle(self) -> Tensor:
         p, u = self.parameter, self.change
         new = kernel("add", p, u, label="param")
@@ -124,6 +131,9 @@ class Dithered(Weight):
         super().__init__(p, state)
         self.source = source
         self.value = Tensor(p.array.astype(np.float32, copy=False), float32)
+
+    def moved(self) -> Tensor:
+        return as_format_of(self.value, self.format)
 
     def settle(self) -> Tensor:
         return narrowed(self.value, self.parameter.format, self.source, "param")

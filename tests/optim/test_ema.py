@@ -58,7 +58,7 @@ def test_pytorchs_averaged_model_agrees() -> None:
     for _ in range(4):
         for p, q in zip(linear.parameters(), model.parameters(), strict=True):
             values = rng.standard_normal(q.shape)
-            p.data, q.data = torch.tensor(values), values
+            p.data, q.array = torch.tensor(values), values
         averaged.update_parameters(linear)
         ema.update()
     for p, q in zip(averaged.module.parameters(), ema.averages, strict=True):

@@ -252,3 +252,85 @@ def test_a_resumed_schedule_does_not_warn() -> None:
     resumed = s.StepLR(fresh, 2)
     resumed.load_state_dict(schedule.state_dict())
     resumed.step()
+
+
+def test_cyclic_refuses_what_it_does_not_know() -> None:
+    for options, text in (
+        ({"mode": "triangle"}, "did you mean 'triangular'"),
+        ({"scale_mode": "cycles"}, "scale_mode"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            s.CyclicLR(sgd(), 0.1, 0.5, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="cycle_momentum: this optimizer has neither"):
+        s.CyclicLR(hs.optim.Adagrad(parameters()), 0.1, 0.5)
+    with pytest.raises(ValueError, match="max_lr: 2 values for 1 groups"):
+        s.CyclicLR(sgd(), 0.1, [0.5, 0.6])
+
+
+def test_cyclic_keeps_the_attributes_of_a_callable_scale() -> None:
+    class Scale:
+        factor = 0.0
+
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def __call__(self, x: float) -> float:
+            return self.factor
+
+    first = s.CyclicLR(sgd(), 0.1, 0.5, scale_fn=Scale(0.5))
+    second = s.CyclicLR(sgd(), 0.1, 0.5, scale_fn=Scale(2.0))
+    second.load_state_dict(first.state_dict())
+    assert second.scale_fn(1.0) == 0.5
+
+
+@STEPPED_ALONE
+def test_a_step_to_an_epoch_is_the_closed_form_and_deprecated() -> None:
+    optimizer = sgd(1.0)
+    schedule = s.StepLR(optimizer, 2, gamma=0.5)
+    with pytest.warns(UserWarning, match="is deprecated"):
+        schedule.step(5)
+    assert (optimizer.param_groups[0]["lr"], schedule.last_epoch) == (0.25, 5)
+    plateau = s.ReduceLROnPlateau(optimizer)
+    with pytest.warns(UserWarning, match="is deprecated"):
+        plateau.step(1.0, epoch=3)
+    assert plateau.last_epoch == 3
+
+
+def test_a_schedule_of_ones_own_as_pytorchs_are_written() -> None:
+    class InverseRoot(s._LRScheduler):
+        def get_lr(self) -> list[float]:
+            if not self._get_lr_called_within_step:
+                raise AssertionError("called from elsewhere")
+            return [rate * (self.last_epoch + 1) ** -0.5 for rate in self.base_lrs]
+
+        def _get_closed_form_lr(self) -> list[float]:
+            return [rate * 100 for rate in self.base_lrs]
+
+    optimizer = sgd(1.0)
+    schedule = InverseRoot(optimizer)
+    for step in range(1, 4):
+        optimizer.step()
+        schedule.step()
+        assert schedule.get_last_lr() == [(step + 1) ** -0.5]
+    assert isinstance(schedule, s.LRScheduler)
+    with pytest.warns(UserWarning, match="is deprecated"):
+        schedule.step(9)
+    assert schedule.get_last_lr() == [100.0]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_rates_that_are_tensors_follow(name: str) -> None:
+    def made(rate: Any) -> Any:
+        groups = [{"params": [p], "lr": rate(lr)} for p, lr in zip(parameters(), (0.1, 0.05), strict=True)]
+        optimizer = hs.optim.Adam(groups) if "adam" in name else hs.optim.SGD(groups, momentum=0.9)
+        return optimizer, SCHEDULES[name](s, optimizer)
+
+    plain, (optimizer, schedule) = made(float), made(hs.tensor)
+    held = [group["lr"] for group in optimizer.param_groups]
+    for step in range(STEPS):
+        for schedules in (plain[1], schedule):
+            schedules.optimizer.step()
+            schedules.step(*([METRICS[step]] if "plateau" in name else []))
+        rates = [float(x) for x in schedule.get_last_lr()]
+        np.testing.assert_allclose(rates, plain[1].get_last_lr(), rtol=1e-5, atol=1e-8)
+    assert all(group["lr"] is kept for group, kept in zip(optimizer.param_groups, held, strict=True))

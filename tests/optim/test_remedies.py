@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from tests.optim.kinds import KINDS, decayed, shaped, small
 
 REMEDIES: list[dict[str, Any]] = [{"master_weights": True}, {"kahan": True}, {"rounding": "stochastic"}]
 NAMES = ["master", "kahan", "stochastic"]
-KINDS = ["SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad", "Lion"]
 
 
 def small_steps(steps: int = 1000, size: int = 1, kind: str = "SGD", fmt: str = "fp16", **options: Any) -> hs.Tensor:
-    p = hs.tensor(np.ones(size), fmt, requires_grad=True)
+    ones = shaped(kind, np.ones(size))
+    p = hs.tensor(ones, fmt, requires_grad=True)
     optimizer = getattr(hs.optim, kind)([p], **{"lr": 1e-4, **options})
     for _ in range(steps):
-        p.grad = hs.tensor(np.ones(size), fmt)
+        p.grad = hs.tensor(ones, fmt)
         optimizer.step()
     return p
 
@@ -41,8 +42,7 @@ def test_a_remedy_saves_the_update(remedy: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fmt", ["fp16", "bf16"])
 def test_every_optimizer_takes_every_remedy(kind: str, fmt: str, remedy: dict[str, Any]) -> None:
     """50 steps below half an ulp each: close to the run in float32, which the plain run is not."""
-    options: dict[str, Any] = {} if kind in ("SGD", "Lion") else {"eps": 1e-3}
-    options |= {"lr": 1e-4 if fmt == "fp16" else 1e-3} | ({"alpha": 0.5} if kind == "RMSprop" else {})
+    options = small(kind, 1e-4 if fmt == "fp16" else 1e-3)
     wide = small_steps(50, 64, kind, "fp32", **options).numpy()
     plain = small_steps(50, 64, kind, fmt, **options).numpy().astype(float)
     cured = small_steps(50, 64, kind, fmt, **options, **remedy).numpy().astype(float)
@@ -54,11 +54,12 @@ def test_master_weights_are_a_float32_run_rounded() -> None:
     rng = np.random.default_rng(0)
     start = rng.standard_normal(40).astype(np.float16)
     for kind in KINDS:
-        p, q = hs.tensor(start, "fp16", requires_grad=True), hs.tensor(start.astype(np.float32), requires_grad=True)
-        a = getattr(hs.optim, kind)([p], weight_decay=0.1, master_weights=True)
-        b = getattr(hs.optim, kind)([q], weight_decay=0.1)
+        shape, decay = shaped(kind, start), decayed(kind, 0.1)
+        p, q = hs.tensor(shape, "fp16", requires_grad=True), hs.tensor(shape.astype(np.float32), requires_grad=True)
+        a = getattr(hs.optim, kind)([p], **decay, master_weights=True)
+        b = getattr(hs.optim, kind)([q], **decay)
         for _ in range(5):
-            g = rng.standard_normal(40).astype(np.float16)
+            g = shaped(kind, rng.standard_normal(40).astype(np.float16))
             p.grad, q.grad = hs.tensor(g, "fp16"), hs.tensor(g.astype(np.float32))
             a.step()
             b.step()
@@ -140,8 +141,8 @@ def test_parameters_stay_in_their_container(fmt: str, remedy: dict[str, Any]) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_interrupted_gives_the_same_bits(kind: str, remedy: dict[str, Any]) -> None:
     rng = np.random.default_rng(6)
-    start, grads = rng.standard_normal(24), rng.standard_normal((8, 24))
-    options: dict[str, Any] = {"weight_decay": 0.1, **remedy}
+    start, grads = shaped(kind, rng.standard_normal(24)), [shaped(kind, x) for x in rng.standard_normal((8, 24))]
+    options: dict[str, Any] = {**decayed(kind, 0.1), **remedy}
 
     def steps(p: hs.Tensor, optimizer: hs.optim.Optimizer, which: range) -> None:
         for i in which:
@@ -198,7 +199,10 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"rounding": "stochastik"}, ValueError, "did you mean 'stochastic'"),
     ({"rounding": "upward"}, ValueError, "rounding: upward is not allowed"),
     ({"rounding": 3}, TypeError, "rounding: expected"),
-    ({"foreach": True}, TypeError, "foreach"),
+    ({"capturable": True}, TypeError, "SGD: option 'capturable' is not known; allowed: foreach, differentiable, fused"),
+    ({"foreach": "yes"}, TypeError, "foreach: str is not allowed; allowed: bool"),
+    ({"differentiable": True}, ValueError, "differentiable: True is not allowed, for a step is not on the tape"),
+    ({"foreach": True, "fused": True}, ValueError, "foreach, fused: both True is not allowed"),
 ]
 
 

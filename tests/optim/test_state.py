@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import halfsim as hs
+from tests.optim.kinds import KINDS, decayed, small
+
+ANY_SHAPE = sorted({*KINDS} - {"Muon"})
+ELEMENTWISE = sorted({*ANY_SHAPE} - {"Adafactor"})
 
 
 def ready(fmt: str = "fp32", **options: Any) -> tuple[hs.Tensor, hs.Tensor, hs.optim.Optimizer]:
@@ -140,24 +144,31 @@ def test_what_pytorch_refuses_is_refused() -> None:
         ("AdamW", {"weight_decay": -1}),
         ("Lion", {"betas": (0.9, 1.0)}),
         ("NAdam", {"momentum_decay": -1}),
+        ("RAdam", {"eps": -1}),
+        ("Adamax", {"betas": (0.9, 1.0)}),
+        ("Adadelta", {"rho": 1.1}),
+        ("Adafactor", {"eps": (-1e-30, 1e-3)}),
+        ("ASGD", {"weight_decay": -1}),
+        ("Rprop", {"lr": -1}),
+        ("LBFGS", {"lr": -1}),
     ):
         with pytest.raises(ValueError, match="is not allowed; allowed: numbers from 0"):
             getattr(hs.optim, kind)([w], **bad)
 
 
 def test_empty_and_0d_parameters_step() -> None:
-    for kind in ("SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad", "Lion"):
+    for kind in ANY_SHAPE:
         for remedy in ({}, {"master_weights": True}, {"kahan": True}, {"rounding": "stochastic"}):
             none, one = hs.tensor(np.zeros((0, 3)), "fp16", True), hs.tensor(1.0, "fp16", True)
             none.grad, one.grad = hs.tensor(np.zeros((0, 3)), "fp16"), hs.tensor(1.0, "fp16")
-            getattr(hs.optim, kind)([none, one], lr=0.25, **remedy).step()
+            getattr(hs.optim, kind)([none, one], **{**small(kind, 0.25), **remedy}).step()
             assert (none.shape, one.shape, one.item() < 1) == ((0, 3), (), True)
 
 
 @settings(max_examples=25)
 @given(
     hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
-    st.sampled_from(["SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad", "Lion"]),
+    st.sampled_from(ELEMENTWISE),
     st.sampled_from(["fp16", "bf16", "fp64"]),
     st.sampled_from([{}, {"master_weights": True}, {"kahan": True}, {"rounding": "stochastic"}]),
 )
@@ -167,7 +178,7 @@ def test_an_update_knows_no_shape(shape: tuple[int, ...], kind: str, fmt: str, r
     made = []
     for size in (shape, (int(np.prod(shape)),)):
         p = hs.tensor(start.reshape(size), fmt, requires_grad=True)
-        optimizer = getattr(hs.optim, kind)([p], lr=0.1, weight_decay=0.01, **remedy)
+        optimizer = getattr(hs.optim, kind)([p], lr=0.1, **decayed(kind, 0.01), **remedy)
         for grad in grads:
             p.grad = hs.tensor(grad.reshape(size), fmt)
             optimizer.step()
@@ -197,3 +208,36 @@ def test_a_gradient_in_another_format_is_rounded_first() -> None:
     optimizer.step()
     assert optimizer.state[w]["momentum_buffer"].format is hs.float16
     assert w.numpy()[0] == np.float16(1) - np.float16(0.1)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("NAdam", "mu_product"), ("ASGD", "eta"), ("ASGD", "mu")])
+def test_numbers_in_a_state_are_not_rounded_to_the_weights_format(kind: str, key: str) -> None:
+    w = hs.tensor([1.0], "fp16", requires_grad=True)
+    optimizer = getattr(hs.optim, kind)([w])
+    saved = {"state": {0: {"step": 1, key: np.array(0.1, np.float32)}}, "param_groups": [{"params": [0]}]}
+    optimizer.load_state_dict(saved)
+    assert optimizer.state[w][key] == np.float32(0.1)
+    assert isinstance(optimizer.state[w][key], float)
+
+
+def test_a_state_is_a_snapshot_of_rates_and_lists_too() -> None:
+    rate = hs.tensor(0.5)
+    w = hs.tensor([1.0], requires_grad=True)
+    optimizer = hs.optim.LBFGS([w], lr=rate, max_iter=1)
+
+    def closure() -> hs.Tensor:
+        optimizer.zero_grad()
+        loss = (w * w * w * w).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        optimizer.step(closure)
+    saved = optimizer.state_dict()
+    optimizer.step(closure)
+    rate.array = rate.array * 2
+    assert len(saved["state"][0]["old_dirs"]) == 1
+    assert saved["param_groups"][0]["lr"].item() == 0.5
+    other = hs.optim.LBFGS([w])
+    other.load_state_dict(saved)
+    assert other.param_groups[0]["lr"] is not saved["param_groups"][0]["lr"]

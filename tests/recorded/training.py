@@ -22,10 +22,25 @@ TRAJECTORIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "nadam": ("NAdam", {"lr": 2.0**-6, "betas": (0.375, 0.875), "eps": 2.0**-13, "weight_decay": 2.0**-6}),
     "nadam_decoupled": ("NAdam", {"lr": 2.0**-6, "weight_decay": 0.5, "decoupled_weight_decay": True}),
+    "radam": ("RAdam", {"lr": 2.0**-5, "betas": (0.375, 0.875), "eps": 2.0**-10, "weight_decay": 2.0**-6}),
+    "radam_decoupled": ("RAdam", {"lr": 0.125, "weight_decay": 0.5, "decoupled_weight_decay": True, "maximize": True}),
+    "adamax": ("Adamax", {"lr": 2.0**-6, "betas": (0.375, 0.875), "eps": 2.0**-10, "weight_decay": 2.0**-6}),
+    "adamax_maximize": ("Adamax", {"lr": 2.0**-6, "eps": 2.0**-10, "maximize": True}),
+    "adadelta": ("Adadelta", {"lr": 0.5, "rho": 0.875, "eps": 2.0**-9, "weight_decay": 2.0**-6}),
+    "adadelta_maximize": ("Adadelta", {"eps": 2.0**-12, "maximize": True}),
+    "asgd": ("ASGD", {"lr": 2.0**-5, "lambd": 0.0, "t0": 2.0, "weight_decay": 2.0**-6}),
+    "asgd_decay": ("ASGD", {"lr": 2.0**-5, "lambd": 0.25, "alpha": 0.5, "t0": 3.0, "maximize": True}),
+    "rprop": ("Rprop", {"lr": 2.0**-6}),
+    "rprop_maximize": ("Rprop", {"lr": 0.1, "etas": (0.3, 1.7), "step_sizes": (1e-3, 0.3), "maximize": True}),
+    "adafactor": ("Adafactor", {"lr": 0.0625, "weight_decay": 2.0**-6}),
+    "adafactor_maximize": ("Adafactor", {"lr": 0.5, "beta2_decay": -0.5, "eps": (1e-3, 0.5), "maximize": True}),
 }
 
 # PyTorch's CPU kernels round the numbers among a half kernel's arguments to half; in these some are none.
-WIDE_ONLY = {"adamw_amsgrad", "nadam", "nadam_decoupled", "adagrad_decay"}
+# Adafactor's norms are sums, whose order is not ours.
+WIDE_ONLY = {"adamw_amsgrad", "nadam", "nadam_decoupled", "adagrad_decay", "asgd_decay"} | {
+    *("radam_decoupled", "adafactor", "adafactor_maximize")
+}
 
 STEPS = 24
 
@@ -45,6 +60,10 @@ SCHEDULES: dict[str, Callable[[Any, Any], Any]] = {
     "one_cycle_adam": lambda s, o: s.OneCycleLR(o, 0.3, epochs=STEPS, steps_per_epoch=1, anneal_strategy="linear"),
     "one_cycle_three": lambda s, o: s.OneCycleLR(o, 0.3, total_steps=STEPS, three_phase=True, pct_start=0.4),
     "one_cycle_plain": lambda s, o: s.OneCycleLR(o, 0.3, total_steps=STEPS, cycle_momentum=False, div_factor=5.0),
+    "cyclic": lambda s, o: s.CyclicLR(o, [0.01, 0.02], 0.3, step_size_up=3, step_size_down=5),
+    "cyclic_halved_adam": lambda s, o: s.CyclicLR(o, 0.01, [0.3, 0.2], step_size_up=4, mode="triangular2"),
+    "cyclic_fading": lambda s, o: s.CyclicLR(o, 0.01, 0.3, 3, mode="exp_range", gamma=0.9, cycle_momentum=False),
+    "cyclic_scaled": lambda s, o: s.CyclicLR(o, 0.01, 0.3, 4, scale_fn=lambda x: 1 / (1 + x), scale_mode="iterations"),
     "warm_up": lambda s, o: s.SequentialLR(
         o, [s.LinearLR(o, 0.1, total_iters=5), s.CosineAnnealingLR(o, 12), s.ExponentialLR(o, 0.9)], [5, 17]
     ),

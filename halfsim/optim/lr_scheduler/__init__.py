@@ -4,7 +4,7 @@ Warm-up is a `LinearLR` before another schedule:
 ``SequentialLR(optimizer, [LinearLR(optimizer, 0.1, total_iters=5), CosineAnnealingLR(optimizer, 95)], [5])``.
 """
 
-from halfsim.optim.lr_scheduler.base import LRScheduler
+from halfsim.optim.lr_scheduler.base import LRScheduler, _LRScheduler
 from halfsim.optim.lr_scheduler.compound import ChainedScheduler, ReduceLROnPlateau, SequentialLR
 from halfsim.optim.lr_scheduler.curves import (
     ConstantLR,
@@ -17,13 +17,14 @@ from halfsim.optim.lr_scheduler.curves import (
     PolynomialLR,
     StepLR,
 )
-from halfsim.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, OneCycleLR
+from halfsim.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
@@ -35,4 +36,5 @@ __all__ = [
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
+    "_LRScheduler",
 ]

@@ -6,12 +6,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
+from halfsim.optim.options import is_tensor, number
 
 _EARLY = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the learning rate schedule "
     "is skipped. Call `optimizer.step()` first, then `lr_scheduler.step()`."
+)
+EPOCH = (
+    "`scheduler.step(epoch)` is deprecated, as in PyTorch: `step()` goes on by one. The rates are those of that epoch, "
+    "whatever came before."
 )
 
 
@@ -20,21 +28,25 @@ class LRScheduler:
 
     The first step is made by the constructor. A rule is a method ``get_lr``, which gives one rate a group for
     step ``last_epoch``; most compute it from the rate before, as PyTorch does, so a rate that somebody else changes
-    stays changed. A first ``step`` before any step of the optimizer warns, as PyTorch's does, also where a GradScaler
-    has skipped that: the rate of step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
+    stays changed. A rate that is a tensor of one element stays that tensor, and takes the new value. A first ``step``
+    before any step of the optimizer warns, as PyTorch's does, also where a GradScaler has skipped that: the rate of
+    step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
     ``last_epoch`` from 0 on without "initial_lr" in the groups.
     """
+
+    _is_initial = False  # within the step that the constructor makes
+    _get_lr_called_within_step = False  # PyTorch's name, which `get_lr` of users' own may ask
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = checked_optimizer(optimizer)
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
+                group.setdefault("initial_lr", number("lr", group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"initial_lr: missing in group {i}; allowed: groups of a loaded optimizer, last_epoch=-1"
                 )
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.base_lrs = [_plain(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._initial_step()
 
@@ -44,31 +56,39 @@ class LRScheduler:
         self.step()
         self._is_initial = False
 
-    def step(self) -> None:
-        """Set the rates of the next step."""
+    def step(self, epoch: Any = None) -> None:
+        """Set the rates of the next step, or of ``epoch``, which is deprecated."""
         if self._step_count == 1 and not self.optimizer._stepped:
             warnings.warn(_EARLY, UserWarning, stacklevel=level())
         self._step_count += 1
-        self.last_epoch += 1
-        self._set(self.get_lr())
+        self._get_lr_called_within_step = True
+        if epoch is None:
+            self.last_epoch += 1
+            rates = self.get_lr()
+        else:
+            warnings.warn(EPOCH, UserWarning, stacklevel=level())
+            self.last_epoch = epoch
+            rates = getattr(self, "_get_closed_form_lr", self.closed_form)()
+        self._get_lr_called_within_step = False
+        self._set(rates)
 
     def restart(self) -> None:
         """Set the rates of step 0, as `SequentialLR` asks of a schedule whose turn comes."""
         self.last_epoch = 0
-        self._set(self.closed_form())
+        self._set(getattr(self, "_get_closed_form_lr", self.closed_form)())
 
-    def _set(self, rates: Sequence[float]) -> None:
+    def _set(self, rates: Sequence[Any]) -> None:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-        self._last_lr = self.rates
+            update(group, "lr", rate)
+        self._last_lr = [_copied(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
     def rates(self) -> list[float]:
-        """The rates that the optimizer has now."""
-        return [group["lr"] for group in self.optimizer.param_groups]
+        """The rates that the optimizer has now, as numbers."""
+        return [_plain(group["lr"]) for group in self.optimizer.param_groups]
 
-    def get_last_lr(self) -> list[float]:
-        """The rates that this schedule set last, one a group."""
+    def get_last_lr(self) -> list[Any]:
+        """The rates that this schedule set last, one a group; copies of those that are tensors."""
         return self._last_lr
 
     def get_lr(self) -> list[float]:
@@ -81,11 +101,38 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer."""
-        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("optimizer", *_PASSING)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.__dict__.update(state_dict)
+
+
+_PASSING = ("_get_lr_called_within_step",)
+
+
+class _LRScheduler(LRScheduler):
+    """PyTorch's older name."""
+
+
+def _plain(rate: Any) -> float:
+    """A rate as a Python number."""
+    return float(number("lr", rate)) if is_tensor(rate) else rate
+
+
+def _copied(rate: Any) -> Any:
+    return tensor(rate, rate.format) if isinstance(rate, Tensor) else rate.copy() if is_tensor(rate) else rate
+
+
+def update(group: dict[str, Any], key: str, value: Any) -> None:
+    """Set a rate of a group; a tensor takes the value, rounded to its format, and stays the same tensor."""
+    held, value = group[key], _plain(value)
+    if isinstance(held, Tensor):
+        held.array = tensor(np.full(held.shape, value), held.format).array
+    elif isinstance(held, np.ndarray):
+        held[...] = value
+    else:
+        group[key] = value
 
 
 def checked_optimizer(optimizer: object) -> Optimizer:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
+from halfsim.frames import level
 from halfsim.numerics.formats import unknown
-from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, per_group
+from halfsim.optim.lr_scheduler.base import EPOCH, LRScheduler, checked_optimizer, per_group, update
 from halfsim.optim.optimizer import Optimizer
 
 
@@ -60,13 +62,13 @@ class SequentialLR(_Compound):
         self._hold(checked_optimizer(optimizer), schedulers)
         self._milestones, self.last_epoch = list(milestones), last_epoch + 1
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
+            update(group, "lr", group["initial_lr"])
         _undo(self)
         first = self._schedulers[bisect_right(self._milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]
         """Step the schedule whose turn it is; at its milestone it starts anew."""
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
@@ -96,7 +98,7 @@ class ChainedScheduler(_Compound):
         self._hold(optimizer or schedulers[0].optimizer, schedulers)
         self._last_lr = self.rates
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]
         """Step every schedule."""
         for scheduler in self._schedulers:
             scheduler.step()
@@ -143,10 +145,12 @@ class ReduceLROnPlateau(LRScheduler):
         self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = 0
 
-    def step(self, metrics: SupportsFloat) -> None:  # type: ignore[override]
-        """Look at the metric of this step, and reduce the rates if it is time."""
+    def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Look at the metric of this step, or of ``epoch``, and reduce the rates if it is time."""
         current = float(metrics)
-        self.last_epoch += 1
+        if epoch is not None:
+            warnings.warn(EPOCH, UserWarning, stacklevel=level())
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(current):
             self.best, self.num_bad_epochs = current, 0
         else:
@@ -165,10 +169,10 @@ class ReduceLROnPlateau(LRScheduler):
             if self.default_min_lr is None:
                 raise RuntimeError(f"min_lr: {len(self.min_lrs)} values for {len(groups)} groups; allowed: one a group")
             self.min_lrs = [self.default_min_lr] * len(groups)
-        for group, low in zip(groups, self.min_lrs, strict=True):
-            rate = max(group["lr"] * self.factor, low)
-            if group["lr"] - rate > self.eps:
-                group["lr"] = rate
+        for group, now, low in zip(groups, self.rates, self.min_lrs, strict=True):
+            rate = max(now * self.factor, low)
+            if now - rate > self.eps:
+                update(group, "lr", rate)
 
     def _is_better(self, value: float) -> bool:
         sign = 1 if self.mode == "min" else -1

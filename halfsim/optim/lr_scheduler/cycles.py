@@ -1,12 +1,14 @@
-"""Schedules that go up and down: one cycle, and warm restarts."""
+"""Schedules that go up and down: one cycle, many cycles, and warm restarts."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from halfsim.numerics.formats import unknown
-from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, per_group
+from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, per_group, update
 from halfsim.optim.optimizer import Optimizer
 
 
@@ -51,9 +53,7 @@ class OneCycleLR(LRScheduler):
         self._anneal_func_type = anneal_strategy
         self._schedule_phases = _phases(float(pct_start), self.total_steps, three_phase)
         self.cycle_momentum = cycle_momentum
-        self.use_beta1 = "betas" in optimizer.defaults
-        if cycle_momentum and not (self.use_beta1 or "momentum" in optimizer.defaults):
-            raise ValueError("cycle_momentum: this optimizer has neither momentum nor betas; allowed: False")
+        self.use_beta1 = cycle_momentum and _check_momentum(optimizer)
         tops = per_group("max_lr", optimizer, max_lr)
         highs, lows = (
             per_group(*pair)
@@ -64,7 +64,7 @@ class OneCycleLR(LRScheduler):
                 first = top / div_factor
                 group.update(initial_lr=first, max_lr=top, min_lr=first / final_div_factor)
                 if cycle_momentum:
-                    self._set_momentum(group, high)
+                    _set_momentum(group, high)
                     group.update(max_momentum=high, base_momentum=low)
         super().__init__(optimizer, last_epoch)
 
@@ -82,7 +82,7 @@ class OneCycleLR(LRScheduler):
             rates.append(self._anneal(group[phase["start_lr"]], group[phase["end_lr"]], share))
             if self.cycle_momentum:
                 ends = group[phase["start_momentum"]], group[phase["end_momentum"]]
-                self._set_momentum(group, self._anneal(*ends, share))
+                _set_momentum(group, self._anneal(*ends, share))
         return rates
 
     def _anneal(self, start: float, end: float, share: float) -> float:
@@ -90,11 +90,117 @@ class OneCycleLR(LRScheduler):
             return (end - start) * share + start
         return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
 
-    def _set_momentum(self, group: dict[str, Any], value: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value
+
+def _set_momentum(group: dict[str, Any], value: float) -> None:
+    """Give a group another momentum, or another beta1 where it has betas."""
+    if "betas" in group:
+        group["betas"] = (value, *group["betas"][1:])
+    else:
+        group["momentum"] = value
+
+
+def _check_momentum(optimizer: Optimizer) -> bool:
+    """Whether the optimizer has betas; ``ValueError`` where it has no momentum either."""
+    if "betas" not in optimizer.defaults and "momentum" not in optimizer.defaults:
+        raise ValueError("cycle_momentum: this optimizer has neither momentum nor betas; allowed: False")
+    return "betas" in optimizer.defaults
+
+
+class CyclicLR(LRScheduler):
+    """Up from ``base_lr`` to ``max_lr`` in ``step_size_up`` steps and down again, over and over (Smith 2017).
+
+    The height is scaled by 1 ("triangular"), by half as much each cycle ("triangular2"), by ``gamma`` to the power of
+    the step ("exp_range"), or by ``scale_fn`` of the number of the cycle, or of the step for ``scale_mode``
+    "iterations". With ``cycle_momentum`` the momentum of SGD or the beta1 of Adam goes the other way, between
+    ``max_momentum`` and ``base_momentum``. ``state_dict`` holds the attributes of a callable object, never a function.
+    ``ValueError`` for an unknown mode without ``scale_fn``.
+
+    >>> import halfsim as hs
+    >>> optimizer = hs.optim.SGD([hs.tensor([1.0], requires_grad=True)], momentum=0.9)
+    >>> schedule = CyclicLR(optimizer, base_lr=0.25, max_lr=0.75, step_size_up=2)
+    >>> optimizer.step()
+    >>> [schedule.get_last_lr()[0]] + [schedule.step() or schedule.get_last_lr()[0] for _ in range(4)]
+    [0.25, 0.5, 0.75, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | list[float],
+        max_lr: float | list[float],
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.8,
+        max_momentum: float | list[float] = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        bases = per_group("base_lr", checked_optimizer(optimizer), base_lr)
+        if last_epoch == -1:
+            for group, rate in zip(optimizer.param_groups, bases, strict=True):
+                update(group, "lr", rate)
+        self.max_lrs = per_group("max_lr", optimizer, max_lr)
+        up = float(step_size_up)
+        self.total_size = up + (up if step_size_down is None else float(step_size_down))
+        self.step_ratio = up / self.total_size
+        if mode not in _SCALES and scale_fn is None:
+            raise unknown("mode", mode, _SCALES)
+        if scale_mode not in ("cycle", "iterations"):
+            raise unknown("scale_mode", scale_mode, ("cycle", "iterations"))
+        self.mode, self.gamma, self._scale_fn_custom = mode, gamma, scale_fn
+        self.scale_mode = scale_mode if scale_fn is not None else _SCALES[mode][0]
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum:
+            self.use_beta1 = _check_momentum(optimizer)
+            self.base_momentums = per_group("base_momentum", optimizer, base_momentum)
+            self.max_momentums = per_group("max_momentum", optimizer, max_momentum)
+            for group, low, high in zip(optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True):
+                if last_epoch == -1:
+                    _set_momentum(group, high)
+                    group.update(max_momentum=high, base_momentum=low)
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = bases
+
+    def scale_fn(self, x: float) -> float:
+        """By how much the height is scaled, in cycle or at step ``x``."""
+        custom = self._scale_fn_custom
+        return _SCALES[self.mode][1](self.gamma, x) if custom is None else custom(x)
+
+    def get_lr(self) -> list[float]:
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        x = 1.0 + self.last_epoch / self.total_size - cycle
+        height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
+        scale = self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
+        if self.cycle_momentum:
+            ends = zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True)
+            for group, low, high in ends:
+                _set_momentum(group, high - (high - low) * height * scale)
+        return [low + (high - low) * height * scale for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer and a function."""
+        custom = self._scale_fn_custom
+        kept = None if custom is None or isinstance(custom, FunctionType) else dict(custom.__dict__)
+        return {**super().state_dict(), "_scale_fn_custom": kept}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave; a function stays that of this schedule."""
+        held = self._scale_fn_custom
+        super().load_state_dict(state_dict)
+        if held is not None and state_dict["_scale_fn_custom"] is not None:
+            held.__dict__.update(state_dict["_scale_fn_custom"])
+        self._scale_fn_custom = held
+
+
+_SCALES: dict[str, tuple[str, Callable[[float, float], float]]] = {  # what each mode counts, and its factor
+    "triangular": ("cycle", lambda gamma, cycle: 1.0),
+    "triangular2": ("cycle", lambda gamma, cycle: 1 / (2.0 ** (cycle - 1))),
+    "exp_range": ("iterations", lambda gamma, step: gamma**step),
+}
 
 
 def _steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:

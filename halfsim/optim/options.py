@@ -1,0 +1,87 @@
+"""What optimizers are given: the options that all take, and checks of hyper-parameters."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any, TypedDict
+
+import numpy as np
+
+from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.rounding import Stochastic
+
+
+class Options(TypedDict, total=False):
+    """The keyword options of optimizers: a remedy, one at a time, and how PyTorch would run its kernels.
+
+    The latter change no result: ``foreach``, ``fused`` and ``capturable`` are kept in the groups and not looked at, in
+    the optimizers that have them in PyTorch. ``differentiable=True``, steps on the tape, is refused.
+    """
+
+    master_weights: bool
+    kahan: bool
+    rounding: str | Stochastic | None
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
+
+
+EXECUTION: dict[str, bool | None] = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
+
+
+def executed(owner: str, allowed: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """The options of execution that ``owner`` has, as given or as they are by default."""
+    for name in given.keys() - set(allowed):
+        raise TypeError(
+            f"{owner}: option {name!r} is not known; allowed: {', '.join(allowed) or 'those of its formula'}"
+        )
+    options = {name: given.get(name, EXECUTION[name]) for name in allowed}
+    for name, value in options.items():
+        if not (isinstance(value, (bool, np.bool_)) or (value is None and EXECUTION[name] is None)):
+            raise TypeError(f"{name}: {type(value).__name__} is not allowed; allowed: bool")
+    if options.get("differentiable"):
+        raise ValueError("differentiable: True is not allowed, for a step is not on the tape; allowed: False")
+    if options.get("foreach") and options.get("fused"):
+        raise ValueError("foreach, fused: both True is not allowed; allowed: one of them at a time")
+    return options
+
+
+def number(name: str, value: Any) -> Any:
+    """The scalar in a tensor of one element, whose arithmetic is in its format, as in PyTorch; a number as it is."""
+    if isinstance(value, (bool, int, float)) or not (hasattr(value, "shape") and hasattr(value, "item")):
+        return value
+    if math.prod(value.shape) != 1:
+        shape = tuple(value.shape)
+        raise ValueError(f"{name}: a tensor of shape {shape} is not allowed; allowed: a number, a tensor of 1 element")
+    return np.asarray(value).reshape(-1)[0]
+
+
+def numbers(group: dict[str, Any]) -> dict[str, Any]:
+    """A group with numbers for the tensors among its rates; itself where there are none."""
+    found = {name: number(name, group[name]) for name in ("lr", "weight_decay") if is_tensor(group.get(name))}
+    return {**group, **found} if found else group
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a hyper-parameter is a tensor or an array."""
+    return isinstance(value, (Tensor, np.ndarray))
+
+
+def checked_betas(betas: Any) -> tuple[float, float]:
+    """Both numbers; ``TypeError`` or ``ValueError`` for what is not a pair of numbers from 0 to below 1."""
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas: {betas!r} is not allowed; allowed: a pair of numbers from 0 to below 1")
+    if is_tensor(betas[0]) != is_tensor(betas[1]):
+        raise ValueError("betas: a number and a tensor is not allowed; allowed: two numbers, or two tensors")
+    checked(high=1.0, beta1=betas[0], beta2=betas[1])
+    return number("beta1", betas[0]), number("beta2", betas[1])
+
+
+def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:
+    """``ValueError`` for a hyper-parameter that is not a number with low <= number < high."""
+    for name, value in values.items():
+        given = number(name, value)
+        if not (isinstance(given, Real) and low <= float(given) < high):
+            raise ValueError(f"{name}: {given!r} is not allowed; allowed: numbers from {low:g} to below {high:g}")
