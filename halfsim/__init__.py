@@ -4,16 +4,20 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from halfsim import amp, data, hardware, nn, optim
+from halfsim import amp, autograd, data, hardware, nn, optim
+from halfsim.amp import autocast
 from halfsim.autograd import ops
+from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
+from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.random import manual_seed
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Size, Tensor, get_default_dtype, set_default_dtype, tensor
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import Trace, trace
+from halfsim.names import missing as _missing
 from halfsim.numerics import elementary, ieee
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
@@ -32,6 +36,7 @@ from halfsim.numerics.neighbours import classify, next_down, next_up, spacing, u
 from halfsim.numerics.precision import BF16, FP8, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
+from halfsim.ported import *  # noqa: F403
 
 if _TYPE_CHECKING:
     from halfsim import checkpoint, plot
@@ -77,10 +82,13 @@ __all__ = [
     "Precision",
     "Report",
     "Rounding",
+    "Size",
     "Stochastic",
     "Tensor",
     "Trace",
     "amp",
+    "autocast",
+    "autograd",
     "bfloat16",
     "checkpoint",
     "classify",
@@ -89,6 +97,7 @@ __all__ = [
     "cost",
     "data",
     "decode",
+    "device",
     "elementary",
     "enable_grad",
     "encode",
@@ -101,6 +110,7 @@ __all__ = [
     "float16_ahp",
     "float32",
     "float64",
+    "get_default_dtype",
     "gradcheck",
     "hardware",
     "ieee",
@@ -119,6 +129,7 @@ __all__ = [
     "reproducible",
     "round_to",
     "search_policy",
+    "set_default_dtype",
     "spacing",
     "tensor",
     "tfloat32",
@@ -146,14 +157,17 @@ _LATER = {
 }
 
 
+_MODULES = ("backends", "checkpoint", "cuda", "linalg", "plot", "special", "utils")
+
+
 def __getattr__(name: str) -> _Any:
-    if name in ("checkpoint", "plot"):
+    if name in _MODULES:
         return _import_module(f"halfsim.{name}")
     if name not in _LATER:
-        raise AttributeError(f"module 'halfsim' has no attribute {name!r}")
+        raise _missing("halfsim", name)
     found = globals()[name] = getattr(_import_module(f"halfsim.{_LATER[name]}"), name)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, ContextDecorator
 from typing import Any
 
+from halfsim.autograd.device import is_device
 from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
 
@@ -17,8 +18,8 @@ class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
     ``dtype`` is float16 (the default) or bfloat16, by any of its names. ``enabled=False`` switches an autocast
     around it off: operations keep the format of their widest operand. ``cache_enabled`` is taken for PyTorch's sake:
     a weight is rounded anew wherever it is used, which gives the same values, but the gradients of one that is used
-    twice are added in float32, as in PyTorch without its cache. ``ValueError`` for other devices than "cuda",
-    whose lists alone are simulated, and for other formats.
+    twice are added in float32, as in PyTorch without its cache. The lists are those of CUDA whatever the device;
+    "cpu" takes bfloat16 where no ``dtype`` is given. ``ValueError`` for other words and formats.
 
     >>> import halfsim as hs
     >>> a = hs.tensor([[1.0]])
@@ -29,14 +30,16 @@ class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
 
     def __init__(
         self,
-        device_type: str = "cuda",
+        device_type: object = "cuda",
         dtype: object = None,
         enabled: bool = True,
         cache_enabled: bool | None = True,
     ) -> None:
-        if device_type != "cuda":
-            raise ValueError(f"device_type: {device_type!r} is not allowed; allowed: cuda, whose lists are simulated")
-        fmt = float16 if dtype is None else as_format(dtype, "dtype")
+        kind = getattr(device_type, "type", device_type)
+        if not is_device(kind):
+            raise ValueError(f"device_type: {device_type!r} is not allowed; allowed: cuda, cpu, and PyTorch's others")
+        usual = bfloat16 if str(kind).startswith("cpu") else float16
+        fmt = usual if dtype is None else as_format(dtype, "dtype")
         if fmt not in _POLICIES:
             raise ValueError(f"dtype: {fmt} is not allowed; allowed: float16, bfloat16")
         self.device, self.fast_dtype, self.cache_enabled = device_type, fmt, cache_enabled

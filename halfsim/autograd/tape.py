@@ -409,7 +409,10 @@ def _gradient(
     exact = node.spec.exact is True
     fp = _unit(observer, node.precision, "gradient")
     given = fp.read(g.array, g.format, exact)
-    grad = fp.store(fp.sum_to(np.asarray(pullback(fp, given)), x.shape), (given,), exact and given.shape == x.shape)
+    grad = np.asarray(pullback(fp, given))
+    if grad.shape != x.shape:  # PyTorch stores the gradient before another kernel sums what was broadcast
+        grad = fp.sum_to(grad if exact else fp.spill(grad), x.shape)
+    grad = fp.store(grad, (given,), exact and given.shape == x.shape)
     grad = fp.delivered(grad, x.format)
     # A tensor with ``grad`` owns it, though formulas may hand on one array to several operands, or a broadcast view.
     shared = (x.node is None or x.retains_grad) and not (grad.flags.owndata and not np.may_share_memory(grad, g.array))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,7 +13,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve
 from halfsim.autograd.tape import widest
 from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor, whole
-from halfsim.numerics.formats import INTEGERS, Format, Integer
+from halfsim.numerics.formats import INTEGERS, Format, Integer, float32
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -76,6 +76,18 @@ def integer_tensor(array: Any) -> Tensor:
     """A tensor of integers or bools, of an array of them."""
     array = np.asarray(array)
     return Tensor(array, INTEGERS[array.dtype.name])
+
+
+def promoted(dtypes: Sequence[Any]) -> Any:
+    """The dtype of what several make together: the widest float, else the integer that holds them all."""
+    floats = [d for d in dtypes if isinstance(d, Format)]
+    if not floats:
+        return INTEGERS[np.result_type(*(d.name for d in dtypes)).name]
+    found = floats[0]
+    for other in floats[1:]:
+        if not found.contains(other):
+            found = other if other.contains(found) else float32
+    return found
 
 
 class Picked(NamedTuple):
