@@ -23,6 +23,7 @@ from halfsim.autograd.ops.linalg import *
 from halfsim.autograd.ops.loss import *
 from halfsim.autograd.ops.margin import *
 from halfsim.autograd.ops.noise import *
+from halfsim.autograd.ops.max_pool import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
@@ -55,6 +56,7 @@ _SUBJECTS = (
     "loss",
     "margin",
     "noise",
+    "max_pool",
     "normalization",
     "pool",
     "projected",
