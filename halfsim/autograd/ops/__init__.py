@@ -16,6 +16,7 @@ from halfsim.autograd.ops.dropout import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
+from halfsim.autograd.ops.grid import *
 from halfsim.autograd.ops.index import *
 from halfsim.autograd.ops.join import *
 from halfsim.autograd.ops.likelihood import *
@@ -29,9 +30,11 @@ from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
+from halfsim.autograd.ops.resample import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
 from halfsim.autograd.ops.sort import *
+from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
 
@@ -49,6 +52,7 @@ _SUBJECTS = (
     "elementwise",
     "embedding",
     "embedding_bag",
+    "grid",
     "index",
     "join",
     "likelihood",
@@ -62,8 +66,10 @@ _SUBJECTS = (
     "projected",
     "recurrent",
     "reduce",
+    "resample",
     "select",
     "shape",
+    "spatial",
 )
 
 __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_module(f"{__name__}.{file}").__all__)
