@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -39,6 +40,7 @@ class _Convolution(Module):
         groups: int,
         bias: bool,
         padding_mode: str,
+        dtype: object,
     ) -> None:
         super().__init__()
         self.groups = whole("groups", groups)
@@ -59,6 +61,8 @@ class _Convolution(Module):
         bound = prod(shape[1:]) ** -0.5
         self.weight = uniform_parameter(shape, bound)
         self.bias = uniform_parameter((self.out_channels,), bound) if bias else None
+        if dtype is not None:
+            self.to(dtype)
 
     def _check_modes(self) -> None:
         modes = _PADDING_MODES[:1] if self.transposed else _PADDING_MODES
@@ -106,13 +110,15 @@ class _Conv(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: object = None,
+        dtype: object = None,
     ) -> None:
         channels = (in_channels, out_channels)
-        super().__init__(channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode)
+        super().__init__(channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, dtype)
 
     def forward(self, input: Any) -> Tensor:
         x, padding = self._padded(input)
-        conv = ops.conv1d if self.dims == 1 else ops.conv2d
+        conv: Callable[..., Tensor] = getattr(ops, f"conv{self.dims}d")
         return conv(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -141,6 +147,12 @@ class Conv2d(_Conv):
     dims = 2
 
 
+class Conv3d(_Conv):
+    """Windows of x (N, in_channels, D, H, W) or (in_channels, D, H, W) times weight, plus bias; see `Conv2d`."""
+
+    dims = 3
+
+
 class _ConvTranspose(_Convolution):
     transposed = True
 
@@ -156,13 +168,17 @@ class _ConvTranspose(_Convolution):
         bias: bool = True,
         dilation: Any = 1,
         padding_mode: str = "zeros",
+        device: object = None,
+        dtype: object = None,
     ) -> None:
         channels = (in_channels, out_channels)
-        super().__init__(channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode)
+        super().__init__(
+            channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode, dtype
+        )
 
     def forward(self, input: Any, output_size: Any = None) -> Tensor:
         extra = self.output_padding if output_size is None else self._extra(plain(input), output_size)
-        conv = ops.conv_transpose1d if self.dims == 1 else ops.conv_transpose2d
+        conv: Callable[..., Tensor] = getattr(ops, f"conv_transpose{self.dims}d")
         return conv(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
     def _extra(self, x: Any, output_size: Any) -> tuple[int, ...]:
@@ -202,3 +218,12 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     dims = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """The gradient of a `Conv3d` as a layer, for x (N, in_channels, D, H, W) or (in_channels, D, H, W).
+
+    See `ConvTranspose2d`.
+    """
+
+    dims = 3

@@ -150,7 +150,7 @@ def grid_sample(
     A place is (column, row) or (column, row, plane), each from -1 to 1 across the image: between its edges, or with
     ``align_corners`` between its corners' centres. ``mode`` is "bilinear" (2 neighbours an axis), "nearest" (the
     even one of two that are as near), or "bicubic" (4 neighbours, images of two axes). Beyond the image
-    ``padding_mode`` puts "zeros", the "border", or its "reflection"; NaN is beyond it with zeros, else the first element.
+    ``padding_mode`` puts "zeros", the "border", or its "reflection"; NaN is beyond it, or the first element.
 
     A result is the sum of neighbours times weights (which are products over the axes, the last first), in that order,
     or of two axes in turn for "bicubic"; each step is rounded to ``compute`` and the result stored. PyTorch's
