@@ -111,7 +111,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """`alpha_dropout` of whole channels of (N, C, ...)."""
     shape = np.shape(plain(input))
-    if len(shape) < 2:
+    if len(shape) < 2 and training and probability(p):
         raise ValueError(f"feature_alpha_dropout: input {shape} is not allowed; allowed: (N, C, ...)")
     return _drop(input, p, training, (*shape[:2], *[1] * (len(shape) - 2)), _to_alpha)
 

@@ -308,8 +308,9 @@ def _fractional_max(
     if any(m + k - 1 > n for n, m, k in zip(size, counts, kernel, strict=True)):
         raise ValueError(f"{name}: {counts} windows of {kernel} do not fit input {x.shape}; allowed: fewer or smaller")
     u = np.asarray(plain(samples)) if samples is not None else generator().random((*x.shape[:2], dims), np.float32)
-    if u.shape != (*x.shape[:2], dims):
+    if u.shape[1:] != (x.shape[1], dims) or len(u) < len(x):
         raise ValueError(f"{name}: _random_samples {u.shape} is not allowed; allowed: {(*x.shape[:2], dims)}")
+    u = u[: len(x)]
     order = (1, 0) if dims == 2 else (0, 1, 2)  # as PyTorch draws them: the first of two is that of the columns
     places = []
     for n, m, k, axis in zip(size, counts, kernel, order, strict=True):

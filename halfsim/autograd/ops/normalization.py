@@ -299,7 +299,7 @@ def batch_norm(
     without statistics outside it.
 
     >>> from halfsim import tensor
-    >>> batch_norm(tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    >>> batch_norm(tensor([[1.0], [3.0]]), None, None, training=True, eps=1e-9)
     tensor([[-1.],
             [ 1.]], float32)
     """
@@ -308,6 +308,8 @@ def batch_norm(
         raise ValueError(f"batch_norm: input {shape} is not allowed; allowed: (N, C, ...)")
     if training and shape[0] * prod(shape[2:]) == 1:
         raise ValueError(f"batch_norm: input {shape} has one value a channel; allowed in training: more than one")
+    if training and not eps > 0:
+        raise ValueError(f"batch_norm: eps {eps!r} is not allowed; allowed in training: positive numbers")
     return _by_channel(
         _of_batch, "batch_norm", input, (weight, bias, running_mean, running_var), training, momentum, eps
     )
