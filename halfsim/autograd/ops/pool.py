@@ -12,6 +12,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
+from halfsim.autograd.ops._common import kept
 from halfsim.autograd.ops._windows import (
     Axis,
     Phase,
@@ -61,11 +62,17 @@ def _avg_pool(fp: Arithmetic, name: str, x: Array, options: tuple[Any, ...], pad
         kernel, lengths = [len(each.positions) for each in phase], [each.length for each in phase]
         return fp.sum(unfold(share, [each.taps for each in phase], kernel, lengths, lead=2), over)
 
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        share = fp.div(g.reshape(*shape[:2], *counts), divisor)
+    def added(fp: Arithmetic, share: Array) -> Array:
         parts = product(*(list(phases(axis)) for axis in axes))
         pieces = (((..., *(each.elements for each in phase)), part(fp, share, phase)) for phase in parts)
-        return fp.joined(np.empty(shape, g.dtype), pieces).reshape(given)
+        return fp.joined(np.empty(shape, share.dtype), pieces)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        g = g.reshape(*shape[:2], *counts)
+        if dims == 3 and all(axis.stride == 1 and not axis.pad for axis in axes):
+            return fp.mul(added(fp, g), fp.div(fp.constant(1), divisor)).reshape(given)
+        share = fp.div(g, divisor)
+        return added(fp, kept(fp, share) if dims == 3 else share).reshape(given)
 
     return y.reshape(*given[:-dims], *counts), pullback
 
@@ -136,7 +143,11 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of every window of x (N, C, D, H, W) or (C, D, H, W); see `avg_pool2d`."""
+    """The mean of every window of x (N, C, D, H, W) or (C, D, H, W); see `avg_pool2d`.
+
+    In PyTorch's CUDA kernel for three axes, and here, the quotients of gradients are stored before they are added; with
+    stride 1 and no padding their sum comes first, times 1 over the number of elements.
+    """
     options = (kernel_size, stride, padding, 1, ceil_mode)
     return _avg_pool(fp, "avg_pool3d", x, options, count_include_pad, divisor_override)
 
@@ -147,8 +158,12 @@ def _adaptive_avg(fp: Arithmetic, name: str, x: Array, output_size: Any) -> Any:
     lead, size = x.shape[:2], x.shape[2:]
     outputs, over = adaptive_outputs(name, output_size, dims, size), tuple(range(2, 2 + dims))
     pairs = list(zip(size, outputs, strict=True))
-    divisors = [_constants(fp, spans(n, m)[1]).reshape(-1, *[1] * (dims - 1 - i)) for i, (n, m) in enumerate(pairs)]
-    total, whole_image = fp.constant(prod(size)), dims < 3 and {*outputs} == {1}
+    lengths = [spans(n, m)[1] for n, m in pairs]
+    if dims == 3:
+        divisors = [_constants(fp, reduce(np.multiply.outer, lengths))]
+    else:
+        divisors = [_constants(fp, n).reshape(-1, *[1] * (dims - 1 - i)) for i, n in enumerate(lengths)]
+    total, whole_image = fp.constant(prod(size)), {*outputs} == {1}
 
     def shared(fp: Arithmetic, y: Array, steps: list[Array]) -> Array:
         """Divided by the numbers of rows and of columns; the mean of a whole image, by their product."""
@@ -161,7 +176,7 @@ def _adaptive_avg(fp: Arithmetic, name: str, x: Array, output_size: Any) -> Any:
     y = shared(fp, fp.sum(windows(x, pairs), over), divisors)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        share = shared(fp, g.reshape(*lead, *outputs), divisors if dims == 3 else divisors[::-1])
+        share = shared(fp, g.reshape(*lead, *outputs), divisors[::-1])
         return fp.sum(windows(share, [(m, n) for n, m in pairs]), over).reshape(given)
 
     return y.reshape(given[:-dims] + outputs), pullback
@@ -192,7 +207,7 @@ def adaptive_avg_pool2d(fp: Arithmetic, x: Array, /, output_size: int | Sequence
 def adaptive_avg_pool3d(fp: Arithmetic, x: Array, /, output_size: int | Sequence[int | None] | None) -> Any:
     """The means of windows that divide x (N, C, D, H, W) or (C, D, H, W); see `adaptive_avg_pool2d`.
 
-    The sum is divided by the numbers of planes, of rows and of columns in turn, and so is the gradient.
+    The sum, and the gradient, is divided by the number of elements, once.
     """
     return _adaptive_avg(fp, "adaptive_avg_pool3d", x, output_size)
 

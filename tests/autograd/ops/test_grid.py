@@ -90,10 +90,13 @@ def test_places_that_are_no_numbers() -> None:
     grid = np.array([[[[np.nan, 0.0], [np.inf, 0.0], [-np.inf, 0.0]]]])
     for mode in ("bilinear", "nearest"):
         for padding, expected in (("zeros", [0, 0, 0]), ("border", [3, 5, 3]), ("reflection", [3, 3, 3])):
-            places = hs.tensor(grid, requires_grad=True)
-            y = hs.ops.grid_sample(hs.tensor(x), places, mode, padding)
+            image, places = hs.tensor(x, requires_grad=True), hs.tensor(grid, requires_grad=True)
+            y = hs.ops.grid_sample(image, places, mode, padding)
             assert y.numpy().ravel().tolist() == expected
-            y.sum().backward()
+            y.backward(np.array([[[[1.0, 10.0, 100.0]]]]))
+            assert image.grad is not None
+            back = {"zeros": [0, 0], "border": [100, 10], "reflection": [0, 0]}[padding]  # of NaN none, as in CUDA
+            assert image.grad.numpy().ravel().tolist() == back
             assert places.grad is not None
             assert np.isfinite(places.grad.numpy()).all()
 

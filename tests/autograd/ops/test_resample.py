@@ -131,17 +131,46 @@ def test_products_of_a_gradient_are_stored_and_their_sum_once_more(rng: np.rando
     np.testing.assert_array_equal(x.grad.numpy()[0, 0], total.astype(H))
 
 
-def test_smooth_weights_are_stored_in_half() -> None:
-    """A third of 3 rows: weights 1/9, 2/9, 3/9, 2/9, 1/9 of the middle one, each stored, and the sum stored."""
-    x = np.arange(9.0)[:, None] * [1.0, 3.0, 2.0]
-    weights = np.array([1, 2, 3, 2, 1], S) / S(3)
-    shares = (weights.astype(H).astype(S) / weights.sum()).astype(H).astype(S)
-    total = S(0)
-    for k in range(5):
-        total = S(total + S(shares[k] * S(x[k + 2, 0])))
+def shares(size: int, count: int) -> list[tuple[int, np.ndarray]]:
+    """Of each result its first element, and the triangle's weights as CUDA's kernel stores them in half."""
+    step, found = S(size) / S(count), []
+    for i in range(count):
+        centre = S(step * S(i + 0.5))
+        low, high = max(int(S(centre - step + S(0.5))), 0), min(int(S(centre + step + S(0.5))), size)
+        inverse = S(1) / step
+        weights = [S(1) - abs(S(S(S(k) + S(S(low) - centre) + S(0.5)) * inverse)) for k in range(high - low)]
+        total = S(0)
+        for weight in weights:
+            total = S(total + weight)
+        found.append((low, np.array([H(S(H(weight)) / total) for weight in weights])))
+    return found
+
+
+def test_smooth_weights_and_rows_are_stored_in_half(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((11, 13)).astype(H)
+    rows, y = np.zeros((11, 5), H), np.zeros((4, 5), H)
+    for image, out, axis in ((x.T, rows.T, shares(13, 5)), (rows, y, shares(11, 4))):
+        for i, (low, weights) in enumerate(axis):
+            total = S(0) * image[0].astype(S)
+            for k, weight in enumerate(weights):
+                total = total + image[low + k].astype(S) * S(weight)
+            out[i] = total.astype(H)
     with hs.precision("fp16"):
-        y = hs.ops.interpolate(hs.tensor(x[None, None], "fp16"), (3, 3), mode="bilinear", antialias=True)
-    assert y.numpy()[0, 0, 1, 0] == H(total)
+        found = hs.ops.interpolate(hs.tensor(x[None, None], "fp16"), (4, 5), mode="bilinear", antialias=True)
+    np.testing.assert_array_equal(found.numpy()[0, 0], y)
+
+
+def test_a_cubic_gradient_is_multiplied_by_rows_then_columns(rng: np.random.Generator) -> None:
+    """A result amid four elements an axis: its gradient times one of the rows' weights, then one of the columns'."""
+    w = np.array([-0.09375, 0.59375, 0.59375, -0.09375], H)
+    g = rng.standard_normal((50, 1, 1, 1)).astype(H)
+    with hs.precision("pure_fp16"):
+        x = hs.tensor(np.zeros((50, 1, 4, 4)), "fp16", requires_grad=True)
+        hs.ops.interpolate(x, 1, mode="bicubic").backward(g)
+    expected = (g * w[:, None]) * w
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+    assert (expected != g * (w[:, None] * w)).any()
 
 
 def test_an_image_of_the_same_size_stays_as_it_is() -> None:
