@@ -135,7 +135,7 @@ def _with_indices(pool: Callable[..., Any]) -> Callable[..., Any]:
         y = pool(input, kernel_size, stride, padding, dilation, ceil_mode, found if return_indices else None)
         return (y, found[0]) if return_indices else y
 
-    del call.__wrapped__  # whose signature has `found`
+    del call.__wrapped__, call.__dict__["__signature__"]  # which have `found`
     return call
 
 
