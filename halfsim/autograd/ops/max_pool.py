@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import indices as whole_numbers
-from halfsim.autograd.ops._common import named
+from halfsim.autograd.ops._common import integer_tensor, named
 from halfsim.autograd.ops._windows import (
     Axis,
     Sizes,
@@ -61,7 +61,7 @@ def _largest(x: Array, axes: Axes) -> tuple[Array, Array]:
     """The largest element of each window and its kernel position: the first of equal ones, the last NaN."""
     kernel = [axis.kernel for axis in axes]
     shape, positions = (*x.shape[:2], *(axis.outputs for axis in axes)), prod(kernel)
-    largest = np.full(shape, -np.inf, x.dtype)
+    largest = np.full(shape, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype)
     place = np.empty(shape, np.uint8 if positions <= 256 else np.int64)
     place[...] = np.ravel_multi_index(np.ix_(*map(_first, axes)), kernel)
     nan = bool(np.isnan(x.max(initial=0)))
@@ -133,9 +133,9 @@ def _with_indices(pool: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         found: list[Array] = []
         y = pool(input, kernel_size, stride, padding, dilation, ceil_mode, found if return_indices else None)
-        return (y, found[0]) if return_indices else y
+        return (y, integer_tensor(found[0])) if return_indices else y
 
-    del call.__wrapped__, call.__dict__["__signature__"]  # which have `found`
+    del call.__wrapped__, call.__signature__  # type: ignore[attr-defined]  # which have `found`
     return call
 
 
@@ -178,7 +178,7 @@ def max_pool2d(
 
     >>> from halfsim import tensor
     >>> max_pool2d(tensor([[[1.0, 2.0, 5.0], [4.0, 3.0, 5.0]]]), (2, 1), return_indices=True)
-    (tensor([[[4., 3., 5.]]], float32), array([[[3, 4, 2]]]))
+    (tensor([[[4., 3., 5.]]], float32), tensor([[[3, 4, 2]]], int64))
     """
     return _max_pool(fp, "max_pool2d", x, (kernel_size, stride, padding, dilation, ceil_mode), found)
 
@@ -251,7 +251,7 @@ def _adaptive_max(fp: Arithmetic, x: Array, /, name: str, output_size: Any, foun
 def _adaptive(name: str, input: Any, output_size: Any, return_indices: bool) -> Any:
     found: list[Array] = []
     y = _adaptive_max(input, name=name, output_size=output_size, found=found if return_indices else None)
-    return (y, found[0]) if return_indices else y
+    return (y, integer_tensor(found[0])) if return_indices else y
 
 
 def adaptive_max_pool1d(input: Any, output_size: Sizes, return_indices: bool = False) -> Any:
@@ -269,7 +269,7 @@ def adaptive_max_pool2d(
 
     >>> from halfsim import tensor
     >>> adaptive_max_pool2d(tensor([[[1.0, 5.0, 3.0]]]), (1, 2), return_indices=True)
-    (tensor([[[5., 5.]]], float32), array([[[1, 1]]]))
+    (tensor([[[5., 5.]]], float32), tensor([[[1, 1]]], int64))
     """
     return _adaptive("adaptive_max_pool2d", input, output_size, return_indices)
 
@@ -322,7 +322,7 @@ def _fractional_max(
         places.append(place if np.ndim(plain(input)) == dims + 2 else place[0])
     found: list[Array] = []
     y = _fractional(input, places=places, found=found if return_indices else None)
-    return (y, found[0]) if return_indices else y
+    return (y, integer_tensor(found[0])) if return_indices else y
 
 
 def fractional_max_pool2d(

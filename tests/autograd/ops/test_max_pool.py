@@ -66,6 +66,15 @@ def test_unpooling_takes_another_size_and_half_moves_unchanged() -> None:
     assert hs.ops.max_unpool1d(x, where, 3, 2, 1).shape == (1, 1, 5)
 
 
+def test_integers_stay_integers() -> None:
+    x = hs.tensor([[[5, -7, 3, 9]]])
+    y, found = hs.ops.max_pool1d(x, 2, padding=1, return_indices=True)
+    assert y.tolist() == [[[5, 3, 9]]]
+    assert y.dtype == x.dtype == found.dtype
+    assert hs.ops.max_unpool1d(y, found, 2, output_size=[5]).tolist() == [[[5, 0, 3, 9, 0]]]
+    assert hs.ops.adaptive_max_pool1d(x, 2).tolist() == [[[5, 9]]]
+
+
 def test_fractional_windows_are_drawn_by_seed() -> None:
     x = hs.tensor(np.random.default_rng(0).standard_normal((2, 3, 9, 9)))
 

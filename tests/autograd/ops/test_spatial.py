@@ -100,7 +100,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: hs.ops.unfold(X[0, 0], 2), ValueError, "unfold: input (4, 4) is not allowed; allowed: (N, C, H, W)"),
     (lambda: hs.ops.unfold(X, 5), ValueError, "unfold: no window of (5, 5) fits an image of (4, 4)"),
     (lambda: hs.ops.unfold(X, 2, stride=0), ValueError, "unfold: stride 0 is not allowed"),
-    (lambda: hs.ops.unfold(X, 1.5), TypeError, "unfold: kernel_size: 1.5 is not allowed; allowed: integers"),
+    (lambda: hs.ops.unfold(X, 1.5), TypeError, "kernel_size: 1.5 is not allowed; allowed: integers"),
     (lambda: hs.ops.fold(X[0], (2, 2), 2), ValueError, "fold: input (4, 4, 4) does not fit output_size (2, 2)"),
     (lambda: hs.ops.fold(X[0, :3, :1], (2, 2), 2), ValueError, "(N, multiple of 4, 1)"),
     (
