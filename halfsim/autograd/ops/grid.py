@@ -166,8 +166,8 @@ def grid_sample(
     """
     axes = _checked(x, grid, mode, padding_mode, bool(align_corners))
     lead, size, places = x.shape[:2], x.shape[2:], grid.shape[1:-1]
-    flat = x.reshape(*lead, -1)
-    grid = grid.reshape(len(grid), -1, len(axes))
+    flat = x.reshape(*lead, prod(size))
+    grid = grid.reshape(len(grid), prod(places), len(axes))
 
     def value(corner: Sequence[Tap]) -> Array:
         """The element for each place and channel, zero outside."""
@@ -190,7 +190,7 @@ def grid_sample(
 
     def around(fp: Arithmetic, g: Array) -> tuple[Any, Any, Array]:
         u = Stepwise(fp)
-        return u, _corners(u, grid, axes, fp), g.reshape(*lead, -1)
+        return u, _corners(u, grid, axes, fp), g.reshape(*lead, prod(places))
 
     shared = once(around)
 
@@ -205,7 +205,7 @@ def grid_sample(
             where.append(index + np.arange(lead[0])[:, None] * prod(size))
             inside.append(seen)
         chosen = np.stack(inside, -1).reshape(-1)
-        values = np.stack(parts, 2).reshape(-1, lead[1])[chosen]
+        values = np.stack(parts, 2).reshape(chosen.size, lead[1])[chosen]
         total = scatter_sum(fp, values, np.stack(where, -1).reshape(-1)[chosen], lead[0] * prod(size))
         return total.reshape(lead[0], *size, lead[1]).transpose(0, len(size) + 1, *range(1, len(size) + 1))
 

@@ -217,7 +217,7 @@ def _picked(fp: Arithmetic, name: str, x: Array, places: Sequence[Array], found:
         flat = flat * n + place.reshape(*(place.shape[:-2] or (1,) * lead), *axes)
     flat = flat.reshape(*flat.shape[:lead], prod(counts), prod(place.shape[-1] for place in places))
     flat = np.broadcast_to(flat, shape[:lead] + flat.shape[lead:])
-    windows = np.take_along_axis(x.reshape(*shape[:lead], 1, -1), flat, -1)
+    windows = np.take_along_axis(x.reshape(*shape[:lead], 1, prod(size)), flat, -1)
     chosen = windows.argmax(-1)
     nan = np.isnan(windows)
     if nan.any():
@@ -230,7 +230,7 @@ def _picked(fp: Arithmetic, name: str, x: Array, places: Sequence[Array], found:
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         channels = np.arange(prod(shape[:lead]))[:, None] * prod(size)
-        where = (won.reshape(len(channels), -1) + channels).reshape(-1)
+        where = (won.reshape(len(channels), prod(counts)) + channels).reshape(-1)
         return scatter_sum(fp, g.reshape(-1), where, prod(shape)).reshape(shape)
 
     return y, pullback
@@ -367,12 +367,12 @@ def fractional_max_pool3d(
 @named("max_unpool")
 def _unpooled(fp: Arithmetic, x: Array, /, where: Array, size: tuple[int, ...]) -> Any:
     lead, shape = x.shape[: -len(size)], x.shape
-    where = where.reshape(*lead, -1)
+    where = where.reshape(*lead, prod(shape[len(lead) :]))
     out = np.zeros((*lead, prod(size)), x.dtype)
-    np.put_along_axis(out, where, x.reshape(*lead, -1), -1)
+    np.put_along_axis(out, where, x.reshape(where.shape), -1)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        return np.take_along_axis(g.reshape(*lead, -1), where, -1).reshape(shape)
+        return np.take_along_axis(g.reshape(*lead, prod(size)), where, -1).reshape(shape)
 
     return out.reshape(*lead, *size), pullback
 

@@ -95,6 +95,35 @@ def test_a_response_overflows_in_half() -> None:
     assert hs.ops.local_response_norm(hs.tensor(np.zeros((0, 2, 3))), 2).shape == (0, 2, 3)
 
 
+EMPTY: list[tuple[Callable[..., hs.Tensor], tuple[tuple[int, ...], ...], tuple[int, ...]]] = [
+    (lambda x: hs.ops.adaptive_max_pool2d(x, 2), ((0, 2, 4, 4),), (0, 2, 2, 2)),
+    (lambda x: hs.ops.fractional_max_pool2d(x, 2, 3), ((0, 2, 4, 4),), (0, 2, 3, 3)),
+    (lambda x: hs.ops.max_unpool2d(x, np.zeros((0, 2, 4, 4), int), 2), ((0, 2, 4, 4),), (0, 2, 8, 8)),
+    (lambda x: hs.ops.adaptive_avg_pool3d(x, (0, 1, 1)), ((1, 2, 4, 4, 4),), (1, 2, 0, 1, 1)),
+    (lambda x: hs.ops.interpolate(x, (3, 5)), ((0, 2, 4, 4),), (0, 2, 3, 5)),
+    (lambda x: hs.ops.interpolate(x, (3, 5), mode="bicubic"), ((0, 2, 4, 4),), (0, 2, 3, 5)),
+    (lambda x, g: hs.ops.grid_sample(x, g), ((2, 2, 4, 4), (2, 0, 3, 2)), (2, 2, 0, 3)),
+    (lambda x, g: hs.ops.grid_sample(x, g, "bicubic"), ((2, 0, 4, 4), (2, 1, 3, 2)), (2, 0, 1, 3)),
+    (lambda x, g: hs.ops.grid_sample(x, g, "nearest"), ((0, 2, 4, 4), (0, 1, 3, 2)), (0, 2, 1, 3)),
+    (lambda x: hs.ops.unfold(x, 2), ((0, 2, 4, 4),), (0, 8, 9)),
+    (lambda x: hs.ops.fold(x, (4, 4), 2), ((0, 8, 9),), (0, 2, 4, 4)),
+    (lambda x: hs.ops.pixel_unshuffle(x, 2), ((0, 2, 4, 4),), (0, 8, 2, 2)),
+    (lambda x: hs.ops.channel_shuffle(x, 2), ((2, 0, 3),), (2, 0, 3)),
+    (lambda x, w: hs.ops.conv3d(x, w), ((0, 2, 4, 4, 4), (3, 2, 2, 2, 2)), (0, 3, 3, 3, 3)),
+]
+
+
+@pytest.mark.parametrize(("call", "shapes", "expected"), EMPTY)
+def test_nothing_gives_nothing(call: Callable[..., hs.Tensor], shapes: Any, expected: tuple[int, ...]) -> None:
+    for rule in ("fp16", "pure_fp16"):
+        with hs.precision(rule):
+            given = [hs.tensor(np.zeros(shape), requires_grad=True) for shape in shapes]
+            y = call(*given)
+            y.backward(np.ones(expected))
+        assert y.shape == expected
+        assert [x.grad is not None and x.grad.shape for x in given] == list(shapes)
+
+
 X = np.ones((1, 4, 4, 4))
 BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: hs.ops.unfold(X[0, 0], 2), ValueError, "unfold: input (4, 4) is not allowed; allowed: (N, C, H, W)"),
