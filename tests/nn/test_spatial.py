@@ -154,7 +154,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: hs.nn.FractionalMaxPool2d(2, output_ratio=2.0), ValueError, "output_ratio: 2.0 is not allowed"),
     (lambda: hs.nn.SyncBatchNorm(3)(hs.tensor([1.0])), ValueError, "SyncBatchNorm: 1 dimensions are not allowed"),
     (lambda: hs.nn.BatchNorm3d(4)(X), ValueError, "BatchNorm3d: 4 dimensions are not allowed; allowed: 5"),
-    (lambda: hs.nn.BatchNorm2d(4, eps=0.0)(X), ValueError, "batch_norm: eps 0.0 is not allowed"),
+    (lambda: hs.nn.BatchNorm2d(4, eps=0.0)(X), ValueError, "eps: 0.0 is not allowed; allowed: positive numbers"),
     (lambda: hs.nn.Conv3d(1, 1, (1, 2)), ValueError, "kernel_size: (1, 2) is not allowed"),
     (
         lambda: hs.nn.LazyConv2d,

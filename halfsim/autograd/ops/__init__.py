@@ -23,8 +23,8 @@ from halfsim.autograd.ops.likelihood import *
 from halfsim.autograd.ops.linalg import *
 from halfsim.autograd.ops.loss import *
 from halfsim.autograd.ops.margin import *
-from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.max_pool import *
+from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
@@ -42,9 +42,8 @@ _SUBJECTS = (
     "activation",
     "attention",
     "compare",
-    "creation",
-    "sort",
     "conv",
+    "creation",
     "cross_entropy",
     "ctc",
     "distance",
@@ -59,8 +58,8 @@ _SUBJECTS = (
     "linalg",
     "loss",
     "margin",
-    "noise",
     "max_pool",
+    "noise",
     "normalization",
     "pool",
     "projected",
@@ -69,6 +68,7 @@ _SUBJECTS = (
     "resample",
     "select",
     "shape",
+    "sort",
     "spatial",
 )
 
