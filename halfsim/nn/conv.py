@@ -40,7 +40,6 @@ class _Convolution(Module):
         groups: int,
         bias: bool,
         padding_mode: str,
-        dtype: object,
     ) -> None:
         super().__init__()
         self.groups = whole("groups", groups)
@@ -61,8 +60,6 @@ class _Convolution(Module):
         bound = prod(shape[1:]) ** -0.5
         self.weight = uniform_parameter(shape, bound)
         self.bias = uniform_parameter((self.out_channels,), bound) if bias else None
-        if dtype is not None:
-            self.to(dtype)
 
     def _check_modes(self) -> None:
         modes = _PADDING_MODES[:1] if self.transposed else _PADDING_MODES
@@ -110,11 +107,9 @@ class _Conv(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device: object = None,
-        dtype: object = None,
     ) -> None:
         channels = (in_channels, out_channels)
-        super().__init__(channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, dtype)
+        super().__init__(channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode)
 
     def forward(self, input: Any) -> Tensor:
         x, padding = self._padded(input)
@@ -168,13 +163,9 @@ class _ConvTranspose(_Convolution):
         bias: bool = True,
         dilation: Any = 1,
         padding_mode: str = "zeros",
-        device: object = None,
-        dtype: object = None,
     ) -> None:
         channels = (in_channels, out_channels)
-        super().__init__(
-            channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode, dtype
-        )
+        super().__init__(channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode)
 
     def forward(self, input: Any, output_size: Any = None) -> Tensor:
         extra = self.output_padding if output_size is None else self._extra(plain(input), output_size)

@@ -123,7 +123,6 @@ class _Tracking(_Affine):
         affine: bool,
         track_running_stats: bool,
         bias: bool,
-        dtype: object,
     ) -> None:
         super().__init__()
         (self.num_features,) = _sizes("num_features", num_features)
@@ -134,8 +133,6 @@ class _Tracking(_Affine):
         self.register_buffer("running_mean", _constant(0, (self.num_features,)) if tracked else None)
         self.register_buffer("running_var", _constant(1, (self.num_features,)) if tracked else None)
         self.register_buffer("num_batches_tracked", np.array(0, np.int64) if tracked else None)
-        if dtype is not None:
-            self.to(dtype)
 
     def reset_running_stats(self) -> None:
         """Mean 0, variance 1, no batches."""
@@ -167,12 +164,10 @@ class _BatchNorm(_Tracking):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device: object = None,
-        dtype: object = None,
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
         if not eps > 0:
             raise ValueError(f"eps: {eps} is not allowed; allowed: positive numbers")
 
@@ -227,12 +222,10 @@ class SyncBatchNorm(_BatchNorm):
         affine: bool = True,
         track_running_stats: bool = True,
         process_group: object = None,
-        device: object = None,
-        dtype: object = None,
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
         self.process_group = process_group
 
     def _checked(self, x: Any) -> int:
@@ -269,12 +262,10 @@ class _InstanceNorm(_Tracking):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        device: object = None,
-        dtype: object = None,
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
     def forward(self, input: Any) -> Tensor:
         if self._checked(input) == self.dimensions[0]:  # without a batch axis
