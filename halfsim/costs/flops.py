@@ -45,9 +45,9 @@ def _product(op: str, shapes: Shapes, out: Shape) -> tuple[float, dict[int, floa
         flops = 2.0 * prod(out) * s[0][-1]
     elif op == "dot":
         flops = 2.0 * prod(s[0])
-    elif op in ("conv1d", "conv2d"):
+    elif op in ("conv1d", "conv2d", "conv3d"):
         flops = 2.0 * prod(out) * prod(s[1][1:])
-    elif op in ("conv_transpose1d", "conv_transpose2d"):
+    elif op in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):
         flops = 2.0 * prod(s[0]) * prod(s[1][1:])
     elif op == "baddbmm":
         flops = 2.0 * prod(out) * s[1][-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -112,7 +113,7 @@ class _Conv(_Convolution):
 
     def forward(self, input: Any) -> Tensor:
         x, padding = self._padded(input)
-        conv = ops.conv1d if self.dims == 1 else ops.conv2d
+        conv: Callable[..., Tensor] = getattr(ops, f"conv{self.dims}d")
         return conv(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -141,6 +142,12 @@ class Conv2d(_Conv):
     dims = 2
 
 
+class Conv3d(_Conv):
+    """Windows of x (N, in_channels, D, H, W) or (in_channels, D, H, W) times weight, plus bias; see `Conv2d`."""
+
+    dims = 3
+
+
 class _ConvTranspose(_Convolution):
     transposed = True
 
@@ -162,7 +169,7 @@ class _ConvTranspose(_Convolution):
 
     def forward(self, input: Any, output_size: Any = None) -> Tensor:
         extra = self.output_padding if output_size is None else self._extra(plain(input), output_size)
-        conv = ops.conv_transpose1d if self.dims == 1 else ops.conv_transpose2d
+        conv: Callable[..., Tensor] = getattr(ops, f"conv_transpose{self.dims}d")
         return conv(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
     def _extra(self, x: Any, output_size: Any) -> tuple[int, ...]:
@@ -202,3 +209,12 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     dims = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """The gradient of a `Conv3d` as a layer, for x (N, in_channels, D, H, W) or (in_channels, D, H, W).
+
+    See `ConvTranspose2d`.
+    """
+
+    dims = 3

@@ -43,3 +43,24 @@ class Dropout2d(_Dropout):
 
     def forward(self, input: Any) -> Tensor:
         return ops.dropout2d(input, self.p, self.training)
+
+
+class Dropout3d(_Dropout):
+    """Each channel of (N, C, D, H, W) or (C, D, H, W) zero with probability ``p``; see `halfsim.ops.dropout3d`."""
+
+    def forward(self, input: Any) -> Tensor:
+        return ops.dropout3d(input, self.p, self.training)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean 0 and variance 1, for networks of `SELU`; see `halfsim.ops.alpha_dropout`."""
+
+    def forward(self, input: Any) -> Tensor:
+        return ops.alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """`AlphaDropout` of whole channels of (N, C, ...); see `halfsim.ops.feature_alpha_dropout`."""
+
+    def forward(self, input: Any) -> Tensor:
+        return ops.feature_alpha_dropout(input, self.p, self.training)

@@ -202,6 +202,58 @@ class BatchNorm2d(_BatchNorm):
     dimensions = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """Channels of (N, C, D, H, W) normalised over batch, depth, height and width; see `BatchNorm1d`."""
+
+    dimensions = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Channels of (N, C, ...) normalised over all other axes: `BatchNorm1d` of the one process that there is here.
+
+    ``process_group`` changes nothing.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: object = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
+        self.process_group = process_group
+
+    def _checked(self, x: Any) -> int:
+        ndim = len(np.shape(x.array if isinstance(x, Tensor) else x))
+        if ndim < 2:
+            raise ValueError(f"SyncBatchNorm: {ndim} dimensions are not allowed; allowed: at least 2")
+        return ndim
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: object = None) -> Module:
+        """``module`` with a SyncBatchNorm of the same parameters in place of each batch normalisation inside.
+
+        >>> from halfsim.nn import Linear, Sequential
+        >>> SyncBatchNorm.convert_sync_batchnorm(Sequential(Linear(2, 3), BatchNorm1d(3)))[1]
+        SyncBatchNorm(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+        """
+        converted = module
+        if isinstance(module, _BatchNorm):
+            options = (module.eps, module.momentum, module.affine, module.track_running_stats, process_group)
+            converted = cls(module.num_features, *options, bias=module.bias is not None)
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(converted, name, getattr(module, name))
+            converted.train(module.training)
+        for name, child in list(module.named_children()):
+            setattr(converted, name, cls.convert_sync_batchnorm(child, process_group))
+        return converted
+
+
 class _InstanceNorm(_Tracking):
     def __init__(
         self,
@@ -239,3 +291,23 @@ class InstanceNorm2d(_InstanceNorm):
     """Channels of (N, C, H, W) or (C, H, W) normalised in each example; see `InstanceNorm1d`."""
 
     dimensions = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Channels of (N, C, D, H, W) or (C, D, H, W) normalised in each example; see `InstanceNorm1d`."""
+
+    dimensions = (4, 5)
+
+
+class LocalResponseNorm(Module):
+    """Each channel over a power of the mean square of its neighbours; see `halfsim.ops.local_response_norm`."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Any) -> Tensor:
+        return ops.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -13,7 +13,8 @@ if __name__ == "__main__":
     recorded: dict[str, np.ndarray] = {}
     for name, (function, _, options) in CASES.items():
         tensors = [torch.tensor(a, requires_grad=True) for a in operands(name)]
-        y = getattr(torch.nn.functional, function)(*tensors, **options)
+        given = {key: torch.tensor(v) if isinstance(v, np.ndarray) else v for key, v in options.items()}
+        y = getattr(torch.nn.functional, function)(*tensors, **given)
         y.backward(torch.tensor(seed_of(name, tuple(y.shape))))
         recorded[f"{name}.y"] = y.detach().numpy()
         for i, t in enumerate(tensors):

@@ -16,21 +16,25 @@ from halfsim.autograd.ops.dropout import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
+from halfsim.autograd.ops.grid import *
 from halfsim.autograd.ops.index import *
 from halfsim.autograd.ops.join import *
 from halfsim.autograd.ops.likelihood import *
 from halfsim.autograd.ops.linalg import *
 from halfsim.autograd.ops.loss import *
 from halfsim.autograd.ops.margin import *
+from halfsim.autograd.ops.max_pool import *
 from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
+from halfsim.autograd.ops.resample import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
 from halfsim.autograd.ops.sort import *
+from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
 
@@ -38,9 +42,8 @@ _SUBJECTS = (
     "activation",
     "attention",
     "compare",
-    "creation",
-    "sort",
     "conv",
+    "creation",
     "cross_entropy",
     "ctc",
     "distance",
@@ -48,20 +51,25 @@ _SUBJECTS = (
     "elementwise",
     "embedding",
     "embedding_bag",
+    "grid",
     "index",
     "join",
     "likelihood",
     "linalg",
     "loss",
     "margin",
+    "max_pool",
     "noise",
     "normalization",
     "pool",
     "projected",
     "recurrent",
     "reduce",
+    "resample",
     "select",
     "shape",
+    "sort",
+    "spatial",
 )
 
 __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_module(f"{__name__}.{file}").__all__)

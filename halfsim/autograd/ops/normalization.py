@@ -16,10 +16,11 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import active
-from halfsim.autograd.ops._common import off_tape
+from halfsim.autograd.operators import OPS
+from halfsim.autograd.ops._common import like, off_tape
 from halfsim.autograd.policy import Policy, resolve_for, scope
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "group_norm",
     "instance_norm",
     "layer_norm",
+    "local_response_norm",
     "rms_norm",
 ]
 
@@ -297,7 +299,7 @@ def batch_norm(
     without statistics outside it.
 
     >>> from halfsim import tensor
-    >>> batch_norm(tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    >>> batch_norm(tensor([[1.0], [3.0]]), None, None, training=True, eps=1e-9)
     tensor([[-1.],
             [ 1.]], float32)
     """
@@ -306,6 +308,8 @@ def batch_norm(
         raise ValueError(f"batch_norm: input {shape} is not allowed; allowed: (N, C, ...)")
     if training and shape[0] * prod(shape[2:]) == 1:
         raise ValueError(f"batch_norm: input {shape} has one value a channel; allowed in training: more than one")
+    if training and not eps > 0:
+        raise ValueError(f"batch_norm: eps {eps!r} is not allowed; allowed in training: positive numbers")
     return _by_channel(
         _of_batch, "batch_norm", input, (weight, bias, running_mean, running_var), training, momentum, eps
     )
@@ -377,3 +381,28 @@ def _per_channel(name: str, channels: int, **parts: Any) -> None:
     for what, part in parts.items():
         if part is not None and _shape(part) != (channels,):
             raise ValueError(f"{name}: {what} {_shape(part)} does not fit {channels} channels; allowed: ({channels},)")
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """``x / (k + alpha m)**beta``, m being the mean of the squares in ``size`` neighbouring channels of x (N, C, ...).
+
+    Channels beyond the first and last are zeros. As in PyTorch that is a composition of square, `avg_pool3d` (of
+    `avg_pool2d` for three dimensions), product, sum, power and quotient, each stored: in float16 the square of 256 is
+    infinite, and the result 0. ``ValueError`` for fewer than three dimensions and sizes below 1.
+
+    >>> from halfsim import tensor
+    >>> local_response_norm(tensor([[[1.0], [2.0]]]), 1, alpha=1.0, beta=1.0, k=0.0)
+    tensor([[[1. ],
+             [0.5]]], float32)
+    """
+    shape = _shape(input)
+    if len(shape) < 3 or not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f"local_response_norm: size {size!r} of {shape}; allowed: from 1, of (N, C, L, ...)")
+    x = like(input, tensor(0.0))
+    if not x.size:
+        return x
+    flat = (shape[0], 1, *shape[1:3], *([prod(shape[3:])] if len(shape) > 3 else []))
+    kernel, pool = (int(size), *[1] * (len(flat) - 3)), OPS["avg_pool2d" if len(shape) == 3 else "avg_pool3d"]
+    around = OPS["pad"]((x * x).reshape(flat), (*[0] * (2 * len(flat) - 6), size // 2, (size - 1) // 2))
+    mean = pool(around, kernel, 1).reshape(shape)
+    return x / (mean * alpha + k) ** beta

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Remedies: TypeAlias = "Callable[[Event, Sequence[str]], list[Fix]]"  # of an event, and the operations downstream of it
 
-_SUMS = ("sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "conv1d", "conv2d", "bmm", "dot", "average")
+_SUMS = {"sum", "mean", "cumsum", "matmul", "linear", "var", "std", "norm", "bmm", "dot", "average"}
+_SUMS |= {"conv1d", "conv2d", "conv3d"}
 _MASTER = "master_weights=True (or amp)"
 _SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "denom")  # what an optimizer divides by the root of
 _ACCUMULATED = Fix("accumulate every sum in float32: accumulate=fp32", option={"accumulate": "fp32"})

@@ -70,6 +70,8 @@ def test_edges() -> None:
         (hs.ops.dropout1d, (50, 3), (1,)),
         (hs.ops.dropout2d, (50, 4, 3, 2), (2, 3)),
         (hs.ops.dropout2d, (50, 4, 3), (2,)),
+        (hs.ops.dropout3d, (50, 4, 3, 2, 1), (2, 3, 4)),
+        (hs.ops.dropout3d, (50, 3, 2, 1), (1, 2, 3)),
     ],
 )
 def test_whole_channels(function: Callable[..., hs.Tensor], shape: tuple[int, ...], whole: tuple[int, ...]) -> None:
@@ -78,12 +80,65 @@ def test_whole_channels(function: Callable[..., hs.Tensor], shape: tuple[int, ..
     np.testing.assert_array_equal(y.min(whole), y.max(whole))
 
 
+@pytest.mark.parametrize("kind", ["fp16", "bf16"])
+def test_whole_channels_keep_their_factor_in_the_format(kind: str, rng: np.random.Generator) -> None:
+    """1 / (1 - p) is rounded to half before the product, as in PyTorch, where it is a tensor."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    dtype = torch.float16 if kind == "fp16" else torch.bfloat16
+    x = torch.tensor(rng.standard_normal((40, 5, 30))).to(dtype)
+    y = hs.ops.dropout1d(hs.tensor(x.float().numpy(), kind), 0.3)
+    factor = torch.ones((), dtype=dtype).div_(1 - 0.3)
+    np.testing.assert_array_equal(y.array, np.where(y.array == 0, 0, (x * factor).float().numpy()))
+
+
+@pytest.mark.parametrize("kind", ["fp64", "fp16", "bf16"])
+def test_alpha_dropout_is_pytorchs_composition(kind: str, rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    dtype = {"fp64": torch.float64, "fp16": torch.float16, "bf16": torch.bfloat16}[kind]
+    p, alpha = 0.3, 1.7580993408473766
+    theirs = torch.tensor(rng.standard_normal((50, 40))).to(dtype).requires_grad_()
+    x = hs.tensor(theirs.detach().double().numpy(), kind, requires_grad=True)
+    y, g = hs.ops.alpha_dropout(x, p, training=True), torch.tensor(rng.standard_normal((50, 40))).to(dtype)
+    values, counts = np.unique(y.array, return_counts=True)
+    dropped = y.array == values[counts.argmax()]
+    assert dropped.mean() == pytest.approx(p, abs=0.05)
+    noise = torch.tensor(~dropped).to(dtype)
+    a = 1.0 / np.sqrt((alpha * alpha * p + 1) * (1 - p))
+    shift = noise.add(-1).mul_(alpha * a).add_(alpha * a * p)
+    expected = torch.mul(theirs, noise.mul_(a)).add_(shift)
+    expected.backward(g)
+    y.backward(g.double().numpy())
+    np.testing.assert_array_equal(y.array, expected.detach().double().numpy())
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.array, theirs.grad.double().numpy())
+
+
+def test_alpha_dropout_keeps_mean_and_variance(rng: np.random.Generator) -> None:
+    hs.manual_seed(0)
+    x = hs.tensor(rng.standard_normal(100_000))
+    for p in (0.1, 0.5):
+        y = hs.ops.alpha_dropout(x, p, training=True).numpy()
+        assert y.mean() == pytest.approx(0, abs=0.02)
+        assert y.var() == pytest.approx(1, abs=0.02)
+    assert hs.ops.alpha_dropout(x) is x
+    whole = hs.ops.feature_alpha_dropout(hs.tensor(np.ones((50, 4, 3, 2))), 0.5, training=True).numpy()
+    assert (whole.min((2, 3)) == whole.max((2, 3))).all()
+    assert len(np.unique(whole)) == 2
+    none = hs.ops.alpha_dropout(hs.tensor([1.0, np.inf]), 1.0, training=True).numpy()
+    np.testing.assert_array_equal(none, [0, np.nan])
+
+
 def test_layers() -> None:
     x = hs.tensor(np.ones((4, 5, 6)))
     for layer in (hs.nn.Dropout(), hs.nn.Dropout1d(), hs.nn.Dropout2d()):
         assert repr(layer) == f"{type(layer).__name__}(p=0.5, inplace=False)"
         assert (layer(x).numpy() == 0).any()
         assert layer.eval()(x) is x
+    image = hs.tensor(np.ones((4, 5, 3, 2, 2)))
+    for layer in (hs.nn.Dropout3d(), hs.nn.AlphaDropout(), hs.nn.FeatureAlphaDropout()):
+        assert repr(layer) == f"{type(layer).__name__}(p=0.5, inplace=False)"
+        assert (layer(image).numpy() != 1).any()
+        assert layer.eval()(image) is image
 
 
 BAD: list[tuple[Callable[[], object], str]] = [
@@ -93,6 +148,9 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: hs.ops.dropout([1.0], -0.1, training=False), "p: -0.1"),
     (lambda: hs.ops.dropout1d(np.ones(3)), "dropout1d: input (3,) is not allowed; allowed: 2 or 3 dimensions"),
     (lambda: hs.ops.dropout2d(np.ones((3, 2))), "dropout2d: input (3, 2)"),
+    (lambda: hs.ops.dropout3d(np.ones((3, 2, 1))), "dropout3d: input (3, 2, 1)"),
+    (lambda: hs.ops.feature_alpha_dropout(np.ones(3), 0.5, True), "feature_alpha_dropout: input (3,)"),
+    (lambda: hs.ops.alpha_dropout([1.0], 2.0), "p: 2.0"),
 ]
 
 

@@ -32,11 +32,11 @@ class Draw:
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.dims, self.groups = self(1, 2), self(1, 3)
+        self.dims, self.groups = self(1, 3), self(1, 3)
         self.kernel = tuple(self(1, 3) for _ in range(self.dims))
         batch: tuple[int, ...] = (self(1, 3),) if self(0, 3) else ()
         self.channels = self.groups * self(1, 2)
-        self.shape = (*batch, self.channels, *(self(3, 9) for _ in range(self.dims)))
+        self.shape = (*batch, self.channels, *(self(3, 9 if self.dims < 3 else 5) for _ in range(self.dims)))
 
     def __call__(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high + 1))
@@ -66,8 +66,8 @@ class Draw:
             options |= {"count_include_pad": bool(self(0, 1))}
         return f"{kind}_pool{self.dims}d", [self.shape], options
 
-    def adaptive(self) -> tuple[str, list[tuple[int, ...]], dict[str, Any]]:
-        return f"adaptive_avg_pool{self.dims}d", [self.shape], {"output_size": self.sizes(1, 10)}
+    def adaptive(self, kind: str) -> tuple[str, list[tuple[int, ...]], dict[str, Any]]:
+        return f"adaptive_{kind}_pool{self.dims}d", [self.shape], {"output_size": self.sizes(1, 10)}
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -75,7 +75,8 @@ class Draw:
 def test_random_shapes_and_options_against_pytorch(seed: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     draw = Draw(seed)
-    cases = [draw.convolution(), draw.transposed(), draw.pooling("max"), draw.pooling("avg"), draw.adaptive()]
+    cases = [draw.convolution(), draw.transposed(), draw.pooling("max"), draw.pooling("avg")]
+    cases += [draw.adaptive("avg"), draw.adaptive("max")]
     for function, shapes, options in cases:
         arrays = [np.round(draw.rng.standard_normal(shape), 1) for shape in shapes]
         theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
