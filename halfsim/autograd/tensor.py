@@ -236,7 +236,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
             raise RuntimeError(
                 "in place: a leaf that takes a gradient is not changed on the tape; allowed: hs.no_grad()"
             )
-        before = self._before() if here.gradients and self.requires_grad else self
+        before = self._before() if here.gradients else self  # which is about to stand elsewhere on the tape
         result = OPS[op](before, *(before if x is self else x for x in operands), **options)
         return self.receive(result)
 
@@ -252,19 +252,22 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
             raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
         if isinstance(self.format, Integer) and not isinstance(result.format, Integer):
             raise RuntimeError(f"in place: {result.format} does not fit a tensor of {self.format}; allowed: integers")
-        result, leaf, observer = result.to(self.format), self.leaf or self, active()
+        result, observer = result.to(self.format), active()
+        leaf = self if self.leaf is None else self.leaf
         if leaf.requires_grad and leaf.node is None and observer is not None:
             observer.replaced(leaf, result)
+        leaf.shadow = self.shadow = result.shadow
         storage = self.storage
-        if isinstance(storage, View) and result.node is not None:  # the base goes on the tape, and so its other views
-            storage.base.in_place("put_at", result, places=storage.places())
+        if result.node is None:
+            storage.write(result.array)
+            return self
+        self.node, self.requires_grad, self.hooks = result.node, True, None
+        if isinstance(storage, View):  # its base goes on the tape too
+            self.storage = Storage(result.array)
+            storage.base.in_place("put_at", self, places=storage.places())
+            self.storage = storage
         else:
             storage.write(result.array)
-        self.shadow = result.shadow
-        if leaf is not self:
-            leaf.shadow = result.shadow
-        if result.node is not None:
-            self.node, self.requires_grad, self.hooks = result.node, True, None
         return self
 
     def hold(self, result: Tensor) -> Tensor:
