@@ -18,6 +18,7 @@ from halfsim.autograd.operators import OPS, Operators
 from halfsim.autograd.policy import PROMOTE, carried, scope
 from halfsim.autograd.storage import Storage, View
 from halfsim.frames import Line, caller
+from halfsim.names import missing
 from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64
 from halfsim.numerics.inputs import as_floats
@@ -387,6 +388,11 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     def __ne__(self, other: object) -> Any:
         return _compare("ne", self, other)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # protocols, which NumPy asks for
+            raise AttributeError(f"Tensor has no attribute {name!r}")
+        raise missing("Tensor", name, dir(type(self)))
 
     def __reduce__(self) -> Any:
         """Copies and pickles hold values and gradient, off the tape."""

@@ -1,6 +1,7 @@
 """Layers and losses with PyTorch's names."""
 
 from halfsim.autograd.ops import cross_entropy
+from halfsim.names import missing as _missing
 from halfsim.nn import functional, init, utils
 from halfsim.nn.activation import (
     CELU,
@@ -318,4 +319,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(
             f"nn.{name}: shapes are not found from the first input; allowed: {name[4:]}, with its sizes"
         )
-    raise AttributeError(f"halfsim.nn has no attribute {name!r}")
+    raise _missing("halfsim.nn", name)

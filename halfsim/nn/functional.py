@@ -116,6 +116,7 @@ from halfsim.autograd.ops import (
 )
 from halfsim.autograd.ops._common import indices, integer_tensor
 from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.names import missing as _missing
 from halfsim.nn.activation import implicit_dim
 
 __all__ = [
@@ -259,3 +260,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     if count < 1 or (classes.size and not 0 <= classes.min() <= classes.max() < count):
         raise ValueError(f"tensor: classes do not fit num_classes={num_classes}; allowed: 0 to num_classes - 1")
     return integer_tensor((classes[..., None] == np.arange(count)).astype(np.int64))
+
+
+def __getattr__(name: str) -> object:
+    raise _missing("halfsim.nn.functional", name)

@@ -1,5 +1,6 @@
 """Optimizers with PyTorch's names and semantics."""
 
+from halfsim.names import missing as _missing
 from halfsim.optim import lr_scheduler, swa_utils
 from halfsim.optim.adafactor import Adafactor
 from halfsim.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
@@ -32,3 +33,7 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise _missing("halfsim.optim", name)
