@@ -16,6 +16,7 @@ from halfsim.autograd.ops.dropout import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
+from halfsim.autograd.ops.functions import *
 from halfsim.autograd.ops.grid import *
 from halfsim.autograd.ops.index import *
 from halfsim.autograd.ops.join import *
@@ -51,6 +52,7 @@ _SUBJECTS = (
     "elementwise",
     "embedding",
     "embedding_bag",
+    "functions",
     "grid",
     "index",
     "join",

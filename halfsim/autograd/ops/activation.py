@@ -19,7 +19,8 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import axes_of, axis_of, bound, choose
 from halfsim.autograd.ops.elementwise import abs as magnitude
-from halfsim.autograd.ops.elementwise import add, div, neg, sub, tanh
+from halfsim.autograd.ops.elementwise import add, div, neg, sub
+from halfsim.autograd.ops.functions import tanh
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import unknown

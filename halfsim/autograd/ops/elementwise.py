@@ -1,63 +1,61 @@
-"""Arithmetic and elementary functions on elements. Each formula lists its elementary steps; each step rounds once.
+"""Arithmetic on elements. Each formula lists its elementary steps; each step rounds once.
 
-PyTorch composes the gradients of elementary functions, on every device, and so stores each of their steps, the last one
-being the product with (or division of) ``g``. That of tanh is a kernel of its own, in ``compute``; that of sigmoid too,
-but its steps are stored, see `halfsim.autograd.ops._common.steps`. A result ``y`` is used as stored.
+PyTorch composes gradients, on every device, and so stores each of their steps, the last one being the product with (or
+division of) ``g``. A result ``y`` is used as stored.
 """
 
 from __future__ import annotations
 
-import math
+import builtins
 from collections.abc import Callable
-from math import log as _log
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, bound, signs, steps
-from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.formats import bfloat16, float16
+from halfsim.autograd.ops._common import Stepwise, bound, choose, named, signs, steps
+from halfsim.autograd.tape import SPECS, apply, op
+from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.numerics.formats import float16, float64, unknown
+from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
 
 __all__ = [
     "abs",
-    "acos",
+    "absolute",
     "add",
     "addcdiv",
     "addcmul",
-    "asin",
-    "atan",
     "ceil",
-    "cos",
-    "cosh",
+    "copysign",
     "div",
-    "erf",
-    "exp",
-    "exp2",
-    "expm1",
+    "divide",
+    "float_power",
     "floor",
+    "floor_divide",
+    "fmod",
+    "frac",
+    "heaviside",
     "lerp",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
     "mul",
+    "multiply",
+    "nan_to_num",
     "neg",
+    "negative",
+    "positive",
     "pow",
     "reciprocal",
+    "remainder",
     "round",
     "rsqrt",
-    "sigmoid",
+    "rsub",
+    "sgn",
     "sign",
-    "sin",
-    "sinh",
     "sqrt",
     "square",
     "sub",
-    "tan",
-    "tanh",
+    "subtract",
+    "true_divide",
     "trunc",
 ]
 
@@ -87,10 +85,87 @@ def mul(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
 
 @op()
-def div(fp: Arithmetic, a: Array, b: Array, /) -> Any:
-    """``a / b``; gradients ``g / b`` and ``-g * (y / b)``, the quotient stored."""
+def div(fp: Arithmetic, a: Array, b: Array, /, rounding_mode: str | None = None) -> Any:
+    """``a / b``; gradients ``g / b`` and ``-g * (y / b)``, the quotient stored.
+
+    With ``rounding_mode`` "floor" or "trunc" the integer below the quotient, or towards zero, with gradients of 0.
+
+    >>> from halfsim import tensor
+    >>> div(tensor([7.0, -7.0]), 2.0), div(tensor([7.0, -7.0]), 2.0, rounding_mode="floor")
+    (tensor([ 3.5, -3.5], float32), tensor([ 3., -4.], float32))
+    """
+    if rounding_mode is not None:
+        if rounding_mode not in ("floor", "trunc"):
+            raise unknown("rounding_mode", rounding_mode, ("floor", "trunc"))
+        y = _floored(fp, a, b) if rounding_mode == "floor" else np.trunc(Stepwise(fp).div(a, b))
+        return y, (lambda fp, g: np.zeros_like(g), lambda fp, g: np.zeros_like(g))
     y = fp.div(a, b)
     return y, (lambda fp, g: fp.div(g, b), lambda fp, g: fp.mul(-g, Stepwise(fp).div(y, b)))
+
+
+def _floored(fp: Arithmetic, a: Array, b: Array) -> Array:
+    """The integer at or below ``a / b``: a less its remainder, divided, and rounded to the nearest integer.
+
+    Each step is stored, in PyTorch's kernels too.
+    """
+    s, one, rest = Stepwise(fp), fp.constant(1.0), _remains(a, b)
+    q = s.div(s.sub(a, rest), b)
+    q = choose(~np.equal(rest, 0) & ((b < 0) != (rest < 0)), s.sub(q, one), q)
+    near = np.floor(q)
+    near = choose(s.sub(q, near) > 0.5, s.add(near, one), near)
+    quotient = s.div(a, b)
+    return choose(np.equal(b, 0), quotient, choose(np.equal(q, 0), np.copysign(np.zeros_like(q), quotient), near))
+
+
+def _remains(a: Array, b: Array) -> Array:
+    """C's fmod, which is exact."""
+    return np.asarray(np.fmod(a, b))
+
+
+def _stored(fp: Arithmetic, x: Any) -> Any:
+    """An operand as memory has it: a number has the format of the result."""
+    return x if isinstance(x, np.ndarray) else bound(fp, x)
+
+
+@op()
+def fmod(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """What remains of ``a`` after whole multiples of ``b`` towards zero, exact, with the sign of a; NaN where b is 0.
+
+    Gradients ``g`` and ``-g * trunc(a / b)``.
+    """
+    a, b = _stored(fp, a), _stored(fp, b)
+    return _remains(a, b), (lambda fp, g: g, lambda fp, g: fp.mul(-g, np.trunc(Stepwise(fp).div(a, b))))
+
+
+@op()
+def remainder(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """What remains of ``a`` after whole multiples of ``b`` downwards, with the sign of b; NaN where b is 0.
+
+    That of `fmod`, plus b where their signs differ. Gradients ``g`` and ``-g * floor(a / b)``.
+
+    >>> from halfsim import tensor
+    >>> remainder(tensor([7.0, -7.0]), 3.0), fmod(tensor([7.0, -7.0]), 3.0)
+    (tensor([1., 2.], float32), tensor([ 1., -1.], float32))
+    """
+    a, b = _stored(fp, a), _stored(fp, b)
+    rest = _remains(a, b)
+    y = choose(~np.equal(rest, 0) & ((b < 0) != (rest < 0)), fp.add(rest, b), rest)
+    return y, (lambda fp, g: g, lambda fp, g: fp.mul(-g, _floored(fp, a, b)))
+
+
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """The integer at or below ``input / other``: `div` with ``rounding_mode="floor"``."""
+    return div(input, other, rounding_mode="floor")
+
+
+true_divide = divide = div
+subtract = sub
+multiply = mul
+
+
+def rsub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
+    """``other - alpha * input``: `sub` the other way round."""
+    return sub(other, input, alpha=alpha)
 
 
 @op("fp32")
@@ -144,12 +219,29 @@ def addcdiv(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -
 
 
 @op()
-def lerp(fp: Arithmetic, a: Array, b: Array, /, weight: float) -> Any:
-    """``a + weight * (b - a)``, or ``b - (1 - weight) * (b - a)`` from weight 0.5 on, as in PyTorch."""
-    near, far = fp.constant(weight), fp.constant(1 - weight)
-    d = fp.sub(b, a)
-    y = fp.add(a, fp.mul(d, near)) if weight < 0.5 else fp.sub(b, fp.mul(d, far))
-    return y, (lambda fp, g: fp.mul(g, far), lambda fp, g: fp.mul(g, near))
+@named("lerp")
+def _lerp(fp: Arithmetic, a: Array, b: Array, weight: Array | None = None, /, number: float | None = None) -> Any:
+    near: Any = weight if number is None else fp.constant(number)
+    far = None if number is None else fp.constant(1 - number)  # which the gradient takes
+    d, rest = fp.sub(b, a), fp.sub(fp.constant(1.0), near)
+    y = choose(np.abs(near) < 0.5, fp.add(a, fp.mul(d, near)), fp.sub(b, fp.mul(d, rest)))
+    return y, (
+        lambda fp, g: fp.mul(g, fp.spill(rest) if far is None else far),
+        lambda fp, g: fp.mul(g, near),
+        lambda fp, g: fp.mul(g, Stepwise(fp).sub(b, a)),
+    )
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Tensor:
+    """``input + weight * (end - input)``; from a ``weight`` of 0.5 on ``end - (1 - weight) * (end - input)``.
+
+    ``weight`` is a number or a tensor. Gradients ``g * (1 - weight)``, ``g * weight`` and ``g * (end - input)``.
+
+    >>> from halfsim import tensor
+    >>> lerp(tensor([0.0, 2.0]), tensor([4.0, 4.0]), 0.25)
+    tensor([1. , 2.5], float32)
+    """
+    return _lerp(input, end, None, weight) if isinstance(weight, (int, float)) else _lerp(input, end, weight)
 
 
 @op(exact=True)
@@ -177,9 +269,28 @@ def ceil(fp: Arithmetic, x: Array, /) -> Any:
 
 
 @op(exact=True)
-def round(fp: Arithmetic, x: Array, /) -> Any:
-    """The nearest integer, the even one of two. Its gradient is 0."""
+@named("round")
+def _round(fp: Arithmetic, x: Array, /) -> Any:
     return _steps(np.rint(x))
+
+
+@op()
+def _round_decimals(fp: Arithmetic, x: Array, /, decimals: int) -> Any:
+    power = fp.constant(10.0 ** builtins.abs(decimals))
+    back, there = (fp.div, fp.mul) if decimals > 0 else (fp.mul, fp.div)
+    return _steps(back(np.rint(there(x, power)), power))
+
+
+def round(input: Any, *, decimals: int = 0) -> Tensor:
+    """The nearest integer, the even one of two; with ``decimals`` the nearest multiple of a power of ten.
+
+    That is ``rint(x * 10**decimals) / 10**decimals``, each step rounded, as in PyTorch. Its gradient is 0.
+
+    >>> from halfsim import tensor
+    >>> round(tensor([2.5, -1.26])), round(tensor([2.5, -1.26]), decimals=1)
+    (tensor([ 2., -1.], float32), tensor([ 2.5, -1.3], float32))
+    """
+    return _round_decimals(input, decimals) if decimals else _round(input)
 
 
 @op(exact=True)
@@ -188,9 +299,66 @@ def trunc(fp: Arithmetic, x: Array, /) -> Any:
     return _steps(np.trunc(x))
 
 
+@op(exact="forward")
+def frac(fp: Arithmetic, x: Array, /) -> Any:
+    """``x - trunc(x)``, exact, with the sign of x; NaN at infinities."""
+    return np.asarray(x - np.trunc(x)), lambda fp, g: g
+
+
 def _steps(y: Array) -> Any:
     """A result that does not move with its operand."""
     return y, lambda fp, g: np.zeros_like(g)
+
+
+@op()
+def copysign(fp: Arithmetic, x: Array, other: Array, /) -> Any:
+    """The magnitude of ``x`` with the sign of ``other``, which zeros and NaN have too.
+
+    Gradient ``g * (y / x)``, 0 where x is 0; none to ``other``.
+    """
+    y = np.copysign(x, other)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        zero = np.equal(x, 0)
+        return fp.mul(g, fp.keep(fp.div(y, choose(zero, fp.constant(1.0), x)), np.broadcast_to(~zero, y.shape)))
+
+    return y, (pullback, lambda fp, g: np.zeros_like(g))
+
+
+@op()
+def heaviside(fp: Arithmetic, x: Array, values: Array, /) -> Any:
+    """0 below zero and at NaN, 1 above it, ``values`` at both zeros; it takes no gradient, as in PyTorch."""
+    return choose(np.equal(x, 0), values, np.asarray(x > 0, fp.dtype)), ()
+
+
+@op()
+def nan_to_num(
+    fp: Arithmetic, x: Array, /, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """``nan`` (0) in the place of NaN, ``posinf`` and ``neginf`` (the format's largest) in that of infinities.
+
+    The gradient is ``g`` where x is finite, else 0.
+
+    >>> import numpy as np
+    >>> from halfsim import tensor
+    >>> nan_to_num(tensor([np.nan, np.inf, 1.0], "fp16"))
+    tensor([0.0000e+00, 6.5504e+04, 1.0000e+00], float16)
+    """
+    largest = fp.precision.storage.max
+    y = choose(np.isnan(x), bound(fp, 0.0 if nan is None else nan), x)
+    y = choose(np.equal(x, np.inf), bound(fp, largest if posinf is None else posinf), y)
+    y = choose(np.equal(x, -np.inf), bound(fp, -largest if neginf is None else neginf), y)
+    return y, lambda fp, g: fp.mul(g, np.isfinite(x).astype(g.dtype))
+
+
+def positive(input: Any) -> Tensor:
+    """The tensor itself."""
+    return input if isinstance(input, Tensor) else tensor(input)
+
+
+absolute = abs
+negative = neg
+sgn = sign
 
 
 @op("fp32")
@@ -201,7 +369,7 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     reciprocal of a product, 0.5, -0.5 and -1 a root, a reciprocal root, a reciprocal. Gradients ``g * (b * a**(b-1))``
     (0 where b is 0) and ``g * (y * log(a))`` (0 where a is 0 and b is not negative), each function and product stored.
     """
-    y = _power(fp, _as_stored(fp, a), b)
+    y = _power(fp, _stored(fp, a), b)
     zero, one = np.equal(b, 0), fp.constant(1.0)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
@@ -219,10 +387,6 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     return y, (pull_a, pull_b)
 
 
-def _as_stored(fp: Arithmetic, x: Any) -> Any:
-    return x if isinstance(x, np.ndarray) else bound(fp, x)
-
-
 def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
     if isinstance(b, np.ndarray):
@@ -238,6 +402,11 @@ def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
         -2.0: lambda: fp.div(one, s.mul(a, a)),
     }
     return special.get(float(b), lambda: fp.pow(a, bound(fp, b)))()
+
+
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """`pow` in float64, whatever the formats of its operands and the precision in force."""
+    return apply(SPECS["pow"], (input, exponent), precision=native(float64))
 
 
 def square(x: Any) -> Tensor:
@@ -262,147 +431,5 @@ def rsqrt(fp: Arithmetic, x: Array, /) -> Any:
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         return fp.mul(Stepwise(fp).mul(g, fp.constant(-0.5)), fp.spill(_power(fp, y, 3.0)))
-
-    return y, pullback
-
-
-# Elementary functions: each is rounded once, then stored; gradients by PyTorch's formulas.
-
-
-@op("fp32")
-def exp(fp: Arithmetic, x: Array, /) -> Any:
-    """``e ** x``."""
-    y = fp.exp(x)
-    return y, lambda fp, g: fp.mul(g, y)
-
-
-@op()
-def exp2(fp: Arithmetic, x: Array, /) -> Any:
-    """``2 ** x``; gradient ``g * y * log(2)``."""
-    y = fp.pow(fp.constant(2.0), x)
-    return y, lambda fp, g: fp.mul(Stepwise(fp).mul(g, y), fp.constant(_log(2)))
-
-
-@op("fp32")
-def expm1(fp: Arithmetic, x: Array, /) -> Any:
-    """``e ** x - 1``, without the loss of digits near zero; gradient ``g * (y + 1)``."""
-    y = fp.function("expm1", x)
-    return y, lambda fp, g: fp.mul(g, Stepwise(fp).add(y, fp.constant(1.0)))
-
-
-@op("fp32")
-def log(fp: Arithmetic, x: Array, /) -> Any:
-    """The natural logarithm: -inf at both zeros, NaN below."""
-    return fp.log(x), lambda fp, g: fp.div(g, x)
-
-
-@op("fp32")
-def log2(fp: Arithmetic, x: Array, /) -> Any:
-    """The logarithm to base 2; gradient ``g / (x * log(2))``."""
-    return fp.log(x, "log2"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(2))))
-
-
-@op("fp32")
-def log10(fp: Arithmetic, x: Array, /) -> Any:
-    """The logarithm to base 10; gradient ``g / (x * log(10))``."""
-    return fp.log(x, "log10"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(10))))
-
-
-@op("fp32")
-def log1p(fp: Arithmetic, x: Array, /) -> Any:
-    """``log(1 + x)``, without the loss of digits near zero; gradient ``g / (x + 1)``."""
-    return fp.function("log1p", x), lambda fp, g: fp.div(g, Stepwise(fp).add(x, fp.constant(1.0)))
-
-
-@op()
-def sin(fp: Arithmetic, x: Array, /) -> Any:
-    """The sine of radians; NaN at infinities."""
-    return fp.function("sin", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("cos", x))
-
-
-@op()
-def cos(fp: Arithmetic, x: Array, /) -> Any:
-    """The cosine of radians; NaN at infinities."""
-    return fp.function("cos", x), lambda fp, g: -fp.mul(g, Stepwise(fp).function("sin", x))
-
-
-@op("fp32")
-def tan(fp: Arithmetic, x: Array, /) -> Any:
-    """The tangent of radians; gradient ``g * (1 + y * y)``."""
-    y = fp.function("tan", x)
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = Stepwise(fp)
-        return fp.mul(g, s.add(fp.constant(1.0), s.mul(y, y)))
-
-    return y, pullback
-
-
-@op("fp32")
-def sinh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic sine."""
-    return fp.function("sinh", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("cosh", x))
-
-
-@op("fp32")
-def cosh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic cosine."""
-    return fp.function("cosh", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("sinh", x))
-
-
-@op()
-def tanh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic tangent; gradient ``g * (1 - y * y)``."""
-    y = fp.tanh(x)
-    return y, lambda fp, g: fp.mul(g, fp.sub(fp.constant(1.0), fp.mul(y, y)))
-
-
-@op("fp32")
-def asin(fp: Arithmetic, x: Array, /) -> Any:
-    """The inverse sine, NaN beyond -1 and 1; gradient ``g * rsqrt(1 - x * x)``."""
-    return fp.function("asin", x), lambda fp, g: fp.mul(g, _slant(fp, x))
-
-
-@op("fp32")
-def acos(fp: Arithmetic, x: Array, /) -> Any:
-    """The inverse cosine, NaN beyond -1 and 1; gradient ``-g * rsqrt(1 - x * x)``."""
-    return fp.function("acos", x), lambda fp, g: -fp.mul(g, _slant(fp, x))
-
-
-def _slant(fp: Arithmetic, x: Array) -> Array:
-    s = Stepwise(fp)
-    return s.rsqrt(s.sub(fp.constant(1.0), s.mul(x, x)))
-
-
-@op()
-def atan(fp: Arithmetic, x: Array, /) -> Any:
-    """The inverse tangent; gradient ``g / (x * x + 1)``."""
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = Stepwise(fp)
-        return fp.div(g, s.add(s.mul(x, x), fp.constant(1.0)))
-
-    return fp.function("atan", x), pullback
-
-
-@op()
-def erf(fp: Arithmetic, x: Array, /) -> Any:
-    """The error function; gradient ``2 / math.sqrt(math.pi) * exp(-(x * x)) * g``."""
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = Stepwise(fp)
-        return fp.mul(s.mul(s.exp(-s.mul(x, x)), fp.constant(2 / math.sqrt(math.pi))), g)
-
-    return fp.function("erf", x), pullback
-
-
-@op()
-def sigmoid(fp: Arithmetic, x: Array, /) -> Any:
-    """``1 / (1 + e ** -x)``, rounded once; gradient ``g * (1 - y) * y`` from the left."""
-    y = fp.sigmoid(x)
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = steps(fp, wide=bfloat16)
-        return fp.mul(s.mul(g, s.sub(fp.constant(1.0), y)), y)
 
     return y, pullback
