@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.numerics import accumulate, bessel, elementary, gamma
-from halfsim.numerics.erf import erf, erfc, erfcx, erfinv
+from halfsim.numerics.erf import erf, erfc, erfcx, erfinv, ndtri
 from halfsim.numerics.exact_sums import add_in
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32, float64
@@ -41,6 +41,7 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {  # in float64; their exact value
     "erfc": erfc,
     "erfcx": erfcx,
     "erfinv": erfinv,
+    "ndtri": ndtri,
     "lgamma": gamma.lgamma,
     "digamma": gamma.digamma,
     "i0": bessel.i0,

@@ -101,6 +101,20 @@ def erfc_inverse(y: Array) -> Array:
     return np.where(c > 0, z, np.inf)
 
 
+def ndtri(p: Array) -> Array:
+    """The inverse of the normal distribution function: -inf at 0, inf at 1, NaN beyond.
+
+    >>> ndtri(np.array([0.5, 0.975, 1e-10]))
+    array([ 0.        ,  1.95996398, -6.3613409 ])
+    """
+    p = np.asarray(p, np.float64)
+    tail = np.where(p > 0.5, 1 - p, p)
+    with np.errstate(all="ignore"):
+        far = math.sqrt(2) * erfc_inverse(np.clip(2 * tail, 0.0, 1.0))
+        y = np.where(tail < 0.25, np.where(p > 0.5, far, -far), math.sqrt(2) * erfinv(2 * p - 1))
+    return np.where((p >= 0) & (p <= 1), y, np.nan)
+
+
 def erfcx(x: Array) -> Array:
     """``exp(x * x) * erfc(x)``, which does not underflow.
 

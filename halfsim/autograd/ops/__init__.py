@@ -36,6 +36,7 @@ from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
+from halfsim.autograd.ops.special import *
 from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
 
@@ -72,6 +73,7 @@ _SUBJECTS = (
     "shape",
     "sort",
     "spatial",
+    "special",
 )
 
 __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_module(f"{__name__}.{file}").__all__)

@@ -97,24 +97,26 @@ def div(fp: Arithmetic, a: Array, b: Array, /, rounding_mode: str | None = None)
     if rounding_mode is not None:
         if rounding_mode not in ("floor", "trunc"):
             raise unknown("rounding_mode", rounding_mode, ("floor", "trunc"))
-        y = _floored(fp, a, b) if rounding_mode == "floor" else np.trunc(Stepwise(fp).div(a, b))
+        y = _floored(fp, a, b) if rounding_mode == "floor" else np.trunc(_quotients(fp, b).div(a, b))
         return y, (lambda fp, g: np.zeros_like(g), lambda fp, g: np.zeros_like(g))
     y = fp.div(a, b)
     return y, (lambda fp, g: fp.div(g, b), lambda fp, g: fp.mul(-g, Stepwise(fp).div(y, b)))
 
 
 def _floored(fp: Arithmetic, a: Array, b: Array) -> Array:
-    """The integer at or below ``a / b``: a less its remainder, divided, and rounded to the nearest integer.
-
-    Each step is stored, in PyTorch's kernels too.
-    """
-    s, one, rest = Stepwise(fp), fp.constant(1.0), _remains(a, b)
+    """The integer at or below ``a / b``: a less its remainder, divided, and rounded to the nearest integer."""
+    s, one, rest = _quotients(fp, b), fp.constant(1.0), _remains(a, b)
     q = s.div(s.sub(a, rest), b)
     q = choose(~np.equal(rest, 0) & ((b < 0) != (rest < 0)), s.sub(q, one), q)
     near = np.floor(q)
     near = choose(s.sub(q, near) > 0.5, s.add(near, one), near)
     quotient = s.div(a, b)
     return choose(np.equal(b, 0), quotient, choose(np.equal(q, 0), np.copysign(np.zeros_like(q), quotient), near))
+
+
+def _quotients(fp: Arithmetic, b: Any) -> Any:
+    """A unit whose every step is stored, but for divisors that are numbers, as in PyTorch's kernels."""
+    return Stepwise(fp) if isinstance(b, np.ndarray) else fp
 
 
 def _remains(a: Array, b: Array) -> Array:

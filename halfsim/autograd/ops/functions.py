@@ -239,7 +239,7 @@ def atanh(fp: Arithmetic, x: Array, /) -> Any:
 def atan2(fp: Arithmetic, x: Array, other: Array, /) -> Any:
     """The angle of the point (other, x), from -pi to pi.
 
-    Gradients ``g * other * r`` and ``g * -x * r`` from the left with ``r = 1 / (x * x + other * other)``, 0 where infinite.
+    Gradients ``g * other * r`` and ``g * -x * r`` from the left with ``r = 1 / (x * x + other * other)``, 0 at zeros.
 
     >>> from halfsim import tensor
     >>> atan2(tensor([1.0, 0.0]), tensor([1.0, -1.0]))
@@ -248,8 +248,8 @@ def atan2(fp: Arithmetic, x: Array, other: Array, /) -> Any:
 
     def slope(fp: Arithmetic, g: Array, factor: Array) -> Array:
         s = Stepwise(fp)
-        r = s.div(fp.constant(1.0), s.add(s.mul(x, x), s.mul(other, other)))
-        return fp.mul(s.mul(g, factor), fp.keep(r, ~np.isinf(r)))
+        total = s.add(s.mul(x, x), s.mul(other, other))
+        return fp.mul(s.mul(g, factor), fp.keep(s.div(fp.constant(1.0), total), total != 0))
 
     return fp.function("atan2", x, other), (lambda fp, g: slope(fp, g, other), lambda fp, g: slope(fp, g, -x))
 

@@ -89,14 +89,14 @@ def minimum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 def fmax(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """The larger of two elements, the number of a number and NaN; the gradient of equal ones goes to ``a``."""
     first = (a >= b) | np.isnan(b)
-    return choose(first, a, b), (lambda fp, g: fp.keep(g, first), lambda fp, g: fp.keep(g, ~first))
+    return choose((a > b) | np.isnan(b), a, b), (lambda fp, g: fp.keep(g, first), lambda fp, g: fp.keep(g, ~first))
 
 
 @op()
 def fmin(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """The smaller of two elements, the number of a number and NaN; the gradient of equal ones goes to ``a``."""
     first = (a <= b) | np.isnan(b)
-    return choose(first, a, b), (lambda fp, g: fp.keep(g, first), lambda fp, g: fp.keep(g, ~first))
+    return choose((a < b) | np.isnan(b), a, b), (lambda fp, g: fp.keep(g, first), lambda fp, g: fp.keep(g, ~first))
 
 
 def _share(fp: Arithmetic, g: Array, a: Array, b: Array, lost: Array) -> Array:
