@@ -5,6 +5,7 @@ from importlib import import_module as _import_module
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops import numpy_functions as _numpy_functions  # noqa: F401  # which tells the operators of them
 from halfsim.autograd.ops.activation import *
+from halfsim.autograd.ops.addmm import *
 from halfsim.autograd.ops.attention import *
 from halfsim.autograd.ops.compare import *
 from halfsim.autograd.ops.conv import *
@@ -13,6 +14,7 @@ from halfsim.autograd.ops.cross_entropy import *
 from halfsim.autograd.ops.ctc import *
 from halfsim.autograd.ops.distance import *
 from halfsim.autograd.ops.dropout import *
+from halfsim.autograd.ops.einsum import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
@@ -24,16 +26,20 @@ from halfsim.autograd.ops.likelihood import *
 from halfsim.autograd.ops.linalg import *
 from halfsim.autograd.ops.loss import *
 from halfsim.autograd.ops.margin import *
+from halfsim.autograd.ops.matrices import *
 from halfsim.autograd.ops.max_pool import *
 from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
+from halfsim.autograd.ops.norms import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.resample import *
+from halfsim.autograd.ops.scan import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
+from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
@@ -42,6 +48,7 @@ from halfsim.autograd.tape import composed
 
 _SUBJECTS = (
     "activation",
+    "addmm",
     "attention",
     "compare",
     "conv",
@@ -50,6 +57,7 @@ _SUBJECTS = (
     "ctc",
     "distance",
     "dropout",
+    "einsum",
     "elementwise",
     "embedding",
     "embedding_bag",
@@ -61,16 +69,20 @@ _SUBJECTS = (
     "linalg",
     "loss",
     "margin",
+    "matrices",
     "max_pool",
     "noise",
     "normalization",
+    "norms",
     "pool",
     "projected",
     "recurrent",
     "reduce",
     "resample",
+    "scan",
     "select",
     "shape",
+    "solve",
     "sort",
     "spatial",
     "special",

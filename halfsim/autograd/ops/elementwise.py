@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, bound, choose, named, signs, steps
+from halfsim.autograd.ops._common import Stepwise, as_tensor, bound, choose, named, signs, steps
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import float16, float64, unknown
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
@@ -355,7 +355,7 @@ def nan_to_num(
 
 def positive(input: Any) -> Tensor:
     """The tensor itself."""
-    return input if isinstance(input, Tensor) else tensor(input)
+    return as_tensor(input)
 
 
 absolute = abs

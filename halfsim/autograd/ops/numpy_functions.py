@@ -27,12 +27,12 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 @_numpy
 def var(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None) -> Any:
-    return OPS["var"](a, axis, keepdims, ddof if correction is None else correction)
+    return OPS["var"](a, axis, keepdims=keepdims, correction=ddof if correction is None else correction)
 
 
 @_numpy
 def std(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None) -> Any:
-    return OPS["std"](a, axis, keepdims, ddof if correction is None else correction)
+    return OPS["std"](a, axis, keepdims=keepdims, correction=ddof if correction is None else correction)
 
 
 @_numpy
