@@ -52,7 +52,7 @@ def i1(x: Array) -> Array:
     """The function of order 1, odd.
 
     >>> i1(np.array([0.0, 1.0, -1.0]))
-    array([ 0.        ,  0.5651591, -0.5651591])
+    array([ 0.       ,  0.5651591, -0.5651591])
     """
     return _grown(_scaled(1, x), x)
 

@@ -30,6 +30,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     >>> einsum("ij,kj->ki", np.ones((2, 3)), np.ones((4, 3))).shape
     (4, 2)
     """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     if not isinstance(equation, str) or not operands:
         raise TypeError("einsum: allowed: an equation such as 'ij,jk->ik', then its operands")
     inputs, result = _parsed(equation, [np.shape(plain(x)) for x in operands])

@@ -222,9 +222,9 @@ def addcdiv(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -
 
 @op()
 @named("lerp")
-def _lerp(fp: Arithmetic, a: Array, b: Array, weight: Array | None = None, /, number: float | None = None) -> Any:
-    near: Any = weight if number is None else fp.constant(number)
-    far = None if number is None else fp.constant(1 - number)  # which the gradient takes
+def _lerp(fp: Arithmetic, a: Array, b: Array, weights: Array | None = None, /, weight: float | None = None) -> Any:
+    near: Any = weights if weight is None else fp.constant(weight)
+    far = None if weight is None else fp.constant(1 - weight)  # which the gradient takes
     d, rest = fp.sub(b, a), fp.sub(fp.constant(1.0), near)
     y = choose(np.abs(near) < 0.5, fp.add(a, fp.mul(d, near)), fp.sub(b, fp.mul(d, rest)))
     return y, (
@@ -243,7 +243,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Tensor:
     >>> lerp(tensor([0.0, 2.0]), tensor([4.0, 4.0]), 0.25)
     tensor([1. , 2.5], float32)
     """
-    return _lerp(input, end, None, weight) if isinstance(weight, (int, float)) else _lerp(input, end, weight)
+    return _lerp(input, end, weight=weight) if isinstance(weight, (int, float)) else _lerp(input, end, weight)
 
 
 @op(exact=True)
@@ -343,8 +343,8 @@ def nan_to_num(
 
     >>> import numpy as np
     >>> from halfsim import tensor
-    >>> nan_to_num(tensor([np.nan, np.inf, 1.0], "fp16"))
-    tensor([0.0000e+00, 6.5504e+04, 1.0000e+00], float16)
+    >>> nan_to_num(tensor([np.nan, np.inf, 1.0]), posinf=9.0)
+    tensor([0., 9., 1.], float32)
     """
     largest = fp.precision.storage.max
     y = choose(np.isnan(x), bound(fp, 0.0 if nan is None else nan), x)

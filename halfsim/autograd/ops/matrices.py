@@ -89,11 +89,9 @@ def linalg_vander(x: Any, N: int | None = None) -> Tensor:
     """
     shape = np.shape(plain(x))
     count = shape[-1] if N is None and shape else N
-    if not shape or count is None or count <= 1:
-        raise ValueError(
-            f"vander: N={N} of an input {shape} is not allowed; allowed: N above 1, at least one dimension"
-        )
-    return _powers(x, count)
+    if count is None or count <= 1:
+        raise ValueError(f"vander: N={N} of an input {shape} is not allowed; allowed: N above 1")
+    return _powers(x if shape else reshape(x, 1), count)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:

@@ -46,7 +46,7 @@ def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, kee
 
 def _order(p: float | str) -> float:
     if p == "nuc":
-        raise ValueError("p: 'nuc' is not simulated, as it needs singular values; allowed: numbers, inf, 'fro'")
+        raise ValueError("p: 'nuc' needs singular values, which are not simulated; allowed: numbers, inf, 'fro'")
     if isinstance(p, str) and p not in ("fro", "inf"):
         raise ValueError(f"p: {p!r} is not allowed; allowed: numbers, inf, 'fro'")
     return 2.0 if p == "fro" else float(p)
