@@ -31,6 +31,7 @@ from halfsim.autograd.ops.max_pool import *
 from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.norms import *
+from halfsim.autograd.ops.parts import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
@@ -74,6 +75,7 @@ _SUBJECTS = (
     "noise",
     "normalization",
     "norms",
+    "parts",
     "pool",
     "projected",
     "recurrent",

@@ -54,7 +54,7 @@ def addmm(fp: Arithmetic, x: Array, mat1: Array, mat2: Array, /, *, beta: float 
 
 @op("fp16")
 def baddbmm(fp: Arithmetic, x: Array, batch1: Array, batch2: Array, /, *, beta: float = 1, alpha: float = 1) -> Any:
-    """``beta * x + alpha * (batch1 @ batch2)`` for (..., L, K) and (..., K, S), x broadcast; steps as those of `addmm`."""
+    """``beta * x + alpha * (batch1 @ batch2)`` for (..., L, K) and (..., K, S), x broadcast; see `addmm`."""
     if batch1.ndim < 3:
         raise ValueError(f"baddbmm: an operand {batch1.shape} does not fit; allowed: 3 dimensions or more")
     return _added("baddbmm", fp, x, batch1, batch2, beta, alpha)

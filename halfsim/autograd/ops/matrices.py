@@ -79,7 +79,7 @@ def block_diag(*tensors: Any) -> Tensor:
     return cat([pad(x, (end - x.shape[1], ends[-1] - end)) for x, end in zip(blocks, ends, strict=True)], 0)
 
 
-def linalg_vander(x: Any, N: int | None = None) -> Tensor:
+def linalg_vander(x: Any, N: int | None = None) -> Tensor:  # noqa: N803  # PyTorch's name
     """`torch.linalg.vander`: the powers 0, 1, ... N - 1 (as many as elements) of the last axis, by `cumprod`.
 
     >>> from halfsim import tensor
@@ -94,7 +94,7 @@ def linalg_vander(x: Any, N: int | None = None) -> Tensor:
     return _powers(x if shape else reshape(x, 1), count)
 
 
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803  # PyTorch's name
     """The powers of a vector's elements, the highest first unless ``increasing``; see `linalg_vander`."""
     shape = np.shape(plain(x))
     if len(shape) != 1 or (N is not None and N < 0):

@@ -94,7 +94,12 @@ def vector_norm(x: Any, ord: float = 2, dim: Axis = None, keepdim: bool = False,
 
 
 def matrix_norm(
-    A: Any, ord: float | str = "fro", dim: Axis = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    A: Any,  # noqa: N803  # PyTorch's name
+    ord: float | str = "fro",
+    dim: Axis = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
 ) -> Tensor:
     """A norm of the matrices in the two axes ``dim``: "fro", the largest (smallest for -1) sum of a column for 1, of a
     row for inf. "nuc", 2 and -2 are refused, as they need singular values.
@@ -121,7 +126,12 @@ def matrix_norm(
 
 
 def linalg_norm(
-    A: Any, ord: float | str | None = None, dim: Axis = None, keepdim: bool = False, *, dtype: Any = None
+    A: Any,  # noqa: N803
+    ord: float | str | None = None,
+    dim: Axis = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
 ) -> Tensor:
     """`torch.linalg.norm`: `matrix_norm` of two axes where ``ord`` is given, else `vector_norm`."""
     ndim = np.ndim(plain(A))
