@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import as_tensor
+from halfsim.autograd.ops._common import Stepwise, as_tensor, bound
 from halfsim.autograd.ops.elementwise import mul
 from halfsim.autograd.ops.index import getitem
 from halfsim.autograd.ops.shape import expand
@@ -22,6 +22,11 @@ def _scaled(fp: Arithmetic, y: Array, factor: float) -> Array:
     return y if factor == 1 else fp.mul(y, fp.constant(factor))
 
 
+def _product(fp: Arithmetic, a: Array, b: Array) -> Array:
+    """A product of matrices in the backward pass, which is stored before it is scaled."""
+    return fp.spill(fp.matmul(a, b))
+
+
 def _added(name: str, fp: Arithmetic, x: Array, a: Array, b: Array, beta: float, alpha: float) -> Any:
     """``beta * x + alpha * (a @ b)``, and its gradients; where beta is 0 nothing of x is left, NaN neither."""
     if a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
@@ -31,8 +36,8 @@ def _added(name: str, fp: Arithmetic, x: Array, a: Array, b: Array, beta: float,
         raise ValueError(f"{name}: input {x.shape} does not fit the product {y.shape}; allowed: what broadcasts to it")
     return fp.add(y, _scaled(fp, x, beta)) if beta else y, (
         lambda fp, g: _scaled(fp, g, beta) if beta else np.zeros_like(g),
-        lambda fp, g: _scaled(fp, fp.matmul(g, np.swapaxes(b, -1, -2)), alpha),
-        lambda fp, g: _scaled(fp, fp.matmul(np.swapaxes(a, -1, -2), g), alpha),
+        lambda fp, g: _scaled(fp, _product(fp, g, np.swapaxes(b, -1, -2)), alpha),
+        lambda fp, g: _scaled(fp, _product(fp, np.swapaxes(a, -1, -2), g), alpha),
     )
 
 
@@ -74,15 +79,19 @@ def addmv(fp: Arithmetic, x: Array, mat: Array, vec: Array, /, *, beta: float = 
 
 @op("fp16")
 def addr(fp: Arithmetic, x: Array, vec1: Array, vec2: Array, /, *, beta: float = 1, alpha: float = 1) -> Any:
-    """``beta * x + alpha * vec1 * vec2`` for (L,) and (S,), x broadcast to (L, S); products from the left."""
+    """``beta * x + alpha * vec1 * vec2`` for (L,) and (S,), x broadcast to (L, S); products from the left.
+
+    Each step is stored, and so are ``beta`` and ``alpha``, in PyTorch's kernels too.
+    """
     _checked("addr", (vec1, 1), (vec2, 1))
-    y = fp.mul(_scaled(fp, vec1, alpha)[:, None], vec2)
+    s = Stepwise(fp)
+    y = s.mul(s.mul(vec1, bound(fp, alpha))[:, None], vec2)
     if np.broadcast_shapes(x.shape, y.shape) != y.shape:
         raise ValueError(f"addr: input {x.shape} does not fit the product {y.shape}; allowed: what broadcasts to it")
-    return fp.add(_scaled(fp, x, beta), y) if beta else y, (
+    return fp.add(s.mul(x, bound(fp, beta)), y) if beta else y, (
         lambda fp, g: _scaled(fp, g, beta) if beta else np.zeros_like(g),
-        lambda fp, g: _scaled(fp, fp.matmul(g, vec2[:, None])[:, 0], alpha),
-        lambda fp, g: _scaled(fp, fp.matmul(vec1[None], g)[0], alpha),
+        lambda fp, g: _scaled(fp, _product(fp, g, vec2[:, None])[:, 0], alpha),
+        lambda fp, g: _scaled(fp, _product(fp, vec1[None], g)[0], alpha),
     )
 
 

@@ -371,13 +371,13 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     reciprocal of a product, 0.5, -0.5 and -1 a root, a reciprocal root, a reciprocal. Gradients ``g * (b * a**(b-1))``
     (0 where b is 0) and ``g * (y * log(a))`` (0 where a is 0 and b is not negative), each function and product stored.
     """
-    y = _power(fp, _stored(fp, a), b)
+    y = power(fp, _stored(fp, a), b)
     zero, one = np.equal(b, 0), fp.constant(1.0)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
         less = fp.sub(b, one)[()]
         less = fp.spill(less) if isinstance(b, np.ndarray) else less  # of a number: a number
-        slope = fp.spill(fp.mul(fp.spill(_power(fp, a, less)), b))
+        slope = fp.spill(fp.mul(fp.spill(power(fp, a, less)), b))
         return fp.keep(fp.mul(g, slope), ~zero)
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
@@ -389,7 +389,7 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     return y, (pull_a, pull_b)
 
 
-def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
+def power(fp: Arithmetic, a: Array, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
     if isinstance(b, np.ndarray):
         return fp.pow(np.asarray(a), b)
@@ -432,6 +432,6 @@ def rsqrt(fp: Arithmetic, x: Array, /) -> Any:
     y = fp.rsqrt(x)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        return fp.mul(Stepwise(fp).mul(g, fp.constant(-0.5)), fp.spill(_power(fp, y, 3.0)))
+        return fp.mul(Stepwise(fp).mul(g, fp.constant(-0.5)), fp.spill(power(fp, y, 3.0)))
 
     return y, pullback

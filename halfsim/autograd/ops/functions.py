@@ -15,7 +15,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import Stepwise, choose, steps
-from halfsim.autograd.ops.elementwise import mul, pow
+from halfsim.autograd.ops.elementwise import mul
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import bfloat16
@@ -433,6 +433,15 @@ def rad2deg(input: Any) -> Tensor:
     return mul(input, 180 / math.pi)
 
 
-def ldexp(input: Any, other: Any) -> Tensor:
-    """``input * 2**other``, composed as in PyTorch: the power is stored, and infinite from 16 on in float16."""
-    return mul(input, pow(2.0, other))
+@op()
+def ldexp(fp: Arithmetic, x: Array, other: Array, /) -> Any:
+    """``x * 2**other``; the power is stored, as in PyTorch, and infinite from 16 on in float16.
+
+    Gradients ``g * 2**other`` and ``g * y * log(2)``.
+    """
+    power = Stepwise(fp).pow(fp.constant(2.0), other)
+    y = fp.mul(x, power)
+    return y, (
+        lambda fp, g: fp.mul(g, power),
+        lambda fp, g: fp.mul(Stepwise(fp).mul(g, y), fp.constant(_log(2))),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import as_tensor, axis_of
+from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of
 from halfsim.autograd.ops.elementwise import mul
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.ops.shape import reshape
@@ -213,9 +213,9 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:
 
 @op()
 def linalg_cross(fp: Arithmetic, x: Array, other: Array, /, axis: int = -1) -> Any:
-    """`torch.linalg.cross`: ``a1 * b2 - a2 * b1`` and so on along an axis of length 3, of shapes that broadcast.
+    """`torch.linalg.cross`: ``a1 * b2 - a2 * b1`` and so on along an axis of length 3, the products stored.
 
-    Gradients ``cross(other, g)`` and ``cross(g, x)``.
+    Shapes broadcast. Gradients ``cross(other, g)`` and ``cross(g, x)``.
     """
     if x.ndim != other.ndim:
         raise ValueError(f"cross: shapes {x.shape} and {other.shape} do not fit; allowed: equally many dimensions")
@@ -225,7 +225,8 @@ def linalg_cross(fp: Arithmetic, x: Array, other: Array, /, axis: int = -1) -> A
 
     def product(fp: Arithmetic, a: Array, b: Array) -> Array:
         (a1, a2), (b1, b2) = ((np.roll(v, -1, along), np.roll(v, -2, along)) for v in (a, b))
-        return fp.sub(fp.mul(a1, b2), fp.mul(a2, b1))
+        s = Stepwise(fp)
+        return fp.sub(s.mul(a1, b2), s.mul(a2, b1))
 
     return product(fp, x, other), (lambda fp, g: product(fp, other, g), lambda fp, g: product(fp, g, x))
 

@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.ops._common import Stepwise, as_category, axes_of, axis_of, distinct, named, signs, spread, typed
-from halfsim.autograd.ops.elementwise import add, div, mul, sub
+from halfsim.autograd.ops._common import (
+    Stepwise,
+    as_category,
+    axes_of,
+    axis_of,
+    choose,
+    distinct,
+    named,
+    signs,
+    spread,
+    typed,
+)
+from halfsim.autograd.ops.elementwise import div, mul, power, sub
 from halfsim.autograd.ops.reduce import amax, amin, sum
-from halfsim.autograd.ops.select import clamp, where
+from halfsim.autograd.ops.select import clamp
 from halfsim.autograd.ops.shape import expand
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
@@ -65,22 +76,33 @@ def _norm(fp: Arithmetic, x: Array, p: float, axes: tuple[int, ...], keepdims: b
     return fp.pow(fp.sum(fp.pow(size, fp.constant(p)), axes, keepdims), fp.constant(1 / p))
 
 
-def _norm_slope(fp: Arithmetic, x: Array, p: float, y: Array, g: Array, axes: tuple[int, ...]) -> Array:
-    """The gradient of a norm ``y`` whose own is ``g``, both as often as x has elements, by PyTorch's formulas."""
+def _norm_slope(
+    fp: Arithmetic, x: Array, p: float, y: Array, g: Array, axes: tuple[int, ...], stored: bool = True
+) -> Array:
+    """The gradient of a norm ``y`` whose own is ``g``, both as often as x has elements, by PyTorch's formulas.
+
+    ``stored`` says that each step is.
+    """
+    s: Any = Stepwise(fp) if stored else fp
     size = np.abs(x)
+
+    def powers(v: Array, k: float) -> Array:
+        found = power(fp, v, fp.constant(k))
+        return fp.spill(found) if stored else found
+
     if p == 2:
-        return fp.mul(fp.keep(Stepwise(fp).div(x, y), y != 0), g)
+        return s.mul(s.keep(s.div(x, y), y != 0), g)
     if p in (0, 1):
-        return fp.mul(g, signs(x)) if p else np.zeros_like(x)
+        return s.mul(g, signs(x)) if p else np.zeros_like(x)
     if np.isinf(p):
         ties = np.equal(size, y) | np.isnan(size)
         count = ties.sum(axes, keepdims=True).astype(g.dtype)
-        return fp.mul(fp.keep(fp.div(g, count), ties), signs(x))
-    power = fp.mul(signs(x), fp.pow(size, fp.constant(p - 1)))
+        return s.mul(s.keep(s.div(g, count), ties), signs(x))
     if p < 1:
-        power = fp.keep(power, x != 0)
-        return fp.mul(fp.mul(power, g), fp.pow(y, fp.constant(1 - p)))
-    return fp.keep(fp.div(fp.mul(power, g), fp.pow(y, fp.constant(p - 1))), y != 0)
+        scaled = s.keep(s.mul(signs(x), powers(size, p - 1)), x != 0)
+        return s.mul(s.mul(scaled, g), powers(y, 1 - p))
+    scaled = s.mul(x, powers(size, p - 2)) if p > 2 else s.mul(signs(x), powers(size, p - 1))
+    return s.mul(scaled, s.keep(s.div(g, powers(y, p - 1)), y != 0))
 
 
 def vector_norm(x: Any, ord: float = 2, dim: Axis = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -224,7 +246,7 @@ def _cdist(fp: Arithmetic, x1: Array, x2: Array, /, p: float) -> Any:
         g, whole = g[..., None], y[..., None]
         if p == np.inf:  # equal ones do not share it here
             return fp.keep(fp.mul(g, signs(d)), np.equal(np.abs(d), whole))
-        return _norm_slope(fp, d, p, np.broadcast_to(whole, d.shape), g, (d.ndim - 1,))
+        return _norm_slope(fp, d, p, np.broadcast_to(whole, d.shape), g, (d.ndim - 1,), False)
 
     return y, (lambda fp, g: fp.sum(slope(fp, g), -2), lambda fp, g: -fp.sum(slope(fp, g), -3))
 
@@ -247,17 +269,27 @@ def _euclidean(fp: Arithmetic, x1: Array, x2: Array, /) -> Any:
     return y, (lambda fp, g: pull(fp, g, x1, x2, False), lambda fp, g: pull(fp, g, x2, x1, True))
 
 
-def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Tensor:
-    """Every slice along ``dim`` whose norm is above ``maxnorm`` times ``maxnorm / (norm + 1e-7)``.
+@op("fp32")
+def renorm(fp: Arithmetic, x: Array, /, p: float, dim: int, maxnorm: float) -> Any:
+    """Every slice along ``dim`` whose norm is above ``maxnorm`` times ``maxnorm / (norm + 1e-7)``, that stored.
 
-    Composed of `norm`, `div`, `where` and `mul`; under autocast in float32.
+    Gradient of such a slice ``f * (g - r * s)`` with ``r = 1 / (norm + 1e-7)``, ``f = maxnorm * r`` and s the gradient
+    of the norm for ``sum(x * g)``, all in ``compute``.
     """
     if not p > 0 or not maxnorm >= 0:
         raise ValueError(f"renorm: p={p}, maxnorm={maxnorm} is not allowed; allowed: p above 0, maxnorm from 0")
-    ndim = np.ndim(plain(input))
-    if ndim < 2:
-        raise ValueError(f"renorm: an input of {ndim} dimensions is not allowed; allowed: two or more")
-    (x,) = as_category("fp32", input)
-    others = tuple(i for i in range(ndim) if i != axis_of(dim, ndim))
-    whole = norm(x, p, others, True)
-    return mul(x, where(whole.array > maxnorm, div(maxnorm, add(whole, 1e-7)), 1.0))
+    if x.ndim < 2:
+        raise ValueError(f"renorm: an input of {x.ndim} dimensions is not allowed; allowed: two or more")
+    others = tuple(i for i in range(x.ndim) if i != axis_of(dim, x.ndim))
+    limit, one = fp.constant(maxnorm), fp.constant(1.0)
+    whole = _norm(fp, x, float(p), others, True)
+    above, safe = whole > limit, fp.add(whole, fp.constant(1e-7))
+    y = fp.mul(x, choose(above, fp.spill(fp.div(limit, safe)), one))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        total = fp.sum(fp.mul(x, g), others, keepdims=True)
+        slope = _norm_slope(fp, x, float(p), *(np.broadcast_to(v, x.shape) for v in (whole, total)), others, False)
+        r = fp.div(one, safe)
+        return choose(above, fp.mul(fp.mul(limit, r), fp.sub(g, fp.mul(r, slope))), g)
+
+    return y, pullback

@@ -50,8 +50,8 @@ def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
 def cumprod(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
     """The running products along ``axis``, each rounded.
 
-    Gradient ``s / x`` with s the running sums of ``g * y`` from the end; the first zero gets those of g times the
-    products of the others, and what follows it nothing.
+    Gradient ``s / x`` with s the running sums of ``g * y`` from the end, both stored; the first zero gets those of g
+    times the products of the others, and what follows it nothing.
 
     >>> from halfsim import tensor
     >>> cumprod(tensor([1.0, 2.0, 3.0]), 0)
@@ -64,7 +64,8 @@ def cumprod(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         zero = np.equal(x, 0)
-        slope = fp.div(_flipped(fp, fp.mul(g, y), along), np.where(zero, x.dtype.type(1), x))
+        sums = fp.spill(_flipped(fp, Stepwise(fp).mul(g, y), along))
+        slope = fp.div(sums, np.where(zero, x.dtype.type(1), x))
         if not zero.any():
             return slope
         count = np.cumsum(zero, along)
