@@ -97,7 +97,7 @@ def _norm_slope(
     if np.isinf(p):
         ties = np.equal(size, y) | np.isnan(size)
         count = ties.sum(axes, keepdims=True).astype(g.dtype)
-        return s.mul(s.keep(s.div(g, count), ties), signs(x))
+        return s.mul(s.mul(s.div(g, count), ties.astype(g.dtype)), signs(x))
     if p < 1:
         scaled = s.keep(s.mul(signs(x), powers(size, p - 1)), x != 0)
         return s.mul(s.mul(scaled, g), powers(y, 1 - p))
@@ -274,7 +274,7 @@ def renorm(fp: Arithmetic, x: Array, /, p: float, dim: int, maxnorm: float) -> A
     """Every slice along ``dim`` whose norm is above ``maxnorm`` times ``maxnorm / (norm + 1e-7)``, that stored.
 
     Gradient of such a slice ``f * (g - r * s)`` with ``r = 1 / (norm + 1e-7)``, ``f = maxnorm * r`` and s the gradient
-    of the norm for ``sum(x * g)``, all in ``compute``.
+    of the norm for ``sum(x * g)``, all but that product in ``compute``.
     """
     if not p > 0 or not maxnorm >= 0:
         raise ValueError(f"renorm: p={p}, maxnorm={maxnorm} is not allowed; allowed: p above 0, maxnorm from 0")
@@ -287,7 +287,7 @@ def renorm(fp: Arithmetic, x: Array, /, p: float, dim: int, maxnorm: float) -> A
     y = fp.mul(x, choose(above, fp.spill(fp.div(limit, safe)), one))
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        total = fp.sum(fp.mul(x, g), others, keepdims=True)
+        total = fp.sum(fp.spill(fp.mul(x, g)), others, keepdims=True)
         slope = _norm_slope(fp, x, float(p), *(np.broadcast_to(v, x.shape) for v in (whole, total)), others, False)
         r = fp.div(one, safe)
         return choose(above, fp.mul(fp.mul(limit, r), fp.sub(g, fp.mul(r, slope))), g)
