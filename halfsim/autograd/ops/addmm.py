@@ -32,13 +32,17 @@ def _added(name: str, fp: Arithmetic, x: Array, a: Array, b: Array, beta: float,
     if a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
         raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not fit; allowed: (..., L, K) and (..., K, S)")
     y = _scaled(fp, fp.matmul(a, b), alpha)
-    if np.broadcast_shapes(x.shape, y.shape) != y.shape:
-        raise ValueError(f"{name}: input {x.shape} does not fit the product {y.shape}; allowed: what broadcasts to it")
+    _check_input(name, x, y)
     return fp.add(y, _scaled(fp, x, beta)) if beta else y, (
         lambda fp, g: _scaled(fp, g, beta) if beta else np.zeros_like(g),
         lambda fp, g: _scaled(fp, _product(fp, g, np.swapaxes(b, -1, -2)), alpha),
         lambda fp, g: _scaled(fp, _product(fp, np.swapaxes(a, -1, -2), g), alpha),
     )
+
+
+def _check_input(name: str, x: Array, y: Array) -> None:
+    if x.ndim > y.ndim or any(n not in (1, m) for n, m in zip(x.shape[::-1], y.shape[::-1], strict=False)):
+        raise ValueError(f"{name}: input {x.shape} does not fit the product {y.shape}; allowed: what broadcasts to it")
 
 
 def _checked(name: str, *given: tuple[Array, int]) -> None:
@@ -86,8 +90,7 @@ def addr(fp: Arithmetic, x: Array, vec1: Array, vec2: Array, /, *, beta: float =
     _checked("addr", (vec1, 1), (vec2, 1))
     s = Stepwise(fp)
     y = s.mul(s.mul(vec1, bound(fp, alpha))[:, None], vec2)
-    if np.broadcast_shapes(x.shape, y.shape) != y.shape:
-        raise ValueError(f"addr: input {x.shape} does not fit the product {y.shape}; allowed: what broadcasts to it")
+    _check_input("addr", x, y)
     return fp.add(s.mul(x, bound(fp, beta)), y) if beta else y, (
         lambda fp, g: _scaled(fp, g, beta) if beta else np.zeros_like(g),
         lambda fp, g: _scaled(fp, _product(fp, g, vec2[:, None])[:, 0], alpha),

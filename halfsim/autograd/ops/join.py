@@ -276,5 +276,6 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Tens
     if len(shape) != 1 or r < 0:
         raise ValueError(f"combinations: r={r} of an input {shape} is not allowed; allowed: a vector, r from 0")
     choose = _repeated if with_replacement else _combinations
-    places = np.array(list(choose(range(shape[0]), r)), np.int64).reshape(-1, r)
+    found = list(choose(range(shape[0]), r))
+    places = np.array(found, np.int64).reshape(len(found), r)
     return getitem(input, places if r else slice(0, 0))
