@@ -42,7 +42,7 @@ def _added(name: str, fp: Arithmetic, x: Array, a: Array, b: Array, beta: float,
 
 def _check_input(name: str, x: Array, y: Array) -> None:
     if x.ndim > y.ndim or any(n not in (1, m) for n, m in zip(x.shape[::-1], y.shape[::-1], strict=False)):
-        raise ValueError(f"{name}: input {x.shape} does not fit the product {y.shape}; allowed: what broadcasts to it")
+        raise ValueError(f"{name}: input {x.shape} does not fit the product {y.shape}; allowed: its sides, or 1")
 
 
 def _checked(name: str, *given: tuple[Array, int]) -> None:

@@ -288,7 +288,8 @@ def renorm(fp: Arithmetic, x: Array, /, p: float, dim: int, maxnorm: float) -> A
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         total = fp.sum(fp.spill(fp.mul(x, g)), others, keepdims=True)
-        slope = _norm_slope(fp, x, float(p), *(np.broadcast_to(v, x.shape) for v in (whole, total)), others, False)
+        whole_norm, gradient = (np.broadcast_to(v, x.shape) for v in (whole, total))
+        slope = _norm_slope(fp, x, float(p), whole_norm, gradient, others, stored=False)
         r = fp.div(one, safe)
         return choose(above, fp.mul(fp.mul(limit, r), fp.sub(g, fp.mul(r, slope))), g)
 
