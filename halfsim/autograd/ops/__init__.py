@@ -37,6 +37,7 @@ from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.resample import *
+from halfsim.autograd.ops.rounding import *
 from halfsim.autograd.ops.scan import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
@@ -81,6 +82,7 @@ _SUBJECTS = (
     "recurrent",
     "reduce",
     "resample",
+    "rounding",
     "scan",
     "select",
     "shape",

@@ -22,7 +22,7 @@ from halfsim.autograd.ops._common import (
 from halfsim.autograd.ops.elementwise import div, mul, power, sub
 from halfsim.autograd.ops.reduce import amax, amin, sum
 from halfsim.autograd.ops.select import clamp
-from halfsim.autograd.ops.shape import expand
+from halfsim.autograd.ops.shape import expand, squeeze
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import unknown
@@ -144,7 +144,7 @@ def matrix_norm(
     along, across = axes if abs(ord) == 1 else axes[::-1]
     sums = norm(A, 1, along, True, dtype=dtype)
     y = (amax if ord > 0 else amin)(sums, across, True)
-    return y if keepdim else y.squeeze(axes)
+    return y if keepdim else squeeze(y, axes)
 
 
 def linalg_norm(

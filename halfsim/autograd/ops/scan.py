@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of, choose, distinct, named, typed
+from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of, choose, distinct, typed
 from halfsim.autograd.ops.elementwise import add, div, mul, sub
 from halfsim.autograd.ops.index import getitem
 from halfsim.autograd.ops.join import cat
@@ -18,8 +18,6 @@ from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
-    "cummax",
-    "cummin",
     "cumprod",
     "cumsum",
     "cumulative_trapezoid",
@@ -118,64 +116,6 @@ def _log_sums(fp: Arithmetic, x: Array, along: int) -> Array:
         more = fp.function("log1p", fp.exp(-np.abs(fp.sub(row, last))))
         found.append(choose(np.isinf(row) & np.equal(row, last), row, fp.add(np.maximum(row, last), more)))
     return np.stack(found, along) if found else x
-
-
-class Extremes(NamedTuple):
-    """Running extremes, and where they are."""
-
-    values: Tensor
-    indices: Array
-
-
-def cummax(input: Any, dim: int) -> Extremes:
-    """The largest so far along ``dim``, NaN from the first one on, and where it is: the last of equal ones.
-
-    >>> from halfsim import tensor
-    >>> cummax(tensor([1.0, 3.0, 2.0]), 0).values
-    tensor([1., 3., 3.], float32)
-    """
-    return _running(input, dim, np.greater_equal)
-
-
-def cummin(input: Any, dim: int) -> Extremes:
-    """The smallest so far along ``dim``, as `cummax`."""
-    return _running(input, dim, np.less_equal)
-
-
-def _running(input: Any, dim: int, better: Any) -> Extremes:
-    x = np.asarray(plain(input))
-    where = _places(x if x.ndim else x.reshape(1), axis_of(dim, x.ndim), better).reshape(x.shape)
-    return Extremes(_picked(input, where, dim), where)
-
-
-def _places(x: Array, along: int, better: Any) -> Array:
-    rows = np.moveaxis(x, along, 0)
-    where = np.zeros(rows.shape, np.int64)
-    best = rows[0] if len(rows) else rows
-    for k, row in enumerate(rows):
-        taken = np.isnan(row) | better(row, best)
-        best = np.where(taken, row, best)
-        where[k] = np.where(taken, k, where[k - 1] if k else 0)
-    return np.moveaxis(where, 0, along)
-
-
-@op(exact="forward")
-@named("cumulative_extreme")
-def _picked(fp: Arithmetic, x: Array, /, where: Array, axis: int) -> Any:
-    """The elements ``where`` along an axis, increasing; the gradient of one is the sum over its copies."""
-    if not x.ndim:
-        return x, lambda fp, g: g
-    along = axis_of(axis, x.ndim)
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        out, places = np.zeros_like(g), np.moveaxis(where, along, 0)
-        rows, sums = np.moveaxis(g, along, 0), np.moveaxis(out, along, 0)
-        grid = tuple(np.indices(places.shape[1:]))
-        for place, row in zip(places, rows, strict=True):
-            sums[(place, *grid)] = fp.add(sums[(place, *grid)], row)
-        return out
-
-    return np.take_along_axis(x, where, along), pullback
 
 
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:

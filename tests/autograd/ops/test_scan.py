@@ -48,21 +48,6 @@ def test_logcumsumexp_is_the_logarithm_of_sums() -> None:
     assert hs.gradcheck(lambda t: O.logcumsumexp(t, 0) * hs.tensor([1.0, -2.0, 0.0], "fp64"), y)
 
 
-def test_running_extremes_take_the_last_of_equals_and_nan() -> None:
-    x = [1.0, 3.0, 2.0, 3.0, np.nan, 5.0]
-    values, where = O.cummax(leaf(x), 0)
-    np.testing.assert_array_equal(values.numpy(), [1, 3, 3, 3, np.nan, np.nan])
-    assert where.tolist() == [0, 1, 1, 3, 4, 4]
-    values, where = O.cummin(leaf([[2.0], [2.0], [1.0]]), 0)
-    assert (values.numpy().ravel().tolist(), where.ravel().tolist()) == ([2, 2, 1], [0, 1, 2])
-    t = leaf([1.0, 3.0, 2.0])
-    O.cummax(t, 0).values.backward(np.array([1.0, 2.0, 4.0]))
-    assert t.grad is not None
-    assert t.grad.numpy().tolist() == [1, 6, 0]
-    assert O.cummax(leaf(2.0), 0).values.item() == 2
-    assert O.cummin(leaf(np.zeros((0, 2))), 0).values.shape == (0, 2)
-
-
 def test_differences_are_numpys(rng: np.random.Generator) -> None:
     x = rng.standard_normal((3, 5))
     for n in range(4):
