@@ -59,6 +59,14 @@ def _quotient(a: Any, b: Any, rounding_mode: str | None) -> Any:
     return down if rounding_mode == "floor" else down + ((down < 0) & (down * b != a))
 
 
+def _sum(beta: float, x: Any, alpha: float, product: Any) -> Any:
+    """What is added to a product of matrices; factors are cut to integers, as in PyTorch."""
+    beta, alpha = int(beta), int(alpha)
+    if product.dtype == np.bool_:
+        return (x & bool(beta)) | (product & bool(alpha))
+    return np.add(beta * x if beta else 0, alpha * product)
+
+
 # What an operation on integers is; one that only moves values runs its formula on them, any other takes floats.
 WHOLE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, alpha=1: np.add(a, b if alpha == 1 else np.multiply(alpha, b)),
@@ -93,6 +101,10 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "cumprod": lambda x, axis=0: np.cumprod(x, axis, **_SUM) if x.ndim else x.astype(np.int64),
     "matmul": np.matmul,
     "trace": lambda x: np.trace(x, **_SUM),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, a @ b)),
+    "addr": lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, np.outer(a, b)),
+    "linalg_cross": lambda a, b, axis=-1: np.cross(a, b, axis=axis),
+    "heaviside": lambda x, values: np.asarray(np.where(x == 0, values, np.greater(x, 0)), np.asarray(x).dtype),
     "dot": np.dot,
 }
 

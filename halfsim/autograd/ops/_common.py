@@ -15,7 +15,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
 from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor, whole
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_format, float32
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, float32
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -142,7 +142,12 @@ def typed(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def with_dtype(*args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
         if dtype is None:
             return call(*args, **kwargs)
-        with scoped(rule=resolve_for(as_format(dtype)), base=""):
+        fmt = as_dtype(dtype)
+        if args and (isinstance(fmt, Integer) or isinstance(widest(args[:1]), Integer)):
+            args = (as_tensor(args[0]).to(fmt), *args[1:])
+        if isinstance(fmt, Integer):
+            return call(*args, **kwargs)
+        with scoped(rule=resolve_for(fmt), base=""):
             return call(*args, **kwargs)
 
     with_dtype.__signature__ = signature.replace(  # type: ignore[attr-defined]

@@ -13,7 +13,9 @@ from halfsim.autograd.ops.elementwise import mul
 from halfsim.autograd.ops.linalg import matmul
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.ops.shape import diagonal, permute, reshape
+from halfsim.autograd.tape import widest
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.formats import Integer
 
 __all__ = ["einsum", "inner", "tensordot"]
 
@@ -35,7 +37,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     if not isinstance(equation, str) or not operands:
         raise TypeError("einsum: allowed: an equation such as 'ij,jk->ik', then its operands")
     inputs, result = _parsed(equation, [np.shape(plain(x)) for x in operands])
-    found = [_diagonals(x, letters) for x, letters in zip(as_category("fp16", *operands), inputs, strict=True)]
+    given = operands if isinstance(widest(operands), Integer) else as_category("fp16", *operands)
+    found = [_diagonals(x, letters) for x, letters in zip(given, inputs, strict=True)]
     for i, (x, letters) in enumerate(found):
         others = result + "".join(other for k, (_, other) in enumerate(found) if k != i)
         found[i] = _summed(x, letters, others)

@@ -177,9 +177,11 @@ def _flat(fp: Arithmetic, g: Array) -> Array:
     return np.zeros_like(g)
 
 
-@op(exact=True)
+@op()
 def nextafter(fp: Arithmetic, x: Array, other: Array, /) -> Any:
-    """The number of the format next to ``x`` on the side of ``other``; it takes no gradient, as in PyTorch.
+    """The number of the format next to ``x`` on the side of ``other``.
+
+    Its gradient is ``g``, 0 where the two are equal.
 
     >>> from halfsim import tensor
     >>> nextafter(tensor([1.0, 1.0], "fp16"), tensor([2.0, 1.0], "fp16")).tolist()
@@ -189,7 +191,7 @@ def nextafter(fp: Arithmetic, x: Array, other: Array, /) -> Any:
     x, other = np.broadcast_arrays(x, other)
     up, down = (np.asarray(step(x, fmt), x.dtype) for step in (next_up, next_down))
     y = choose(other > x, up, choose(other < x, down, other))
-    return choose(np.isnan(x), x, y), ()
+    return choose(np.isnan(x), x, y), (lambda fp, g: fp.keep(g, x != other), _flat)
 
 
 sgn = sign

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of, choose, distinct, typed
 from halfsim.autograd.ops.elementwise import add, div, mul, sub
 from halfsim.autograd.ops.index import getitem
@@ -15,6 +16,7 @@ from halfsim.autograd.ops.join import cat
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.formats import INTEGERS
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -133,8 +135,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if not n:
         return as_tensor(input)
     y = cat([x for x in (prepend, input, append) if x is not None], along)
+    step = OPS["ne"] if y.format == INTEGERS["bool"] else sub  # of bools where they change, as in PyTorch
     for _ in range(min(n, y.shape[along])):
-        y = sub(_part(y, along, 1, None), _part(y, along, 0, -1))
+        y = step(_part(y, along, 1, None), _part(y, along, 0, -1))
     return y
 
 

@@ -32,7 +32,7 @@ def _factored(fp: Arithmetic, a: Array) -> tuple[Array, Array, Array]:
     """(B, M, M) with rows exchanged so that pivots are the largest of their columns, as factors L (below the diagonal,
     whose own is 1) and U in one array; the order of rows; its sign.
     """
-    lu, batch, n = a.copy(), np.arange(len(a)), a.shape[-1]
+    lu, batch, n = np.array(a), np.arange(len(a)), a.shape[-1]
     rows, sign = np.tile(np.arange(n), (len(a), 1)), np.ones(len(a), a.dtype)
     for k in range(n):
         pivot = k + np.argmax(np.abs(lu[:, k:, k]), 1)
@@ -47,7 +47,7 @@ def _factored(fp: Arithmetic, a: Array) -> tuple[Array, Array, Array]:
 
 def _lower(fp: Arithmetic, a: Array, b: Array, unit: bool = False) -> Array:
     """The solution x of ``a @ x = b`` with the lower triangle of ``a``, or with a diagonal of ones."""
-    x = b.copy()
+    x = np.array(b)  # which refuses tensors: nothing here goes on a tape
     for k in range(a.shape[-1]):
         if not unit:
             x[:, k] = fp.div(x[:, k], a[:, k, k, None])

@@ -122,3 +122,34 @@ def test_other_names_are_the_same_functions() -> None:
     assert O.positive(3.0).item() == 3
     assert O.rsub(x, 5.0, alpha=0.5).item() == 4
     assert O.clamp_min(x, 3.0).item() == O.clamp_max(leaf(4.0), 3.0).item() == 3
+
+
+def test_integers_stay_integers() -> None:
+    a, b = hs.tensor([-7, 7]), hs.tensor([2, -2])
+    for got, expected in (
+        (O.floor_divide(a, b), [-4, -4]),
+        (O.div(a, b, rounding_mode="floor"), [-4, -4]),
+        (O.div(a, b, rounding_mode="trunc"), [-3, -3]),
+        (O.remainder(a, b), [1, -1]),
+        (O.fmod(a, b), [-1, 1]),
+        (O.heaviside(a, b), [0, 1]),
+        (O.inner(a, b), -28),
+        (O.diff(a), [14]),
+        (O.diff(hs.tensor([True, True, False])), [False, True]),
+        (O.addmv(a, hs.tensor([[1, 2], [3, 4]]), b, beta=2), [-16, 12]),
+        (O.addr(a, a, b, beta=0), [[-14, 14], [14, -14]]),
+        (O.linalg_cross(hs.tensor([1, 0, 0]), hs.tensor([0, 1, 0])), [0, 0, 1]),
+        (O.trace(hs.tensor([[1, 2], [3, 4]])), 5),
+    ):
+        assert got.tolist() == expected
+        assert got.dtype.name in ("int64", "bool")
+    assert O.div(a, b).tolist() == [-3.5, -3.5]
+
+
+def test_neighbours() -> None:
+    x = hs.tensor([1.0, 1.0, 0.0, np.inf, np.nan], "fp16", requires_grad=True)
+    y = O.nextafter(x, hs.tensor([2.0, 1.0, -1.0, 0.0, 0.0], "fp16"))
+    np.testing.assert_array_equal(y.numpy(), [1 + 2.0**-10, 1, -(2.0**-24), 65504, np.nan])
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.numpy().tolist() == [1, 0, 1, 1, 1]

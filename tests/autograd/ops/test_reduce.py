@@ -81,8 +81,17 @@ def test_formats_of_their_own() -> None:
         np.testing.assert_array_equal(y.numpy(), function(logits.to("fp32"), -1).numpy())
     with hs.precision("fp64", override=True):  # as a reference runs
         assert O.sum(x, dtype="fp32").format == hs.float64
-    with pytest.raises(ValueError, match="format: 'half32'"):
+    with pytest.raises(ValueError, match="dtype: 'half32'"):
         O.sum(x, dtype="half32")
+
+
+def test_integers_in_formats_of_their_own() -> None:
+    """PyTorch casts first: integers to floats, and floats, cut off, to integers."""
+    whole = hs.tensor([1, 2, 3])
+    assert str(O.sum(whole, dtype="fp16").format) == "float16"
+    total = O.cumsum(hs.tensor([1.75, 2.5]), 0, dtype=whole.dtype)
+    assert (total.dtype, total.tolist()) == (whole.dtype, [1, 3])
+    assert O.softmax(whole, 0, dtype="fp32").format == hs.float32
 
 
 def test_nan_is_left_out() -> None:
