@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics import accumulate, elementary
-from halfsim.numerics.erf import erf
+from halfsim.numerics import accumulate, bessel, elementary, gamma
+from halfsim.numerics.erf import erf, erfc, erfcx, erfinv, ndtri
 from halfsim.numerics.exact_sums import add_in
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32, float64
@@ -18,7 +18,7 @@ from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, flushed, round_, rounded
 from halfsim.numerics.rounding import Mode
 
-_FUNCTIONS: dict[str, Callable[[Array], Array]] = {  # of one argument, in float64
+_FUNCTIONS: dict[str, Callable[..., Array]] = {  # in float64; their exact values round to what these round to
     "exp": np.exp,
     "expm1": np.expm1,
     "log": np.log,
@@ -34,10 +34,27 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {  # of one argument, in float
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
     "erf": erf,
+    "erfc": erfc,
+    "erfcx": erfcx,
+    "erfinv": erfinv,
+    "ndtri": ndtri,
+    "lgamma": gamma.lgamma,
+    "digamma": gamma.digamma,
+    "i0": bessel.i0,
+    "i1": bessel.i1,
+    "i0e": bessel.i0e,
+    "i1e": bessel.i1e,
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),  # exp is infinite below -709, where the result is zero or close to it
     "softplus": lambda x: np.logaddexp(0.0, x),  # log(1 + e**x)
+    "atan2": np.arctan2,
+    "hypot": np.hypot,
+    "polygamma": gamma.polygamma,
+    "zeta": gamma.zeta,
 }
 
 Axis = int | tuple[int, ...] | None
@@ -106,14 +123,13 @@ class Arithmetic:
         a, b = self._taken(a), self._taken(b)
         return self._round(np.power(np.asarray(a, np.float64), b), "pow", a, np.asarray(b))
 
-    def function(self, name: str, a: Array) -> Array:
-        """A function of one argument by its name in ``_FUNCTIONS``, rounded once; rsqrt of a zero has its sign."""
-        a = self._taken(a)
-        wide = a.astype(np.float64, copy=False)
-        if self._directed and self.precision.compute.bits <= 16:  # where float64 may fall on the very number
-            table: elementary.Function = getattr(elementary, name)
-            return self._round(table.unrounded(wide, self.precision.compute), name, a)
-        return self._round(_FUNCTIONS[name](wide), name, a)
+    def function(self, name: str, *operands: Array) -> Array:
+        """A function by its name in ``_FUNCTIONS``, rounded once; rsqrt of a zero has its sign."""
+        operands = tuple(self._taken(a) for a in operands)
+        wide = [np.asarray(a, np.float64) for a in operands]
+        if self._directed and self.precision.compute.bits <= 16 and len(wide) == 1:
+            return self._round(_settled(name).unrounded(wide[0], self.precision.compute), name, *operands)
+        return self._round(_FUNCTIONS[name](*wide), name, *operands)
 
     def exp(self, a: Array) -> Array:
         return self.function("exp", a)
@@ -244,6 +260,11 @@ class Arithmetic:
         if self._mode is not None or not self.precision.compute.contains(self.precision.accumulate.format):
             y = round_(y, self.precision.compute, self.summing, self._mode)
         return y.astype(self.dtype, copy=False)
+
+
+def _settled(name: str) -> elementary.Function:
+    """A function of one argument for directed modes, where float64 may fall on the very number."""
+    return getattr(elementary, name, None) or elementary.Function(name, _FUNCTIONS[name])
 
 
 def _constant(value: float, fmt: Format, mode: Mode | None) -> Any:

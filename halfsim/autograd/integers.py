@@ -51,6 +51,22 @@ def _divisor(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _quotient(a: Any, b: Any, rounding_mode: str | None) -> Any:
+    """An integer, or None for what takes floats."""
+    if rounding_mode not in ("floor", "trunc"):
+        return None
+    down = _divisor(np.floor_divide)(a, b)
+    return down if rounding_mode == "floor" else down + ((down < 0) & (down * b != a))
+
+
+def _sum(beta: float, x: Any, alpha: float, product: Any) -> Any:
+    """What is added to a product of matrices; factors are cut to integers, as in PyTorch."""
+    beta, alpha = int(beta), int(alpha)
+    if product.dtype == np.bool_:
+        return (x & bool(beta)) | (product & bool(alpha))
+    return np.add(beta * x if beta else 0, alpha * product)
+
+
 # What an operation on integers is; one that only moves values runs its formula on them, any other takes floats.
 WHOLE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, alpha=1: np.add(a, b if alpha == 1 else np.multiply(alpha, b)),
@@ -62,6 +78,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "sign": lambda x: x if x.dtype == np.bool_ else np.sign(x),
     "pow": _power,
     "floor_divide": _divisor(np.floor_divide),
+    "div": lambda a, b, rounding_mode=None: _quotient(a, b, rounding_mode),
     "remainder": _divisor(np.remainder),
     "fmod": _divisor(np.fmod),
     "addcmul": lambda x, a, b, value=1: np.add(x, np.multiply(np.multiply(value, a), b)),
@@ -83,6 +100,11 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "cumsum": lambda x, axis=0: np.cumsum(x, axis, **_SUM) if x.ndim else x.astype(np.int64),
     "cumprod": lambda x, axis=0: np.cumprod(x, axis, **_SUM) if x.ndim else x.astype(np.int64),
     "matmul": np.matmul,
+    "trace": lambda x: np.trace(x, **_SUM),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, a @ b)),
+    "addr": lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, np.outer(a, b)),
+    "linalg_cross": lambda a, b, axis=-1: np.cross(a, b, axis=axis),
+    "heaviside": lambda x, values: np.asarray(np.where(x == 0, values, np.greater(x, 0)), np.asarray(x).dtype),
     "dot": np.dot,
 }
 
@@ -113,6 +135,8 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
     if spec.name in WHOLE:
         kept = [a for a in arrays if a is not None] if spec.name not in ("clamp",) else arrays
         y = WHOLE[spec.name](*kept, *options, **keywords)
+        if y is None:
+            return None
     elif spec.exact:
         y = spec.formula(_Unit, *arrays, *options, **keywords)[0]
     else:

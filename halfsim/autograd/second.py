@@ -28,9 +28,9 @@ class OnTape:
         """An elementary step by its name: that operation."""
         return lambda *operands: OPS[name](*operands)
 
-    def function(self, name: str, x: Any) -> Tensor:
-        """A function of one argument by its name."""
-        return OPS[name](x)
+    def function(self, name: str, *operands: Any) -> Tensor:
+        """A function by its name."""
+        return OPS[name](*operands)
 
     def log(self, x: Any, base: str = "log") -> Tensor:
         """The logarithm of that name."""

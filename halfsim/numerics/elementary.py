@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.numerics._lookup import Lookup, apply, dtype_of_results, tabulated
+from halfsim.numerics.erf import each
 from halfsim.numerics.formats import Format, as_format
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
@@ -136,11 +137,7 @@ def table(
     return look_up
 
 
-def _each(f: Callable[[float], float]) -> Callable[[Array], Array]:
-    return lambda x: np.array([f(value) for value in x.reshape(-1).tolist()], np.float64).reshape(x.shape)
-
-
-_erf, _erfc = _each(math.erf), _each(math.erfc)
+_erf, _erfc = each(math.erf), each(math.erfc)
 
 
 def _sigmoid(x: Array) -> Array:

@@ -16,7 +16,8 @@ def numbers(shape: tuple[int, ...], seed: int = 0, low: float = -2.5, high: floa
 
 @dataclass
 class Case:
-    """``place.name(*inputs, *rest, **options)``; ``place`` is "F" (functional) or "T" (torch, halfsim.ops)."""
+    """``place.name(*inputs, *rest, **options)``; ``place`` is "F" (functional), or one that is halfsim.ops for us:
+    "T" (torch), "S" (torch.special), "L" (torch.linalg)."""
 
     place: str
     name: str
@@ -31,8 +32,13 @@ class Case:
         return [numbers(shape, seed, *self.bounds) for seed, shape in enumerate(self.shapes)]
 
     @property
+    def ours(self) -> str:
+        """The name in halfsim."""
+        return f"linalg_{self.name}" if self.place == "L" and self.name in ("cross", "norm", "vander") else self.name
+
+    @property
     def label(self) -> str:
-        return f"{self.name} {self.shapes} {self.rest or ''} {self.options or ''}".replace("array", "")
+        return f"{self.ours} {self.shapes} {self.rest or ''} {self.options or ''}".replace("array", "")
 
 
 M, V, C = (3, 4), (5,), (2, 3, 4)
@@ -177,6 +183,94 @@ CASES += [
     *(Case("F", "pdist", [M], (p,)) for p in (0.0, 1.0, 1.5, 2.0, 3.0)),
     Case("F", "rrelu", [M], (0.25, 0.75)),
 ]
+
+S3, B3 = (3, 3), (2, 3, 3)
+_UNIT, _ABOVE = (-0.9, 0.9), (0.2, 3.0)
+CASES += [
+    *(
+        Case("T", name, [M])
+        for name in ["asinh", "erfc", "i0", "sinc", "frac", "deg2rad", "rad2deg", "trace", "nansum"]
+    ),
+    *(Case("T", name, [M], bounds=_UNIT) for name in ["atanh", "erfinv"]),
+    *(Case("T", name, [M], bounds=_ABOVE) for name in ["lgamma", "digamma"]),
+    *(Case("S", name, [M]) for name in ["erfcx", "ndtr", "log_ndtr", "i0e", "i1", "i1e"]),
+    *(Case("S", name, [M], bounds=(0.1, 0.9)) for name in ["entr", "ndtri"]),
+    Case("T", "acosh", [M], bounds=(1.1, 4)),
+    Case("T", "mvlgamma", [M], (3,), bounds=(1.5, 4)),
+    Case("T", "logit", [M], bounds=(0.1, 0.9)),
+    Case("T", "logit", [M], (0.2,), bounds=(0.1, 0.9)),
+    *(Case("T", name, [M, (4,)]) for name in ["atan2", "hypot", "logaddexp", "logaddexp2", "fmod", "remainder"]),
+    *(Case("T", name, [M, (4,)]) for name in ["copysign", "fmax", "fmin", "ldexp"]),
+    *(Case("T", name, [M], (0.75,)) for name in ["fmod", "remainder", "clamp_min", "clamp_max"]),
+    Case("T", "xlogy", [M, (4,)], bounds=_ABOVE),
+    Case("S", "xlog1py", [M, (4,)], bounds=_ABOVE),
+    *(Case("T", "div", [M, (4,)], (), {"rounding_mode": how}) for how in ("floor", "trunc")),
+    Case("T", "round", [M], (), {"decimals": 1}),
+    Case("T", "nan_to_num", [M], (0.5,)),
+    Case("T", "lerp", [M, (4,), M]),
+    Case("T", "rsub", [M, (4,)], (), {"alpha": 0.3}),
+    Case("T", "float_power", [M], (2.5,), bounds=_ABOVE),
+    # Products.
+    Case("T", "vdot", [V, V]),
+    Case("T", "inner", [M, (2, 4)]),
+    Case("T", "kron", [(2, 3), (2,)]),
+    Case("T", "cross", [(2, 3), (2, 3)]),
+    Case("L", "cross", [(3, 1, 2), (3, 2, 2)], (), {"dim": 0}),
+    Case("L", "vecdot", [C, (3, 4)]),
+    Case("L", "multi_dot", [(2,), (2, 5), (5, 3), (3, 4), (4,)], many=True),
+    Case("T", "chain_matmul", [(2, 5), (5, 3), (3, 2)]),
+    *(Case("L", "matrix_power", [B3], (k,)) for k in (3, -2)),
+    *(Case("T", "addmm", [(4,), (2, 3), (3, 4)], (), how) for how in ({}, {"beta": 0.3, "alpha": 0.7}, {"beta": 0})),
+    Case("T", "addmv", [(2,), (2, 3), (3,)], (), {"beta": 0.3, "alpha": 0.7}),
+    Case("T", "addr", [(2, 1), (2,), (3,)], (), {"beta": 0.3, "alpha": 0.7}),
+    Case("T", "addbmm", [(2, 4), (3, 2, 3), (3, 3, 4)], (), {"beta": 0.3, "alpha": 0.7}),
+    Case("T", "baddbmm", [(2, 4), (3, 2, 3), (3, 3, 4)], (), {"beta": 0.3, "alpha": 0.7}),
+    # Norms and distances.
+    *(Case("L", "vector_norm", [C], (p, 1)) for p in (0.5, 1, 1.5, 2, 3, -1.5, float("inf"), float("-inf"))),
+    *(Case("L", "matrix_norm", [C], (p,)) for p in ("fro", 1, -1, float("inf"), float("-inf"))),
+    Case("L", "norm", [C], (), {"dim": (0, 2)}),
+    Case("L", "norm", [M], (1,)),
+    Case("T", "dist", [M, M], (3,)),
+    *(Case("T", "cdist", [C, (2, 5, 4)], (p,)) for p in (0.5, 1.0, 1.5, 2.0, 3.0)),
+    Case("T", "cdist", [C, (2, 5, 4)], (2.0, "use_mm_for_euclid_dist")),
+    Case("T", "renorm", [C], (2, 1, 2.5)),
+    # Matrices.
+    Case("T", "diag", [V], (1,)),
+    Case("T", "diag", [M], (-1,)),
+    Case("T", "diag_embed", [M], (1, 0, 2)),
+    Case("T", "diagflat", [(2, 3)], (-1,)),
+    Case("T", "block_diag", [(2, 3), (2,), ()]),
+    Case("L", "vander", [(2, 3)]),
+    *(Case("L", name, [B3]) for name in ("inv", "det")),
+    Case("L", "solve", [B3, (2, 3, 2)]),
+    Case("L", "solve", [S3, (2, 2, 3)], (), {"left": False}),
+    Case("L", "solve", [S3, (3,)]),
+    *(
+        Case("L", "solve_triangular", [B3, (2, 3, 2) if left else (2, 2, 3)], (), {"upper": upper, "left": left})
+        for upper in (True, False)
+        for left in (True, False)
+    ),
+    Case("L", "solve_triangular", [S3, (3, 2)], (), {"upper": True, "unitriangular": True}),
+    # Scans.
+    Case("T", "cumprod", [C], (1,)),
+    Case("T", "logcumsumexp", [C], (1,)),
+    Case("T", "diff", [M], (2, 0)),
+    Case("T", "trapezoid", [M], (), {"dx": 0.5, "dim": 0}),
+    Case("T", "trapezoid", [M, (4,)]),
+    Case("T", "cumulative_trapezoid", [M], (), {"dx": 0.5}),
+    # Parts and shapes.
+    Case("T", "narrow", [M], (1, -3, 2)),
+    Case("T", "select", [M], (1, -1)),
+    *(Case("T", name, [(2, 3), (2, 3)], many=True) for name in ("hstack", "vstack", "dstack", "column_stack")),
+    Case("T", "rot90", [M], (3,)),
+    *(Case("T", name, [M]) for name in ("fliplr", "flipud", "ravel", "t", "adjoint", "atleast_3d")),
+    Case("T", "movedim", [C], ((0, 1), (-1, 0))),
+    Case("T", "swapdims", [C], (0, 2)),
+    Case("T", "cartesian_prod", [V, (3,), (2,)]),
+    Case("T", "combinations", [V], (3, True)),
+    Case("T", "repeat_interleave", [M], (np.array([2, 0, 3]), 0)),
+]
+
 
 EQUATIONS: dict[str, list[tuple[int, ...]]] = {
     "ij,jk->ik": [(2, 3), (3, 4)],

@@ -25,6 +25,8 @@ _ADDED = "PyTorch's CPU kernels round a number that is added to half first, its 
 _ORDER = "PyTorch adds the gradients of a tensor that several operations read in the order of its graph, latest first"
 _SUMS = "PyTorch's CPU kernel keeps the sum of the exponentials, and its logarithm, in half, its CUDA kernel does not"
 _BUFFER = "PyTorch's CPU kernel keeps exp(-abs(x)) in half for the gradient, its CUDA kernel forms it anew"
+_QUOTIENT = "PyTorch's vectorised fmod is NaN where the quotient is too large for it; C's is exact"
+_FIRST = "PyTorch's vectorised CPU kernel takes the other one of two zeros, and NaN for some NaN"
 _ROOT = "PyTorch's CPU kernel for float16 is C's pow: 0 for -0 and inf for -inf, where the others take the root"
 
 
@@ -136,6 +138,28 @@ def _functions() -> list[Case]:
     ]
 
 
+def _more_functions() -> list[Case]:
+    """Those of two operands at pairs, and those with a number."""
+    accurate: dict[str, Any] = {"why": _ACCURATE}
+    names = "acosh atanh erfc erfinv sinc frac deg2rad rad2deg nan_to_num"
+    pairs: dict[str, Any] = {"operands": "pairs"}
+    by_number = [*((name, k) for name in ("fmod", "remainder") for k in (0.3, 2)), ("xlogy", 0.3)]
+    return [
+        *(Case("T", name) for name in names.split()),
+        Case("T", "asinh", unlike=(4, 0), **accurate),
+        Case("T", "lgamma", unlike=(12, 2), **accurate),
+        Case("T", "nan_to_num", (0.3, 7.7, -0.3)),
+        *(Case("T", "round", (), {"decimals": n}) for n in (2, -2)),
+        *(Case("T", name, **pairs) for name in ("atan2", "hypot", "logaddexp", "xlogy", "copysign")),
+        Case("T", "logaddexp2", unlike=(1, 3), **pairs, **accurate),
+        *(Case("T", name, unlike=(0, 897), why=_QUOTIENT, **pairs) for name in ("fmod", "remainder")),
+        *(Case("T", name, unlike=(2, 3), nan=True, why=_FIRST, **pairs) for name in ("fmax", "fmin")),
+        *(Case("T", "div", (), {"rounding_mode": how}, **pairs) for how in ("floor", "trunc")),
+        *(Case("T", name, (k,), unlike=(0, 458 * (k == 0.3)), why=_QUOTIENT) for name, k in by_number[:-1]),
+        Case("T", *by_number[-1][:1], args=by_number[-1][1:]),
+    ]
+
+
 def _rows() -> list[Case]:
     """What PyTorch composes of sums and of functions."""
     rows: dict[str, Any] = {"shape": (32, 64), "operands": "rows"}
@@ -152,10 +176,19 @@ def _rows() -> list[Case]:
         Case("F", "pairwise_distance", count=2, **rows),
         *(Case("F", name, (1,), **rows) for name in ("softmax", "softmin")),
         Case("F", "log_softmax", (1,), unlike=(196, 305), why=_SUMS, **rows),
+        *(Case("T", name, count=3, **rows) for name in ("lerp", "clamp")),
+        *(Case("T", "norm", (p, 1), **rows) for p in (3, 0.5, 2.5, -1.5, float("inf"))),
+        *(Case("T", name, (1,), **rows) for name in ("cumsum", "cumprod", "logcumsumexp", "nansum")),
+        Case("T", "trapezoid", (), {"dx": 0.3}, **rows),
+        *(Case("T", name, count=2, **rows) for name in ("inner", "ldexp")),
+        Case("T", "dist", (3,), count=2, **rows),
+        Case("T", "renorm", (2, 0, 5.0), **rows),
+        Case("T", "addmm", (), {"beta": 0.3, "alpha": 0.7}, count=3, shape=(32, 32), operands="rows"),
+        Case("T", "trace", shape=(32, 32), operands="rows"),
     ]
 
 
-CASES = [*_losses(), *_activations(), *_functions(), *_rows()]
+CASES = [*_losses(), *_activations(), *_functions(), *_more_functions(), *_rows()]
 
 _SPECIAL = {
     "float16": "0 1 2 3ff 400 401 1400 2c00 2e66 2e67 3400 3555 37ff 3800 3801 399a 3bfe 3bff 3c00 3c01 3c02 3e00 4000 "

@@ -17,7 +17,8 @@ def to_torch(x: Any) -> Any:
 
 
 def called(case: Case, tensors: list[torch.Tensor]) -> torch.Tensor:
-    module: Any = torch.nn.functional if case.place == "F" else torch
+    places = {"F": torch.nn.functional, "T": torch, "S": torch.special, "L": torch.linalg}
+    module: Any = places[case.place]
     rest = [to_torch(x) for x in case.rest]
     options = {name: to_torch(x) for name, x in case.options.items()}
     inputs = [tensors] if case.many else tensors
@@ -29,7 +30,7 @@ def results(function: Any, arrays: list[np.ndarray]) -> np.ndarray:
     tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
     y = function(tensors)
     y.backward(torch.tensor(numbers(tuple(y.shape), 3)))
-    parts = [y.detach(), *(x.grad for x in tensors)]
+    parts = [y.detach(), *(x.grad for x in tensors if x.grad is not None)]
     return np.concatenate([p.numpy().reshape(-1) for p in parts])
 
 

@@ -5,6 +5,7 @@ from importlib import import_module as _import_module
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops import numpy_functions as _numpy_functions  # noqa: F401  # which tells the operators of them
 from halfsim.autograd.ops.activation import *
+from halfsim.autograd.ops.addmm import *
 from halfsim.autograd.ops.attention import *
 from halfsim.autograd.ops.compare import *
 from halfsim.autograd.ops.conv import *
@@ -13,9 +14,11 @@ from halfsim.autograd.ops.cross_entropy import *
 from halfsim.autograd.ops.ctc import *
 from halfsim.autograd.ops.distance import *
 from halfsim.autograd.ops.dropout import *
+from halfsim.autograd.ops.einsum import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
+from halfsim.autograd.ops.functions import *
 from halfsim.autograd.ops.grid import *
 from halfsim.autograd.ops.index import *
 from halfsim.autograd.ops.join import *
@@ -23,23 +26,31 @@ from halfsim.autograd.ops.likelihood import *
 from halfsim.autograd.ops.linalg import *
 from halfsim.autograd.ops.loss import *
 from halfsim.autograd.ops.margin import *
+from halfsim.autograd.ops.matrices import *
 from halfsim.autograd.ops.max_pool import *
 from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
+from halfsim.autograd.ops.norms import *
+from halfsim.autograd.ops.parts import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.resample import *
+from halfsim.autograd.ops.rounding import *
+from halfsim.autograd.ops.scan import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
+from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
+from halfsim.autograd.ops.special import *
 from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
 
 _SUBJECTS = (
     "activation",
+    "addmm",
     "attention",
     "compare",
     "conv",
@@ -48,9 +59,11 @@ _SUBJECTS = (
     "ctc",
     "distance",
     "dropout",
+    "einsum",
     "elementwise",
     "embedding",
     "embedding_bag",
+    "functions",
     "grid",
     "index",
     "join",
@@ -58,18 +71,25 @@ _SUBJECTS = (
     "linalg",
     "loss",
     "margin",
+    "matrices",
     "max_pool",
     "noise",
     "normalization",
+    "norms",
+    "parts",
     "pool",
     "projected",
     "recurrent",
     "reduce",
     "resample",
+    "rounding",
+    "scan",
     "select",
     "shape",
+    "solve",
     "sort",
     "spatial",
+    "special",
 )
 
 __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_module(f"{__name__}.{file}").__all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeVar
@@ -10,10 +12,10 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import resolve
-from halfsim.autograd.tape import widest
+from halfsim.autograd.policy import resolve, resolve_for, scoped
+from halfsim.autograd.tape import SPECS, widest
 from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor, whole
-from halfsim.numerics.formats import INTEGERS, Format, Integer, float32
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, float32
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -41,6 +43,19 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
 def axis_of(axis: int, ndim: int) -> int:
     """One axis, from 0."""
     return axes_of(index(axis), max(ndim, 1))[0]
+
+
+def distinct(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """``axis`` as axes from 0, each once."""
+    found = axes_of(axis, ndim)
+    if len(set(found)) < len(found):
+        raise ValueError(f"axis: {axis} names an axis twice; allowed: each once")
+    return found
+
+
+def spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """A reduction's gradient on every element it was made from."""
+    return np.broadcast_to(g.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
 
 
 def off_tape(x: Any) -> Any:
@@ -117,9 +132,39 @@ def signs(x: Any) -> Any:
     return np.subtract(x > 0, x < 0, dtype=x.dtype)
 
 
+def typed(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operation with PyTorch's ``dtype``: the format in which it takes its operand, computes and stores."""
+    spec = SPECS[call.__name__.strip("_")]
+    signature = inspect.signature(call)
+    option = inspect.Parameter("dtype", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
+
+    @functools.wraps(call)
+    def with_dtype(*args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
+        if dtype is None:
+            return call(*args, **kwargs)
+        fmt = as_dtype(dtype)
+        if args and (isinstance(fmt, Integer) or isinstance(widest(args[:1]), Integer)):
+            args = (as_tensor(args[0]).to(fmt), *args[1:])
+        if isinstance(fmt, Integer):
+            return call(*args, **kwargs)
+        with scoped(rule=resolve_for(fmt), base=""):
+            return call(*args, **kwargs)
+
+    with_dtype.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), option]
+    )
+    OPS[spec.name] = with_dtype
+    return with_dtype
+
+
 def like(x: Any, other: Tensor) -> Tensor:
     """A Tensor as it is; an array or a number in the format of another tensor."""
     return x if isinstance(x, Tensor) else tensor(x, other.format)
+
+
+def as_tensor(x: Any, other: Any = None) -> Tensor:
+    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other`` if that is one."""
+    return x if isinstance(x, Tensor) else tensor(x, other.format if isinstance(other, Tensor) else None)
 
 
 def as_category(category: str, *operands: Any) -> tuple[Any, ...]:

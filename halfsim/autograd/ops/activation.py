@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axes_of, axis_of, bound, choose
+from halfsim.autograd.ops._common import axes_of, axis_of, bound, choose, typed
 from halfsim.autograd.ops.elementwise import abs as magnitude
-from halfsim.autograd.ops.elementwise import add, div, neg, sub, tanh
+from halfsim.autograd.ops.elementwise import add, div, neg, sub
+from halfsim.autograd.ops.functions import tanh
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import unknown
@@ -229,6 +230,7 @@ def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
     return fp.mul(a, _logistic(fp, b)), pullback
 
 
+@typed
 @op("fp32")
 def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``e / sum(e)`` with ``e = exp(x - max(x))``; gradient ``y * (g - sum(g * y))``."""
@@ -238,6 +240,7 @@ def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), along, keepdims=True)))
 
 
+@typed
 @op("fp32")
 def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``d - log(sum(exp(d)))`` with ``d = x - max(x)``; gradient ``g - exp(y) * sum(g)``."""
@@ -247,9 +250,9 @@ def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, along, keepdims=True)))
 
 
-def softmin(input: Any, dim: int = -1) -> Tensor:
+def softmin(input: Any, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """``softmax(-x)``, composed of `neg` and `softmax`."""
-    return softmax(neg(input), dim)
+    return softmax(neg(input), dim, dtype=dtype)
 
 
 # Activations made of straight pieces.

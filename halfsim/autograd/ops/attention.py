@@ -1,4 +1,4 @@
-"""Attention: the fused operation of `torch.nn.functional`, and the product with a sum that the unfused one needs."""
+"""Attention: the fused operation of `torch.nn.functional`."""
 
 from __future__ import annotations
 
@@ -14,29 +14,8 @@ from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
-    "baddbmm",
     "scaled_dot_product_attention",
 ]
-
-
-@op("fp16")
-def baddbmm(fp: Arithmetic, x: Array, a: Array, b: Array, /, beta: float = 1, alpha: float = 1) -> Any:
-    """``beta * x + alpha * (a @ b)`` for a (..., L, K), b (..., K, S) and x that broadcasts to (..., L, S).
-
-    Steps: the product, times alpha, beta times x, the sum; a factor of 1 is no step.
-    """
-    if a.ndim < 3 or b.ndim < 3 or a.shape[-1] != b.shape[-2]:
-        raise ValueError(f"baddbmm: shapes {a.shape} and {b.shape} do not fit; allowed: (..., L, K) and (..., K, S)")
-
-    def scaled(fp: Arithmetic, y: Array, factor: float) -> Array:
-        return y if factor == 1 else fp.mul(y, fp.constant(factor))
-
-    y = fp.add(scaled(fp, fp.matmul(a, b), alpha), scaled(fp, x, beta))
-    return y, (
-        lambda fp, g: scaled(fp, g, beta),
-        lambda fp, g: scaled(fp, fp.matmul(g, _turned(b)), alpha),
-        lambda fp, g: scaled(fp, fp.matmul(_turned(a), g), alpha),
-    )
 
 
 def scaled_dot_product_attention(

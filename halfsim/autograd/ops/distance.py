@@ -10,7 +10,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import named, signs
 from halfsim.autograd.ops.elementwise import add, sub
 from halfsim.autograd.ops.index import scatter_sum
-from halfsim.autograd.ops.reduce import norm
+from halfsim.autograd.ops.norms import norm
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array

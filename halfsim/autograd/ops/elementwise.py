@@ -1,64 +1,50 @@
-"""Arithmetic and elementary functions on elements. Each formula lists its elementary steps; each step rounds once.
+"""Arithmetic on elements. Each formula lists its elementary steps; each step rounds once.
 
-PyTorch composes the gradients of elementary functions, on every device, and so stores each of their steps, the last one
-being the product with (or division of) ``g``. That of tanh is a kernel of its own, in ``compute``; that of sigmoid too,
-but its steps are stored, see `halfsim.autograd.ops._common.steps`. A result ``y`` is used as stored.
+PyTorch composes gradients, on every device, and so stores each of their steps, the last one being the product with (or
+division of) ``g``. A result ``y`` is used as stored.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from math import log as _log
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, bound, signs, steps
-from halfsim.autograd.tape import op
+from halfsim.autograd.ops._common import Stepwise, as_tensor, bound, choose, named, signs, steps
+from halfsim.autograd.ops.rounding import floored, stepwise_quotients, stored
+from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.formats import bfloat16, float16
+from halfsim.numerics.formats import float16, float64, unknown
+from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
 
 __all__ = [
     "abs",
-    "acos",
+    "absolute",
     "add",
     "addcdiv",
     "addcmul",
-    "asin",
-    "atan",
-    "ceil",
-    "cos",
-    "cosh",
     "div",
-    "erf",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
+    "divide",
+    "float_power",
     "lerp",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
     "mul",
+    "multiply",
+    "nan_to_num",
     "neg",
+    "negative",
+    "positive",
     "pow",
     "reciprocal",
-    "round",
     "rsqrt",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
+    "rsub",
     "sqrt",
     "square",
     "sub",
-    "tan",
-    "tanh",
-    "trunc",
+    "subtract",
+    "true_divide",
 ]
 
 
@@ -87,10 +73,32 @@ def mul(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
 
 @op()
-def div(fp: Arithmetic, a: Array, b: Array, /) -> Any:
-    """``a / b``; gradients ``g / b`` and ``-g * (y / b)``, the quotient stored."""
+def div(fp: Arithmetic, a: Array, b: Array, /, rounding_mode: str | None = None) -> Any:
+    """``a / b``; gradients ``g / b`` and ``-g * (y / b)``, the quotient stored.
+
+    With ``rounding_mode`` "floor" or "trunc" the integer below the quotient, or towards zero, with gradients of 0.
+
+    >>> from halfsim import tensor
+    >>> div(tensor([7.0, -7.0]), 2.0), div(tensor([7.0, -7.0]), 2.0, rounding_mode="floor")
+    (tensor([ 3.5, -3.5], float32), tensor([ 3., -4.], float32))
+    """
+    if rounding_mode is not None:
+        if rounding_mode not in ("floor", "trunc"):
+            raise unknown("rounding_mode", rounding_mode, ("floor", "trunc"))
+        y = floored(fp, a, b) if rounding_mode == "floor" else np.trunc(stepwise_quotients(fp, b).div(a, b))
+        return y, (lambda fp, g: np.zeros_like(g), lambda fp, g: np.zeros_like(g))
     y = fp.div(a, b)
     return y, (lambda fp, g: fp.div(g, b), lambda fp, g: fp.mul(-g, Stepwise(fp).div(y, b)))
+
+
+true_divide = divide = div
+subtract = sub
+multiply = mul
+
+
+def rsub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
+    """``other - alpha * input``: `sub` the other way round."""
+    return sub(other, input, alpha=alpha)
 
 
 @op("fp32")
@@ -144,12 +152,29 @@ def addcdiv(fp: Arithmetic, x: Array, a: Array, b: Array, /, value: float = 1) -
 
 
 @op()
-def lerp(fp: Arithmetic, a: Array, b: Array, /, weight: float) -> Any:
-    """``a + weight * (b - a)``, or ``b - (1 - weight) * (b - a)`` from weight 0.5 on, as in PyTorch."""
-    near, far = fp.constant(weight), fp.constant(1 - weight)
-    d = fp.sub(b, a)
-    y = fp.add(a, fp.mul(d, near)) if weight < 0.5 else fp.sub(b, fp.mul(d, far))
-    return y, (lambda fp, g: fp.mul(g, far), lambda fp, g: fp.mul(g, near))
+@named("lerp")
+def _lerp(fp: Arithmetic, a: Array, b: Array, weights: Array | None = None, /, weight: float | None = None) -> Any:
+    near: Any = weights if weight is None else fp.constant(weight)
+    far = None if weight is None else fp.constant(1 - weight)  # which the gradient takes
+    d, rest = fp.sub(b, a), fp.sub(fp.constant(1.0), near)
+    y = choose(np.abs(near) < 0.5, fp.add(a, fp.mul(d, near)), fp.sub(b, fp.mul(d, rest)))
+    return y, (
+        lambda fp, g: fp.mul(g, fp.spill(rest) if far is None else far),
+        lambda fp, g: fp.mul(g, near),
+        lambda fp, g: fp.mul(g, Stepwise(fp).sub(b, a)),
+    )
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Tensor:
+    """``input + weight * (end - input)``; from a ``weight`` of 0.5 on ``end - (1 - weight) * (end - input)``.
+
+    ``weight`` is a number or a tensor. Gradients ``g * (1 - weight)``, ``g * weight`` and ``g * (end - input)``.
+
+    >>> from halfsim import tensor
+    >>> lerp(tensor([0.0, 2.0]), tensor([4.0, 4.0]), 0.25)
+    tensor([1. , 2.5], float32)
+    """
+    return _lerp(input, end, weight=weight) if isinstance(weight, (int, float)) else _lerp(input, end, weight)
 
 
 @op(exact=True)
@@ -158,39 +183,33 @@ def abs(fp: Arithmetic, x: Array, /) -> Any:
     return np.abs(x), lambda fp, g: fp.mul(g, signs(x))
 
 
-@op(exact=True)
-def sign(fp: Arithmetic, x: Array, /) -> Any:
-    """-1, 0 or 1; 0 for NaN. Its gradient is 0."""
-    return _steps(signs(x))
+@op()
+def nan_to_num(
+    fp: Arithmetic, x: Array, /, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """``nan`` (0) in the place of NaN, ``posinf`` and ``neginf`` (the format's largest) in that of infinities.
+
+    The gradient is ``g`` where x is finite, else 0.
+
+    >>> import numpy as np
+    >>> from halfsim import tensor
+    >>> nan_to_num(tensor([np.nan, np.inf, 1.0]), posinf=9.0)
+    tensor([0., 9., 1.], float32)
+    """
+    largest = fp.precision.storage.max
+    y = choose(np.isnan(x), bound(fp, 0.0 if nan is None else nan), x)
+    y = choose(np.equal(x, np.inf), bound(fp, largest if posinf is None else posinf), y)
+    y = choose(np.equal(x, -np.inf), bound(fp, -largest if neginf is None else neginf), y)
+    return y, lambda fp, g: fp.mul(g, np.isfinite(x).astype(g.dtype))
 
 
-@op(exact=True)
-def floor(fp: Arithmetic, x: Array, /) -> Any:
-    """The integer at or below. Its gradient is 0."""
-    return _steps(np.floor(x))
+def positive(input: Any) -> Tensor:
+    """The tensor itself."""
+    return as_tensor(input)
 
 
-@op(exact=True)
-def ceil(fp: Arithmetic, x: Array, /) -> Any:
-    """The integer at or above. Its gradient is 0."""
-    return _steps(np.ceil(x))
-
-
-@op(exact=True)
-def round(fp: Arithmetic, x: Array, /) -> Any:
-    """The nearest integer, the even one of two. Its gradient is 0."""
-    return _steps(np.rint(x))
-
-
-@op(exact=True)
-def trunc(fp: Arithmetic, x: Array, /) -> Any:
-    """The integer towards zero. Its gradient is 0."""
-    return _steps(np.trunc(x))
-
-
-def _steps(y: Array) -> Any:
-    """A result that does not move with its operand."""
-    return y, lambda fp, g: np.zeros_like(g)
+absolute = abs
+negative = neg
 
 
 @op("fp32")
@@ -201,13 +220,13 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     reciprocal of a product, 0.5, -0.5 and -1 a root, a reciprocal root, a reciprocal. Gradients ``g * (b * a**(b-1))``
     (0 where b is 0) and ``g * (y * log(a))`` (0 where a is 0 and b is not negative), each function and product stored.
     """
-    y = _power(fp, _as_stored(fp, a), b)
+    y = power(fp, stored(fp, a), b)
     zero, one = np.equal(b, 0), fp.constant(1.0)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
         less = fp.sub(b, one)[()]
         less = fp.spill(less) if isinstance(b, np.ndarray) else less  # of a number: a number
-        slope = fp.spill(fp.mul(fp.spill(_power(fp, a, less)), b))
+        slope = fp.spill(fp.mul(fp.spill(power(fp, a, less)), b))
         return fp.keep(fp.mul(g, slope), ~zero)
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
@@ -219,11 +238,7 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     return y, (pull_a, pull_b)
 
 
-def _as_stored(fp: Arithmetic, x: Any) -> Any:
-    return x if isinstance(x, np.ndarray) else bound(fp, x)
-
-
-def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
+def power(fp: Arithmetic, a: Array, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
     if isinstance(b, np.ndarray):
         return fp.pow(np.asarray(a), b)
@@ -238,6 +253,11 @@ def _power(fp: Arithmetic, a: Array, b: Any) -> Array:
         -2.0: lambda: fp.div(one, s.mul(a, a)),
     }
     return special.get(float(b), lambda: fp.pow(a, bound(fp, b)))()
+
+
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """`pow` in float64, whatever the formats of its operands and the precision in force."""
+    return apply(SPECS["pow"], (input, exponent), precision=native(float64))
 
 
 def square(x: Any) -> Tensor:
@@ -261,148 +281,6 @@ def rsqrt(fp: Arithmetic, x: Array, /) -> Any:
     y = fp.rsqrt(x)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        return fp.mul(Stepwise(fp).mul(g, fp.constant(-0.5)), fp.spill(_power(fp, y, 3.0)))
-
-    return y, pullback
-
-
-# Elementary functions: each is rounded once, then stored; gradients by PyTorch's formulas.
-
-
-@op("fp32")
-def exp(fp: Arithmetic, x: Array, /) -> Any:
-    """``e ** x``."""
-    y = fp.exp(x)
-    return y, lambda fp, g: fp.mul(g, y)
-
-
-@op()
-def exp2(fp: Arithmetic, x: Array, /) -> Any:
-    """``2 ** x``; gradient ``g * y * log(2)``."""
-    y = fp.pow(fp.constant(2.0), x)
-    return y, lambda fp, g: fp.mul(Stepwise(fp).mul(g, y), fp.constant(_log(2)))
-
-
-@op("fp32")
-def expm1(fp: Arithmetic, x: Array, /) -> Any:
-    """``e ** x - 1``, without the loss of digits near zero; gradient ``g * (y + 1)``."""
-    y = fp.function("expm1", x)
-    return y, lambda fp, g: fp.mul(g, Stepwise(fp).add(y, fp.constant(1.0)))
-
-
-@op("fp32")
-def log(fp: Arithmetic, x: Array, /) -> Any:
-    """The natural logarithm: -inf at both zeros, NaN below."""
-    return fp.log(x), lambda fp, g: fp.div(g, x)
-
-
-@op("fp32")
-def log2(fp: Arithmetic, x: Array, /) -> Any:
-    """The logarithm to base 2; gradient ``g / (x * log(2))``."""
-    return fp.log(x, "log2"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(2))))
-
-
-@op("fp32")
-def log10(fp: Arithmetic, x: Array, /) -> Any:
-    """The logarithm to base 10; gradient ``g / (x * log(10))``."""
-    return fp.log(x, "log10"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(10))))
-
-
-@op("fp32")
-def log1p(fp: Arithmetic, x: Array, /) -> Any:
-    """``log(1 + x)``, without the loss of digits near zero; gradient ``g / (x + 1)``."""
-    return fp.function("log1p", x), lambda fp, g: fp.div(g, Stepwise(fp).add(x, fp.constant(1.0)))
-
-
-@op()
-def sin(fp: Arithmetic, x: Array, /) -> Any:
-    """The sine of radians; NaN at infinities."""
-    return fp.function("sin", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("cos", x))
-
-
-@op()
-def cos(fp: Arithmetic, x: Array, /) -> Any:
-    """The cosine of radians; NaN at infinities."""
-    return fp.function("cos", x), lambda fp, g: -fp.mul(g, Stepwise(fp).function("sin", x))
-
-
-@op("fp32")
-def tan(fp: Arithmetic, x: Array, /) -> Any:
-    """The tangent of radians; gradient ``g * (1 + y * y)``."""
-    y = fp.function("tan", x)
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = Stepwise(fp)
-        return fp.mul(g, s.add(fp.constant(1.0), s.mul(y, y)))
-
-    return y, pullback
-
-
-@op("fp32")
-def sinh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic sine."""
-    return fp.function("sinh", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("cosh", x))
-
-
-@op("fp32")
-def cosh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic cosine."""
-    return fp.function("cosh", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("sinh", x))
-
-
-@op()
-def tanh(fp: Arithmetic, x: Array, /) -> Any:
-    """The hyperbolic tangent; gradient ``g * (1 - y * y)``."""
-    y = fp.tanh(x)
-    return y, lambda fp, g: fp.mul(g, fp.sub(fp.constant(1.0), fp.mul(y, y)))
-
-
-@op("fp32")
-def asin(fp: Arithmetic, x: Array, /) -> Any:
-    """The inverse sine, NaN beyond -1 and 1; gradient ``g * rsqrt(1 - x * x)``."""
-    return fp.function("asin", x), lambda fp, g: fp.mul(g, _slant(fp, x))
-
-
-@op("fp32")
-def acos(fp: Arithmetic, x: Array, /) -> Any:
-    """The inverse cosine, NaN beyond -1 and 1; gradient ``-g * rsqrt(1 - x * x)``."""
-    return fp.function("acos", x), lambda fp, g: -fp.mul(g, _slant(fp, x))
-
-
-def _slant(fp: Arithmetic, x: Array) -> Array:
-    s = Stepwise(fp)
-    return s.rsqrt(s.sub(fp.constant(1.0), s.mul(x, x)))
-
-
-@op()
-def atan(fp: Arithmetic, x: Array, /) -> Any:
-    """The inverse tangent; gradient ``g / (x * x + 1)``."""
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = Stepwise(fp)
-        return fp.div(g, s.add(s.mul(x, x), fp.constant(1.0)))
-
-    return fp.function("atan", x), pullback
-
-
-@op()
-def erf(fp: Arithmetic, x: Array, /) -> Any:
-    """The error function; gradient ``2 / math.sqrt(math.pi) * exp(-(x * x)) * g``."""
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = Stepwise(fp)
-        return fp.mul(s.mul(s.exp(-s.mul(x, x)), fp.constant(2 / math.sqrt(math.pi))), g)
-
-    return fp.function("erf", x), pullback
-
-
-@op()
-def sigmoid(fp: Arithmetic, x: Array, /) -> Any:
-    """``1 / (1 + e ** -x)``, rounded once; gradient ``g * (1 - y) * y`` from the left."""
-    y = fp.sigmoid(x)
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = steps(fp, wide=bfloat16)
-        return fp.mul(s.mul(g, s.sub(fp.constant(1.0), y)), y)
+        return fp.mul(Stepwise(fp).mul(g, fp.constant(-0.5)), fp.spill(power(fp, y, 3.0)))
 
     return y, pullback

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from itertools import combinations as _combinations
+from itertools import combinations_with_replacement as _repeated
 from math import prod
 from typing import Any
 
@@ -11,22 +13,39 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import axis_of, named
+from halfsim.autograd.ops._common import as_tensor, axis_of, indices, named
 from halfsim.autograd.ops.index import getitem, index_select
-from halfsim.autograd.ops.shape import reshape, unsqueeze
+from halfsim.autograd.ops.shape import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_to,
+    reshape,
+    unsqueeze,
+)
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
 
 __all__ = [
+    "broadcast_tensors",
+    "cartesian_prod",
     "cat",
     "chunk",
+    "column_stack",
+    "combinations",
     "concatenate",
+    "dstack",
+    "hstack",
+    "meshgrid",
     "repeat",
     "repeat_interleave",
+    "row_stack",
     "split",
     "stack",
     "tile",
+    "vstack",
 ]
 
 
@@ -145,8 +164,118 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     return tile(input, tuple(reps))
 
 
-def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Tensor:
-    """Every element (along ``dim``; flattened without it) ``repeats`` times, one after another, as ``np.repeat``."""
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Every element (along ``dim``; flattened without it) ``repeats`` times, one after another, as ``np.repeat``.
+
+    ``repeats`` is an integer or one for each; ``output_size`` is their sum, for those who know it.
+    """
     shape = np.shape(plain(input)) if dim is not None else (prod(np.shape(plain(input))),)
     along = axis_of(0 if dim is None else dim, len(shape))
-    return index_select(reshape(input, shape), along, np.repeat(np.arange(shape[along]), repeats))
+    x = reshape(input, shape or (1,))
+    counts, size = indices("repeats", repeats), x.shape[along]
+    if counts.ndim > 1 or (counts.size != 1 and counts.size != size) or (counts < 0).any():
+        raise ValueError(f"repeats: {counts.size} for an axis of {size} do not fit; allowed: one each, from 0, or one")
+    where = np.repeat(np.arange(size), counts)
+    if output_size is not None and output_size != len(where):
+        raise ValueError(f"output_size: {output_size} is not allowed; allowed: {len(where)}, the sum of repeats")
+    return index_select(x, along, where)
+
+
+def hstack(tensors: Sequence[Any]) -> Tensor:
+    """The tensors side by side: along axis 1, vectors (and numbers) along axis 0.
+
+    >>> from halfsim import tensor
+    >>> hstack((tensor([1.0]), tensor([2.0, 3.0])))
+    tensor([1., 2., 3.], float32)
+    """
+    given = atleast_1d(_some("hstack", tensors))
+    return concatenate(given, 0 if given[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Any]) -> Tensor:
+    """The tensors one above another: along axis 0, vectors as rows."""
+    return concatenate(atleast_2d(_some("vstack", tensors)), 0)
+
+
+row_stack = vstack
+
+
+def dstack(tensors: Sequence[Any]) -> Tensor:
+    """The tensors one behind another: along axis 2, vectors (N,) as (1, N, 1), matrices as (M, N, 1)."""
+    return concatenate(atleast_3d(_some("dstack", tensors)), 2)
+
+
+def column_stack(tensors: Sequence[Any]) -> Tensor:
+    """The tensors side by side along axis 1, vectors and numbers as columns."""
+    given = _some("column_stack", tensors)
+    return concatenate([reshape(x, (-1, 1)) if np.ndim(plain(x)) < 2 else x for x in given], 1)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """Each tensor broadcast to the shape that all have in common."""
+    given = [np.shape(plain(x)) for x in tensors]
+    try:
+        shape = np.broadcast_shapes(*given)
+    except ValueError:
+        listed = " and ".join(map(str, given))
+        raise ValueError(f"broadcast_tensors: shapes {listed} do not fit; allowed: shapes that broadcast") from None
+    return tuple(broadcast_to(x, shape) for x in tensors)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """The vectors, each along an axis of its own and constant along those of the others.
+
+    ``indexing`` "xy" swaps the first two axes, as for a picture.
+
+    >>> from halfsim import tensor
+    >>> [x.shape for x in meshgrid(tensor([1.0, 2.0]), tensor([1.0, 2.0, 3.0]))]
+    [(2, 3), (2, 3)]
+    """
+    given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+    if indexing not in ("ij", "xy"):
+        raise unknown("indexing", indexing, ("ij", "xy"))
+    if not given or any(np.ndim(plain(x)) > 1 for x in given):
+        raise ValueError("meshgrid: allowed: at least one vector or number, and nothing else")
+    if len({x.format for x in given if isinstance(x, Tensor)}) > 1:
+        raise ValueError("meshgrid: tensors of several formats are not allowed; allowed: one format")
+    swapped = indexing == "xy" and len(given) > 1
+    given = [given[1], given[0], *given[2:]] if swapped else given
+    shape = tuple(max(1, np.size(plain(x))) if not np.ndim(plain(x)) else len(plain(x)) for x in given)
+    grids = [
+        broadcast_to(reshape(x, [n if i == k else 1 for i in range(len(shape))]), shape)
+        for k, (x, n) in enumerate(zip(given, shape, strict=True))
+    ]
+    return (grids[1], grids[0], *grids[2:]) if swapped else tuple(grids)
+
+
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All choices of one element from each vector, as rows; of one vector the vector.
+
+    >>> from halfsim import tensor
+    >>> cartesian_prod(tensor([1.0, 2.0]), tensor([5.0]))
+    tensor([[1., 5.],
+            [2., 5.]], float32)
+    """
+    if any(np.ndim(plain(x)) != 1 for x in tensors) or not tensors:
+        raise ValueError("cartesian_prod: allowed: at least one vector, and nothing else")
+    if len(tensors) == 1:
+        return as_tensor(tensors[0])
+    return stack([reshape(x, -1) for x in meshgrid(*tensors)], 1)
+
+
+def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All ways to choose ``r`` elements of a vector, in their order, as rows.
+
+    >>> from halfsim import tensor
+    >>> combinations(tensor([1.0, 2.0, 3.0]))
+    tensor([[1., 2.],
+            [1., 3.],
+            [2., 3.]], float32)
+    """
+    shape = np.shape(plain(input))
+    if len(shape) != 1 or r < 0:
+        raise ValueError(f"combinations: r={r} of an input {shape} is not allowed; allowed: a vector, r from 0")
+    choose = _repeated if with_replacement else _combinations
+    found = list(choose(range(shape[0]), r))
+    places = np.array(found, np.int64).reshape(len(found), r)
+    return getitem(input, places if r else slice(0, 0))

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.ops._common import as_category, like
-from halfsim.autograd.ops.elementwise import add, div, exp, log, mul, square, sub
-from halfsim.autograd.ops.linalg import at_least
+from halfsim.autograd.ops.elementwise import add, div, mul, square, sub
+from halfsim.autograd.ops.functions import exp, log
 from halfsim.autograd.ops.loss import check_shape, reduced, reduction_of
+from halfsim.autograd.ops.norms import at_least
 from halfsim.autograd.ops.select import masked_fill
 from halfsim.autograd.ops.shape import unsqueeze
 from halfsim.autograd.tensor import Tensor, plain

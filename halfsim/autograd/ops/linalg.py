@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import string
+from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import as_category, axes_of, axis_of, named
-from halfsim.autograd.ops.elementwise import div, mul
-from halfsim.autograd.ops.reduce import norm, sum
-from halfsim.autograd.ops.select import clamp
-from halfsim.autograd.ops.shape import diagonal, expand, permute, reshape
+from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of
+from halfsim.autograd.ops.elementwise import mul
+from halfsim.autograd.ops.reduce import sum
+from halfsim.autograd.ops.shape import reshape
+from halfsim.autograd.ops.solve import inv
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
@@ -21,16 +22,21 @@ from halfsim.numerics.quantize import Array
 __all__ = [
     "bilinear",
     "bmm",
-    "cosine_similarity",
+    "chain_matmul",
+    "cross",
     "dot",
-    "einsum",
+    "ger",
+    "kron",
+    "linalg_cross",
     "linear",
     "matmul",
+    "matrix_power",
     "mm",
+    "multi_dot",
     "mv",
-    "normalize",
     "outer",
-    "tensordot",
+    "vdot",
+    "vecdot",
 ]
 
 
@@ -117,9 +123,135 @@ def dot(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     return fp.matmul(a[None], b[:, None]).reshape(()), (lambda fp, g: fp.mul(b, g), lambda fp, g: fp.mul(a, g))
 
 
+vdot = dot
+
+
 def outer(input: Any, vec2: Any) -> Tensor:
     """The products of all pairs of two vectors, (N,) and (M,) giving (N, M): one `mul`."""
     return mul(reshape(input, (-1, 1)), reshape(vec2, (1, -1)))
+
+
+ger = outer
+
+
+def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
+    """The sums of the products along ``dim``, of shapes that broadcast: `mul`, then `sum`."""
+    return sum(mul(x, y), dim)
+
+
+def multi_dot(tensors: Sequence[Any]) -> Tensor:
+    """The product of two or more matrices, in the order that takes the fewest multiplications.
+
+    The first and the last may be vectors.
+
+    >>> import numpy as np
+    >>> multi_dot([np.ones(3), np.ones((3, 4)), np.ones((4, 2))]).shape
+    (2,)
+    """
+    shapes = [_shape(x) for x in tensors]
+    if len(shapes) < 2:
+        raise ValueError(f"multi_dot: {len(shapes)} tensors are not allowed; allowed: two or more")
+    if any(len(s) != 2 for s in shapes[1:-1]) or {len(shapes[0]), len(shapes[-1])} - {1, 2}:
+        raise ValueError("multi_dot: dimensions do not fit; allowed: matrices, vectors at the ends")
+    rows = [shapes[0] if len(shapes[0]) == 2 else (1, *shapes[0]), *shapes[1:-1]]
+    rows.append(shapes[-1] if len(shapes[-1]) == 2 else (*shapes[-1], 1))
+    if any(a[1] != b[0] for a, b in pairwise(rows)):
+        raise ValueError(f"multi_dot: shapes {' and '.join(map(str, shapes))} do not fit; allowed: (M, K) and (K, N)")
+    return _chain(list(tensors), _splits([rows[0][0], *(n for _, n in rows)]), 0, len(rows) - 1)
+
+
+def chain_matmul(*matrices: Any) -> Tensor:
+    """`multi_dot` of matrices alone; of one the matrix itself."""
+    if any(len(_shape(x)) != 2 for x in matrices) or not matrices:
+        raise ValueError("chain_matmul: dimensions do not fit; allowed: matrices, at least one")
+    return multi_dot(matrices) if len(matrices) > 1 else as_tensor(matrices[0])
+
+
+def _chain(tensors: list[Any], split: dict[tuple[int, int], int], i: int, j: int) -> Any:
+    if i == j:
+        return tensors[i]
+    k = split[i, j]
+    return matmul(_chain(tensors, split, i, k), _chain(tensors, split, k + 1, j))
+
+
+def _splits(p: list[int]) -> dict[tuple[int, int], int]:
+    """For the matrices (p[i], p[i + 1]) from i to j where to part their product, by the textbook's programme."""
+    n = len(p) - 1
+    cost: dict[tuple[int, int], int] = {(i, i): 0 for i in range(n)}
+    split: dict[tuple[int, int], int] = {}
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            costs = [cost[i, k] + cost[k + 1, j] + p[i] * p[k + 1] * p[j + 1] for k in range(i, j)]
+            cost[i, j] = min(costs)
+            split[i, j] = i + costs.index(cost[i, j])
+    return split
+
+
+def kron(input: Any, other: Any) -> Tensor:
+    """Kronecker's product: every element of ``input`` times ``other``, in blocks; one `mul`.
+
+    >>> from halfsim import tensor
+    >>> kron(tensor([1.0, 10.0]), tensor([1.0, 2.0]))
+    tensor([ 1.,  2., 10., 20.], float32)
+    """
+    a, b = _shape(input), _shape(other)
+    ndim = max(len(a), len(b))
+    a, b = (1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b
+    x = reshape(input, [n for m in a for n in (m, 1)])
+    y = reshape(other, [n for m in b for n in (1, m)])
+    return reshape(mul(x, y), [m * n for m, n in zip(a, b, strict=True)])
+
+
+def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:
+    """The cross products of vectors of three along ``dim``, by default the first axis of that length."""
+    found = [i for i, n in enumerate(_shape(input)) if n == 3]
+    if dim is None and not found:
+        raise ValueError(f"cross: shape {_shape(input)} is not allowed; allowed: an axis of length 3")
+    return linalg_cross(input, other, dim=found[0] if dim is None else dim)
+
+
+@op()
+def linalg_cross(fp: Arithmetic, x: Array, other: Array, /, axis: int = -1) -> Any:
+    """`torch.linalg.cross`: ``a1 * b2 - a2 * b1`` and so on along an axis of length 3, the products stored.
+
+    Shapes broadcast. Gradients ``cross(other, g)`` and ``cross(g, x)``.
+    """
+    if x.ndim != other.ndim:
+        raise ValueError(f"cross: shapes {x.shape} and {other.shape} do not fit; allowed: equally many dimensions")
+    along = axis_of(axis, x.ndim)
+    if x.shape[along] != 3 or other.shape[along] != 3:
+        raise ValueError(f"cross: shapes {x.shape} and {other.shape} do not fit; allowed: length 3 along {axis}")
+
+    def product(fp: Arithmetic, a: Array, b: Array) -> Array:
+        (a1, a2), (b1, b2) = ((np.roll(v, -1, along), np.roll(v, -2, along)) for v in (a, b))
+        s = Stepwise(fp)
+        return fp.sub(s.mul(a1, b2), s.mul(a2, b1))
+
+    return product(fp, x, other), (lambda fp, g: product(fp, other, g), lambda fp, g: product(fp, g, x))
+
+
+def matrix_power(input: Any, n: int) -> Tensor:
+    """The product of ``n`` times the matrices (..., M, M), by squaring; their inverses' for negative ``n``.
+
+    >>> from halfsim import tensor
+    >>> matrix_power(tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
+    tensor([[1., 5.],
+            [0., 1.]], float32)
+    """
+    shape = _shape(input)
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"matrix_power: shape {shape} is not allowed; allowed: (..., M, M)")
+    if n < 0:
+        return matrix_power(inv(input), -n)
+    if n == 0:
+        return as_tensor(np.broadcast_to(np.eye(shape[-1]), shape), input)
+    y, square = None, input
+    while n:
+        y = (square if y is None else matmul(y, square)) if n % 2 else y
+        n //= 2
+        square = matmul(square, square) if n else square
+    return as_tensor(y)
 
 
 @op()
@@ -155,156 +287,3 @@ def bilinear(fp: Arithmetic, input1: Array, input2: Array, weight: Array, bias: 
         lambda fp, g: fp.matmul(a.T, spread(fp, g)).reshape(i, outs, j).transpose(1, 0, 2),
         lambda fp, g: fp.sum(g.reshape(-1, outs), 0),
     )
-
-
-def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """``x / max(norm(x), eps)`` along ``dim``, composed of `norm`, `clamp`, `div`; eps is 0 in float16."""
-    return div(input, clamp(norm(input, p, _axis(input, dim), keepdims=True), eps))
-
-
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """``sum((x1 / max(n1, eps)) * (x2 / max(n2, eps)))`` along ``dim``, n the norms; composed of those operations.
-
-    The bound is none to the gradient, as in PyTorch: it is that of the norm. Operands of different shapes are first
-    broadcast, ``dim`` is an axis of the common shape. Under autocast all of it is float32.
-    """
-    shapes = _shape(x1), _shape(x2)
-    if shapes[0] != shapes[1]:
-        try:
-            x1, x2 = (expand(x, np.broadcast_shapes(*shapes)) for x in (x1, x2))
-        except ValueError:
-            listed = "cosine_similarity: shapes {} and {} do not fit".format(*shapes)
-            raise ValueError(f"{listed}; allowed: shapes that broadcast") from None
-    a, b = (_unit(x, dim, eps) for x in as_category("fp32", x1, x2))
-    return sum(mul(a, b), dim)
-
-
-@op()
-@named("at_least")
-def at_least(fp: Arithmetic, x: Array, /, low: float) -> Any:
-    return np.maximum(x, fp.constant(low)), lambda fp, g: g
-
-
-def _unit(x: Any, dim: int, eps: float) -> Tensor:
-    return div(x, at_least(norm(x, 2, _axis(x, dim), keepdims=True), eps))
-
-
-def _axis(x: Any, dim: int) -> int:
-    return axis_of(dim, np.ndim(plain(x)))
-
-
-# Sums of products by Einstein's notation, as matrix products.
-
-
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """The sum of products that ``equation`` names, as "ij,jk->ik" or "...ij,...jk->...ik".
-
-    A letter twice in an operand takes its diagonal; letters that are in one operand and not in the result are summed
-    first; then the operands are multiplied from the left, two at a time, each time by one `matmul`, so that under
-    autocast all of it is half. Without "->" the result has the letters that occur once, in alphabetical order.
-    ``ValueError`` for an equation that does not fit.
-
-    >>> import numpy as np
-    >>> einsum("ij,kj->ki", np.ones((2, 3)), np.ones((4, 3))).shape
-    (4, 2)
-    """
-    if not isinstance(equation, str) or not operands:
-        raise TypeError("einsum: allowed: an equation such as 'ij,jk->ik', then its operands")
-    inputs, result = _parsed(equation, [np.shape(plain(x)) for x in operands])
-    found = [_diagonals(x, letters) for x, letters in zip(as_category("fp16", *operands), inputs, strict=True)]
-    for i, (x, letters) in enumerate(found):
-        others = result + "".join(other for k, (_, other) in enumerate(found) if k != i)
-        found[i] = _summed(x, letters, others)
-    y, letters = found[0]
-    for k, (x, other) in enumerate(found[1:], 2):
-        y, letters = _pair(y, letters, x, other, result + "".join(later for _, later in found[k:]))
-    return permute(y, [letters.index(c) for c in result]) if letters != result else y
-
-
-def _parsed(equation: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
-    """Letters for every axis of every operand and of the result; those of an ellipsis are ones not in use."""
-    left, arrow, right = equation.replace(" ", "").partition("->")
-    terms = left.split(",")
-    plain_letters = left.replace(",", "").replace("...", "")
-    if len(terms) != len(shapes) or not (plain_letters + right.replace("...", "")).isascii():
-        raise ValueError(f"equation: {equation!r} has {len(terms)} operands, not {len(shapes)}; allowed: as many")
-    unused = [c for c in string.ascii_letters if c not in plain_letters]
-    extra = [len(shape) - len(term.replace("...", "")) for term, shape in zip(terms, shapes, strict=True)]
-    longest = max([n for n, term in zip(extra, terms, strict=True) if "..." in term], default=0)
-    inputs = []
-    for term, shape, n in zip(terms, shapes, extra, strict=True):
-        letters = term.replace("...", "".join(unused[longest - n : longest] if n > 0 else ""))
-        if not (letters.isalpha() or not letters) or len(letters) != len(shape) or n < 0:
-            raise ValueError(f"equation: {term!r} does not fit an operand {shape}; allowed: a letter for each axis")
-        inputs.append(letters)
-    dots = "".join(unused[:longest])
-    once = "".join(sorted(c for c in set(plain_letters) if plain_letters.count(c) == 1))
-    result = right.replace("...", dots) if arrow else dots + once
-    if len(set(result)) != len(result) or set(result) - set("".join(inputs)):
-        raise ValueError(f"equation: result {right!r} is not allowed; allowed: letters of the operands, each once")
-    _check_lengths(equation, inputs, shapes)
-    return inputs, result
-
-
-def _check_lengths(equation: str, inputs: list[str], shapes: list[tuple[int, ...]]) -> None:
-    lengths: dict[str, int] = {}
-    for letters, shape in zip(inputs, shapes, strict=True):
-        for c, n in zip(letters, shape, strict=True):
-            if lengths.setdefault(c, n) != n and n != 1 != lengths[c]:
-                raise ValueError(f"equation: {equation!r}: {c!r} has lengths {lengths[c]} and {n}; allowed: one length")
-            lengths[c] = max(lengths[c], n) if n else 0
-
-
-def _diagonals(x: Any, letters: str) -> tuple[Any, str]:
-    for c in dict.fromkeys(letters):
-        while letters.count(c) > 1:
-            i = letters.index(c)
-            k = letters.index(c, i + 1)
-            x, letters = diagonal(x, 0, i, k), letters[:i] + letters[i + 1 : k] + letters[k + 1 :] + c
-    return x, letters
-
-
-def _summed(x: Any, letters: str, others: str) -> tuple[Any, str]:
-    alone = tuple(i for i, c in enumerate(letters) if c not in others)
-    return (sum(x, alone), "".join(c for c in letters if c in others)) if alone else (x, letters)
-
-
-def _pair(a: Any, left: str, b: Any, right: str, wanted: str) -> tuple[Tensor, str]:
-    """The product of two operands, summed over the letters that nobody wants any more."""
-    shape_a, shape_b = (
-        dict(zip(left, np.shape(plain(a)), strict=True)),
-        dict(zip(right, np.shape(plain(b)), strict=True)),
-    )
-    shared = [c for c in left if c in right]
-    inner = [c for c in shared if c not in wanted]
-    a, left = _summed(a, left, "".join(c for c in left if c not in inner or shape_a[c] == shape_b[c]))
-    b, right = _summed(b, right, "".join(c for c in right if c not in inner or shape_a[c] == shape_b[c]))
-    inner = [c for c in inner if c in left and c in right]
-    batch = [c for c in shared if c in wanted]
-    rows, columns = [c for c in left if c not in shared], [c for c in right if c not in shared]
-    x = permute(a, [left.index(c) for c in batch + rows + inner])
-    y = permute(b, [right.index(c) for c in batch + inner + columns])
-    m, k, n = (prod(d[c] for c in part) for d, part in ((shape_a, rows), (shape_a, inner), (shape_b, columns)))
-    z = matmul(
-        reshape(x, (*(shape_a[c] for c in batch), m, k)),
-        reshape(y, (*(shape_b[c] for c in batch), k, n)),
-    )
-    lengths = [max(shape_a[c], shape_b[c]) if shape_a[c] and shape_b[c] else 0 for c in batch]
-    full = [*lengths, *(shape_a[c] for c in rows), *(shape_b[c] for c in columns)]
-    return reshape(z, tuple(full)), "".join(batch + rows + columns)
-
-
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
-    """The product summed over the last ``dims`` axes of ``a`` and the first of ``b``, or over two lists of axes."""
-    ndim_a, ndim_b = np.ndim(plain(a)), np.ndim(plain(b))
-    if isinstance(dims, (int, np.integer)):
-        dims = list(range(ndim_a - dims, ndim_a)), list(range(dims))
-    mine, theirs = axes_of(tuple(dims[0]), ndim_a), axes_of(tuple(dims[1]), ndim_b)
-    if len(mine) != len(theirs):
-        raise ValueError(f"tensordot: {len(mine)} and {len(theirs)} axes do not fit; allowed: as many of each")
-    left = list(string.ascii_letters[:ndim_a])
-    right = list(string.ascii_letters[ndim_a : ndim_a + ndim_b])
-    for i, k in zip(mine, theirs, strict=True):
-        right[k] = left[i]
-    kept = [c for c in left if c not in right] + [c for c in right if c not in left]
-    return einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)

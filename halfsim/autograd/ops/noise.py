@@ -10,7 +10,8 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import choose, named
 from halfsim.autograd.ops.activation import leaky_relu, softmax
-from halfsim.autograd.ops.elementwise import add, div, log, neg, sub
+from halfsim.autograd.ops.elementwise import add, div, neg, sub
+from halfsim.autograd.ops.functions import log
 from halfsim.autograd.ops.reduce import argmax
 from halfsim.autograd.random import generator
 from halfsim.autograd.tape import op

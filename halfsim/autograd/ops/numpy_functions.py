@@ -27,12 +27,12 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 @_numpy
 def var(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None) -> Any:
-    return OPS["var"](a, axis, keepdims, ddof if correction is None else correction)
+    return OPS["var"](a, axis, keepdims=keepdims, correction=ddof if correction is None else correction)
 
 
 @_numpy
 def std(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None) -> Any:
-    return OPS["std"](a, axis, keepdims, ddof if correction is None else correction)
+    return OPS["std"](a, axis, keepdims=keepdims, correction=ddof if correction is None else correction)
 
 
 @_numpy
@@ -48,6 +48,68 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 @_numpy
 def cumsum(a: Any, axis: int | None = None) -> Any:
     return OPS["cumsum"](OPS["flatten"](a), 0) if axis is None else OPS["cumsum"](a, axis)
+
+
+@_numpy
+def cumprod(a: Any, axis: int | None = None) -> Any:
+    return OPS["cumprod"](OPS["flatten"](a), 0) if axis is None else OPS["cumprod"](a, axis)
+
+
+@_numpy
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    return OPS["diff"](a, n, axis, prepend, append)
+
+
+@_numpy
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+    return OPS["trapezoid"](y, x, dx=dx if x is None else None, dim=axis)
+
+
+@_numpy
+def nanmean(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    return OPS["nanmean"](a, axis, keepdims)
+
+
+@_numpy
+def nan_to_num(
+    x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    return OPS["nan_to_num"](x, nan, posinf, neginf)
+
+
+@_numpy
+def round(a: Any, decimals: int = 0) -> Any:
+    return OPS["round"](a, decimals=decimals)
+
+
+@_numpy
+def cross(a: Any, b: Any, axis: int = -1) -> Any:
+    return OPS["linalg_cross"](*OPS["broadcast_tensors"](a, b), axis)
+
+
+@_numpy
+def meshgrid(*xi: Any, indexing: str = "xy") -> Any:
+    return OPS["meshgrid"](*xi, indexing=indexing)
+
+
+@_numpy
+def broadcast_arrays(*args: Any) -> Any:
+    return OPS["broadcast_tensors"](*args)
+
+
+@_numpy
+def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
+    return OPS["rot90"](m, k, axes)
+
+
+@_numpy
+def squeeze(a: Any, axis: Any = None) -> Any:
+    return OPS["squeeze"](a, axis)
+
+
+@_numpy
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    return list(OPS["tensor_split"](ary, indices_or_sections, axis))
 
 
 @_numpy

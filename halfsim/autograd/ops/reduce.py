@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import builtins
 from math import prod as size_of
-from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import Picked, Stepwise, axes_of, integer_tensor, named, signs
+from halfsim.autograd.ops._common import Picked, Stepwise, distinct, integer_tensor, named, spread, typed
+from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.select import maximum, minimum
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
@@ -23,45 +23,51 @@ __all__ = [
     "aminmax",
     "argmax",
     "argmin",
-    "cumsum",
     "logsumexp",
     "max",
     "mean",
     "min",
-    "norm",
+    "nanmean",
+    "nansum",
     "prod",
     "std",
+    "std_mean",
     "sum",
     "var",
+    "var_mean",
 ]
 
 
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """``axis`` as axes from 0, each once."""
-    found = axes_of(axis, ndim)
-    if len(set(found)) < len(found):
-        raise ValueError(f"axis: {axis} names an axis twice; allowed: each once")
-    return found
-
-
-def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
-    """A reduction's gradient on every element it was made from."""
-    return np.broadcast_to(g.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
-
-
+@typed
 @op("fp32")
 def sum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis`` (an int, a tuple, None for all)."""
-    axes, shape = _axes(axis, x.ndim), x.shape
-    return fp.sum(x, axes, keepdims), lambda fp, g: _spread(g, shape, axes)
+    axes, shape = distinct(axis, x.ndim), x.shape
+    return fp.sum(x, axes, keepdims), lambda fp, g: spread(g, shape, axes)
 
 
+@typed
 @op()
 def mean(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``, then one division by the number of terms; NaN where there are none."""
-    axes, shape = _axes(axis, x.ndim), x.shape
+    axes, shape = distinct(axis, x.ndim), x.shape
     n = fp.constant(size_of(shape[a] for a in axes))
-    return fp.div(fp.sum(x, axes, keepdims), n), lambda fp, g: _spread(fp.div(g, n), shape, axes)
+    return fp.div(fp.sum(x, axes, keepdims), n), lambda fp, g: spread(fp.div(g, n), shape, axes)
+
+
+@typed
+@op()
+def nansum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The `sum` of the elements that are no NaN, which take its gradient."""
+    axes, shape, number = distinct(axis, x.ndim), x.shape, ~np.isnan(x)
+    return fp.sum(fp.keep(x, number), axes, keepdims), lambda fp, g: fp.keep(spread(g, shape, axes), number)
+
+
+def nanmean(input: Any, dim: Axis = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """`nansum` over the number of elements that are no NaN."""
+    number = ~np.isnan(np.asarray(plain(input)))
+    count = np.count_nonzero(number, distinct(dim, number.ndim), keepdims=keepdim)
+    return div(nansum(input, dim, keepdim, dtype=dtype), np.asarray(count, np.float64))
 
 
 @op()
@@ -69,10 +75,11 @@ def var(
     fp: Arithmetic,
     x: Array,
     /,
-    axis: Axis = None,
-    keepdims: bool = False,
-    correction: float | None = 1,
+    axis: Axis | bool = None,
     unbiased: bool | None = None,
+    keepdims: bool = False,
+    *,
+    correction: float | None = 1,
 ) -> Any:
     """``sum((x - mean)**2) / (n - correction)`` in the steps mean, difference, square, sum, division.
 
@@ -90,7 +97,7 @@ def _correction(axis: Any, correction: float | None, unbiased: bool | None) -> f
 
 
 def _variance(fp: Arithmetic, x: Array, axis: Any, keepdims: bool, correction: float) -> Any:
-    axes, shape = _axes(None if isinstance(axis, bool) else axis, x.ndim), x.shape
+    axes, shape = distinct(None if isinstance(axis, bool) else axis, x.ndim), x.shape
     count = size_of(shape[a] for a in axes)
     n, free = fp.constant(count), fp.constant(builtins.max(count - correction, 0))
     d = fp.sub(x, fp.div(fp.sum(x, axes, keepdims=True), n))
@@ -100,9 +107,25 @@ def _variance(fp: Arithmetic, x: Array, axis: Any, keepdims: bool, correction: f
     def pullback(fp: Arithmetic, g: Array) -> Array:
         s = Stepwise(fp)
         mean = s.div(fp.sum(x, axes, keepdims=True), n)
-        return fp.mul(_spread(s.mul(g, factor), shape, axes), s.sub(x, mean))
+        return fp.mul(spread(s.mul(g, factor), shape, axes), s.sub(x, mean))
 
     return y, pullback
+
+
+def var_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = 1
+) -> tuple[Tensor, Tensor]:
+    """`var` and `mean`."""
+    over = None if isinstance(dim, bool) else dim
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, over, keepdim)
+
+
+def std_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = 1
+) -> tuple[Tensor, Tensor]:
+    """`std` and `mean`."""
+    over = None if isinstance(dim, bool) else dim
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, over, keepdim)
 
 
 @op()
@@ -110,10 +133,11 @@ def std(
     fp: Arithmetic,
     x: Array,
     /,
-    axis: Axis = None,
-    keepdims: bool = False,
-    correction: float | None = 1,
+    axis: Axis | bool = None,
     unbiased: bool | None = None,
+    keepdims: bool = False,
+    *,
+    correction: float | None = 1,
 ) -> Any:
     """The square root of `var`, one step more; gradient 0 where it is 0, as in PyTorch."""
     y, pull = _variance(fp, x, axis, keepdims, _correction(axis, correction, unbiased))
@@ -127,41 +151,7 @@ def _over_twice(fp: Arithmetic, g: Array, y: Array) -> Array:
     return s.div(g, np.where(y != 0, twice, twice.dtype.type(1)))  # no pole where it is left out
 
 
-@op("fp32")
-def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The norm ``sum(abs(x)**p)**(1/p)``; ``sqrt(sum(x * x))`` for p=2 or "fro", the sum for 1, the largest for inf.
-
-    At zero the gradient is 0; for inf equal ones share it; as in PyTorch. ``ValueError`` unless p is positive.
-    """
-    p = 2.0 if p == "fro" else np.inf if p == "inf" else p
-    if isinstance(p, str) or not p > 0:
-        raise ValueError(f"p: {p!r} is not allowed; allowed: positive numbers, inf, 'fro'")
-    axes, shape = _axes(axis, x.ndim), x.shape
-    if p == 2:
-        y = fp.sqrt(fp.sum(fp.mul(x, x), axes, keepdims))
-    elif p == 1:
-        y = fp.sum(np.abs(x), axes, keepdims)
-    elif p == np.inf:
-        y = np.abs(x).max(axes, keepdims=keepdims, initial=0)
-    else:
-        powers = fp.sum(fp.pow(np.abs(x), fp.constant(p)), axes, keepdims)
-        y = fp.pow(powers, fp.constant(1 / p))
-
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        whole, spread = _spread(y, shape, axes), _spread(g, shape, axes)
-        if p == 2:
-            return fp.mul(fp.keep(Stepwise(fp).div(x, whole), whole != 0), spread)
-        if p == 1:
-            return fp.mul(spread, signs(x))
-        if p == np.inf:
-            ties = np.equal(np.abs(x), whole)
-            return fp.mul(_shared(fp, g, ties, axes), signs(x))
-        power = fp.mul(signs(x), fp.pow(np.abs(x), fp.constant(p - 1)))
-        return fp.keep(fp.div(fp.mul(power, spread), fp.pow(whole, fp.constant(p - 1))), whole != 0)
-
-    return y, pullback
-
-
+@typed
 @op("fp32")
 def prod(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Any:
     """The product over ``axis``: halves are multiplied with halves, each product rounded, until one is left.
@@ -169,17 +159,17 @@ def prod(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = False)
     1 where there are no factors. Gradient ``g * (y / x)``; the one zero among factors gets ``g`` times the product
     of the others.
     """
-    axes, shape = _axes(axis, x.ndim), x.shape
+    axes, shape = distinct(axis, x.ndim), x.shape
     y = _product(fp, x, axes)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        spread, zero = _spread(g, shape, axes), np.equal(x, 0)
+        whole, zero = spread(g, shape, axes), np.equal(x, 0)
         if not zero.any():
-            return fp.mul(spread, Stepwise(fp).div(_spread(y, shape, axes), x))
-        count = _spread(np.count_nonzero(zero, axes), shape, axes)
-        others = _spread(_product(fp, np.where(zero, x.dtype.type(1), x), axes), shape, axes)
+            return fp.mul(whole, Stepwise(fp).div(spread(y, shape, axes), x))
+        count = spread(np.count_nonzero(zero, axes), shape, axes)
+        others = spread(_product(fp, np.where(zero, x.dtype.type(1), x), axes), shape, axes)
         others = fp.div(others, np.where(zero, x.dtype.type(1), x))
-        return fp.keep(fp.mul(spread, others), count == zero)  # no zero, or this is the only one
+        return fp.keep(fp.mul(whole, others), count == zero)  # no zero, or this is the only one
 
     return y.reshape(_kept(shape, axes, keepdims)), pullback
 
@@ -203,7 +193,7 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
 
     Gradient ``g * exp(x - y)``, each step stored: NaN where all are -inf, as in PyTorch.
     """
-    axes, shape = _axes(axis, x.ndim), x.shape
+    axes, shape = distinct(axis, x.ndim), x.shape
     m = x.max(axes, keepdims=True, initial=-np.inf)
     m = fp.keep(m, ~np.isinf(m))
     s = Stepwise(fp)
@@ -212,18 +202,9 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         s = Stepwise(fp)
-        return fp.mul(_spread(g, shape, axes), s.exp(s.sub(x, _spread(y, shape, axes))))
+        return fp.mul(spread(g, shape, axes), s.exp(s.sub(x, spread(y, shape, axes))))
 
     return y, pullback
-
-
-@op("fp32")
-def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
-    """The running sums along ``axis``, each formed as ``accumulate`` says."""
-    if not _axes(index(axis), x.ndim):  # a number
-        return x, lambda fp, g: g
-    (along,) = _axes(axis, x.ndim)
-    return fp.cumsum(x, along), lambda fp, g: np.flip(fp.cumsum(np.flip(g, along), along), along)
 
 
 @op(exact=True)
@@ -321,7 +302,7 @@ def argmin(
 
 def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Tensor:
     x = np.asarray(plain(input))
-    _check_elements(x, dim, _axes(dim, x.ndim))
+    _check_elements(x, dim, distinct(dim, x.ndim))
     return integer_tensor(np.asarray(find(x, axis=dim if x.ndim else None, keepdims=keepdim)))
 
 
@@ -339,7 +320,7 @@ def _kept(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> list
 
 
 def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
-    axes, shape = _axes(axis, x.ndim), x.shape
+    axes, shape = distinct(axis, x.ndim), x.shape
     _check_elements(x, axis, axes)
     if not axes:
         return x, lambda fp, g: g
@@ -354,7 +335,7 @@ def _extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) ->
 
 
 def _shared_extreme(fp: Arithmetic, x: Array, axis: Axis, keepdims: bool, find: Any) -> Any:
-    axes = _axes(axis, x.ndim)
+    axes = distinct(axis, x.ndim)
     _check_elements(x, axis, axes)
     y = np.asarray(find(x, axes, keepdims=True))
     ties = np.equal(x, y) | np.isnan(x)
@@ -366,4 +347,4 @@ def _shared(fp: Arithmetic, g: Array, ties: Array, axes: tuple[int, ...]) -> Arr
     count = ties.sum(axes, keepdims=True)
     g = g.reshape(count.shape)
     share = g if (count == 1).all() else fp.div(g, count.astype(g.dtype))
-    return fp.keep(_spread(share, ties.shape, axes), ties)
+    return fp.keep(spread(share, ties.shape, axes), ties)

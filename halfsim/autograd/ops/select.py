@@ -14,7 +14,11 @@ from halfsim.numerics.quantize import Array
 
 __all__ = [
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "clip",
+    "fmax",
+    "fmin",
     "masked_fill",
     "maximum",
     "minimum",
@@ -59,6 +63,16 @@ def _bounded(extreme: Any, x: Array, limit: Any, stored: Any, beyond: Any) -> Ar
 clip = clamp
 
 
+def clamp_min(input: Any, min: Any) -> Tensor:
+    """The larger of ``input`` and the bound ``min``: `clamp` with one bound."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Tensor:
+    """The smaller of ``input`` and the bound ``max``: `clamp` with one bound."""
+    return clamp(input, None, max)
+
+
 @op()
 def maximum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """The larger of two elements, NaN if one is; equal ones share the gradient by halves."""
@@ -69,6 +83,20 @@ def maximum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 def minimum(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """The smaller of two elements, NaN if one is; equal ones share the gradient by halves."""
     return np.minimum(a, b), (lambda fp, g: _share(fp, g, a, b, a > b), lambda fp, g: _share(fp, g, a, b, b > a))
+
+
+@op()
+def fmax(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """The larger of two elements, the number of a number and NaN; the gradient of equal ones goes to ``a``."""
+    first = (a >= b) | np.isnan(b)
+    return choose((a > b) | np.isnan(b), a, b), (lambda fp, g: fp.keep(g, first), lambda fp, g: fp.keep(g, ~first))
+
+
+@op()
+def fmin(fp: Arithmetic, a: Array, b: Array, /) -> Any:
+    """The smaller of two elements, the number of a number and NaN; the gradient of equal ones goes to ``a``."""
+    first = (a <= b) | np.isnan(b)
+    return choose((a < b) | np.isnan(b), a, b), (lambda fp, g: fp.keep(g, first), lambda fp, g: fp.keep(g, ~first))
 
 
 def _share(fp: Arithmetic, g: Array, a: Array, b: Array, lost: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import axes_of, axis_of, named
+from halfsim.autograd.ops._common import as_tensor, axes_of, axis_of, named
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import float64, unknown, whole
@@ -18,18 +18,29 @@ from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array
 
 __all__ = [
+    "adjoint",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "broadcast_to",
     "diagonal",
     "expand",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "moveaxis",
+    "movedim",
     "pad",
     "permute",
+    "ravel",
     "reshape",
     "roll",
+    "rot90",
     "squeeze",
     "swapaxes",
+    "swapdims",
+    "t",
     "transpose",
     "tril",
     "triu",
@@ -192,6 +203,9 @@ def roll(fp: Arithmetic, x: Array, /, shifts: Any, dims: Any = None) -> Any:
     """The elements moved on by ``shifts`` along ``dims``, the last ones to the front; flattened without ``dims``."""
     if dims is not None and not x.ndim:
         raise ValueError(f"roll: dims {dims} of a number is not allowed; allowed: None")
+    count, places = np.size(shifts), 1 if dims is None else np.size(dims)
+    if count != places or (dims is not None and not count):
+        raise ValueError(f"roll: {count} shifts for {places} dims do not fit; allowed: a shift for each, or for all")
     axes = None if dims is None else axes_of(dims, x.ndim)
     back = tuple(-n for n in shifts) if isinstance(shifts, (tuple, list)) else -shifts
     return np.roll(x, shifts, axes), lambda fp, g: np.roll(g, back, axes)
@@ -234,6 +248,91 @@ def diagonal(fp: Arithmetic, x: Array, /, offset: int = 0, dim1: int = 0, dim2: 
         return out
 
     return y, pullback
+
+
+def ravel(input: Any) -> Tensor:
+    """The values in C order as a vector."""
+    return reshape(input, -1)
+
+
+movedim = moveaxis
+swapdims = swapaxes
+
+
+def t(input: Any) -> Tensor:
+    """The transpose of a matrix; a vector or a number as it is."""
+    if np.ndim(plain(input)) > 2:
+        raise ValueError(f"t: shape {np.shape(plain(input))} is not allowed; allowed: two dimensions at most")
+    return transpose(input)
+
+
+def adjoint(input: Any) -> Tensor:
+    """The last two axes swapped."""
+    if np.ndim(plain(input)) < 2:
+        raise ValueError(f"adjoint: shape {np.shape(plain(input))} is not allowed; allowed: at least two dimensions")
+    return swapaxes(input, -2, -1)
+
+
+def fliplr(input: Any) -> Tensor:
+    """The columns (axis 1) in reverse order."""
+    return flip(input, _axis("fliplr", input, 1))
+
+
+def flipud(input: Any) -> Tensor:
+    """The rows (axis 0) in reverse order."""
+    return flip(input, _axis("flipud", input, 0))
+
+
+def _axis(name: str, x: Any, axis: int) -> int:
+    if np.ndim(plain(x)) <= axis:
+        raise ValueError(f"{name}: shape {np.shape(plain(x))} is not allowed; allowed: more than {axis} dimensions")
+    return axis
+
+
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned ``k`` times by a right angle, from the first towards the second of two axes.
+
+    >>> from halfsim import tensor
+    >>> rot90(tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[2., 4.],
+            [1., 3.]], float32)
+    """
+    pair = axes_of(tuple(dims), np.ndim(plain(input)))
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise ValueError(f"dims: {tuple(dims)} is not allowed; allowed: two different axes")
+    turns = (
+        lambda x: flip(x, ()),
+        lambda x: swapaxes(flip(x, pair[1]), *pair),
+        lambda x: flip(x, pair),
+        lambda x: flip(swapaxes(x, *pair), pair[1]),
+    )
+    return turns[k % 4](input)
+
+
+def _at_least(count: int, tensors: tuple[Any, ...]) -> Any:
+    """A tensor, or a tuple of those that were given as several or as a sequence, with ``count`` dimensions or more."""
+    given = tensors[0] if len(tensors) == 1 else tensors
+    if isinstance(given, (tuple, list)):
+        return tuple(_at_least(count, (x,)) for x in given)
+    x = as_tensor(given)
+    missing = max(0, count - x.ndim)
+    after = 1 if count == 3 and 0 < x.ndim < 3 else 0
+    return reshape(x, (1,) * (missing - after) + x.shape + (1,) * after) if missing else x
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Each tensor with at least one axis: a number as a vector of one. Of several a tuple."""
+    return _at_least(1, tensors)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Each tensor with at least two axes: a vector as one row. Of several a tuple."""
+    return _at_least(2, tensors)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with at least three axes: a vector (N,) as (1, N, 1), a matrix as (M, N, 1). Of several a tuple."""
+    return _at_least(3, tensors)
 
 
 # Padding.

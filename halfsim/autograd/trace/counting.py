@@ -22,7 +22,8 @@ from halfsim.numerics.rounding import Stochastic
 
 # Operations that are zero for no nonzero finite operands, so that a zero of theirs was flushed.
 _NONZERO = {"mul", "div", "pow", "exp", "expm1", "log1p", "sin", "tan", "sinh", "tanh", "asin", "atan", "erf"}
-_NONZERO |= {"sigmoid", "softplus", "rsqrt"}
+_NONZERO |= {"sigmoid", "softplus", "rsqrt", "asinh", "atanh", "atan2", "hypot", "erfc", "erfcx", "erfinv", "i0"}
+_NONZERO |= {"i1", "i0e", "i1e"}
 
 # Where operations are infinite by IEEE 754's definition of division by zero, which is no overflow.
 _POLES: dict[str, Callable[..., Any]] = {
@@ -30,6 +31,9 @@ _POLES: dict[str, Callable[..., Any]] = {
     "pow": lambda a, b: np.equal(a, 0) & (b < 0),
     **dict.fromkeys(("log", "log2", "log10", "rsqrt"), lambda a: np.equal(a, 0)),
     "log1p": lambda a: np.equal(a, -1),
+    **dict.fromkeys(("atanh", "erfinv"), lambda a: np.equal(np.abs(a), 1)),
+    **dict.fromkeys(("lgamma", "digamma"), lambda a: (a <= 0) & np.equal(a, np.floor(a))),
+    **dict.fromkeys(("polygamma", "zeta"), lambda n, a: (a <= 0) & np.equal(a, np.floor(a))),
 }
 
 # Labels of kernels whose additions are no sums to look at: an optimizer counts the weights that did not move itself,

@@ -19,7 +19,7 @@ RECORDED = dict(zip(_FILE["labels"].tolist(), np.split(_FILE["values"], _ENDS), 
 def call(case: Case, tensors: Any) -> hs.Tensor:
     module: Any = hs.nn.functional if case.place == "F" else hs.ops
     inputs = [tensors] if case.many else tensors
-    return getattr(module, case.name)(*inputs, *case.rest, **case.options)
+    return getattr(module, case.ours)(*inputs, *case.rest, **case.options)
 
 
 def results(function: Any, arrays: list[np.ndarray]) -> np.ndarray:

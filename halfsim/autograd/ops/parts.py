@@ -1,0 +1,145 @@
+"""Parts of a tensor: slices, pieces and windows. Only sums of gradients round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import axis_of, indices
+from halfsim.autograd.ops.index import getitem, scatter_sum
+from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.quantize import Array
+
+__all__ = ["as_strided", "dsplit", "hsplit", "narrow", "select", "tensor_split", "unbind", "unfold_dim", "vsplit"]
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return np.shape(plain(x))
+
+
+def _along(name: str, input: Any, dim: int) -> int:
+    if not _shape(input):
+        raise ValueError(f"{name}: a number is not allowed; allowed: at least one dimension")
+    return axis_of(dim, len(_shape(input)))
+
+
+def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
+    """``length`` slices along ``dim`` from ``start`` on, which may count from the end.
+
+    >>> from halfsim import tensor
+    >>> narrow(tensor([1.0, 2.0, 3.0]), 0, 1, 2)
+    tensor([2., 3.], float32)
+    """
+    along = _along("narrow", input, dim)
+    size = _shape(input)[along]
+    first = int(indices("start", start))
+    if not -size <= first <= size or not 0 <= length <= size - (first + size if first < 0 else first):
+        raise ValueError(f"narrow: start {first}, length {length} do not fit an axis of {size}; allowed: a part of it")
+    first = first + size if first < 0 else first
+    return getitem(input, (slice(None),) * along + (slice(first, first + length),))
+
+
+def select(input: Any, dim: int, index: int) -> Tensor:
+    """The slice ``index`` along ``dim``, without that axis."""
+    along = _along("select", input, dim)
+    size = _shape(input)[along]
+    if not -size <= index < size:
+        raise ValueError(f"select: index {index} is not allowed; allowed: {-size} to {size - 1}")
+    return getitem(input, (slice(None),) * along + (index,))
+
+
+def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along ``dim``, without that axis.
+
+    >>> from halfsim import tensor
+    >>> unbind(tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    (tensor([1., 3.], float32), tensor([2., 4.], float32))
+    """
+    along = _along("unbind", input, dim)
+    return tuple(getitem(input, (slice(None),) * along + (k,)) for k in range(_shape(input)[along]))
+
+
+def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """So many parts along ``dim``, the first ones longer by one if need be, or the parts between indices.
+
+    >>> from halfsim import tensor
+    >>> tensor_split(tensor([1.0, 2.0, 3.0]), 2), tensor_split(tensor([1.0, 2.0, 3.0]), (1,))
+    ((tensor([1., 2.], float32), tensor([3.], float32)), (tensor([1.], float32), tensor([2., 3.], float32)))
+    """
+    along = _along("tensor_split", input, dim)
+    given, size = indices("indices_or_sections", indices_or_sections), _shape(input)[along]
+    if given.ndim > 1:
+        raise ValueError(f"indices_or_sections: shape {given.shape} is not allowed; allowed: a number, or (N,)")
+    if given.ndim:
+        ends: list[Any] = [0, *given.tolist(), None]
+    elif given < 1:
+        raise ValueError(f"tensor_split: {int(given)} sections are not allowed; allowed: integers from 1")
+    else:
+        sections, before = int(given), (slice(None),) * along
+        ends = [k * (size // sections) + min(k, size % sections) for k in range(sections + 1)]
+    before = (slice(None),) * along
+    return tuple(getitem(input, (*before, slice(start, end))) for start, end in pairwise(ends))
+
+
+def _split(name: str, input: Any, given: Any, dim: int, ndim: int) -> tuple[Tensor, ...]:
+    shape = _shape(input)
+    if len(shape) < ndim:
+        raise ValueError(f"{name}: shape {shape} is not allowed; allowed: at least {ndim} dimensions")
+    if isinstance(given, (int, np.integer)) and (given < 1 or shape[dim] % given):
+        raise ValueError(f"{name}: {given} sections of an axis of {shape[dim]} are not allowed; allowed: its divisors")
+    return tensor_split(input, given, dim)
+
+
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Equal parts of the columns (axis 1; of a vector axis 0), or the parts between indices."""
+    return _split("hsplit", input, indices_or_sections, min(1, len(_shape(input)) - 1), 1)
+
+
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Equal parts of the rows (axis 0), or the parts between indices."""
+    return _split("vsplit", input, indices_or_sections, 0, 2)
+
+
+def dsplit(input: Any, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Equal parts along axis 2, or the parts between indices."""
+    return _split("dsplit", input, indices_or_sections, 2, 3)
+
+
+@op(exact="forward")
+def unfold_dim(fp: Arithmetic, x: Array, /, dimension: int, size: int, step: int) -> Any:
+    """All windows of ``size`` along an axis, one every ``step``, as a new last axis: PyTorch's ``Tensor.unfold``.
+
+    The gradient of an element is the sum of those of its copies.
+
+    >>> from halfsim import tensor
+    >>> unfold_dim(tensor([1.0, 2.0, 3.0, 4.0]), 0, 2, 1)
+    tensor([[1., 2.],
+            [2., 3.],
+            [3., 4.]], float32)
+    """
+    shape, row = x.shape, x if x.ndim else x.reshape(1)
+    along = axis_of(dimension, row.ndim)
+    if not 0 <= size <= row.shape[along] or step < 1:
+        limit = row.shape[along]
+        raise ValueError(f"unfold: size {size}, step {step} is not allowed; allowed: size 0 to {limit}, step from 1")
+    starts = np.arange(0, row.shape[along] - size + 1, step)
+    where = (starts[:, None] + np.arange(size)).reshape(-1)
+    y = np.moveaxis(row, along, 0)[where].reshape(len(starts), size, *np.delete(row.shape, along))
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        windows = np.moveaxis(g, (along, -1), (0, 1)) if shape else g[None]
+        values = windows.reshape(-1, *windows.shape[2:])
+        return np.moveaxis(scatter_sum(fp, values, where, row.shape[along]), 0, along).reshape(shape)
+
+    windows = np.moveaxis(y, (0, 1), (along, -1))
+    return windows if shape else windows[0], pullback
+
+
+def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+    """Refused: a tensor has no memory layout here."""
+    raise TypeError("as_strided: strides are not simulated; allowed: unfold_dim, narrow, reshape, permute")

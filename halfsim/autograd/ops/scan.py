@@ -1,0 +1,197 @@
+"""Running sums, products and extremes along an axis, differences, and integrals by trapezoids."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
+from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of, choose, distinct, typed
+from halfsim.autograd.ops.elementwise import add, div, mul, sub
+from halfsim.autograd.ops.index import getitem
+from halfsim.autograd.ops.join import cat
+from halfsim.autograd.ops.reduce import sum
+from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.formats import INTEGERS
+from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "cumprod",
+    "cumsum",
+    "cumulative_trapezoid",
+    "diff",
+    "logcumsumexp",
+    "trapezoid",
+    "trapz",
+]
+
+
+def _flipped(fp: Arithmetic, x: Array, along: int) -> Array:
+    """The running sums from the end."""
+    return np.flip(fp.cumsum(np.flip(x, along), along), along)
+
+
+@typed
+@op("fp32")
+def cumsum(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
+    """The running sums along ``axis``, each formed as ``accumulate`` says."""
+    if not distinct(index(axis), x.ndim):  # a number
+        return x, lambda fp, g: g
+    along = axis_of(axis, x.ndim)
+    return fp.cumsum(x, along), lambda fp, g: _flipped(fp, g, along)
+
+
+@typed
+@op("fp32")
+def cumprod(fp: Arithmetic, x: Array, /, axis: int = 0) -> Any:
+    """The running products along ``axis``, each rounded.
+
+    Gradient ``s / x`` with s the running sums of ``g * y`` from the end, both stored; the first zero gets those of g
+    times the products of the others, and what follows it nothing.
+
+    >>> from halfsim import tensor
+    >>> cumprod(tensor([1.0, 2.0, 3.0]), 0)
+    tensor([1., 2., 6.], float32)
+    """
+    if not distinct(index(axis), x.ndim):
+        return x, lambda fp, g: g
+    along = axis_of(axis, x.ndim)
+    y = _products(fp, x, along)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        zero = np.equal(x, 0)
+        sums = fp.spill(_flipped(fp, Stepwise(fp).mul(g, y), along))
+        slope = fp.div(sums, np.where(zero, x.dtype.type(1), x))
+        if not zero.any():
+            return slope
+        count = np.cumsum(zero, along)
+        first = zero & (count == 1)
+        others = _products(fp, np.where(first, x.dtype.type(1), x), along)
+        at_zero = _flipped(fp, fp.keep(fp.mul(g, others), count > 0), along)
+        return choose(first, at_zero, fp.keep(slope, count == 0))
+
+    return y, pullback
+
+
+def _products(fp: Arithmetic, x: Array, along: int) -> Array:
+    rows = np.moveaxis(x, along, 0)
+    found = list(rows[:1])
+    for row in rows[1:]:
+        found.append(fp.mul(found[-1], row))
+    return np.stack(found, along) if found else x
+
+
+@op()
+def logcumsumexp(fp: Arithmetic, x: Array, /, axis: int) -> Any:
+    """``log(cumsum(exp(x)))`` along ``axis``, each from the one before as `logaddexp` without leaving ``compute``.
+
+    Gradient ``exp(t + x)``, with t the same of ``log(g) - y`` from the end, of positive and negative g apart; each
+    step stored.
+    """
+    if not distinct(index(axis), x.ndim):
+        return x, lambda fp, g: g
+    along = axis_of(axis, x.ndim)
+    y = _log_sums(fp, x, along)
+
+    def pullback(fp: Arithmetic, g: Array) -> Array:
+        s = Stepwise(fp)
+
+        def part(g: Array) -> Array:
+            log = choose(g > 0, s.log(np.where(g > 0, g, g.dtype.type(1))), np.full_like(g, -np.inf))
+            t = np.flip(fp.spill(_log_sums(fp, np.flip(s.sub(log, y), along), along)), along)
+            return s.exp(s.add(t, x))
+
+        return fp.sub(part(g), part(-g))
+
+    return y, pullback
+
+
+def _log_sums(fp: Arithmetic, x: Array, along: int) -> Array:
+    rows = np.moveaxis(x, along, 0)
+    found = list(rows[:1])
+    for row in rows[1:]:
+        last = found[-1]
+        more = fp.function("log1p", fp.exp(-np.abs(fp.sub(row, last))))
+        found.append(choose(np.isinf(row) & np.equal(row, last), row, fp.add(np.maximum(row, last), more)))
+    return np.stack(found, along) if found else x
+
+
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """The differences of neighbours along ``dim``, ``n`` times over: each a `sub`, with more put at the ends first.
+
+    >>> from halfsim import tensor
+    >>> diff(tensor([1.0, 4.0, 9.0])), diff(tensor([1.0, 4.0, 9.0]), 2)
+    (tensor([3., 5.], float32), tensor([2.], float32))
+    """
+    if n < 0:
+        raise ValueError(f"n: {n} is not allowed; allowed: integers from 0")
+    if not np.ndim(plain(input)):
+        raise ValueError("diff: a number is not allowed; allowed: at least one dimension")
+    along = axis_of(dim, np.ndim(plain(input)))
+    if not n:
+        return as_tensor(input)
+    y = cat([x for x in (prepend, input, append) if x is not None], along)
+    step = OPS["ne"] if y.format == INTEGERS["bool"] else sub  # of bools where they change, as in PyTorch
+    for _ in range(min(n, y.shape[along])):
+        y = step(_part(y, along, 1, None), _part(y, along, 0, -1))
+    return y
+
+
+def _part(x: Any, along: int, start: int, stop: int | None) -> Tensor:
+    return getitem(x, (slice(None),) * along + (slice(start, stop),))
+
+
+def trapezoid(y: Any, x: Any = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
+    """The integral of ``y`` along ``dim`` by trapezoids, at the points ``x`` or at distances ``dx`` (1).
+
+    As in PyTorch: ``(sum(y) - (first + last) * 0.5) * dx``, or ``sum((left + right) * diff(x)) / 2``.
+
+    >>> from halfsim import tensor
+    >>> trapezoid(tensor([1.0, 3.0, 2.0]))
+    tensor(4.5, float32)
+    """
+    along = _check_points("trapezoid", y, x, dx, dim)
+    if not np.shape(plain(y))[along]:
+        return sum(y, along)
+    if x is None:
+        ends = add(*(getitem(y, (slice(None),) * along + (k,)) for k in (0, -1)))
+        return mul(sub(sum(y, along), mul(ends, 0.5)), 1 if dx is None else dx)
+    return div(sum(_areas(y, x, along), along), 2.0)
+
+
+trapz = trapezoid
+
+
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
+    """The running sums of the trapezoids of `trapezoid`, one fewer than there are points."""
+    along = _check_points("cumulative_trapezoid", y, x, dx, dim)
+    if x is None:
+        pairs = add(_part(y, along, 1, None), _part(y, along, 0, -1))
+        return cumsum(mul(pairs, (1 if dx is None else dx) / 2.0), along)
+    return div(cumsum(_areas(y, x, along), along), 2.0)
+
+
+def _check_points(name: str, y: Any, x: Any, dx: Any, dim: int) -> int:
+    if x is not None and dx is not None:
+        raise TypeError(f"{name}: both x and dx are not allowed; allowed: one of them")
+    shape, points = np.shape(plain(y)), np.shape(plain(x))
+    along = axis_of(dim, len(shape))
+    if not shape or (x is not None and not points):
+        raise ValueError(f"{name}: a number is not allowed; allowed: at least one dimension")
+    if x is not None and points[-1 if len(points) == 1 else along - len(shape)] not in (1, shape[along]):
+        raise ValueError(f"{name}: y {shape} and x {points} do not fit along {dim}; allowed: one length")
+    return along
+
+
+def _areas(y: Any, x: Any, along: int) -> Tensor:
+    """Twice the trapezoids."""
+    ndim, points = np.ndim(plain(y)), np.ndim(plain(x))
+    if points == 1:
+        widths = diff(x).reshape([-1 if i == along else 1 for i in range(ndim)])
+    else:
+        widths = diff(x, dim=along - ndim)
+    return mul(add(_part(y, along, 1, None), _part(y, along, 0, -1)), widths)
