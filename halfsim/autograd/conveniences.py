@@ -71,6 +71,10 @@ class Conveniences:
         """The values repeated along each axis, as PyTorch's ``repeat``, NumPy's ``tile``."""
         return OPS["repeat"](self, *sizes)
 
+    def unfold(self, dimension: Any, size: Any, step: Any) -> Any:
+        """The windows of ``size`` along an axis, ``step`` apart, as a new last axis."""
+        return OPS["unfold_dim"](self, dimension, size, step)
+
     def view_as(self, other: Any) -> Any:
         """The values in C order in the shape of ``other``."""
         return OPS["reshape"](self, other.shape)
@@ -139,6 +143,13 @@ class Conveniences:
         """-1, PyTorch's number of the CPU."""
         return -1
 
+    def stride(self, dim: Any = None) -> Any:
+        """How many values lie between neighbours along each axis, or along ``dim``."""
+        array = self.array  # type: ignore[attr-defined]
+        found = tuple(step // array.itemsize for step in array.strides)
+        return found if dim is None else found[dim]
+
+    is_cpu = True
     is_cuda = is_sparse = is_quantized = is_meta = False
 
     # Shapes and kinds.
@@ -182,6 +193,32 @@ class Conveniences:
         return OPS["swapaxes"](self, -1, -2)
 
     H = T
+
+    def is_nonzero(self) -> Any:
+        """Whether the only value is not zero."""
+        return self.item() != 0  # type: ignore[attr-defined]
+
+    def is_same_size(self, other: Any) -> Any:
+        """Whether two tensors have one shape."""
+        return self.shape == other.shape  # type: ignore[attr-defined]
+
+    def squeeze_(self, *dim: Any) -> Any:
+        """Without axes of length 1, in place."""
+        return self.turn(OPS["squeeze"](self, *dim))  # type: ignore[attr-defined]
+
+    def unsqueeze_(self, dim: Any) -> Any:
+        """With an axis of length 1, in place."""
+        return self.turn(OPS["unsqueeze"](self, dim))  # type: ignore[attr-defined]
+
+    def transpose_(self, dim0: Any, dim1: Any) -> Any:
+        """Two axes swapped, in place."""
+        return self.turn(OPS["swapaxes"](self, dim0, dim1))  # type: ignore[attr-defined]
+
+    def t_(self) -> Any:
+        """The transpose of a matrix, in place."""
+        return self.turn(OPS["t"](self))  # type: ignore[attr-defined]
+
+    swapaxes_ = swapdims_ = transpose_
 
     # Tensors like this one, and random values in place of these.
 

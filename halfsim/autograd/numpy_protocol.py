@@ -58,6 +58,8 @@ def as_numpy(x: Any) -> Any:
 
 # NumPy's names for our operations, where they differ.
 _UFUNCS = {
+    "radians": "deg2rad",
+    "degrees": "rad2deg",
     "subtract": "sub",
     "multiply": "mul",
     "divide": "div",

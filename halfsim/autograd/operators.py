@@ -76,7 +76,7 @@ class Operators:
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.in_place("put", value, index=index)  # type: ignore[attr-defined]  # which a Tensor has
+        self.in_place("setitem", value, index=index)  # type: ignore[attr-defined]  # which a Tensor has
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))  # type: ignore[arg-type]

@@ -271,6 +271,15 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
             storage.write(result.array)
         return self
 
+    def turn(self, result: Tensor) -> Tensor:
+        """Take the values, the shape and the place on the tape of ``result``, which moves the values of this tensor."""
+        if self.requires_grad and self.node is None:
+            raise RuntimeError(
+                "in place: a leaf that takes a gradient keeps its shape; allowed: x = x.t() and its like"
+            )
+        self.storage, self.shadow, self.node = result.storage, result.shadow, result.node
+        return self
+
     def hold(self, result: Tensor) -> Tensor:
         """Take the array of ``result``, of this tensor's shape and format, and what is known of it."""
         self.array, self.shadow = result.array, result.shadow

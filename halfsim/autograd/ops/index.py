@@ -20,6 +20,7 @@ from halfsim.numerics.quantize import Array
 __all__ = [
     "argwhere",
     "copy",
+    "diagonal_scatter",
     "fill",
     "gather",
     "getitem",
@@ -36,6 +37,9 @@ __all__ = [
     "scatter",
     "scatter_add",
     "scatter_reduce",
+    "select_scatter",
+    "setitem",
+    "slice_scatter",
     "take",
     "take_along_dim",
     "zero",
@@ -161,7 +165,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 # Values put at places, or added there. Each is a new tensor; methods in place, and ``x[index] = value``, give it to x.
 
 
-def put(input: Any, value: Any, index: Any) -> Tensor:
+def setitem(input: Any, value: Any, index: Any) -> Tensor:
     """``input`` with ``value``, broadcast and in its format, at ``index``: what ``x[index] = value`` gives to x.
 
     The gradient of ``value`` is that of the places it went to; ``input`` has none there.
@@ -170,7 +174,7 @@ def put(input: Any, value: Any, index: Any) -> Tensor:
 
 
 def put_at(input: Any, value: Any, places: Any) -> Tensor:
-    """`put` at places that are counted through the whole tensor in C order."""
+    """`setitem` at places that are counted through the whole tensor in C order."""
     return _placed(input, value, np.unravel_index(places, input.shape))
 
 
@@ -181,12 +185,12 @@ def _placed(input: Any, value: Any, index: Any) -> Tensor:
         _store(y, index, np.asarray(plain(value)))
         return Tensor(y, fmt)
     value = value.to(fmt) if isinstance(value, Tensor) else tensor(value, fmt)
-    return apply(SPECS["put"], (input, value), (index,), None, resolve_for(fmt))
+    return apply(SPECS["setitem"], (input, value), (index,), None, resolve_for(fmt))
 
 
 @op(exact=True)
-@named("put")
-def _put(fp: Arithmetic, x: Array, value: Array, /, index: Any) -> Any:
+@named("setitem")
+def _setitem(fp: Arithmetic, x: Array, value: Array, /, index: Any) -> Any:
     y, shape = x.copy(), value.shape
     _store(y, index, value)
 
@@ -211,6 +215,48 @@ def _store(y: Array, index: Any, value: Array) -> None:
         raise ValueError(
             f"value: shape {value.shape} does not fit {room}; allowed: shapes that broadcast to it"
         ) from None
+
+
+def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Tensor:
+    """``input`` with the values of ``source`` at the places ``index`` of the flattened tensor, or added there."""
+    shape, where = np.shape(plain(input)), indices("index", index)
+    size = prod(shape)
+    places = np.where(where < 0, _check("index", where, size) + size, where)
+    if prod(np.shape(plain(source))) != where.size:
+        raise ValueError(f"source: shape {np.shape(plain(source))} does not fit index {where.shape}; allowed: as many")
+    part = reshape(source, where.shape)
+    return _added(input, part, places) if accumulate else _placed(input, part, np.unravel_index(places, shape or (1,)))
+
+
+def _scattered(input: Any, src: Any, index: tuple[Any, ...]) -> Tensor:
+    if np.shape(plain(src)) != plain(input)[index].shape:
+        shapes = f"{np.shape(plain(src))} does not fit {plain(input)[index].shape}"
+        raise ValueError(f"src: shape {shapes}; allowed: the shape of the part")
+    return _placed(input, src, index)
+
+
+def select_scatter(input: Any, src: Any, dim: int, index: int) -> Tensor:
+    """``input`` with ``src`` in place of its part ``index`` along ``dim``."""
+    return _scattered(input, src, (slice(None),) * axis_of(dim, np.ndim(plain(input))) + (index,))
+
+
+def slice_scatter(
+    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    """``input`` with ``src`` in place of its slice from ``start`` to ``end`` by ``step`` along ``dim``."""
+    if step < 1:
+        raise ValueError(f"step: {step} is not allowed; allowed: integers from 1")
+    return _scattered(input, src, (slice(None),) * axis_of(dim, np.ndim(plain(input))) + (slice(start, end, step),))
+
+
+def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """``input`` with ``src`` in place of its diagonal."""
+    x = plain(input)
+    pair = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
+    places = np.diagonal(np.arange(x.size).reshape(x.shape), offset, *pair)
+    if np.shape(plain(src)) != places.shape:
+        raise ValueError(f"src: shape {np.shape(plain(src))} does not fit {places.shape}; allowed: the diagonal's")
+    return _placed(input, src, np.unravel_index(places, x.shape))
 
 
 def copy(input: Any, source: Any) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, axis_of
 from halfsim.autograd.ops.join import cat
 from halfsim.autograd.ops.scan import cumprod
@@ -16,7 +17,7 @@ from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
-__all__ = ["block_diag", "diag", "diag_embed", "diagflat", "linalg_vander", "trace", "vander"]
+__all__ = ["block_diag", "corrcoef", "cov", "diag", "diag_embed", "diagflat", "linalg_vander", "trace", "vander"]
 
 
 @op()
@@ -109,3 +110,29 @@ def _powers(x: Any, count: int) -> Tensor:
         return as_tensor(np.zeros((*shape, 0)), x)
     ones = as_tensor(np.ones((*shape, 1)), x)
     return cat([ones, cumprod(expand(unsqueeze(x, -1), (*shape, count - 1)), -1)], -1)
+
+
+def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+    """The covariances (N, N) of the rows of (N, M): differences from the means, their products, over M - correction.
+
+    Composed of `mean`, `sub`, `matmul` and `div`. ``ValueError`` for weights, which are not simulated.
+    """
+    if fweights is not None or aweights is not None:
+        raise ValueError("fweights, aweights: weights are not allowed; allowed: None")
+    shape = np.shape(plain(input))
+    if len(shape) > 2:
+        raise ValueError(f"cov: input {shape} is not allowed; allowed: (N, M), (M,), a number")
+    rows = reshape(input, (1, -1)) if len(shape) < 2 else as_tensor(input)
+    d = OPS["sub"](rows, OPS["mean"](rows, 1, keepdim=True))
+    y = OPS["div"](OPS["matmul"](d, OPS["transpose"](d)), float(max(rows.shape[1] - correction, 0)))
+    return reshape(y, ()) if len(shape) < 2 else y
+
+
+def corrcoef(input: Any) -> Tensor:
+    """The correlations (N, N) of the rows of (N, M): `cov` over the deviations of both, within -1 and 1."""
+    c = cov(input)
+    if not c.ndim:
+        return OPS["div"](c, c)
+    deviation = OPS["sqrt"](_diagonal(c))
+    y = OPS["div"](OPS["div"](c, unsqueeze(deviation, 1)), unsqueeze(deviation, 0))
+    return OPS["clamp"](y, -1.0, 1.0)

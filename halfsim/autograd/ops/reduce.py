@@ -33,6 +33,7 @@ __all__ = [
     "std",
     "std_mean",
     "sum",
+    "sum_to_size",
     "var",
     "var_mean",
 ]
@@ -348,3 +349,14 @@ def _shared(fp: Arithmetic, g: Array, ties: Array, axes: tuple[int, ...]) -> Arr
     g = g.reshape(count.shape)
     share = g if (count == 1).all() else fp.div(g, count.astype(g.dtype))
     return fp.keep(spread(share, ties.shape, axes), ties)
+
+
+def sum_to_size(input: Any, *size: Any) -> Tensor:
+    """The sum over the axes along which ``size`` (a tuple or integers) would have to be broadcast to ``input``."""
+    wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    shape = np.shape(plain(input))
+    extra = len(shape) - len(wanted)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[extra:], strict=True)):
+        raise ValueError(f"size: {wanted} does not fit input {shape}; allowed: sizes that broadcast to it")
+    axes = tuple(i for i in range(len(shape)) if i < extra or (wanted[i - extra] == 1 != shape[i]))
+    return OPS["reshape"](sum(input, axes) if axes else input, wanted)

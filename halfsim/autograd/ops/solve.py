@@ -7,16 +7,18 @@ kernel, whose result is stored.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import once
 from halfsim.autograd.tape import op
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 
-__all__ = ["cholesky", "det", "inv", "solve", "solve_triangular"]
+__all__ = ["cholesky", "det", "inv", "inverse", "logdet", "slogdet", "solve", "solve_triangular"]
 
 
 def _turned(x: Array) -> Array:
@@ -207,3 +209,24 @@ def cholesky(fp: Arithmetic, x: Array, /, *, upper: bool = False) -> Any:
 
     out = y.reshape(shape)
     return (_turned(out) if upper else out), pullback
+
+
+inverse = inv
+
+
+def logdet(input: Any) -> Tensor:
+    """The logarithm of the determinant of matrices (..., M, M): `det`, then `log`; NaN where that is negative."""
+    return OPS["log"](det(input))
+
+
+class SignLog(NamedTuple):
+    """The sign of a determinant, and the logarithm of its magnitude."""
+
+    sign: Any
+    logabsdet: Any
+
+
+def slogdet(input: Any) -> SignLog:
+    """The sign of the determinant of matrices (..., M, M) and the logarithm of its magnitude: `det`, `sign`, `log`."""
+    value = det(input)
+    return SignLog(OPS["sign"](value), OPS["log"](OPS["abs"](value)))
