@@ -18,12 +18,11 @@ PATH = Path(hs.__file__).parent / "autograd" / "methods.pyi"
 HEAD = '''"""Made by ``python -m tests.autograd.stubs --write`` of the operations of `halfsim.ops`; not to be edited."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from halfsim.autograd.arithmetic import Axis
 from halfsim.autograd.ops._common import Picked
 from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.quantize import Array
 
 METHODS: list[str]
 IN_PLACE: list[str]

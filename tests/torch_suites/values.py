@@ -42,7 +42,7 @@ def array_of(t: Any) -> Any:
     if t.layout is not torch.strided or t.is_quantized:
         raise ConversionError(f"{t.layout} tensor")
     try:
-        return np.array((t.float() if t.dtype == torch.bfloat16 else t).numpy())
+        return np.array((t.float() if t.dtype == torch.bfloat16 else t).numpy(force=True))
     except (ValueError, TypeError) as error:  # more than 64 axes, a dtype that NumPy lacks
         raise ConversionError(str(error)) from None
 
