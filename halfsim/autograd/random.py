@@ -38,7 +38,7 @@ class Generator:
 
     >>> from halfsim.autograd.random import permutation
     >>> permutation(5, Generator().manual_seed(0)).tolist()
-    [4, 1, 2, 0, 3]
+    [4, 0, 1, 3, 2]
     """
 
     __slots__ = ("__weakref__", "_engine", "_seed", "_spare", "device")
