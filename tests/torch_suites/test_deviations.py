@@ -1,4 +1,4 @@
-"""What differs from PyTorch's CPU results on purpose: still needed, no further off than listed, and nothing beside it."""
+"""What differs from PyTorch's CPU results on purpose: still needed, no further off than listed, nothing beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="PyTorch's samples ship with it")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from tests.torch_suites import ops  # noqa: E402
-from tests.torch_suites.judging import Case, Judged, judge  # noqa: E402
+from tests.torch_suites.judging import Case, judge  # noqa: E402
 
 
 @functools.cache

@@ -429,9 +429,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
     if not np.ndim(plain(input)):
         return reshape(index_fill(reshape(input, (1,)), 0, index, value), ())
     *before, places = _slices("index_fill", input, dim, index)
-    return _placed(
-        input, value, (*before, np.unique(places))
-    )  # a slice named twice is filled once, in the gradient too
+    once = np.unique(places)  # a slice named twice is filled once, and has one gradient
+    return _placed(input, value, (*before, once))
 
 
 def masked_select(input: Any, mask: Any) -> Tensor:

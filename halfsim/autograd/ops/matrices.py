@@ -115,7 +115,8 @@ def _powers(x: Any, count: int) -> Tensor:
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
     """The covariances (N, N) of the rows of (N, M): differences from the means, their products, over M - correction.
 
-    A number for one row. Composed of `mean`, `sub`, `matmul` and `div`. ``ValueError`` for weights, which are not simulated.
+    A number for one row. Composed of `mean`, `sub`, `matmul` and `div`. ``ValueError`` for weights, which are not
+    simulated.
     """
     if fweights is not None or aweights is not None:
         raise ValueError("fweights, aweights: weights are not allowed; allowed: None")
