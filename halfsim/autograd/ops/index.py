@@ -428,7 +428,9 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
         raise ValueError(f"value: shape {np.shape(plain(value))} is not allowed; allowed: a number")
     if not np.ndim(plain(input)):
         return reshape(index_fill(reshape(input, (1,)), 0, index, value), ())
-    return _placed(input, value, _slices("index_fill", input, dim, index))
+    *before, places = _slices("index_fill", input, dim, index)
+    once = np.unique(places)  # a slice named twice is filled once, and has one gradient
+    return _placed(input, value, (*before, once))
 
 
 def masked_select(input: Any, mask: Any) -> Tensor:

@@ -115,7 +115,8 @@ def _powers(x: Any, count: int) -> Tensor:
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
     """The covariances (N, N) of the rows of (N, M): differences from the means, their products, over M - correction.
 
-    Composed of `mean`, `sub`, `matmul` and `div`. ``ValueError`` for weights, which are not simulated.
+    A number for one row. Composed of `mean`, `sub`, `matmul` and `div`. ``ValueError`` for weights, which are not
+    simulated.
     """
     if fweights is not None or aweights is not None:
         raise ValueError("fweights, aweights: weights are not allowed; allowed: None")
@@ -125,7 +126,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     rows = reshape(input, (1, -1)) if len(shape) < 2 else as_tensor(input)
     d = OPS["sub"](rows, OPS["mean"](rows, 1, keepdim=True))
     y = OPS["div"](OPS["matmul"](d, OPS["transpose"](d)), float(max(rows.shape[1] - correction, 0)))
-    return reshape(y, ()) if len(shape) < 2 else y
+    return reshape(y, ()) if rows.shape[0] == 1 else y
 
 
 def corrcoef(input: Any) -> Tensor:
