@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, choose, signs
+from halfsim.autograd.ops._common import Stepwise, as_tensor, choose, signs
 from halfsim.autograd.ops.elementwise import add, div, mul
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.ops.shape import unsqueeze
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, get_default_dtype
+from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -315,5 +316,8 @@ def mvlgamma(input: Any, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension ``p``, composed of `lgamma`, `sum` and `add`."""
     if p < 1:
         raise ValueError(f"p: {p} is not allowed; allowed: integers from 1")
+    x = as_tensor(input)
     shifts = np.arange(-p + 1, 1) / 2
-    return add(sum(lgamma(add(unsqueeze(input, -1), shifts)), -1), p * (p - 1) / 4 * math.log(math.pi))
+    if isinstance(x.format, Integer):
+        x = x.to(get_default_dtype())
+    return add(sum(lgamma(add(unsqueeze(x, -1), shifts)), -1), p * (p - 1) / 4 * math.log(math.pi))
