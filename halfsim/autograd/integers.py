@@ -11,7 +11,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor, integers_in, plain, whole
 from halfsim.numerics.formats import INTEGERS, Integer, bool_, float64, int64, together
-from halfsim.numerics.precision import Precision
+from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array
 
 _SUM: dict[str, Any] = {"dtype": np.int64}  # of integers, as in PyTorch
@@ -126,8 +126,8 @@ class _Unit:
     """What formulas ask of a unit, in integers; there are no fractions, so that quotients and constants are cut."""
 
     dtype = np.dtype(np.int64)
-    piecewise = True
-    keep, joined = staticmethod(Arithmetic.keep), staticmethod(Arithmetic.joined)
+    precision, piecewise = native(float64), True
+    keep, joined = staticmethod(Arithmetic.keep), Arithmetic.joined
     add, mul, matmul = staticmethod(np.add), staticmethod(np.multiply), staticmethod(np.matmul)
 
     @staticmethod
@@ -191,7 +191,7 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
         if y is None:
             return None
     else:
-        y = spec.formula(_Unit, *arrays, *options, **keywords)[0]
+        y = spec.formula(_Unit(), *arrays, *options, **keywords)[0]
     y = np.asarray(y)
     return Tensor(y, INTEGERS[y.dtype.name])
 

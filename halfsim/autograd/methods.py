@@ -45,6 +45,7 @@ METHODS = [
     "asin",
     "asinh",
     "atan",
+    "as_strided",
     "atan2",
     "atanh",
     "baddbmm",
