@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -375,6 +375,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     not zero without ``replacement``.
     """
     weights = np.asarray(plain(input))
+    if isinstance(input, Tensor) and isinstance(input.format, Integer):
+        raise TypeError(f"input: {input.format} is not allowed; allowed: floating-point formats")
     if weights.ndim not in (1, 2) or not weights.shape[-1]:
         raise ValueError(f"input: shape {weights.shape} is not allowed; allowed: (N,), (M, N)")
     if not np.isfinite(weights).all() or (weights < 0).any() or (weights.sum(-1) <= 0).any():
@@ -407,8 +409,29 @@ def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = N
         "bernoulli": chance,
         "exponential": lambda rate: random.exponential(shape, rate, generator, fmt),
         "integers": whole,
+        "cauchy": lambda median, sigma: random.cauchy(shape, median, sigma, generator, fmt),
+        "log_normal": lambda mean, std: random.log_normal(shape, mean, std, generator, fmt),
+        "geometric": lambda p: random.geometric(shape, p, generator),
     }
+    _check_drawn(distribution, parameters)
     return input.copy_(tensor(np.asarray(draws[distribution](*parameters)), input.dtype))
+
+
+# What PyTorch asks of the parameters of a distribution, and how an error says it.
+_NEEDS: dict[str, tuple[Callable[..., Any], str]] = {
+    "uniform": (lambda a, b: a <= b, "from, to in order"),
+    "normal": (lambda mean, std: std >= 0, "std from 0"),
+    "exponential": (lambda rate: rate > 0, "lambd above 0"),
+    "cauchy": (lambda median, sigma: sigma > 0, "sigma above 0"),
+    "log_normal": (lambda mean, std: std > 0, "std above 0"),
+    "geometric": (lambda p: 0 < p < 1, "p above 0 and below 1"),
+}
+
+
+def _check_drawn(distribution: str, parameters: Sequence[Any]) -> None:
+    holds, words = _NEEDS.get(distribution, (None, ""))
+    if holds is not None and not holds(*parameters):
+        raise ValueError(f"{distribution}: {', '.join(map(str, parameters))} is not allowed; allowed: {words}")
 
 
 def _bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:

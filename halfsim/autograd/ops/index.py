@@ -348,7 +348,7 @@ def scatter(
         words = {"add": "sum", "multiply": "prod"}
         if reduce not in words:
             raise ValueError(f"reduce: {reduce!r} is not allowed; allowed: add, multiply")
-        return _reduced(input, part, places, words[reduce], True)
+        return reduced(input, part, places, words[reduce], True)
     return (
         _placed(input, part, np.unravel_index(places, np.shape(plain(input))))
         if input.ndim
@@ -365,10 +365,10 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Tensor:
     """``src`` combined at ``index`` along ``dim`` by it (sum, prod, mean, amax, amin), with ``input`` or not."""
     places = _spread("scatter_reduce", input, dim, index)
-    return _reduced(input, _picked_part("src", src, places), places, reduce, include_self)
+    return reduced(input, _picked_part("src", src, places), places, reduce, include_self)
 
 
-def _reduced(input: Any, source: Any, places: Array, how: str, include: bool) -> Tensor:
+def reduced(input: Any, source: Any, places: Array, how: str, include: bool) -> Tensor:
     """Values combined in groups: those that go to one place, and that place's own with ``include``.
 
     The groups of one size are formed together, as rows of an operation that reduces.
@@ -394,7 +394,7 @@ def _reduced(input: Any, source: Any, places: Array, how: str, include: bool) ->
     return reshape(flat, shape)
 
 
-def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
+def slices(name: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
     """The index of the slices ``index`` (N,) along ``dim``."""
     shape, where = np.shape(plain(input)), np.atleast_1d(indices("index", index))
     if where.ndim > 1:
@@ -407,7 +407,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """``input`` with ``alpha * source`` added to its slices ``index`` along ``dim``."""
     if not np.ndim(plain(input)):
         return reshape(index_add(reshape(input, (1,)), 0, index, reshape(source, (1,)), alpha=alpha), ())
-    where = _slices("index_add", input, dim, index)
+    where = slices("index_add", input, dim, index)
     places = np.arange(prod(input.shape)).reshape(input.shape)[where]
     source = source if np.ndim(plain(source)) or places.ndim == 0 else reshape(source, places.shape)
     if np.shape(plain(source)) != places.shape:
@@ -421,7 +421,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Tensor:
     """``input`` with ``source`` in place of its slices ``index`` along ``dim``."""
     if not np.ndim(plain(input)):
         return reshape(index_copy(reshape(input, (1,)), 0, index, reshape(source, (1,))), ())
-    where = _slices("index_copy", input, dim, index)
+    where = slices("index_copy", input, dim, index)
     room = np.shape(plain(input)[where])
     source = source if np.ndim(plain(source)) else reshape(source, room)
     if np.shape(plain(source)) != room:
@@ -435,7 +435,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
         raise ValueError(f"value: shape {np.shape(plain(value))} is not allowed; allowed: a number")
     if not np.ndim(plain(input)):
         return reshape(index_fill(reshape(input, (1,)), 0, index, value), ())
-    return _placed(input, value, _slices("index_fill", input, dim, np.unique(indices("index", index))))
+    return _placed(input, value, slices("index_fill", input, dim, np.unique(indices("index", index))))
 
 
 def masked_select(input: Any, mask: Any) -> Tensor:
