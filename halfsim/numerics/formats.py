@@ -267,7 +267,6 @@ INTEGERS: dict[str, Integer] = {
 }
 
 
-
 def together(dtypes: Iterable[object]) -> Integer:
     """The smallest dtype that holds the integers of all ``dtypes``; ``TypeError`` where none of 64 bits does.
 
@@ -279,7 +278,9 @@ def together(dtypes: Iterable[object]) -> Integer:
     for kind in kinds:
         if all(kind.contains(d) for d in given):
             return kind
-    raise TypeError(f"dtypes: {' and '.join(map(str, given))} are not allowed; allowed: those that one of 64 bits holds")
+    raise TypeError(
+        f"dtypes: {' and '.join(map(str, given))} are not allowed; allowed: those that one of 64 bits holds"
+    )
 
 
 _BY_NAME: dict[str, Format] = {

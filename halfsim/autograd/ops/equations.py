@@ -21,8 +21,6 @@ from halfsim.numerics.quantize import Array
 
 __all__ = [
     "cholesky_ex",
-    "cholesky_inverse",
-    "cholesky_solve",
     "inv_ex",
     "linalg_cond",
     "matrix_rank",
@@ -118,21 +116,6 @@ def cholesky_ex(input: Any, *, upper: bool = False, check_errors: bool = False) 
 def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -> Solution:  # noqa: N803
     """`solve`, and ``info``, which is not 0 for a matrix without inverse; its result is NaN, unless ``check_errors``."""
     return Solution(*_attempted("solve_ex", lambda a: solve(a, B, left=left), _pivot, A, check_errors))
-
-
-def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Tensor:  # noqa: N803
-    """The solution x of ``L @ L.T @ x = B`` (with ``upper`` of ``L.T @ L @ x``): two `solve_triangular`."""
-    turned = swapaxes(L, -1, -2)
-    low, high = (turned, L) if upper else (L, turned)
-    return solve_triangular(high, solve_triangular(low, B, upper=False), upper=True)
-
-
-def cholesky_inverse(L: Any, upper: bool = False) -> Tensor:  # noqa: N803
-    """The inverse of ``L @ L.T`` (with ``upper`` of ``L.T @ L``): `cholesky_solve` of ones on the diagonal."""
-    x = as_tensor(L)
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise ValueError(f"cholesky_inverse: shape {x.shape} is not allowed; allowed: (..., M, M)")
-    return cholesky_solve(as_tensor(np.broadcast_to(np.eye(x.shape[-1]), x.shape), x), x, upper)
 
 
 def triangular_solve(

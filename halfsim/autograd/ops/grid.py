@@ -288,7 +288,10 @@ def _sampler(name: str, dims: int) -> Any:
     def sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
         if np.ndim(plain(input)) != dims + 2:
             raise ValueError(f"{name}: input {np.shape(plain(input))} is not allowed; allowed: {dims + 2} dimensions")
-        for option, words, given in (("interpolation_mode", _MODES, interpolation_mode), ("padding_mode", _PADDING, padding_mode)):
+        for option, words, given in (
+            ("interpolation_mode", _MODES, interpolation_mode),
+            ("padding_mode", _PADDING, padding_mode),
+        ):
             if not 0 <= given < 3:
                 raise ValueError(f"{option}: {given} is not allowed; allowed: 0 to 2, which are {', '.join(words)}")
         return OPS["grid_sample"](input, grid, _MODES[interpolation_mode], _PADDING[padding_mode], align_corners)

@@ -143,7 +143,9 @@ def _weights(count: int, fweights: Any, aweights: Any) -> Any:
         if given is None:
             continue
         if x.shape != (count,) or (x < 0).any():
-            raise ValueError(f"{name}: shape {x.shape} or a negative weight is not allowed; allowed: ({count},), from 0")
+            raise ValueError(
+                f"{name}: shape {x.shape} or a negative weight is not allowed; allowed: ({count},), from 0"
+            )
         if (x.dtype.kind in "iu") != (name == "fweights"):
             raise TypeError(f"{name}: {x.dtype} is not allowed; allowed: integers for fweights, floats for aweights")
     if fweights is None or aweights is None:

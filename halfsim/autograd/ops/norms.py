@@ -146,7 +146,7 @@ def matrix_norm(
         raise ValueError(f"dim: {dim} is not allowed; allowed: two different axes")
     if ord in ("nuc", 2, -2):
         s = svdvals(moveaxis(A if dtype is None else as_tensor(A).to(dtype), axes, (-2, -1)))
-        y = sum(s, -1) if ord == "nuc" else (amax if ord == 2 else amin)(s, -1)
+        y = sum(s, -1) if ord == "nuc" else _most(s, -1, ord > 0, False)
         return reshape(y, [1 if i in axes else n for i, n in enumerate(np.shape(plain(A)))]) if keepdim else y
     if ord == "fro":
         return _size(A, 2, axes, keepdim, dtype=dtype)
@@ -154,8 +154,14 @@ def matrix_norm(
         raise ValueError(f"ord: {ord!r} is not allowed; allowed: 'fro', 'nuc', 1, -1, 2, -2, inf, -inf")
     along, across = axes if abs(ord) == 1 else axes[::-1]
     sums = _size(A, 1, along, True, dtype=dtype)
-    y = (amax if ord > 0 else amin)(sums, across, True)
+    y = _most(sums, across, ord > 0, True)
     return y if keepdim else squeeze(y, axes)
+
+
+def _most(x: Tensor, along: int, largest: bool, keepdim: bool) -> Tensor:
+    """The largest (smallest) along an axis; the largest of none is 0."""
+    empty = largest and not x.shape[along]
+    return (sum if empty else amax if largest else amin)(x, along, keepdim)
 
 
 def linalg_norm(

@@ -31,9 +31,6 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
     return tuple(integer_tensor(np.asarray(axis, np.int64)) for axis in np.unravel_index(where, sizes))
 
 
-
-
-
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape that tensors of the given shapes (tuples or integers) are broadcast to.
 

@@ -15,8 +15,8 @@ from halfsim.autograd.ops.index import getitem
 from halfsim.autograd.ops.join import cat
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
-from halfsim.numerics.formats import INTEGERS
+from halfsim.autograd.tensor import Tensor, get_default_dtype, plain
+from halfsim.numerics.formats import INTEGERS, Integer
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -161,10 +161,12 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Axis = None, edge_order: int 
     if edge_order not in (1, 2) or any(shape[a] <= edge_order for a in axes):
         given = f"{edge_order} of an input {shape}"
         raise ValueError(f"edge_order: {given} is not allowed; allowed: 1, 2, fewer than the values along an axis")
+    spacing = 1 if spacing is None else spacing
     each = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
     if len(each) != len(axes):
         raise ValueError(f"spacing: {len(each)} of them do not fit {len(axes)} axes; allowed: one for each")
     x = as_tensor(input)
+    x = x.to(get_default_dtype()) if isinstance(x.format, Integer) else x
     return tuple(_slopes(x, a, by, edge_order) for a, by in zip(axes, each, strict=True))
 
 
@@ -189,7 +191,7 @@ def _slopes(x: Tensor, along: int, by: Any, edge_order: int) -> Tensor:
 
     if even:
         steps, h = np.ones(length - 1), by
-        middle = div(sub(_part(x, along, 2, None), _part(x, along, 0, -2)), mul(by, 2))
+        middle = div(sub(_part(x, along, 2, None), _part(x, along, 0, -2)), by * 2)
     else:
         steps, h = np.diff(np.asarray(plain(by), np.float64)), 1
         a, b = steps[:-1], steps[1:]
@@ -204,7 +206,7 @@ def _slopes(x: Tensor, along: int, by: Any, edge_order: int) -> Tensor:
         found = getitem(x, (slice(None),) * along + (slice(first, first + len(weights)),))
         scaled = mul(found, shaped(weights))
         total = sum(scaled, along, True)
-        return total if even is False else div(total, h)
+        return div(total, h) if even else total
 
     near = edge(0, steps[0], steps[1] if edge_order == 2 else None, False)
     far = edge(length - edge_order - 1, steps[-1], steps[-2] if edge_order == 2 else None, True)
