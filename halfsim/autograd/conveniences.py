@@ -192,7 +192,7 @@ class Conveniences:
         """The last two axes swapped."""
         return OPS["swapaxes"](self, -1, -2)
 
-    H, mH = T, mT
+    H, mH = T, mT  # noqa: N815  # PyTorch's names
 
     def is_nonzero(self) -> Any:
         """Whether the only value is not zero."""

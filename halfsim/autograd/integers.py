@@ -152,7 +152,7 @@ class _Unit:
 
 
 def found(operands: Sequence[Any]) -> Integer | None:
-    """The dtype of integers that `halfsim.tensor` makes of one of the arrays or numbers, None if of any it makes none."""
+    """The dtype of integers that `halfsim.tensor` makes of the first operand, None if of any it makes none."""
     kinds = [integers_in(x) for x in operands if x is not None]
     kept = all(kind is bool_ for kind in kinds) or not isinstance(scope().rule, Precision)
     return kinds[0] if kinds and kept and None not in kinds else None
@@ -181,7 +181,7 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
     name = spec.name
     if name not in WHOLE and not spec.exact and name not in ALIKE:
         return None
-    dtype = None if name == "masked_fill" or spec.exact is True and name not in WHOLE else _common(operands)
+    dtype = None if name == "masked_fill" or (spec.exact is True and name not in WHOLE) else _common(operands)
     if name == "pow" and isinstance(operands[1], int) and operands[1] < 0:
         raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats, tensors")
     arrays = [None if x is None else _taken(name, x, dtype) for x in operands]
@@ -201,6 +201,8 @@ def _taken(name: str, x: Any, dtype: Any) -> Any:
     x = plain(x)
     if isinstance(x, int) and not -(2**63) <= x < 2**64:
         raise ValueError(f"{name}: an integer of {x.bit_length()} bits is not allowed; allowed: 64 bits")
+    if isinstance(x, (complex, np.complexfloating)) or (isinstance(x, np.ndarray) and x.dtype.kind not in "biu"):
+        raise TypeError(f"{name}: {getattr(x, 'dtype', 'complex')} is not allowed; allowed: integers, bools, floats")
     return x if dtype is None else np.asarray(x).astype(dtype, copy=False)
 
 

@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, integer_tensor
-from halfsim.autograd.ops.linalg import matmul
 from halfsim.autograd.ops.norms import matrix_norm
 from halfsim.autograd.ops.shape import moveaxis, reshape, swapaxes
 from halfsim.autograd.ops.singular import svdvals
@@ -71,7 +69,8 @@ def _attempted(name: str, function: Callable[..., Tensor], tried: Callable[[Arra
         if not info.any():
             raise
         good = OPS["where"]((info == 0)[..., None, None], A, np.eye(x.shape[-1]))
-        y = OPS["where"]((info == 0)[..., None, None], function(good), np.nan)
+        y = function(good)
+        y = OPS["where"]((info == 0).reshape(*info.shape, *[1] * (2 if y.ndim >= x.ndim else 1)), y, np.nan)
         return y, integer_tensor(info)
     return y, integer_tensor(np.zeros(np.shape(plain(A))[:-2], np.int32))
 
@@ -114,7 +113,12 @@ def cholesky_ex(input: Any, *, upper: bool = False, check_errors: bool = False) 
 
 
 def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -> Solution:  # noqa: N803
-    """`solve`, and ``info``, which is not 0 for a matrix without inverse; its result is NaN, unless ``check_errors``."""
+    """`solve`, and ``info``, which is not 0 for a matrix without inverse: its result is NaN, unless ``check_errors``.
+
+    >>> from halfsim import tensor
+    >>> solve_ex(tensor([[1.0, 1.0], [1.0, 1.0]]), tensor([[1.0], [2.0]])).info
+    tensor(2, int32)
+    """
     return Solution(*_attempted("solve_ex", lambda a: solve(a, B, left=left), _pivot, A, check_errors))
 
 
@@ -175,16 +179,16 @@ def matrix_rank(
 def tensorinv(A: Any, ind: int = 2) -> Tensor:  # noqa: N803
     """The inverse of the matrix that the first ``ind`` axes make with the others: (a, b, c, d) gives (c, d, a, b)."""
     shape = np.shape(plain(A))
-    if not 0 < ind or prod(shape[:ind]) != prod(shape[ind:]):
+    if ind < 1 or prod(shape[:ind]) != prod(shape[ind:]):
         raise ValueError(f"ind: {ind} of shape {shape} is not allowed; allowed: one that makes a square matrix")
     return reshape(inv(reshape(A, (prod(shape[:ind]), -1))), (*shape[ind:], *shape[:ind]))
 
 
 def tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Tensor:  # noqa: N803
     """The x with ``tensordot(A, x, x.ndim) = B``; the axes ``dims`` of A are first moved to the end."""
-    A = as_tensor(A)  # noqa: N806
+    A = as_tensor(A)
     if dims is not None:
-        A = moveaxis(A, tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))  # noqa: N806
+        A = moveaxis(A, tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
     shape = np.shape(plain(B))
     rest = A.shape[len(shape) :]
     if prod(shape) != prod(rest):

@@ -146,7 +146,7 @@ def matrix_norm(
         raise ValueError(f"dim: {dim} is not allowed; allowed: two different axes")
     if ord in ("nuc", 2, -2):
         s = svdvals(moveaxis(A if dtype is None else as_tensor(A).to(dtype), axes, (-2, -1)))
-        y = sum(s, -1) if ord == "nuc" else _most(s, -1, ord > 0, False)
+        y = sum(s, -1) if ord == "nuc" else _most(s, -1, ord == 2, False)
         return reshape(y, [1 if i in axes else n for i, n in enumerate(np.shape(plain(A)))]) if keepdim else y
     if ord == "fro":
         return _size(A, 2, axes, keepdim, dtype=dtype)

@@ -153,7 +153,7 @@ def unfold_dim(fp: Arithmetic, x: Array, /, dimension: int, size: int, step: int
 
 
 def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
-    """Elements of ``input``, counted in C order: that at (i, j, ...) is number ``storage_offset + i * stride[0] + ...``.
+    """Elements of ``input``, counted in C order: at (i, j) stands number ``storage_offset + i * stride[0] + j * ...``.
 
     Gradients of an element that is taken several times are added. ``ValueError`` for elements beyond the last, and for
     views whose elements lie in another order, since there is no memory layout here.
@@ -185,5 +185,5 @@ def _strided_places(x: Tensor, size: Sequence[int], stride: Sequence[int], stora
     for axis, step in enumerate(stride):
         places += (np.arange(size[axis]) * step).reshape(-1, *[1] * (len(size) - axis - 1))
     if places.size and places.max() >= x.array.size:
-        raise ValueError(f"as_strided: element {places.max()} is beyond the last; allowed: 0 to {x.array.size - 1}")
+        raise ValueError(f"as_strided: element {places.max()} is not there; allowed: 0 to {x.array.size - 1}")
     return places

@@ -28,7 +28,7 @@ def svdvals(fp: Arithmetic, A: Array, /) -> Any:  # noqa: N803  # PyTorch's name
     if A.ndim < 2:
         raise ValueError(f"svdvals: shape {A.shape} is not allowed; allowed: (..., M, N)")
     wide = np.asarray(A, np.float64)
-    broken = ~np.isfinite(wide).all((-2, -1), keepdims=True)
+    broken = np.asarray(~np.isfinite(wide).all((-2, -1), keepdims=True))
     u, s, vh = np.linalg.svd(np.where(broken, 0.0, wide), full_matrices=False)
     s = np.where(broken[..., 0], np.nan, s)
 
