@@ -262,6 +262,33 @@ def exponential(
     return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
 
 
+def cauchy(
+    shape: _Shape,
+    median: float = 0.0,
+    sigma: float = 1.0,
+    generator: Generator | None = None,
+    format: Format = float32,
+) -> Array:
+    """Numbers of Cauchy's distribution about ``median``, computed in float64."""
+    drawn = median + sigma * np.tan(math.pi * (_fractions(_source(generator), _count(shape), float64) - 0.5))
+    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+
+
+def log_normal(
+    shape: _Shape, mean: float = 1.0, std: float = 2.0, generator: Generator | None = None, format: Format = float32
+) -> Array:
+    """Exponentials of normal numbers about ``mean``, computed in float64."""
+    drawn = np.exp(_source(generator).pair(_count(shape)) * std + mean)
+    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+
+
+def geometric(shape: _Shape, p: float, generator: Generator | None = None) -> Array:
+    """How many trials the first success takes, each a success with probability ``p``; as float64."""
+    fractions = _fractions(_source(generator), _count(shape), float64)
+    with np.errstate(divide="ignore"):
+        return np.ceil(np.log(fractions) / np.log1p(-p)).reshape(shape)
+
+
 def integers(shape: _Shape, low: int, high: int, generator: Generator | None = None, wide: bool | None = None) -> Array:
     """Integers from ``low`` below ``high``, as int64; of 64 bits each if ``wide``, by default from 2**28 of them on."""
     source, width = _source(generator), high - low

@@ -233,7 +233,8 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
     """The format of the widest tensor; arrays and numbers, NumPy's too, adopt it, as PyTorch's do of numbers.
 
     Without a tensor, that of the widest array or NumPy scalar. Integers and bools adopt any format; where nothing has
-    one, the answer is an `Integer`. A tensor without axes adopts that of those that have some, as in PyTorch.
+    one, the answer is an `Integer`, if `halfsim.tensor` too made integers of such operands. A tensor without axes
+    adopts that of those that have some, as in PyTorch.
     """
     tensors = [x for x in operands if isinstance(x, Tensor)]
     formats: list[Any] = [x.format for x in tensors]
@@ -245,7 +246,7 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
         floats = [format_of(x) for x in operands if isinstance(x, kinds) and x.dtype.kind == "f"]
         formats = floats or (formats if not any(isinstance(x, float) for x in operands) else [])
     if not formats:
-        return get_default_dtype()
+        return integers.found(operands) or get_default_dtype()
     found: Format = formats[0]
     for other in formats[1:]:
         if not found.contains(other):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -291,7 +292,7 @@ def unique_consecutive(
     """The values (or slices along ``dim``) without those that equal the one before; no gradient."""
     x = np.asarray(plain(input))
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, axis_of(dim, x.ndim), 0)
-    flat = rows.reshape(len(rows), -1)
+    flat = rows.reshape(len(rows), prod(rows.shape[1:]))
     first = np.ones(len(rows), np.bool_)
     first[1:] = (flat[1:] != flat[:-1]).any(1) if flat.shape[1] else False
     starts = np.flatnonzero(first)

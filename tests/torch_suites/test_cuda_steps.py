@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.torch_suites.deviations import CUDA, DEVIATIONS, OTHER, excused
+from tests.torch_suites.cuda_steps import CUDA, DEVIATIONS, OTHER, excused
 
 torch = pytest.importorskip("torch", reason="PyTorch's samples ship with it")
 pytestmark = pytest.mark.filterwarnings("ignore")
