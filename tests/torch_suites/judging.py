@@ -72,7 +72,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     smallest: dict[tuple[str, str], Judged] = field(default_factory=dict)
-    excused: Counter[str] = field(default_factory=Counter)  # of those that are right, as deviations.py has it
+    excused: Counter[str] = field(default_factory=Counter)  # of those that are right, as cuda_steps.py has it
     equal: int = 0  # of so many elements of half results, so many are the same
     compared: int = 0
 
