@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.tensor import Tensor, whole
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import INTEGERS, Integer, float64
 from halfsim.numerics.quantize import Array
 
@@ -128,7 +128,7 @@ class _Unit:
 
 def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
     """An operation on integers and bools alone; None where it takes floats, as ``exp`` does and ``div``."""
-    arrays = [x.array if isinstance(x, Tensor) else x for x in operands]
+    arrays = [plain(x) for x in operands]
     if any(np.ndim(a) for a in arrays):  # a tensor without axes does not widen others of its kind, as in PyTorch
         wide = [a.dtype.kind for a in arrays if isinstance(a, np.ndarray) and a.ndim]
         arrays = [a.item() if np.ndim(a) == 0 and isinstance(a, np.ndarray) and wide else a for a in arrays]
