@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -84,6 +85,15 @@ class NumPyProtocol:
         if name not in numpy_functions:
             raise _refused(called)
         return numpy_functions[name](*args, **kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The array API standard's functions on tensors, `halfsim.array_api`; ``ValueError`` for an unknown version."""
+        if api_version not in (None, *_VERSIONS):
+            raise ValueError(f"api_version: {api_version!r} is not allowed; allowed: {', '.join(_VERSIONS)}")
+        return importlib.import_module("halfsim.array_api")  # which stands above
+
+
+_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 
 
 def _refused(called: str) -> TypeError:

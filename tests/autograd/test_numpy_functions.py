@@ -353,3 +353,9 @@ def test_a_cube_root_is_rounded_once(mode: str) -> None:
         middle = (Fraction(low) + Fraction(high)) / 2
         nearest = low if middle**3 > x else high
         assert y == {"downward": low, "toward_zero": low, "upward": y if exact else high}.get(mode, nearest)
+
+
+def test_only_one_axis_makes_a_vector_of_the_right_hand_side() -> None:
+    a, b = np.stack([S, S + 1])[:2, :2, :2], np.arange(4.0).reshape(2, 2)
+    got = np.linalg.solve(hs.tensor(a, "fp64"), hs.tensor(b, "fp64"))
+    np.testing.assert_allclose(got.numpy(), np.linalg.solve(a, b), rtol=1e-12)

@@ -54,7 +54,6 @@ _ROWS: dict[str, Callable[..., Any]] = {
     "linalg.inv": lambda a: OPS["inv"](a),
     "linalg.det": lambda a: OPS["det"](a),
     "linalg.slogdet": lambda a: OPS["slogdet"](a),
-    "linalg.solve": lambda a, b: OPS["solve"](a, b),
     "linalg.cholesky": lambda a, upper=False: OPS["cholesky"](a, upper=upper),
     "linalg.matrix_power": lambda a, n: OPS["matrix_power"](a, n),
     "linalg.multi_dot": lambda arrays, out=None: OPS["multi_dot"](arrays),
@@ -327,6 +326,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         allowed = "None, 'fro', 1, -1, inf, -inf of matrices, any number of vectors"
         raise TypeError(f"numpy.linalg.norm of {over} axes with ord={ord!r} is not simulated; allowed: {allowed}")
     return OPS["norm"](x, ord, axis, keepdims)
+
+
+@simulates("linalg.solve")
+def solve(a: Any, b: Any) -> Any:
+    missing = len(shape_of(a)) - len(shape_of(b)) if len(shape_of(b)) > 1 else 0  # only one axis makes a vector
+    return OPS["solve"](a, OPS["reshape"](b, (*[1] * max(missing, 0), *shape_of(b))) if missing > 0 else b)
 
 
 # Polynomials, the highest power first.
