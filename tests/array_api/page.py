@@ -14,10 +14,11 @@ PAGE = """# The array API
 from the arrays it is given runs on the simulated unit unchanged, in the precision in force:
 
 ```python
-def softmax(x):                     # of a library that knows nothing of halfsim
+def softmax(x):  # of a library that knows nothing of halfsim
     xp = x.__array_namespace__()
     e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
     return e / xp.sum(e, axis=-1, keepdims=True)
+
 
 with hs.precision("pure_fp16"):
     softmax(hs.tensor([1.0, 2.0, 3.0]))
