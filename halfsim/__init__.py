@@ -168,7 +168,7 @@ _LATER = {
 }
 
 
-_MODULES = ("backends", "checkpoint", "cuda", "linalg", "plot", "signal", "special", "utils")
+_MODULES = ("array_api", "backends", "checkpoint", "cuda", "linalg", "plot", "signal", "special", "utils")
 
 
 def __getattr__(name: str) -> _Any:

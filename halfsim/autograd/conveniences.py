@@ -123,6 +123,12 @@ class Conveniences:
         """The tensor itself: everything runs on the CPU."""
         return self
 
+    def to_device(self, device: object, /, *, stream: object = None) -> Any:
+        """The array API's name for ``to(device)``: the tensor itself; ``ValueError`` for another device."""
+        if str(getattr(device, "type", device)) != "cpu" or stream is not None:
+            raise ValueError(f"device: {device} with stream={stream} is not allowed; allowed: cpu, without a stream")
+        return self
+
     def pin_memory(self, device: object = None) -> Any:
         """The tensor itself."""
         return self

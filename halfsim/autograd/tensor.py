@@ -21,7 +21,7 @@ from halfsim.frames import Line, caller
 from halfsim.names import missing
 from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64
-from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.inputs import as_floats, unmasked
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
 
@@ -450,8 +450,10 @@ def _rebuilt(
 
 
 def plain(x: Any) -> Any:
-    """The array inside a tensor; anything else as it is."""
-    return x.array if isinstance(x, Tensor) else x
+    """The array inside a tensor; anything else as it is, but for masked arrays, which are refused."""
+    if isinstance(x, Tensor):
+        return x.array
+    return unmasked(x) if isinstance(x, np.ndarray) else x
 
 
 def whole(x: Any) -> Any:
@@ -553,7 +555,7 @@ def get_default_dtype() -> Format:
 def foreign(data: Any) -> Any:
     """A tensor of PyTorch as an array of the same values and dtype; anything else as it is."""
     if type(data).__module__.partition(".")[0] != "torch" or not hasattr(data, "detach"):
-        return data
+        return unmasked(data)
     given = data.detach().cpu()
     if str(given.dtype) in ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2"):
         return tensor(given.float().numpy(), str(given.dtype).removeprefix("torch."))

@@ -100,7 +100,7 @@ def _own(part: Any) -> Any:
     if isinstance(part, np.ndarray):
         if part.dtype.kind not in "iub":
             raise IndexError(f"index: dtype {part.dtype} is not allowed; allowed: integers, bools")
-        return part.copy()
+        return plain(part).copy()
     if isinstance(part, slice):
         return slice(*(x if x is None else index_of(x) for x in (part.start, part.stop, part.step)))
     return part
