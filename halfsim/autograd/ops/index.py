@@ -67,9 +67,9 @@ def scatter_sum(fp: Arithmetic, values: Array, where: Array, size: int) -> Array
 
 
 @op(exact="forward", view=lambda index: _is_basic(index))
-def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
-    """``x[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says."""
-    shape, index = x.shape, _owned(index)
+@named("getitem")
+def _getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
+    shape = x.shape
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         if _is_basic(index):
@@ -79,12 +79,28 @@ def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
         where = np.arange(prod(shape)).reshape(shape)[index]
         return scatter_sum(fp, g.reshape(-1), where.reshape(-1), prod(shape)).reshape(shape)
 
-    return np.array(_at(x, index)), pullback
+    return _at(x, index), pullback
+
+
+def getitem(input: Any, index: Any) -> Tensor:
+    """``input[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says.
+
+    Integers, slices, None and an ellipsis give a view, as in PyTorch.
+    """
+    return _getitem(input, _owned(index))
+
+
+OPS["getitem"] = getitem
 
 
 def _at(x: Array, index: Any) -> Array:
     try:
-        return x[index]
+        if not _is_basic(index):
+            return np.array(x[index])
+        found = x[index]
+        if not isinstance(found, np.ndarray):  # a number; of which an ellipsis makes an array that shares memory
+            found = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        return found
     except IndexError as error:
         raise IndexError(f"index: it does not fit shape {x.shape} ({error}); allowed: places of each axis") from None
 
@@ -175,6 +191,8 @@ def setitem(input: Any, value: Any, index: Any) -> Tensor:
 
 def put_at(input: Any, value: Any, places: Any) -> Tensor:
     """`setitem` at places that are counted through the whole tensor in C order."""
+    if not input.ndim:
+        return _placed(input, reshape(value, ()), (...,))
     return _placed(input, value, np.unravel_index(places, input.shape))
 
 
