@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,12 +87,21 @@ def _same(node: Node, x: Tensor, array: Array) -> Tensor:
     return x
 
 
+def _formula(fp: OnTape, node: Node, given: Sequence[Any], g: Tensor) -> Callable[[int], Any]:
+    """The gradient of each operand, by the formula run on tensors."""
+    pullbacks = node.spec.formula(fp, *given, *node.call[1], **node.call[2])[1]
+    pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+    return lambda i: pullbacks[i](fp, g)
+
+
 def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     """What `_pull` finds, with gradients that are on the tape themselves: the formula run on tensors.
 
     ``RuntimeError`` for an operation whose formula asks for more than elementary steps, and for one whose operand has
     other values now.
     """
+    from halfsim.autograd.slopes import slopes  # which knows the tape
+
     wanted = [(i, x) for i, x in enumerate(node.inputs or ()) if isinstance(x, Tensor) and x.requires_grad]
     if callable(node.call):
         return node.call(g, wanted)
@@ -102,10 +111,9 @@ def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
         given[i] = _same(node, x, arrays[i]).to(fp.precision.storage)
     try:
         with scoped(rule=fp.precision, base="", phase="on tape", gradients=True):
-            _, pullbacks = node.spec.formula(fp, *given, *options, **keywords)
-            pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
             start = g.to(fp.precision.storage)
-            found = [(x, fp.sum_to(pullbacks[i](fp, start), x.shape)) for i, x in wanted]
+            slope = slopes(fp, node.spec, given, options, keywords, start) or _formula(fp, node, given, start)
+            found = [(x, fp.sum_to(slope(i), x.shape)) for i, x in wanted]
     except (TypeError, AttributeError, ValueError, KeyError) as error:
         raise RuntimeError(f"create_graph: the gradient of {node.op} has none here ({error})") from None
     return [(x, grad.to(node.precision.storage).to(x.format)) for x, grad in found]

@@ -201,6 +201,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         """The only value, a Python number; ``ValueError`` if there are more."""
         if self.array.size != 1:
             raise ValueError(f"item: a tensor of {self.size} values has no single value; allowed: size 1")
+        if self.requires_grad and scope().phase == "on tape":  # where the number would have no gradient
+            raise TypeError("it takes the value out of the tape")
         return self.array.reshape(-1)[0].item()
 
     def tolist(self) -> Any:
