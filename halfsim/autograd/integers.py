@@ -23,9 +23,7 @@ def _bounds(x: Array, min: Any = None, max: Any = None) -> Any:
 
 def _no_bools(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(x: Any, *rest: Any, **options: Any) -> Any:
-        if any(np.asarray(a).dtype == np.bool_ for a in (x, *rest[:1])) and all(
-            np.asarray(a).dtype == np.bool_ for a in (x, *rest[:1])
-        ):
+        if x.dtype == np.bool_:
             raise TypeError(f"{name}: bool is not allowed; allowed: integers, floats, the operators ~ and ^ on bools")
         return function(x, *rest, **options)
 
@@ -37,9 +35,10 @@ def _over(axis: Any) -> Any:
 
 
 def _power(a: Any, b: Any) -> Any:
-    if np.any(np.asarray(b) < 0):
-        raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats")
-    return np.power(a, b)
+    if a.dtype == np.bool_:
+        return np.power(a.astype(np.int64), b).astype(np.bool_)
+    odd = np.where(b % 2 == 0, 1, a)  # of 1 and -1; of others a negative power is cut to zero
+    return np.where(b < 0, np.where(np.abs(a) == 1, odd, 0), np.power(a, np.maximum(b, 0))).astype(a.dtype)
 
 
 def _divisor(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,7 +69,7 @@ def _sum(beta: float, x: Any, alpha: float, product: Any) -> Any:
 # What an operation on integers is; one that only moves values runs its formula on them, any other takes floats.
 WHOLE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, alpha=1: np.add(a, b if alpha == 1 else np.multiply(alpha, b)),
-    "sub": _no_bools("sub", lambda a, b, alpha=1: np.subtract(a, b if alpha == 1 else np.multiply(alpha, b))),
+    "sub": lambda a, b, alpha=1: np.subtract(a, b if alpha == 1 else np.multiply(alpha, b)),
     "mul": np.multiply,
     "neg": _no_bools("neg", np.negative),
     "abs": np.absolute,
@@ -109,6 +108,28 @@ WHOLE: dict[str, Callable[..., Any]] = {
 }
 
 
+# Operations whose operands take one dtype first.
+_TOGETHER = {"add", "addcmul", "div", "floor_divide", "fmax", "fmin", "fmod", "maximum", "minimum", "mul", "pow",
+             "remainder", "sub", "where"}  # fmt: skip
+
+
+def together(name: str, operands: Sequence[Any]) -> list[Array]:
+    """Integers and bools in the dtype that they make together, as PyTorch has it, where values wrap around.
+
+    Tensors without axes, and after them numbers, adopt the dtype of others, unless these are bools.
+    """
+    arrays = [np.asarray(x.array if isinstance(x, Tensor) else x) for x in operands]
+    ranks = [2 if not isinstance(x, (Tensor, np.ndarray)) else 0 if np.ndim(a) else 1 for x, a in zip(operands, arrays)]
+    found: Any = np.bool_
+    for rank in range(3):
+        dtypes = [a.dtype for a, r in zip(arrays, ranks, strict=True) if r == rank]
+        if any(dtype.kind not in "biu" or dtype == np.uint64 for dtype in dtypes) and rank == 2:
+            raise ValueError(f"{name}: the number is not allowed; allowed: integers of 64 bits")
+        if dtypes and found == np.bool_:
+            found = np.result_type(*dtypes)
+    return [a.astype(found, copy=False) for a in arrays]
+
+
 class _Unit:
     """What formulas that only move values ask of a unit."""
 
@@ -129,7 +150,13 @@ class _Unit:
 def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
     """An operation on integers and bools alone; None where it takes floats, as ``exp`` does and ``div``."""
     arrays = [x.array if isinstance(x, Tensor) else x for x in operands]
-    if any(np.ndim(a) for a in arrays):  # a tensor without axes does not widen others of its kind, as in PyTorch
+    if spec.name in _TOGETHER and not any(a is None for a in arrays):
+        if spec.name == "pow" and isinstance(operands[1], int) and operands[1] < 0:
+            raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats")
+        if spec.name == "sub" and any(np.asarray(a).dtype == np.bool_ for a in arrays):
+            raise TypeError("sub: bool is not allowed; allowed: integers, floats, the operators ~ and ^ on bools")
+        arrays = together(spec.name, operands)
+    elif any(np.ndim(a) for a in arrays):  # a tensor without axes does not widen others of its kind, as in PyTorch
         wide = [a.dtype.kind for a in arrays if isinstance(a, np.ndarray) and a.ndim]
         arrays = [a.item() if np.ndim(a) == 0 and isinstance(a, np.ndarray) and wide else a for a in arrays]
     if spec.name in WHOLE:
@@ -142,6 +169,8 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
     else:
         return None
     y = np.asarray(y)
+    if y.dtype.name not in INTEGERS:
+        raise TypeError(f"{spec.name}: floats are not allowed as options for integers; allowed: integers, x.float()")
     return Tensor(y, INTEGERS[y.dtype.name])
 
 

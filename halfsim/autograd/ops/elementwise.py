@@ -16,7 +16,7 @@ from halfsim.autograd.ops._common import Stepwise, as_tensor, bound, choose, nam
 from halfsim.autograd.ops.rounding import floored, stepwise_quotients, stored
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.formats import float16, float64, unknown
+from halfsim.numerics.formats import Integer, float16, float64, unknown
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
 
@@ -263,7 +263,7 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 
 def square(x: Any) -> Tensor:
     """``x * x``: `pow` with the exponent 2, as PyTorch composes it."""
-    return pow(x, 2.0)
+    return pow(x, 2 if isinstance(x, Tensor) and isinstance(x.format, Integer) else 2.0)
 
 
 @op()
