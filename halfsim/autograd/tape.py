@@ -13,7 +13,7 @@ from halfsim.autograd import integers
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.options import checks, refused, unknown_option
+from halfsim.autograd.options import MISFITS, checks, explained, refused, unknown_option
 from halfsim.autograd.overrides import loss_scale
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.second import on_tape
@@ -141,9 +141,15 @@ def op(
             if len(operands) < count:
                 operands += tuple(kwargs.pop(name, None) for name in spec.operands[len(operands) :])
             options = args[count:]
-            if options or kwargs:
-                spec.check(options, kwargs)
-            return apply(spec, operands, options, kwargs)
+            try:
+                if options or kwargs:
+                    spec.check(options, kwargs)
+                return apply(spec, operands, options, kwargs)
+            except MISFITS as error:
+                told = explained(spec.name, error, args, kwargs, [*spec.operands, *spec.options])
+                if told is error:
+                    raise
+                raise told from error
 
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
         call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]

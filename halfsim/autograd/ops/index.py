@@ -97,13 +97,14 @@ OPS["getitem"] = getitem
 
 
 def _parts(index: Any, ndim: int) -> tuple[Any, Any] | None:
-    """An index of integers beside arrays as two, of which the second has the arrays; None for any other."""
+    """An index of integers beside arrays as two, of which the second has the arrays; None for one that NumPy reads so."""
     if not isinstance(index, tuple) or not any(isinstance(part, np.ndarray) for part in index):
         return None
     numbers = [isinstance(part, (int, np.integer)) and not isinstance(part, bool) for part in index]
-    if not any(numbers):
-        return None
     taken = sum(_axes(part) for part in index)
+    idle = ndim == taken and any(part is Ellipsis for part in index)  # an ellipsis that keeps nothing apart
+    if not any(numbers) and not idle:
+        return None
     first: list[Any] = []
     second: list[Any] = []
     for part, number in zip(index, numbers, strict=True):
