@@ -388,7 +388,7 @@ def gradients(
         out = order.pop()
         g, node = pending.pop(id(out)), out.node
         for hook in list((out.hooks or {}).values()):
-            g = _hooked(out, g, hook)
+            g = _hooked(out, g, hook, create_graph)
         if node is None and scale != 1:
             g = _times(g, 1 / scale)
         yield out, g, observer
@@ -427,13 +427,13 @@ def _times(g: Tensor, factor: float) -> Tensor:
         return apply(SPECS["mul"], (g, factor), precision=native(g.format), label="grad")
 
 
-def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any]) -> Tensor:
+def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any], create_graph: bool) -> Tensor:
     """The gradient that ``hook`` leaves of ``g``; what it computes belongs to the backward pass."""
-    with scoped(phase="backward"):
+    with scoped(phase="backward", gradients=create_graph):
         changed = hook(g)
     if changed is None:
         return g
-    data = tensor(changed, out.format)
+    data = changed.to(out.format) if isinstance(changed, Tensor) and create_graph else tensor(changed, out.format)
     if data.shape != g.shape:
         raise RuntimeError(f"hook: returned shape {data.shape} for a gradient of {g.shape}; allowed: the same shape")
     return data

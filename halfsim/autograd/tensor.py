@@ -21,7 +21,7 @@ from halfsim.autograd.storage import Storage, View, view
 from halfsim.frames import Line, caller
 from halfsim.names import missing
 from halfsim.numerics.codec import encode
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64, unknown
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
@@ -391,6 +391,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
                 dtype = x.format
             elif not is_device(x) and not isinstance(x, bool) and x is not None:
                 dtype = x
+        if device is not None and not is_device(device):
+            raise unknown("device", device, ("cpu", "cuda"))
         if dtype is None:
             return self
         fmt = as_dtype(dtype)
