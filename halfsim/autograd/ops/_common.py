@@ -125,6 +125,11 @@ def choose(mask: Any, a: Any, b: Any) -> Any:
     return np.asarray(b ^ ((a ^ b) & chosen)).view(kind)
 
 
+def largest(x: Any, axes: tuple[int, ...]) -> Any:
+    """The largest values over axes, which stay, -inf where there are none: a shift that takes no gradient."""
+    return plain(x).max(axes, keepdims=True, initial=-np.inf)
+
+
 def signs(x: Any) -> Any:
     """-1, 0 or 1 for each element, 0 for NaN."""
     if isinstance(x, Tensor):

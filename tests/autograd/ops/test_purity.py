@@ -152,7 +152,7 @@ def of_the_rest() -> None:
         O.embedding_bag([[0, 1], [1, 1]], x, mode="sum", per_sample_weights=leaf(np.ones((2, 2)))),
         O.setitem(x, y[0], (slice(None), [1, 0, 1, 2])[0:1]), O.scatter_add(x, 0, np.array([[0, 2, 0, 1]]), y),
         watched()(x), x.mean(), O.expand(x, (2, 3, 4)), x.to("fp16"), O.dropout(x, 0.5), O.cosine_similarity(x, y),
-        O.dropout1d(x, 0.5), O.alpha_dropout(x, 0.5, training=True),
+        O.dropout1d(x, 0.5), O.alpha_dropout(x, 0.5, training=True), x.T.contiguous(),
     ]:  # fmt: skip
         finish(result)
 
