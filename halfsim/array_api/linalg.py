@@ -20,10 +20,12 @@ __all__ = [
     "matmul",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
     "outer",
     "slogdet",
     "solve",
+    "svdvals",
     "tensordot",
     "trace",
     "vecdot",
@@ -85,13 +87,23 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
-    """A norm of matrices: "fro", 1, -1, inf, -inf; others need singular values, which are not simulated."""
+    """A norm of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf."""
     return OPS["matrix_norm"](x, ord, (-2, -1), keepdims)
 
 
 def matrix_power(x: Any, n: int, /) -> Tensor:
     """The product of ``n`` times the matrix."""
     return OPS["matrix_power"](x, n)
+
+
+def svdvals(x: Any, /) -> Tensor:
+    """The singular values of matrices, the largest first: LAPACK's in float64, rounded once."""
+    return OPS["svdvals"](x)
+
+
+def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
+    """How many singular values are above ``rtol`` times the largest."""
+    return OPS["matrix_rank"](x, rtol=rtol)
 
 
 def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:

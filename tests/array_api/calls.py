@@ -333,6 +333,10 @@ def tuple_of(d: Draw, kind: str) -> Any:
     return (a, b.dtype), {}
 
 
+def matrices_of_floats(d: Draw) -> Any:
+    return (d.array("floating", d.of((2, 3), (2, 3, 2)), tame=True),), {}
+
+
 LINALG: dict[str, Call] = {
     **{name: CALLS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")},
     "outer": matrices([(3,)], [(2,)]),
@@ -342,11 +346,13 @@ LINALG: dict[str, Call] = {
     "vector_norm": normed,
     "matrix_norm": lambda d: (
         (d.array("floating", (2, 3, 4), tame=True),),
-        {"ord": d.of("fro", 1, -1, np.inf, -np.inf), "keepdims": d.of(True, False)},
+        {"ord": d.of("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf), "keepdims": d.of(True, False)},
     ),
     "matrix_power": lambda d: ((*invertible(d)[0], d.integer(0, 3)), {}),
     "cholesky": definite,
     "det": invertible,
+    "svdvals": matrices_of_floats,
+    "matrix_rank": matrices_of_floats,
     "slogdet": invertible,
     "inv": invertible,
 }

@@ -55,6 +55,12 @@ _ROWS: dict[str, Callable[..., Any]] = {
     "linalg.det": lambda a: OPS["det"](a),
     "linalg.slogdet": lambda a: OPS["slogdet"](a),
     "linalg.cholesky": lambda a, upper=False: OPS["cholesky"](a, upper=upper),
+    "linalg.cond": lambda x, p=None: OPS["linalg_cond"](x, p),
+    "linalg.tensorinv": lambda a, ind=2: OPS["tensorinv"](a, ind),
+    "linalg.svdvals": lambda x: OPS["svdvals"](x),
+    "linalg.matrix_rank": lambda A, tol=None, hermitian=False, rtol=None: OPS["matrix_rank"](
+        A, hermitian=hermitian, atol=tol, rtol=rtol
+    ),
     "linalg.matrix_power": lambda a, n: OPS["matrix_power"](a, n),
     "linalg.multi_dot": lambda arrays, out=None: OPS["multi_dot"](arrays),
     "linalg.outer": lambda x1, x2: OPS["outer"](x1, x2),
@@ -320,10 +326,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     over = len(shape_of(x)) if axis is None else len(axis) if isinstance(axis, tuple) else 1
     if ord is None or (ord == "fro" and over == 2):
         return OPS["norm"](x, 2, axis, keepdims)
-    if over == 2 and ord in (1, -1, np.inf, -np.inf):
+    if over == 2 and ord in (1, -1, 2, -2, np.inf, -np.inf, "nuc"):
         return OPS["matrix_norm"](x, ord, (-2, -1) if axis is None else axis, keepdims)
     if isinstance(ord, str) or over != 1:
-        allowed = "None, 'fro', 1, -1, inf, -inf of matrices, any number of vectors"
+        allowed = "None, 'fro', 'nuc', 1, -1, 2, -2, inf, -inf of matrices, any number of vectors"
         raise TypeError(f"numpy.linalg.norm of {over} axes with ord={ord!r} is not simulated; allowed: {allowed}")
     return OPS["norm"](x, ord, axis, keepdims)
 
