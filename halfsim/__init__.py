@@ -168,7 +168,7 @@ _LATER = {
 }
 
 
-autograd.gradcheck = gradcheck  # type: ignore[assignment]  # the function, which its file would hide
+autograd.gradcheck = gradcheck  # the function, which its file would hide
 
 _MODULES = ("array_api", "backends", "checkpoint", "cuda", "linalg", "plot", "signal", "special", "utils")
 

@@ -14,7 +14,7 @@ from halfsim.ported import is_autocast_enabled
 
 
 def custom_fwd(fwd: Any = None, *, device_type: str = "cuda", cast_inputs: Any = None) -> Any:
-    """A decorator of a `Function`'s ``forward``: under autocast its floats come in ``cast_inputs``, and it runs without.
+    """A decorator of a `Function`'s ``forward``: under autocast floats come in ``cast_inputs``, and it runs without.
 
     Without ``cast_inputs`` it runs as what is around it does.
     """

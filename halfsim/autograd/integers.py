@@ -174,6 +174,12 @@ def _common(operands: Sequence[Any]) -> Any:
     return None if found is None else found.name
 
 
+def joined(name: str, operands: Sequence[Any]) -> list[Any]:
+    """Operands in the dtype that they make together, where values wrap around."""
+    dtype = _common(operands)
+    return [_taken(name, x, dtype) for x in operands]
+
+
 def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
     """An operation on integers and bools alone; None where it takes floats, as ``exp`` does and ``div``."""
     name = spec.name

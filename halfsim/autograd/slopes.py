@@ -20,23 +20,23 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
 
-# Operations that are sums of terms: a term is linear in every operand listed, of which it is the product. An operand that
-# no term lists takes no gradient.
-TERMS: dict[str, list[tuple[int, ...]]] = {
+# Operations that are sums of terms: a term is linear in every operand listed, of which it is the product. An operand
+# that no term lists takes no gradient.
+TERMS: dict[str, tuple[tuple[int, ...], ...]] = {
     **dict.fromkeys(
         [
             "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "avg_pool1d", "avg_pool2d",
             "avg_pool3d", "channel_shuffle", "diag_embed", "diagonal", "fold", "getitem", "interpolate", "nll_loss",
             "pad", "pixel_shuffle", "pixel_unshuffle", "trace", "unfold", "unfold_dim",
         ],
-        [(0,)],
+        ((0,),),
     ),
-    **dict.fromkeys(["masked_fill", "scatter_add", "setitem", "where"], [(0,), (1,)]),
+    **dict.fromkeys(["masked_fill", "scatter_add", "setitem", "where"], ((0,), (1,))),
     **dict.fromkeys(
-        ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], [(0, 1), (2,)]
+        ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], ((0, 1), (2,))
     ),
-    "bilinear": [(0, 1, 2), (3,)],
-    "linalg_cross": [(0, 1)],
+    "bilinear": ((0, 1, 2), (3,)),
+    "linalg_cross": ((0, 1),),
 }  # fmt: skip
 
 # Reductions that choose: each element has a share of the gradient, which changes only where the choice does.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.integers import together
+from halfsim.autograd.integers import joined
 from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import axes_of, integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, whole
@@ -139,7 +139,7 @@ def _bitwise(name: str, operation: Callable[..., Any], text: str, allowed: str =
                 raise TypeError(
                     f"{name}: {getattr(given, 'dtype', type(given).__name__)} is not allowed; allowed: {words}"
                 )
-        return integer_tensor(operation(*together(name, (input, other))))
+        return integer_tensor(operation(*joined(name, (input, other))))
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = f"{text} of two tensors of {words}."
