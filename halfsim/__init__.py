@@ -11,7 +11,7 @@ from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
-from halfsim.autograd.random import manual_seed
+from halfsim.autograd.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from halfsim.autograd.tensor import Size, Tensor, get_default_dtype, set_default_dtype, tensor
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
@@ -73,6 +73,7 @@ __all__ = [
     "FlagCounts",
     "FlagWarning",
     "Format",
+    "Generator",
     "LossScaleRange",
     "Mended",
     "Minimal",
@@ -111,9 +112,11 @@ __all__ = [
     "float32",
     "float64",
     "get_default_dtype",
+    "get_rng_state",
     "gradcheck",
     "hardware",
     "ieee",
+    "initial_seed",
     "loss_scale_range",
     "manual_seed",
     "mend",
@@ -129,7 +132,9 @@ __all__ = [
     "reproducible",
     "round_to",
     "search_policy",
+    "seed",
     "set_default_dtype",
+    "set_rng_state",
     "spacing",
     "tensor",
     "tfloat32",

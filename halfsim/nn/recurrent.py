@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.random import generator
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
+from halfsim.nn.init import uniform_parameter
 from halfsim.nn.module import Module
-from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown, whole
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
@@ -36,12 +36,10 @@ def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffi
     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
     if projected:
         shapes |= {"weight_hr": (projected, hidden)}
-    bound = hidden**-0.5
+    bound = 1 / sqrt(hidden)
     for name, shape in shapes.items():
-        drawn = None
-        if bias or name.startswith("weight"):
-            drawn = Parameter(tensor(generator().uniform(-bound, bound, shape).astype(np.float32)))
-        setattr(module, name + suffix, drawn)
+        drawn = bias or name.startswith("weight")
+        setattr(module, name + suffix, uniform_parameter(shape, bound) if drawn else None)
 
 
 def _check_flags(**flags: Any) -> None:

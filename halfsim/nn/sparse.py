@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.ops.embedding import padding
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import normal
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
@@ -144,7 +144,7 @@ def _table(size: int, width: int, padded: int | None, weight: Any) -> Tensor:
         if np.shape(weight) != (size, width):
             raise ValueError(f"_weight: shape {np.shape(weight)} is not allowed; allowed: {(size, width)}")
         return weight
-    values = generator().standard_normal((size, width)).astype("float32")
+    values = normal((size, width))
     if padded is not None:
         values[padded] = 0
     return tensor(values)
