@@ -39,7 +39,7 @@ from halfsim.numerics.rounding import Rounding, Stochastic
 from halfsim.ported import *  # noqa: F403
 
 if _TYPE_CHECKING:
-    from halfsim import checkpoint, plot
+    from halfsim import checkpoint, plot, utils
     from halfsim.costs.cost import cost
     from halfsim.diagnose.compare.models import compare_models
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
@@ -140,6 +140,7 @@ __all__ = [
     "tfloat32",
     "trace",
     "ulp",
+    "utils",
 ]
 
 # What takes time to import and is not needed by every program, by where it stands.

@@ -294,8 +294,15 @@ def bernoulli_each(p: Array, generator: Generator | None = None, format: Format 
 
 
 def multinomial(weights: Array, count: int, replacement: bool = False, generator: Generator | None = None) -> Array:
-    """``count`` indices into ``weights`` (n,) or (rows, n) of float32 or float64, by weight, as int64."""
+    """``count`` indices into ``weights`` (n,) or (rows, n) of float32 or float64, by weight, as int64.
+
+    ``ValueError`` for weights that are negative, not finite or all zero, and for more than there are.
+    """
     rows, source = np.atleast_2d(weights), _source(generator)
+    if not (np.isfinite(rows).all() and (rows >= 0).all() and rows.any(-1).all()):
+        raise ValueError("weights: negative, infinite, NaN or all zero is not allowed; allowed: finite from 0")
+    if count > rows.shape[-1] and not replacement:
+        raise ValueError(f"count: {count} is not allowed; allowed: up to {rows.shape[-1]} without replacement")
     if not replacement or count == 1:  # whose exponential time comes first
         format = float64 if rows.dtype == np.float64 else float32
         with np.errstate(all="ignore"):
