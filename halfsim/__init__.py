@@ -40,6 +40,7 @@ from halfsim.ported import *  # noqa: F403
 
 if _TYPE_CHECKING:
     from halfsim import checkpoint, plot, utils
+    from halfsim.checkpoint.saved import load, save
     from halfsim.costs.cost import cost
     from halfsim.diagnose.compare.models import compare_models
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
@@ -117,6 +118,7 @@ __all__ = [
     "hardware",
     "ieee",
     "initial_seed",
+    "load",
     "loss_scale_range",
     "manual_seed",
     "mend",
@@ -131,6 +133,7 @@ __all__ = [
     "precision",
     "reproducible",
     "round_to",
+    "save",
     "search_policy",
     "seed",
     "set_default_dtype",
@@ -150,6 +153,7 @@ _LATER = {
     "Comparison": "diagnose.compare.result",
     "cost": "costs.cost",
     "explain": "numerics.explain",
+    "load": "checkpoint.saved",
     "loss_scale_range": "diagnose.scale.range",
     "LossScaleRange": "diagnose.scale.result",
     "mend": "diagnose.mend.mend",
@@ -159,6 +163,7 @@ _LATER = {
     "ModelComparison": "diagnose.compare.result",
     "PolicySearch": "diagnose.search.result",
     "Report": "diagnose.report.report",
+    "save": "checkpoint.saved",
     "search_policy": "diagnose.search.search",
 }
 
