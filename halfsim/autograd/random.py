@@ -262,9 +262,7 @@ def exponential(
     return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
 
 
-def integers(
-    shape: _Shape, low: int, high: int, generator: Generator | None = None, wide: bool | None = None
-) -> Array:
+def integers(shape: _Shape, low: int, high: int, generator: Generator | None = None, wide: bool | None = None) -> Array:
     """Integers from ``low`` below ``high``, as int64; of 64 bits each if ``wide``, by default from 2**28 of them on."""
     source, width = _source(generator), high - low
     if not 0 < width < 2**64:

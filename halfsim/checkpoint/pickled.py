@@ -12,8 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import IO, Any
 
+from halfsim.autograd.tensor import Tensor
 from halfsim.checkpoint.storages import DTYPES, KINDS, Kind, RefusedError, Storage, Storages, view
 from halfsim.nn.parameter import Parameter
+from halfsim.numerics.formats import Format
 
 _PLAIN = (str, int, float, complex, bool, bytes, type(None))
 
@@ -82,7 +84,8 @@ def _tensor_v3(
 
 
 def _parameter(data: Any, requires_grad: Any, *rest: Any) -> Any:
-    return Parameter(data, bool(requires_grad)) if hasattr(data, "format") else data
+    floats = isinstance(data, Tensor) and isinstance(data.format, Format)
+    return Parameter(data, bool(requires_grad)) if floats else data
 
 
 def _of_type(make: Any, kind: Any, args: Any, state: Any) -> Any:

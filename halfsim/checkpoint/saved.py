@@ -65,9 +65,9 @@ def load(
     """What `save` wrote, or ``torch.save``: tensors, parameters, state dicts and plain values.
 
     Of a file of PyTorch nothing is executed: what it asks for beyond tensors and plain values is refused by name,
-    with ``weights_only=False`` too. Floating-point tensors have their format, integer and bool ones are NumPy
-    arrays, a dtype is a Format, a ``torch.Size`` a tuple, a device a string. Tensors that share a storage share memory
-    here. Both layouts of PyTorch are read, that of 1.6 and the older one. Other options change nothing.
+    with ``weights_only=False`` too. A dtype is a Format or a dtype of integers, a ``torch.Size`` a tuple, a device a
+    string. Tensors of one storage share memory until one of them is changed. Both layouts of PyTorch are read, that of
+    1.6 and the older one. Other options change nothing.
     ``ValueError`` in one line for a damaged file, a foreign one, or one that is refused.
     """
     if isinstance(f, (str, os.PathLike)):

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.checkpoint.files import INTEGERS, NATIVE, Stored
+from halfsim.checkpoint.files import INTEGERS, Stored
 from halfsim.checkpoint.tree import as_tensor
-from halfsim.numerics.formats import Format, as_format
+from halfsim.numerics.formats import Format, Integer, as_dtype
 from halfsim.numerics.quantize import Array
 
 _CODED = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
@@ -33,9 +33,8 @@ class Kind(NamedTuple):
 
 
 # What stands for a kind of numbers in a file: PyTorch's dtypes, and its typed storages.
-DTYPES: dict[str, Format | np.dtype[Any]] = {
-    **{name: np.dtype(name) for name in INTEGERS},
-    **{name: as_format(name) for name in ("float16", "float32", "float64", *_CODED)},
+DTYPES: dict[str, Format | Integer] = {
+    name: as_dtype(name) for name in (*INTEGERS, "float16", "float32", "float64", *_CODED)
 }
 KINDS = {f"{name}Storage": Kind(kind) for name, kind in _TYPED.items()}
 
@@ -49,22 +48,20 @@ class Storage:
 
     def __init__(self, data: bytearray, kind: str, order: str) -> None:
         self.data, self.kind, self.order = data, kind, order
-        self._decoded: dict[str, Any] = {}
+        self._decoded: dict[str, Tensor] = {}
 
-    def numbers(self, kind: str) -> Any:
-        """All numbers: a flat Tensor, or an array of integers or bools."""
+    def numbers(self, kind: str) -> Tensor:
+        """All numbers, flat."""
         if kind not in self._decoded:
             self._decoded[kind] = self._read(kind)
         return self._decoded[kind]
 
-    def _read(self, kind: str) -> Any:
+    def _read(self, kind: str) -> Tensor:
         if len(self.data) % _itemsize(kind):
             raise RefusedError(f"has a storage of {len(self.data)} bytes for {kind}")
         codes = np.frombuffer(self.data, self.order + np.dtype(_CODED.get(kind, kind)).str[1:])
         codes = codes.astype(codes.dtype.newbyteorder("="), copy=False)
-        if kind == "bool":
-            return codes.view(np.uint8) != 0
-        return codes if kind in NATIVE and kind in INTEGERS else as_tensor(Stored(kind, codes))
+        return as_tensor(Stored(kind, codes.view(np.uint8) != 0 if kind == "bool" else codes))
 
 
 class Storages:
@@ -103,13 +100,13 @@ def view(storage: Any, kind: Any, offset: Any, size: Any, stride: Any, requires_
     if not isinstance(storage, Storage) or kind not in DTYPES:
         raise RefusedError("makes a tensor of no storage, or of no numbers")
     numbers = storage.numbers(kind)
-    flat: Array = numbers.array if isinstance(numbers, Tensor) else numbers
+    flat: Array = numbers.array
     _check(flat.size, offset, size, stride)
     if 0 in size:
         values = np.zeros(size, flat.dtype)
     else:
         values = as_strided(flat[offset:], size, [n * flat.itemsize for n in stride])
-    return Tensor(values, numbers.format, requires_grad is True) if isinstance(numbers, Tensor) else values
+    return Tensor(values, numbers.format, requires_grad is True and isinstance(numbers.format, Format))
 
 
 def _check(count: int, offset: Any, size: Any, stride: Any) -> None:

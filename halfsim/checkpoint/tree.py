@@ -45,8 +45,8 @@ def pack(value: Any, place: str, arrays: Arrays) -> Any:
         return {"set": [pack(item, f"{place}.{i}", arrays) for i, item in enumerate(sorted(value, key=repr))]}
     if kind is bytes:
         return {"bytes": value.hex()}
-    if isinstance(value, Format):
-        return {"format": kind_of(value)}
+    if isinstance(value, (Format, Integer)):
+        return {"format": kind_of(value) if isinstance(value, Format) else value.name}
     if isinstance(value, dict):
         for key in value:
             if type(key) not in (str, int):
@@ -126,7 +126,7 @@ def unpack(node: Any, arrays: Arrays) -> Any:
     if tag == "set":
         return {unpack(item, arrays) for item in given}
     if tag in ("bytes", "format"):
-        return bytes.fromhex(given) if tag == "bytes" else _format(given)
+        return bytes.fromhex(given) if tag == "bytes" else as_dtype(given) if given in INTEGERS else _format(given)
     return int(given, 16) if tag == "integer" else struct.unpack(">d", bytes.fromhex(given))[0]
 
 

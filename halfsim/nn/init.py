@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.random import Generator, drawn_in, normal, permutation, uniform
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, made_in
 from halfsim.autograd.tensor import tensor as rounded
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
@@ -67,7 +67,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 def uniform_parameter(shape: tuple[int, ...], bound: float) -> Parameter:
     """A new Parameter, in the storage of the precision in force or float32, uniform between -bound and bound."""
-    parameter = Parameter(rounded(np.zeros(shape, np.float32)))
+    parameter = Parameter(rounded(np.zeros(shape), made_in(None)))
     uniform_(parameter, -bound, bound)
     return parameter
 
@@ -77,7 +77,7 @@ def weight_and_bias(shape: tuple[int, ...], biases: int) -> tuple[Parameter, Par
 
     There are as many ``biases``, or none for 0.
     """
-    weight = Parameter(rounded(np.zeros(shape, np.float32)))
+    weight = Parameter(rounded(np.zeros(shape), made_in(None)))
     kaiming_uniform_(weight, a=sqrt(5))
     return weight, uniform_parameter((biases,), 1 / sqrt(_fans(shape)[0])) if biases else None
 

@@ -52,10 +52,10 @@ def directed(run: Direction, data: Any, sizes: Array, initial: list[Any], revers
 def sorted_states(packed: PackedSequence, states: list[Any]) -> list[Any]:
     """States (layers, batch, hidden) in the order of the packed sequences."""
     order = packed.sorted_indices
-    return states if order is None else [s[:, np.asarray(order)] for s in states]
+    return states if order is None else [s[:, order.array] for s in states]
 
 
 def unsorted_states(packed: PackedSequence, states: list[Any]) -> list[Any]:
     """States in the order that the sequences came in."""
     back = packed.unsorted_indices
-    return states if back is None else [s[:, np.asarray(back)] for s in states]
+    return states if back is None else [s[:, back.array] for s in states]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.init import uniform_parameter
 from halfsim.nn.module import Module
 from halfsim.nn.packed import directed, sorted_states, unsorted_states
@@ -138,8 +138,8 @@ class RNNBase(Module):
         weights = [getattr(self, name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
         if self.proj_size:
             (w_ih, w_hh, b_ih, b_hh), w_hr = weights, getattr(self, f"weight_hr{suffix}")
-            first = initial or (None, None)
-            h, *c = ops.lstm_projected(x, w_ih, w_hh, w_hr, b_ih, b_hh, *first, reverse)
+            h0, c0 = initial or (None, None)
+            h, *c = ops.lstm_projected(x, w_ih, w_hh, w_hr, b_ih, b_hh, h0, c0, reverse)
         else:
             y = getattr(ops, self.mode)(x, *weights, *initial, reverse=reverse)
             h, *c = (y[:-1], y[-1]) if self.mode == "lstm" else (y,)
@@ -147,12 +147,13 @@ class RNNBase(Module):
 
     def _run_packed(self, packed: PackedSequence, state: tuple[Any, ...] | None) -> tuple[PackedSequence, list[Tensor]]:
         """`_run` for sequences of unequal lengths; see `halfsim.nn.packed`."""
-        data, ways, batch = packed.data, 1 + self.bidirectional, int(packed.batch_sizes[0])
+        data, ways, sizes = packed.data, 1 + self.bidirectional, packed.batch_sizes.array
+        batch = int(sizes[0])
         if data.ndim != 2 or data.shape[1] != self.input_size:
             raise ValueError(f"input: shape {data.shape} is not allowed; allowed: (steps, {self.input_size}), packed")
         count = 2 if self.mode == "lstm" else 1
-        sizes = (self.proj_size or self.hidden_size, self.hidden_size)[:count]
-        given = state or [np.zeros((len(self._suffixes), batch, size), data.array.dtype) for size in sizes]
+        widths = (self.proj_size or self.hidden_size, self.hidden_size)[:count]
+        given = state or [tensor(np.zeros((len(self._suffixes), batch, n)), data.format) for n in widths]
         states = sorted_states(
             packed, [self._initial(name, s, batch, True) for name, s in zip("hc", given, strict=False)]
         )
@@ -163,7 +164,7 @@ class RNNBase(Module):
             outs = []
             for which in range(k * ways, (k + 1) * ways):
                 run = partial(self._direction, which)
-                out, ends = directed(run, data, packed.batch_sizes, [s[which] for s in states], which % ways == 1)
+                out, ends = directed(run, data, sizes, [s[which] for s in states], which % ways == 1)
                 for parts, end in zip(last, ends, strict=True):
                     parts.append(end)
                 outs.append(out)

@@ -68,9 +68,7 @@ def snapshot(module: Module, found: dict[str, Any], prefix: str, keep: bool) -> 
 Rounded = list[tuple[str, Tensor, Tensor]]
 
 
-def load(
-    module: Module, state: Mapping[str, Any], strict: bool, assign: bool
-) -> tuple[IncompatibleKeys, Rounded]:
+def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> tuple[IncompatibleKeys, Rounded]:
     """See `Module.load_state_dict`; also the name, the values given and the tensor of each part that was rounded."""
     if not isinstance(state, Mapping):
         raise TypeError(f"state: {type(state).__name__} is not allowed; allowed: a mapping from names to arrays")

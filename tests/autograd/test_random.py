@@ -172,3 +172,65 @@ def test_refusals(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+# What draws of it.
+
+
+CALLS: list[tuple[str, Any]] = [
+    ("rand", lambda p: p.rand(3, 7)),
+    ("rand half", lambda p: p.rand(20, dtype=p.float16)),
+    ("rand double", lambda p: p.rand(20, dtype=p.float64)),
+    ("randn", lambda p: p.randn(3, 7)),
+    ("randn bfloat16", lambda p: p.randn(20, dtype=p.bfloat16)),
+    ("randint", lambda p: p.randint(-5, 300, (4, 5))),
+    ("randint wide", lambda p: p.randint(2**40, (5,))),
+    ("randperm", lambda p: p.randperm(30)),
+    ("bernoulli", lambda p: p.bernoulli(p.tensor([0.1, 0.5, 0.9] * 9))),
+    ("bernoulli p", lambda p: p.bernoulli(p.tensor([0.1, 0.5, 0.9] * 9), 0.3)),
+    ("normal", lambda p: p.normal(1.5, 2.0, (4, 5))),
+    ("normal of tensors", lambda p: p.normal(p.tensor([1.0, -1.0] * 9), p.tensor([0.5, 2.0] * 9))),
+    ("normal of means", lambda p: p.normal(p.tensor([1.0, -1.0] * 9), 0.5)),
+    ("multinomial", lambda p: p.multinomial(p.tensor([0.1, 3.0, 1.0, 0.5]), 20, True)),
+    ("multinomial once each", lambda p: p.multinomial(p.tensor([[0.1, 3.0, 1.0, 0.5]] * 3), 3)),
+    ("poisson", lambda p: p.poisson(p.tensor([0.0, 0.5, 3.0, 9.0, 10.0, 30.0, 1000.0] * 9))),
+    ("uniform_", lambda p: p.tensor([0.0] * 20).uniform_(-1, 2)),
+    ("normal_", lambda p: p.tensor([0.0] * 20).normal_(1, 2)),
+    ("bernoulli_", lambda p: p.tensor([0.0] * 20).bernoulli_(0.3)),
+    ("exponential_", lambda p: p.tensor([0.0] * 20).exponential_(2.0)),
+    ("random_", lambda p: p.tensor([0] * 20).random_()),
+    ("random_ of floats", lambda p: p.tensor([0.0] * 20).random_()),
+    ("random_ to", lambda p: p.tensor([0] * 20).random_(3, 9)),
+    ("rand_like", lambda p: p.rand_like(p.tensor([0.0] * 20, dtype=p.float64))),
+]
+
+
+class Ours:
+    """The names of PyTorch, wherever they stand here."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(hs, name) if hasattr(hs, name) else getattr(hs.ops, name)
+
+
+@pytest.mark.parametrize("call", [call for _, call in CALLS], ids=[name for name, _ in CALLS])
+def test_functions_draw_what_pytorchs_draw(call: Any) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(5)
+    theirs = call(torch)
+    hs.manual_seed(5)
+    ours = call(Ours())
+    assert str(theirs.dtype) == f"torch.{ours.dtype.name}"
+    np.testing.assert_array_equal(ours.array, (theirs.double() if theirs.is_floating_point() else theirs).numpy())
+    np.testing.assert_array_equal(random.uniform(3), torch.rand(3).numpy(), "the stream goes on alike")
+
+
+def test_activations_draw_what_pytorchs_draw() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = np.linspace(-2, 2, 30, dtype=np.float32)
+    calls: list[tuple[str, dict[str, Any]]] = [("rrelu", {"training": True}), ("gumbel_softmax", {})]
+    for name, options in calls:
+        torch.manual_seed(5)
+        theirs = getattr(torch.nn.functional, name)(torch.tensor(x), **options)
+        hs.manual_seed(5)
+        np.testing.assert_allclose(getattr(hs.ops, name)(hs.tensor(x), **options).numpy(), theirs.numpy(), rtol=1e-5)
+        np.testing.assert_array_equal(random.uniform(3), torch.rand(3).numpy(), "the stream goes on alike")

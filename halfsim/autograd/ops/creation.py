@@ -384,17 +384,21 @@ def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = N
             return random.bernoulli(shape, float(p), generator)
         return random.bernoulli_each(np.broadcast_to(plain(p), shape), generator, _drawn_for(_like(p, None)))
 
+    def whole(*bounds: int) -> Array:
+        low, high = _bounds(input, bounds)
+        return random.integers(shape, low, high, generator, _wide(input, bounds))
+
     draws: dict[str, Any] = {
         "uniform": lambda a, b: random.uniform(shape, a, b, generator, fmt),
         "normal": lambda mean, std: random.normal(shape, mean, std, generator, fmt),
         "bernoulli": chance,
         "exponential": lambda rate: random.exponential(shape, rate, generator, fmt),
-        "integers": lambda *bounds: random.integers(shape, *_whole_bounds(input, bounds), generator, _wide(input, bounds)),
+        "integers": whole,
     }
     return input.copy_(tensor(np.asarray(draws[distribution](*parameters)), input.dtype))
 
 
-def _whole_bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:
+def _bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:
     if given:
         return (0, given[0]) if len(given) == 1 else (given[0], given[1])
     dtype = as_dtype(x.dtype)

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.numerics.quantize import Array
 
 
 class _Packed(NamedTuple):
     data: Tensor
-    batch_sizes: Array
-    sorted_indices: Array | None
-    unsorted_indices: Array | None
+    batch_sizes: Tensor
+    sorted_indices: Tensor | None
+    unsorted_indices: Tensor | None
 
 
 class PackedSequence(_Packed):
@@ -34,9 +35,11 @@ class PackedSequence(_Packed):
     ) -> PackedSequence:
         if batch_sizes is None:
             raise ValueError("batch_sizes: None is not allowed; allowed: how many sequences each step has")
-        if unsorted_indices is None and sorted_indices is not None:
-            unsorted_indices = np.argsort(sorted_indices, kind="stable")
-        return super().__new__(cls, data, _whole("batch_sizes", batch_sizes), sorted_indices, unsorted_indices)
+        if unsorted_indices is None:
+            unsorted_indices = invert_permutation(sorted_indices)
+        order = None if sorted_indices is None else integer_tensor(_whole("sorted_indices", sorted_indices))
+        sizes = integer_tensor(_whole("batch_sizes", batch_sizes))
+        return super().__new__(cls, data, sizes, order, unsorted_indices)
 
     def with_data(self, data: Tensor) -> PackedSequence:
         """Other numbers for the same sequences."""
@@ -77,7 +80,9 @@ def _whole(name: str, values: Any) -> Array:
 
 def invert_permutation(permutation: Any) -> Any:
     """The permutation that leads back; None for None."""
-    return None if permutation is None else np.argsort(_whole("permutation", permutation), kind="stable")
+    if permutation is None:
+        return None
+    return integer_tensor(np.argsort(_whole("permutation", permutation), kind="stable"))
 
 
 def pad_sequence(
@@ -85,14 +90,14 @@ def pad_sequence(
 ) -> Any:
     """Sequences (steps, ...) of unequal lengths as one (longest, batch, ...), filled up with ``padding_value``.
 
-    ``batch_first`` puts the batch first; ``padding_side`` "left" fills up before. Arrays of integers give an array.
+    ``batch_first`` puts the batch first; ``padding_side`` "left" fills up before.
     ``ValueError`` for no sequences, and shapes that differ beyond the first axis.
 
     >>> from halfsim import tensor
     >>> pad_sequence([tensor([1.0, 2.0]), tensor([3.0])], batch_first=True).tolist()
     [[1.0, 2.0], [3.0, 0.0]]
     """
-    given = [x if isinstance(x, Tensor) else _array(x) for x in sequences]
+    given = [x if isinstance(x, Tensor) else _tensor(x) for x in sequences]
     if padding_side not in ("left", "right"):
         raise ValueError(f"padding_side: {padding_side!r} is not allowed; allowed: 'left', 'right'")
     if not given or any(x.ndim == 0 or x.shape[1:] != given[0].shape[1:] for x in given):
@@ -100,23 +105,23 @@ def pad_sequence(
         raise ValueError(f"sequences: shapes {shapes} are not allowed; allowed: at least one, alike beyond the steps")
     longest = max(x.shape[0] for x in given)
     rest, left, axis = given[0].shape[1:], padding_side == "left", 0 if batch_first else 1
-    if not any(isinstance(x, Tensor) for x in given):
-        out = np.full((len(given), longest, *rest), padding_value, given[0].dtype)
-        for row, x in zip(out, given, strict=True):
-            row[longest - len(x) if left else 0 :][: len(x)] = x
-        return np.moveaxis(out, 0, axis)
 
-    def padded(x: Any) -> Any:
-        missing = np.full((longest - x.shape[0], *rest), padding_value)
-        return x if not len(missing) else ops.cat([missing, x] if left else [x, missing])
+    def padded(x: Tensor) -> Tensor:
+        count = longest - x.shape[0]
+        missing = _filled((count, *rest), padding_value, x)
+        return ops.cat([missing, x] if left else [x, missing]) if count else x
 
     return ops.stack([padded(x) for x in given], axis)
 
 
-def _array(x: Any) -> Any:
-    """An array of integers as it is, of other numbers as a Tensor."""
+def _tensor(x: Any) -> Tensor:
     values = np.asarray(x)
-    return values if values.dtype.kind in "iub" else tensor(values)
+    return integer_tensor(values) if values.dtype.kind in "iub" else tensor(values)
+
+
+def _filled(shape: tuple[int, ...], value: float, like: Tensor) -> Tensor:
+    """Padding for ``like``, of its own dtype."""
+    return tensor(np.full(shape, value), like.format)
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
@@ -147,7 +152,7 @@ def pack_padded_sequence(
     >>> packed.data.tolist(), packed.batch_sizes.tolist()
     ([1.0, 3.0, 2.0], [2, 1])
     """
-    x = input if isinstance(input, Tensor) else tensor(input)
+    x = input if isinstance(input, Tensor) else _tensor(input)
     if x.ndim < 2 or not x.size:
         raise ValueError(f"input: shape {x.shape} is not allowed; allowed: (steps, batch, ...), not empty")
     batch, steps = (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
@@ -173,25 +178,25 @@ def _places(sizes: Array) -> tuple[Array, Array]:
 
 def pad_packed_sequence(
     sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
-) -> tuple[Tensor, Array]:
+) -> tuple[Tensor, Tensor]:
     """A packed batch as a padded one (steps, batch, ...) in the order it came in, and the lengths.
 
     There are as many steps as the longest sequence has, or ``total_length``, ``ValueError`` if that is less.
     """
     _check(sequence)
-    data, sizes = sequence.data, sequence.batch_sizes
+    data, sizes = sequence.data, sequence.batch_sizes.array
     steps, batch = len(sizes) if total_length is None else total_length, int(sizes[0])
     if steps < len(sizes):
         raise ValueError(f"total_length: {steps} is not allowed; allowed: integers from {len(sizes)}")
-    rows = np.full((steps, batch), len(data.array))  # the row of padding, which is put behind
+    rows = np.full((steps, batch), len(data))  # the row of padding, which is put behind
     step, column = _places(sizes)
     rows[step, column] = np.arange(len(step))
-    lengths = (rows < len(data.array)).sum(0)
+    lengths = (rows < len(data)).sum(0)
     if sequence.unsorted_indices is not None:
-        back = np.asarray(sequence.unsorted_indices)
+        back = sequence.unsorted_indices.array
         rows, lengths = rows[:, back], lengths[back]
-    padding = np.full((1, *data.shape[1:]), padding_value)
-    return ops.cat([data, padding])[rows.T if batch_first else rows], lengths
+    padding = _filled((1, *data.shape[1:]), padding_value, data)
+    return ops.cat([data, padding])[rows.T if batch_first else rows], integer_tensor(lengths)
 
 
 def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> PackedSequence:

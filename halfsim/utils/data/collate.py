@@ -19,9 +19,9 @@ def _is_array(x: Any) -> bool:
 
 
 def as_tensor(values: Any) -> Any:
-    """NumPy's numbers as a loader gives them: a Tensor in the format of floats, integers and bools as an array."""
+    """Numbers as a loader gives them: a Tensor of their own dtype, whatever precision is in force."""
     array = np.asarray(values)
-    return tensor(array, array.dtype.name) if array.dtype.kind == "f" else array
+    return tensor(array, array.dtype.name)
 
 
 def _check_shapes(batch: Sequence[Any]) -> None:
@@ -61,8 +61,8 @@ def default_collate(batch: Any) -> Any:
     Dicts are collated by key, named tuples by name, tuples and lists by place, and give a list; strings stay a list.
     ``TypeError`` for others, ``RuntimeError`` for shapes or lengths that differ.
 
-    >>> default_collate([(1.0, "a"), (2.0, "b")])
-    [tensor([1., 2.], float64), ('a', 'b')]
+    >>> default_collate([(1.0, 3, "a"), (2.0, 4, "b")])
+    [tensor([1., 2.], float64), tensor([3, 4], int64), ('a', 'b')]
     """
     first = batch[0]
     for kind, collate in _KINDS:

@@ -78,7 +78,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 def _rows(x: Any, index: Any) -> Any:
     """``x[index]``; loading data is no operation, so nothing is rounded to a precision in force or noted."""
     if isinstance(x, Tensor) and not x.requires_grad and not isinstance(index, Tensor):
-        return Tensor(x.array[index], x.format)
+        return Tensor(np.asarray(x.array[index]), x.format)
     return x[index]
 
 
