@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.autograd import ops
-from halfsim.autograd.ops.linalg import normalize
+from halfsim.autograd.ops.norms import normalize
 from halfsim.autograd.policy import no_grad
 from halfsim.autograd.random import drawn_in, normal
 from halfsim.autograd.tensor import Tensor, tensor
