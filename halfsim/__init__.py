@@ -11,7 +11,7 @@ from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win
 from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
-from halfsim.autograd.random import manual_seed
+from halfsim.autograd.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from halfsim.autograd.tensor import Size, Tensor, get_default_dtype, set_default_dtype, tensor
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
@@ -39,7 +39,8 @@ from halfsim.numerics.rounding import Rounding, Stochastic
 from halfsim.ported import *  # noqa: F403
 
 if _TYPE_CHECKING:
-    from halfsim import checkpoint, plot
+    from halfsim import checkpoint, plot, utils
+    from halfsim.checkpoint.saved import load, save
     from halfsim.costs.cost import cost
     from halfsim.diagnose.compare.models import compare_models
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
@@ -73,6 +74,7 @@ __all__ = [
     "FlagCounts",
     "FlagWarning",
     "Format",
+    "Generator",
     "LossScaleRange",
     "Mended",
     "Minimal",
@@ -111,9 +113,12 @@ __all__ = [
     "float32",
     "float64",
     "get_default_dtype",
+    "get_rng_state",
     "gradcheck",
     "hardware",
     "ieee",
+    "initial_seed",
+    "load",
     "loss_scale_range",
     "manual_seed",
     "mend",
@@ -128,13 +133,17 @@ __all__ = [
     "precision",
     "reproducible",
     "round_to",
+    "save",
     "search_policy",
+    "seed",
     "set_default_dtype",
+    "set_rng_state",
     "spacing",
     "tensor",
     "tfloat32",
     "trace",
     "ulp",
+    "utils",
 ]
 
 # What takes time to import and is not needed by every program, by where it stands.
@@ -144,6 +153,7 @@ _LATER = {
     "Comparison": "diagnose.compare.result",
     "cost": "costs.cost",
     "explain": "numerics.explain",
+    "load": "checkpoint.saved",
     "loss_scale_range": "diagnose.scale.range",
     "LossScaleRange": "diagnose.scale.result",
     "mend": "diagnose.mend.mend",
@@ -153,6 +163,7 @@ _LATER = {
     "ModelComparison": "diagnose.compare.result",
     "PolicySearch": "diagnose.search.result",
     "Report": "diagnose.report.report",
+    "save": "checkpoint.saved",
     "search_policy": "diagnose.search.search",
 }
 

@@ -61,6 +61,17 @@ def write(path: object, what: str, arrays: Mapping[str, Stored], document: Any =
         writer(file, given, head)
 
 
+def write_to(file: IO[bytes], what: str, arrays: Mapping[str, Stored], document: Any) -> None:
+    """Write the same, as an ``.npz``, into an open file."""
+    formats = {name: kind for name, (kind, _) in arrays.items() if kind not in NATIVE}
+    _write_npz(file, dict(arrays), {_MARK: what, "version": VERSION, "formats": formats, "document": document})
+
+
+def read_from(file: IO[bytes]) -> tuple[str, Arrays, Any]:
+    """What `read` gives, of an open ``.npz``; whatever a parser raises for a damaged one."""
+    return _content(*_read_npz(file))
+
+
 def read(path: object) -> tuple[str, Arrays, Any]:
     """What the file says it is ("checkpoint", "weights", or "" for one not of halfsim), its arrays and document.
 
@@ -74,16 +85,19 @@ def read(path: object) -> tuple[str, Arrays, Any]:
             raise ValueError(f"{target}: is empty")
         file.seek(0)
         try:
-            arrays, head = reader(file)
-            formats = head.get("formats", {})
-            named = {name: Stored(formats.get(name, kind), array) for name, (kind, array) in arrays.items()}
-            return head.get(_MARK, ""), named, head.get("document")
+            return _content(*reader(file))
         except (ImportError, MemoryError):
             raise
         except _RefusedError as error:
             raise ValueError(f"{target}: {error}") from None
         except Exception as error:  # whatever a parser stumbles over
             raise ValueError(f"{target}: no whole {target.suffix} file: {_line(error)}") from None
+
+
+def _content(arrays: Arrays, head: Head) -> tuple[str, Arrays, Any]:
+    formats = head.get("formats", {})
+    named = {name: Stored(formats.get(name, kind), array) for name, (kind, array) in arrays.items()}
+    return head.get(_MARK, ""), named, head.get("document")
 
 
 def _verify(head: Head, expected: str, found: Callable[[], str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from halfsim.autograd.policy import Policy, scope
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import generator, parsed_state
 from halfsim.nn.module import Module
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.rounding import Stochastic
@@ -17,24 +17,24 @@ def positions(model: Any) -> dict[str, Any]:
     streams = {
         place: {"seed": s.seed, "bits": s.bits, "state": s.get_state()} for place, s in _roundings(model).items()
     }
-    return {"generator": generator().bit_generator.state, "roundings": streams}
+    return {"generator": generator().get_state(), "roundings": streams}
 
 
 def restorer(saved: dict[str, Any], model: Any) -> Callable[[], None]:
     """What sets every stream to where it was; ``ValueError`` where one is missing here, or another."""
-    found, own = _roundings(model), generator().bit_generator
+    found, own = _roundings(model), generator()
     for place, given in saved["roundings"].items():
         here, there = found.get(place), Stochastic(given["seed"], given["bits"])
         if here != there:
             raise ValueError(f"random: {place} was {there}, is {here or 'not'}; allowed: as it was, or random=False")
         there.set_state(given["state"])
-    if saved["generator"]["bit_generator"] != own.state["bit_generator"]:
-        kinds = saved["generator"]["bit_generator"], own.state["bit_generator"]
-        raise ValueError(f"random: made with {kinds[0]}, here is {kinds[1]}; allowed: the same, or random=False")
-    type(own)().state = saved["generator"]  # if it is no state, that is told before anything changes
+    if isinstance(saved["generator"], dict):  # as files of earlier versions have it
+        kind = saved["generator"]["bit_generator"]
+        raise ValueError(f"random: made with {kind}, here is the Mersenne Twister; allowed: the same, or random=False")
+    parsed_state(saved["generator"])  # if it is no state, that is told before anything changes
 
     def go_on() -> None:
-        own.state = saved["generator"]
+        own.set_state(saved["generator"])
         for place, given in saved["roundings"].items():
             found[place].set_state(given["state"])
 

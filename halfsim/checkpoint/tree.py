@@ -1,8 +1,9 @@
 """State trees as JSON and arrays, exactly: no pickle, and every value comes back as it was, bit for bit.
 
 JSON has null, true, strings, integers of any size, finite floats (by their shortest digits) and lists. The rest is an
-object of one key, which says what it is: "tuple", "dict" (its pairs), "integer" (a huge one, hexadecimal), "float" (the
-bits of an infinity or NaN, hexadecimal), "tensor", "array" and "scalar" (the name of an array in the file).
+object of one key, which says what it is: "tuple", "set", "dict" (its pairs), "integer" (a huge one, hexadecimal),
+"float" (the bits of an infinity or NaN, hexadecimal), "bytes" (hexadecimal), "format" (its name), "tensor", "array" and
+"scalar" (the name of an array in the file).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from halfsim.numerics.codec import decode
 from halfsim.numerics.formats import Format, Integer, as_dtype, as_format
 from halfsim.numerics.quantize import Array, container
 
-_ALLOWED = "Tensor, ndarray, int, float, bool, str, None, list, tuple, dict with str or int keys"
+_ALLOWED = "Tensor, ndarray, int, float, bool, str, bytes, None, list, tuple, set, dict with str or int keys"
 _DIGITS = 1024  # bits up to which an integer is written in decimal; Python reads no more than 4300 digits
 
 
@@ -40,6 +41,12 @@ def pack(value: Any, place: str, arrays: Arrays) -> Any:
     if kind in (list, tuple):
         items = [pack(item, f"{place}.{i}", arrays) for i, item in enumerate(value)]
         return items if kind is list else {"tuple": items}
+    if kind is set:
+        return {"set": [pack(item, f"{place}.{i}", arrays) for i, item in enumerate(sorted(value, key=repr))]}
+    if kind is bytes:
+        return {"bytes": value.hex()}
+    if isinstance(value, (Format, Integer)):
+        return {"format": kind_of(value) if isinstance(value, Format) else value.name}
     if isinstance(value, dict):
         for key in value:
             if type(key) not in (str, int):
@@ -116,6 +123,10 @@ def unpack(node: Any, arrays: Arrays) -> Any:
     if tag in ("tuple", "dict"):
         items = [unpack(item, arrays) for item in given]
         return tuple(items) if tag == "tuple" else {key: item for key, item in items}  # noqa: C416
+    if tag == "set":
+        return {unpack(item, arrays) for item in given}
+    if tag in ("bytes", "format"):
+        return bytes.fromhex(given) if tag == "bytes" else as_dtype(given) if given in INTEGERS else _format(given)
     return int(given, 16) if tag == "integer" else struct.unpack(">d", bytes.fromhex(given))[0]
 
 

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
+from halfsim.autograd.random import Generator
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.optim import EMA, Optimizer
 from halfsim.optim.lr_scheduler import LRScheduler
 
-KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, np.random.Generator)  # with a state of their own
+# What has a state of its own.
+KINDS = (Module, Tensor, Optimizer, GradScaler, LRScheduler, EMA, Generator, np.random.Generator)
 _LIBRARIES = {"halfsim", "numpy", "torch", "builtins", *sys.stdlib_module_names} - {"__main__"}
 _PLAIN = (int, float, complex, str, bytes, type(None), types.ModuleType, type)
 

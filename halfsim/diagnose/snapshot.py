@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.autograd.observer import Observer, observing
 from halfsim.autograd.policy import Policy, Rule, precision, scope, scoped
-from halfsim.autograd.random import generator, manual_seed
+from halfsim.autograd.random import Generator, generator, manual_seed
 from halfsim.autograd.tensor import Tensor
 from halfsim.diagnose.reach import KINDS
 from halfsim.nn.module import Module
@@ -22,7 +22,7 @@ from halfsim.numerics.quantize import container
 from halfsim.numerics.rounding import Stochastic
 from halfsim.optim import Optimizer
 
-_Restore = Callable[[], None]
+_Restore = Callable[[], Any]
 
 
 def listed(given: object, kind: type, argument: str) -> list[Any]:
@@ -37,9 +37,9 @@ def listed(given: object, kind: type, argument: str) -> list[Any]:
 class Snapshot:
     """The state of ``objects`` and of the random numbers, to go back to as often as wanted.
 
-    Objects are tensors, NumPy's generators and what has a ``state_dict`` (modules, optimizers, scalers, schedulers,
-    averages; None is passed over): every attribute is kept, so gradients, formats, training modes, buffers and
-    attributes that a run has set come back too, into the same tensors, arrays, lists and dicts. Random numbers are
+    Objects are tensors, generators (NumPy's too) and what has a ``state_dict`` (modules, optimizers, scalers,
+    schedulers, averages; None is passed over): every attribute is kept, so gradients, formats, training modes, buffers
+    and attributes that a run has set come back too, into the same tensors, arrays, lists and dicts. Random numbers are
     those of `halfsim.manual_seed`, of stochastic roundings in force and in the objects, of ``numpy.random`` and of
     ``random``; generators elsewhere are the caller's own affair. ``TypeError`` for other things.
 
@@ -61,7 +61,7 @@ class Snapshot:
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that no id is given twice
         for x in objects:
             self.keep(x)
-        self._stream = deepcopy(generator().bit_generator.state)
+        self._stream = generator().get_state()
         self._keep_random()
 
     def restore(self, widest: Format | None = None) -> None:
@@ -76,7 +76,7 @@ class Snapshot:
         """Give the context in force a generator of its own, at ``seed`` or where the one outside was."""
         manual_seed(0 if seed is None else seed)
         if seed is None:
-            generator().bit_generator.state = self._stream
+            generator().set_state(self._stream)
 
     def keep(self, x: Any) -> None:
         """Let ``x`` come back too: an object, or a list, dict or array with what is in it, however deep."""
@@ -91,6 +91,9 @@ class Snapshot:
             self._keep_array(x)
         elif isinstance(x, Tensor):
             self._keep_tensor(x)
+        elif isinstance(x, Generator):
+            stream = x.get_state()
+            self._restores.append(lambda: x.set_state(stream))
         elif isinstance(x, np.random.Generator):
             self._keep_generator(x)
         elif isinstance(x, Stochastic):
@@ -152,7 +155,7 @@ class Snapshot:
         legacy, python = np.random.get_state(), random.getstate()
 
         def restore() -> None:
-            generator().bit_generator.state = self._stream
+            generator().set_state(self._stream)
             np.random.set_state(legacy)
             random.setstate(python)
 

@@ -8,24 +8,13 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.ops.attention import attend, split_mask
-from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.nn.init import xavier_normal_, xavier_uniform_
 from halfsim.nn.linear import NonDynamicallyQuantizableLinear
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import whole
 from halfsim.numerics.quantize import Array
-
-
-def _xavier(*shape: int) -> Parameter:
-    """Uniform between +-sqrt(6 / (fan in + fan out))."""
-    bound = (6 / (shape[0] + shape[1])) ** 0.5
-    return Parameter(tensor(generator().uniform(-bound, bound, shape).astype(np.float32)))
-
-
-def _normal(size: int) -> Parameter:
-    """As PyTorch's xavier_normal_ draws a tensor (1, 1, size), whose fans are both ``size``."""
-    return Parameter(tensor(generator().normal(0, size**-0.5, (1, 1, size)).astype(np.float32)))
 
 
 def _zeros(*shape: int) -> Parameter:
@@ -81,13 +70,23 @@ class MultiheadAttention(Module):
         self._packed = self.kdim == self.vdim == embed_dim
         names = {"q_proj_weight": embed_dim, "k_proj_weight": self.kdim, "v_proj_weight": self.vdim}
         for name, size in names.items():
-            setattr(self, name, None if self._packed else _xavier(embed_dim, size))
-        self.in_proj_weight = _xavier(3 * embed_dim, embed_dim) if self._packed else None
+            setattr(self, name, None if self._packed else _zeros(embed_dim, size))
+        self.in_proj_weight = _zeros(3 * embed_dim, embed_dim) if self._packed else None
         self.in_proj_bias = _zeros(3 * embed_dim) if bias else None
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias)
         if self.out_proj.bias is not None:
             self.out_proj.bias = _zeros(embed_dim)
-        self.bias_k, self.bias_v = (_normal(embed_dim) if add_bias_kv else None for _ in range(2))
+        self.bias_k, self.bias_v = (_zeros(1, 1, embed_dim) if add_bias_kv else None for _ in range(2))
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        """Draw the weights, in PyTorch's order: those of ``out_proj`` came first."""
+        for weight in (self.in_proj_weight, self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
+            if weight is not None:
+                xavier_uniform_(weight)
+        for bias in (self.bias_k, self.bias_v):
+            if bias is not None:
+                xavier_normal_(bias)
 
     def forward(
         self,

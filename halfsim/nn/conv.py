@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor, plain
-from halfsim.nn.init import uniform_parameter
+from halfsim.nn.init import weight_and_bias
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import unknown, whole
 
@@ -57,9 +56,7 @@ class _Convolution(Module):
         self._check_modes()
         first, second = channels if self.transposed else channels[::-1]
         shape = (first, second // self.groups, *self.kernel_size)
-        bound = prod(shape[1:]) ** -0.5
-        self.weight = uniform_parameter(shape, bound)
-        self.bias = uniform_parameter((self.out_channels,), bound) if bias else None
+        self.weight, self.bias = weight_and_bias(shape, self.out_channels if bias else 0)
 
     def _check_modes(self) -> None:
         modes = _PADDING_MODES[:1] if self.transposed else _PADDING_MODES

@@ -1,4 +1,4 @@
-"""What is lost when a model's weights are rounded to another format."""
+"""What is lost when a model's weights, or those that it loads, are rounded to another format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor, tensor
-from halfsim.nn.state import put
+from halfsim.nn.state import Rounded, put
 from halfsim.nn.walking import first_met, parts
 from halfsim.numerics.formats import Format, as_format
 from halfsim.text import columns
@@ -24,7 +24,7 @@ ZEROED_SHARE = (
 
 
 class ConversionWarning(UserWarning):
-    """What `Module.to` warns with where weights became infinite or vanished."""
+    """What `Module.to` and `Module.load_state_dict` warn with where weights became infinite or vanished."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,22 @@ def convert(model: Module, format: object) -> Conversion:
         rounded = tensor(part, fmt)
         rows.append(_row(name, part, rounded))
         put(part, rounded)
-    report = Conversion(fmt, tuple(rows))
-    if any(row.to_infinity or row.to_zero > ZEROED_SHARE * row.nonzero for row in rows):
+    return _warned(f"to({fmt})", Conversion(fmt, tuple(rows)))
+
+
+def loaded(rounded: Rounded) -> Conversion:
+    """What rounding the values of a state to the formats of a model cost; its format is that of the worst row."""
+    rows = [_row(name, before, after) for name, before, after in rounded]
+    worst = max(range(len(rows)), key=lambda i: (rows[i].lost, rows[i].largest_relative_error))
+    return _warned("load_state_dict", Conversion(rounded[worst][2].format, tuple(rows)))
+
+
+def _warned(what: str, report: Conversion) -> Conversion:
+    """The report, with a warning where it is worth one."""
+    if any(row.to_infinity or row.to_zero > ZEROED_SHARE * row.nonzero for row in report.rows):
         counts = f"{report.to_infinity:,} values infinite and {report.to_zero:,} zero of {report.size:,}"
-        text = f"to({fmt}) made {counts}, most in {report.worst()[0].name}; see model.conversion"
-        warnings.warn(text, ConversionWarning, stacklevel=3)
+        text = f"{what} made {counts}, most in {report.worst()[0].name}; see model.conversion"
+        warnings.warn(text, ConversionWarning, stacklevel=4)
     return report
 
 
@@ -146,4 +157,4 @@ def _row(name: str, before: Tensor, after: Tensor) -> ConversionRow:
         error = np.abs(y - x, dtype=np.float64) / x
         worst = error.max(initial=0.0, where=number & ~infinite & ~zero)
     nonzero, *lost = (int(np.count_nonzero(mask)) for mask in (number, infinite, zero, small))
-    return ConversionRow(name, before.size, nonzero, lost[0], lost[1], lost[2], float(worst))
+    return ConversionRow(name, after.size, nonzero, lost[0], lost[1], lost[2], float(worst))

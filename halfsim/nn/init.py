@@ -1,19 +1,20 @@
 """First weights, with the names and distributions of ``torch.nn.init``.
 
-Every function draws float64 numbers from ``generator`` (a NumPy Generator; by default the one that
-`halfsim.manual_seed` seeds), rounds them once to the format of the tensor, puts them there and returns the tensor.
-Arrays in use elsewhere are not written into. ``TypeError`` for what is no Tensor.
+Every function draws from ``generator`` (a `halfsim.Generator`; by default the one that `halfsim.manual_seed` seeds)
+what PyTorch draws on the CPU for the same seed, puts it into the tensor and returns the tensor. Where a precision is
+in force that is PyTorch's float32, rounded once to the format of the tensor, so that runs in several formats begin
+alike. Arrays in use elsewhere are not written into. ``TypeError`` for what is no Tensor.
 """
 
 from __future__ import annotations
 
-from math import erf, prod, sqrt
+from math import ceil, erf, prod, sqrt
 from typing import Any
 
 import numpy as np
 
-from halfsim.autograd import random
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.random import Generator, drawn_in, normal, permutation, uniform
+from halfsim.autograd.tensor import Tensor, made_in
 from halfsim.autograd.tensor import tensor as rounded
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
@@ -26,10 +27,6 @@ _GAINS = {
     "relu": sqrt(2),
     "selu": 3 / 4,
 }
-
-
-def _source(generator: np.random.Generator | None) -> np.random.Generator:
-    return random.generator() if generator is None else generator
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -63,25 +60,33 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * prod(shape[2:]), shape[0] * prod(shape[2:])
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform from ``a`` to ``b``."""
-    return _fill(tensor, _source(generator).uniform(a, b, _shape(tensor)))
+    return _fill(tensor, uniform(_shape(tensor), a, b, generator, drawn_in(tensor.format)))
 
 
 def uniform_parameter(shape: tuple[int, ...], bound: float) -> Parameter:
     """A new Parameter, in the storage of the precision in force or float32, uniform between -bound and bound."""
-    parameter = Parameter(rounded(np.zeros(shape, np.float32)))
+    parameter = Parameter(rounded(np.zeros(shape), made_in(None)))
     uniform_(parameter, -bound, bound)
     return parameter
 
 
-def normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None
-) -> Tensor:
+def weight_and_bias(shape: tuple[int, ...], biases: int) -> tuple[Parameter, Parameter | None]:
+    """The parameters of a linear map of ``shape`` (out, in, ...) as PyTorch draws them: within 1/sqrt(fan-in).
+
+    There are as many ``biases``, or none for 0.
+    """
+    weight = Parameter(rounded(np.zeros(shape), made_in(None)))
+    kaiming_uniform_(weight, a=sqrt(5))
+    return weight, uniform_parameter((biases,), 1 / sqrt(_fans(shape)[0])) if biases else None
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal about ``mean``."""
     if std < 0:
         raise ValueError(f"std: {std} is not allowed; allowed: numbers from 0")
-    return _fill(tensor, _source(generator).normal(mean, std, _shape(tensor)))
+    return _fill(tensor, normal(_shape(tensor), mean, std, generator, drawn_in(tensor.format)))
 
 
 def trunc_normal_(
@@ -90,26 +95,27 @@ def trunc_normal_(
     std: float = 1.0,
     a: float = -2.0,
     b: float = 2.0,
-    generator: np.random.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Normal, drawn again where a number lies outside ``a`` to ``b`` (not in units of ``std``)."""
-    shape, source = _shape(tensor), _source(generator)
+    shape, fmt = _shape(tensor), drawn_in(tensor.format)
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_: a={a}, b={b}, std={std} is not allowed; allowed: a < b, a positive std")
     low, high = ((1 + erf((end - mean) / std / sqrt(2))) / 2 for end in (a, b))
     if high - low > 0.3:
-        values = source.normal(mean, std, shape)
-        while (outside := (values < a) | (values > b)).any():
-            values[outside] = source.normal(mean, std, int(outside.sum()))
+        values = normal(shape, mean, std, generator, fmt)
+        low, high = rounded([a, b], fmt).array
+        while (outside := (values < low) | (values > high)).any():
+            values = np.where(outside, normal(shape, mean, std, generator, fmt), values)
     else:  # far in a tail few would pass: accept uniform ones by the density instead
-        values = source.uniform(a, b, shape)
-        peak = min(max(mean, a), b)
-        pending = np.ones(shape, np.bool_)
+        values, pending = np.zeros(shape), np.ones(shape, np.bool_)
+        peak = ((min(max(mean, a), b) - mean) / std) ** 2
         while pending.any():
-            drawn = source.uniform(a, b, int(pending.sum()))
-            density = np.exp(((peak - mean) ** 2 - (drawn - mean) ** 2) / (2 * std**2))
-            values[pending] = drawn
-            pending[pending] = source.uniform(size=drawn.size) >= density
+            drawn = uniform(shape, a, b, generator, fmt)
+            values = np.where(pending, drawn, values)
+            least = (peak - ((drawn - mean) / std) ** 2) / 2
+            with np.errstate(divide="ignore"):
+                pending &= np.log(uniform(shape, generator=generator, format=fmt)) > least
     return _fill(tensor, values)
 
 
@@ -151,13 +157,13 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _fill(tensor, values)
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform within ``gain * sqrt(6 / (fan_in + fan_out))``."""
     bound = sqrt(3) * _xavier(tensor, gain)
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with deviation ``gain * sqrt(2 / (fan_in + fan_out))``."""
     return normal_(tensor, 0.0, _xavier(tensor, gain), generator)
 
@@ -171,7 +177,7 @@ def kaiming_uniform_(
     a: float = 0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: np.random.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Uniform within ``gain * sqrt(3 / fan)``; ``a`` is the slope of "leaky_relu", ``mode`` "fan_in" or "fan_out"."""
     bound = sqrt(3) * _kaiming(tensor, a, mode, nonlinearity)
@@ -183,7 +189,7 @@ def kaiming_normal_(
     a: float = 0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: np.random.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Normal with deviation ``gain / sqrt(fan)``, arguments as of `kaiming_uniform_`."""
     return normal_(tensor, 0.0, _kaiming(tensor, a, mode, nonlinearity), generator)
@@ -197,19 +203,19 @@ def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     return calculate_gain(nonlinearity, a) / sqrt(max(fan, 1))
 
 
-def lecun_uniform_(tensor: Tensor, generator: np.random.Generator | None = None) -> Tensor:
+def lecun_uniform_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
     """Uniform within ``sqrt(3 / fan_in)``."""
     bound = sqrt(3) * _kaiming(tensor, 0, "fan_in", "linear")
     return uniform_(tensor, -bound, bound, generator)
 
 
-def lecun_normal_(tensor: Tensor, generator: np.random.Generator | None = None) -> Tensor:
+def lecun_normal_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
     """Normal, cut at two deviations as in JAX and Keras, with deviation ``sqrt(1 / fan_in)`` after the cut."""
     std = _kaiming(tensor, 0, "fan_in", "linear") / 0.87962566103423978  # the deviation of a normal cut at 2
     return trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std, generator)
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1, generator: np.random.Generator | None = None) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """Orthonormal rows or columns, whichever are fewer, times ``gain``; axes after the first count as one."""
     shape = _shape(tensor)
     if len(shape) < 2:
@@ -217,7 +223,18 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: np.random.Generator 
     rows, columns = shape[0], prod(shape[1:])
     if not rows * columns:
         return tensor
-    drawn = _source(generator).standard_normal((rows, columns))
+    drawn = normal((rows, columns), 0.0, 1.0, generator, drawn_in(tensor.format)).astype(np.float64)
     q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
     q = q * np.sign(np.diag(r))  # which makes it uniform among all orthogonal ones (Mezzadri 2007)
     return _fill(tensor, gain * (q.T if rows < columns else q))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Normal of deviation ``std`` in a matrix, with the share ``sparsity`` of every column, rounded up, set to 0."""
+    shape = _shape(tensor)
+    if len(shape) != 2:
+        raise ValueError(f"tensor: shape {shape} is not allowed; allowed: two dimensions")
+    values = normal_(tensor, 0.0, std, generator).array.copy()
+    for column in range(shape[1]):
+        values[permutation(shape[0])[: ceil(sparsity * shape[0])], column] = 0
+    return _fill(tensor, values)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor
-from halfsim.nn.init import uniform_parameter
+from halfsim.nn.init import uniform_parameter, weight_and_bias
 from halfsim.nn.module import Module
 
 
@@ -33,9 +34,7 @@ class Linear(Module):
         super().__init__()
         _check_sizes(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
-        bound = in_features**-0.5
-        self.weight = uniform_parameter((out_features, in_features), bound)
-        self.bias = uniform_parameter((out_features,), bound) if bias else None
+        self.weight, self.bias = weight_and_bias((out_features, in_features), out_features if bias else 0)
 
     def forward(self, input: Any) -> Tensor:
         return ops.linear(input, self.weight, self.bias)
@@ -63,7 +62,7 @@ class Bilinear(Module):
         super().__init__()
         _check_sizes(in1_features=in1_features, in2_features=in2_features, out_features=out_features)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
-        bound = in1_features**-0.5
+        bound = 1 / sqrt(in1_features)
         self.weight = uniform_parameter((out_features, in1_features, in2_features), bound)
         self.bias = uniform_parameter((out_features,), bound) if bias else None
 

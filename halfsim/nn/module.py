@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
-from halfsim.nn.conversion import Conversion, convert
+from halfsim.nn.conversion import Conversion, convert, loaded
 from halfsim.nn.hooks import Handle, Table, called
 from halfsim.nn.parameter import Buffer, Parameter, as_buffer
 from halfsim.nn.placement import check_device, placed, wanted_format
@@ -28,7 +28,8 @@ class Module:
     """The base of all layers, used as PyTorch's: assign parameters and modules to attributes, write ``forward``.
 
     ``precision`` (None, a Precision, a Policy or a string such as "fp16") rules the operations inside, unless
-    a scope with ``override`` is in force. ``conversion`` is the report of the latest `to`, None before it.
+    a scope with ``override`` is in force. ``conversion`` is the report of the latest `to`, or
+    `load_state_dict` that rounded; None before.
     """
 
     _parameters: dict[str, Parameter | None]
@@ -323,10 +324,14 @@ class Module:
         """Set all parameters and buffers from tensors or arrays by path, rounded to each one's format.
 
         Under a Precision whose storage is wider than that format they take the wider one, with ``assign`` that of the
-        tensor given. Without ``strict`` missing and unexpected keys are allowed and returned. ``ValueError`` that lists
+        tensor given. Where values were rounded ``conversion`` says what that cost, as after `to`, with the same
+        warning. Without ``strict`` missing and unexpected keys are allowed and returned. ``ValueError`` that lists
         every wrong and unfit key; then nothing is changed. ``TypeError`` for what is no mapping.
         """
-        return load(self, state_dict, strict, assign)
+        keys, rounded = load(self, state_dict, strict, assign)
+        if rounded:
+            self.__dict__["conversion"] = loaded(rounded)
+        return keys
 
     def get_extra_state(self) -> Any:
         """What else belongs to the state, under "_extra_state"; a subclass that has it defines this and the next."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.random import generator
 from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.nn.init import uniform_parameter
 from halfsim.nn.module import Module
-from halfsim.nn.parameter import Parameter
+from halfsim.nn.packed import directed, sorted_states, unsorted_states
+from halfsim.nn.utils.rnn import PackedSequence
 from halfsim.numerics.formats import unknown, whole
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
@@ -36,12 +39,10 @@ def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffi
     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
     if projected:
         shapes |= {"weight_hr": (projected, hidden)}
-    bound = hidden**-0.5
+    bound = 1 / sqrt(hidden)
     for name, shape in shapes.items():
-        drawn = None
-        if bias or name.startswith("weight"):
-            drawn = Parameter(tensor(generator().uniform(-bound, bound, shape).astype(np.float32)))
-        setattr(module, name + suffix, drawn)
+        drawn = bias or name.startswith("weight")
+        setattr(module, name + suffix, uniform_parameter(shape, bound) if drawn else None)
 
 
 def _check_flags(**flags: Any) -> None:
@@ -95,8 +96,10 @@ class RNNBase(Module):
     def flatten_parameters(self) -> None:
         """Nothing: there is no device memory to lay out."""
 
-    def _run(self, x: Any, state: tuple[Any, ...] | None) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, x: Any, state: tuple[Any, ...] | None) -> tuple[Any, list[Tensor]]:
         """The outputs of the last layer and the last states, h and for LSTM c, in the layout of ``x``."""
+        if isinstance(x, PackedSequence):
+            return self._run_packed(x, state)
         x = x if isinstance(x, Tensor) else np.asarray(x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             allowed = f"(steps, batch, {self.input_size}) or (steps, {self.input_size})"
@@ -122,23 +125,51 @@ class RNNBase(Module):
         ways = 1 + self.bidirectional
         outs = []
         for way in range(ways):
-            suffix = self._suffixes[k * ways + way]
-            weights = [getattr(self, name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-            initial = [s[k * ways + way] for s in states]
-            h, *c = self._directed(x, weights, initial, suffix, bool(way))
-            for ends, end in zip(last, (h[0 if way else -1], *c), strict=True):
-                ends.append(end)
+            h, ends = self._direction(k * ways + way, x, [s[k * ways + way] for s in states])
+            for parts, end in zip(last, ends, strict=True):
+                parts.append(end)
             outs.append(h)
         return outs[0] if ways == 1 else ops.cat(outs, 2)
 
-    def _directed(self, x: Any, weights: list[Any], initial: list[Any], suffix: str, reverse: bool) -> Any:
-        """The states h of all steps and, of LSTM, the last c."""
+    def _direction(self, which: int, x: Any, initial: list[Any]) -> tuple[Tensor, list[Tensor]]:
+        """One layer in one direction: the states of all steps, and the last ones."""
+        suffix = self._suffixes[which]
+        reverse = suffix.endswith("_reverse")
+        weights = [getattr(self, name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
         if self.proj_size:
             (w_ih, w_hh, b_ih, b_hh), w_hr = weights, getattr(self, f"weight_hr{suffix}")
-            h, c = initial or (None, None)
-            return ops.lstm_projected(x, w_ih, w_hh, w_hr, b_ih, b_hh, h, c, reverse)
-        y = getattr(ops, self.mode)(x, *weights, *initial, reverse=reverse)
-        return (y[:-1], y[-1]) if self.mode == "lstm" else (y,)
+            h0, c0 = initial or (None, None)
+            h, *c = ops.lstm_projected(x, w_ih, w_hh, w_hr, b_ih, b_hh, h0, c0, reverse)
+        else:
+            y = getattr(ops, self.mode)(x, *weights, *initial, reverse=reverse)
+            h, *c = (y[:-1], y[-1]) if self.mode == "lstm" else (y,)
+        return h, [h[0 if reverse else -1], *c]
+
+    def _run_packed(self, packed: PackedSequence, state: tuple[Any, ...] | None) -> tuple[PackedSequence, list[Tensor]]:
+        """`_run` for sequences of unequal lengths; see `halfsim.nn.packed`."""
+        data, ways, sizes = packed.data, 1 + self.bidirectional, packed.batch_sizes.array
+        batch = int(sizes[0])
+        if data.ndim != 2 or data.shape[1] != self.input_size:
+            raise ValueError(f"input: shape {data.shape} is not allowed; allowed: (steps, {self.input_size}), packed")
+        count = 2 if self.mode == "lstm" else 1
+        widths = (self.proj_size or self.hidden_size, self.hidden_size)[:count]
+        given = state or [tensor(np.zeros((len(self._suffixes), batch, n)), data.format) for n in widths]
+        states = sorted_states(
+            packed, [self._initial(name, s, batch, True) for name, s in zip("hc", given, strict=False)]
+        )
+        last: list[list[Tensor]] = [[] for _ in range(count)]
+        for k in range(self.num_layers):
+            if k and self.dropout and self.training:
+                data = ops.dropout(data, self.dropout, True)
+            outs = []
+            for which in range(k * ways, (k + 1) * ways):
+                run = partial(self._direction, which)
+                out, ends = directed(run, data, sizes, [s[which] for s in states], which % ways == 1)
+                for parts, end in zip(last, ends, strict=True):
+                    parts.append(end)
+                outs.append(out)
+            data = outs[0] if ways == 1 else ops.cat(outs, 1)
+        return packed.with_data(data), unsorted_states(packed, [ops.stack(parts) for parts in last])
 
     def _initial(self, name: str, state: Any, batch: int, batched: bool) -> Any:
         state = state if isinstance(state, Tensor) else np.asarray(state)
@@ -163,7 +194,8 @@ class RNN(RNNBase):
     (num_layers * directions, batch, hidden), or zeros. Returns ``(out, h)``: the last layer's states of every step,
     (steps, batch, directions * hidden), and the last states of every layer. Parameters are ``weight_ih_l0``,
     ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ``..._l0_reverse``, ``..._l1`` and so on, drawn uniformly
-    between -1/sqrt(hidden) and 1/sqrt(hidden). ``ValueError`` for shapes and options that do not fit.
+    between -1/sqrt(hidden) and 1/sqrt(hidden). A `halfsim.nn.utils.rnn.PackedSequence` gives one, and the last states
+    of each sequence. ``ValueError`` for shapes and options that do not fit.
 
     >>> import halfsim as hs
     >>> out, h = RNN(3, 4)(hs.tensor(np.zeros((5, 2, 3))))

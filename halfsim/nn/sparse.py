@@ -8,8 +8,8 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.ops.embedding import padding
-from halfsim.autograd.random import generator
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.random import drawn_in, normal
+from halfsim.autograd.tensor import Tensor, made_in, tensor
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 
@@ -144,10 +144,11 @@ def _table(size: int, width: int, padded: int | None, weight: Any) -> Tensor:
         if np.shape(weight) != (size, width):
             raise ValueError(f"_weight: shape {np.shape(weight)} is not allowed; allowed: {(size, width)}")
         return weight
-    values = generator().standard_normal((size, width)).astype("float32")
+    fmt = made_in(None)
+    values = normal((size, width), format=drawn_in(fmt))
     if padded is not None:
         values[padded] = 0
-    return tensor(values)
+    return tensor(values, fmt)
 
 
 def _given(embeddings: Any) -> Tensor:

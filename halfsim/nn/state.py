@@ -11,7 +11,7 @@ from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.hooks import run
 from halfsim.nn.walking import join, walk
-from halfsim.numerics.formats import Format
+from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 
@@ -65,8 +65,11 @@ def snapshot(module: Module, found: dict[str, Any], prefix: str, keep: bool) -> 
     return found
 
 
-def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
-    """See `Module.load_state_dict`."""
+Rounded = list[tuple[str, Tensor, Tensor]]
+
+
+def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> tuple[IncompatibleKeys, Rounded]:
+    """See `Module.load_state_dict`; also the name, the values given and the tensor of each part that was rounded."""
     if not isinstance(state, Mapping):
         raise TypeError(f"state: {type(state).__name__} is not allowed; allowed: a mapping from names to arrays")
     state, keys, wrong = dict(state), IncompatibleKeys([], []), list[str]()
@@ -90,15 +93,27 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
         wrong += [*(f"missing {key}" for key in keys[0]), *(f"unexpected {key}" for key in keys[1])]
     if wrong:
         raise ValueError(f"state: {'; '.join(sorted(wrong))}")
-    for key, value in loaded.items():
-        table, name = own[key]
+    rounded: Rounded = []
+    for key, (table, name) in own.items():
+        value = loaded.get(key)
         if isinstance(value, Tensor):
             put(table[name], value)
-        else:
+            if (given := _rounded(state[key], value)) is not None:
+                rounded.append((key, given, value))
+        elif value is not None:
             table[name] = value
     for key in extra.keys() & state.keys():
         extra[key].set_extra_state(state[key])
-    return keys
+    return keys, rounded
+
+
+def _rounded(given: Any, value: Tensor) -> Tensor | None:
+    """``given`` if its values are others than those of ``value``; Python's numbers adopt a format wherever they go."""
+    exact = tensor(given, float64) if isinstance(given, np.ndarray) else given
+    floats = isinstance(exact, Tensor) and isinstance(exact.format, Format) and isinstance(value.format, Format)
+    if not floats or value.format.contains(exact.format):
+        return None
+    return None if np.array_equal(exact.array, value.array, equal_nan=True) else exact
 
 
 def _fitting(key: str, part: Any, given: Any, assign: bool) -> Any:

@@ -149,11 +149,11 @@ class Sub(int):
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        ({1, 2}, "extra.a.1: set"),
+        (frozenset({1}), "extra.a.1: frozenset"),
         (object(), "extra.a.1: object"),
         (len, "extra.a.1: builtin"),
         (1j, "extra.a.1: complex"),
-        (b"x", "extra.a.1: bytes"),
+        (bytearray(b"x"), "extra.a.1: bytearray"),
         (Sub(1), "extra.a.1: Sub"),
         (np.array(["x"]), "extra.a.1: dtype <U1"),
         (np.array([object()]), "extra.a.1: dtype object"),

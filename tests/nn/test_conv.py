@@ -169,6 +169,7 @@ def test_a_small_network_learns(rule: str, rng: np.random.Generator) -> None:
     x = rng.random((64, 1, 8, 8)) * 0.3
     for image, label in zip(x, y, strict=True):
         np.moveaxis(image[0], label, 0)[rng.integers(0, 8)] += 1
+    hs.manual_seed(1)
     model, images = network(8), hs.tensor(x, "fp32")
     optimizer = hs.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     scaler = hs.amp.GradScaler(enabled=rule == "amp")

@@ -128,3 +128,42 @@ def test_formats_are_known(spec: str) -> None:
 def test_only_modules_are_converted() -> None:
     with pytest.raises(TypeError, match="model: int is not allowed; allowed: Module"):
         hs.nn.conversion_report(3, "fp16")  # type: ignore[arg-type]
+
+
+def test_loading_tells_what_rounding_cost() -> None:
+    """The state of a float32 model, loaded into one that is in bfloat16: the weights are rounded for good."""
+    net = hs.nn.Linear(3, 2)
+    state = net.state_dict()
+    assert net.load_state_dict(state) == ([], [])
+    assert net.conversion is None, "nothing was rounded"
+    net.to("bf16")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.load_state_dict(state)
+    found = net.conversion
+    assert found is not None
+    assert [row.name for row in found.rows] == ["weight", "bias"]
+    assert 0 < found.largest_relative_error <= 2.0**-8
+    assert found.format is hs.bfloat16
+    net.load_state_dict({"weight": np.zeros((2, 3)), "bias": [1.0, 2.0]})
+    assert net.conversion is found, "the latest that rounded"
+
+
+def test_loading_warns_of_infinities_and_zeros() -> None:
+    net = hs.nn.Linear(2, 1, bias=False).to("fp16")
+    with pytest.warns(hs.nn.ConversionWarning) as caught:
+        net.load_state_dict({"weight": np.array([[1e6, 1e-9]], np.float32)})
+    (warning,) = caught
+    assert str(warning.message) == (
+        "load_state_dict made 1 values infinite and 1 zero of 2, most in weight; see model.conversion"
+    )
+    assert warning.filename == __file__
+    assert str(net.conversion).split()[:2] == ["to", "float16"]
+
+
+def test_loading_under_a_wider_precision_rounds_nothing() -> None:
+    net = hs.nn.Linear(3, 2).to("fp16")
+    with hs.precision("fp32"):
+        before = net.conversion
+        net.load_state_dict(hs.nn.Linear(3, 2).state_dict())
+    assert net.conversion is before

@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import kept, once
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
@@ -121,7 +121,7 @@ def _drawn(p: float, query: Any, key: Any, *masks: Any) -> Array | None:
         shape = np.broadcast_shapes((*batch, q[-2], k[-2]), *(np.shape(plain(m)) for m in masks if m is not None))
     except ValueError:
         return None  # the formula will say what does not fit
-    return generator().random(shape, np.float32) >= p
+    return bernoulli(shape, 1 - p)
 
 
 @op("fp16")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd import random
 from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.options import refused
-from halfsim.autograd.random import generator as default_generator
 from halfsim.autograd.tensor import Tensor, foreign, made_in, plain, tensor
-from halfsim.numerics.formats import Integer, as_dtype
+from halfsim.numerics.formats import Format, Integer, as_dtype, float32
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -259,15 +259,18 @@ def triu_indices(row: int, col: int, offset: int = 0, **ignored: Any) -> Tensor:
 # Random values, of the generator that `halfsim.manual_seed` seeds or of one that is given.
 
 
-def _source(generator: Any) -> Any:
-    return default_generator() if generator is None else generator
+def _drawn_for(dtype: object) -> Format:
+    """The format that numbers for a tensor of ``dtype``, or of the format in force, are drawn in."""
+    fmt = made_in(None) if dtype is None else as_dtype(dtype)
+    return float32 if fmt is None or isinstance(fmt, Integer) else random.drawn_in(fmt)
 
 
 def rand(
     *size: Any, generator: Any = None, dtype: object = None, requires_grad: bool = False, **ignored: Any
 ) -> Tensor:
     """Random values from 0 up to 1, evenly distributed."""
-    return _made(_source(generator).random(_shape("size", size or (_asked(ignored),))), dtype, requires_grad)
+    shape = _shape("size", size or (_asked(ignored),))
+    return _made(random.uniform(shape, generator=generator, format=_drawn_for(dtype)), dtype, requires_grad)
 
 
 def randn(
@@ -275,7 +278,7 @@ def randn(
 ) -> Tensor:
     """Random values of the standard normal distribution."""
     shape = _shape("size", size or (_asked(ignored),))
-    return _made(_source(generator).standard_normal(shape), dtype, requires_grad)
+    return _made(random.normal(shape, generator=generator, format=_drawn_for(dtype)), dtype, requires_grad)
 
 
 def randint(
@@ -290,14 +293,13 @@ def randint(
         raise TypeError("size: it is missing; allowed: a tuple of integers")
     if not int(low) < int(high):
         raise ValueError(f"low, high: {low}, {high} are not allowed; allowed: low < high")
-    return tensor(
-        _source(generator).integers(int(low), int(high), _shape("size", (size,))), "int64" if dtype is None else dtype
-    )
+    drawn = random.integers(_shape("size", (size,)), int(low), int(high), generator)
+    return tensor(drawn, "int64" if dtype is None else dtype)
 
 
 def randperm(n: int, *, generator: Any = None, dtype: object = None, **ignored: Any) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
-    return tensor(_source(generator).permutation(n).astype(np.int64), "int64" if dtype is None else dtype)
+    return tensor(random.permutation(n, generator), "int64" if dtype is None else dtype)
 
 
 def rand_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
@@ -321,30 +323,36 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> T
     chances = np.asarray(plain(input)) if p is None else np.full(np.shape(plain(input)), p)
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
         raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
-    return tensor((_source(generator).random(chances.shape) < chances).astype(np.float32), _like(input, None))
+    if p is None:
+        kept = random.bernoulli_each(chances, generator, _drawn_for(_like(input, None)))
+    else:
+        kept = random.bernoulli(chances.shape, p, generator)
+    return tensor(kept.astype(np.float32), _like(input, None))
 
 
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: object = None, **ignored: Any
 ) -> Tensor:
     """Random values of normal distributions of the given means and deviations (numbers or tensors)."""
-    shape = (
-        _shape("size", (size,))
-        if size is not None
-        else np.broadcast_shapes(np.shape(plain(mean)), np.shape(plain(std)))
-    )
-    drawn = np.asarray(plain(mean), np.float64) + np.asarray(plain(std), np.float64) * _source(
-        generator
-    ).standard_normal(shape)
-    given = next((x.dtype for x in (mean, std) if isinstance(x, Tensor)), None)
-    return _made(np.asarray(drawn), given if dtype is None else dtype)
+    dtype = next((x.dtype for x in (mean, std) if isinstance(x, Tensor)), None) if dtype is None else dtype
+    fmt, m, s = _drawn_for(dtype), np.asarray(plain(mean)), np.asarray(plain(std))
+    shape = np.broadcast_shapes(m.shape, s.shape) if size is None else _shape("size", (size,))
+    alone = not (m.ndim or s.ndim)
+    drawn = random.normal(shape, float(m) if alone else 0.0, 1.0 if s.ndim else float(s), generator, fmt)
+    if s.ndim:
+        drawn = drawn * s.astype(drawn.dtype)
+    return _made(np.asarray(drawn if alone else drawn + m.astype(drawn.dtype)), dtype)
 
 
 def poisson(input: Any, generator: Any = None) -> Tensor:
-    """Random counts of Poisson distributions of the given rates, in the format of ``input``."""
-    return tensor(
-        _source(generator).poisson(np.asarray(plain(input), np.float64)).astype(np.float64), _like(input, None)
-    )
+    """Random counts of Poisson distributions of the given rates, in the format of ``input``.
+
+    ``ValueError`` for rates that are negative or NaN.
+    """
+    rates = np.asarray(plain(input), np.float64)
+    if not (rates >= 0).all():
+        raise ValueError("input: negative rates and NaN are not allowed; allowed: numbers from 0")
+    return tensor(random.poisson(rates, generator), _like(input, None))
 
 
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
@@ -353,42 +361,50 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     ``ValueError`` for weights that are negative, not finite or all zero, and for more samples than weights that are
     not zero without ``replacement``.
     """
-    weights = np.asarray(plain(input), np.float64)
+    weights = np.asarray(plain(input))
     if weights.ndim not in (1, 2) or not weights.shape[-1]:
         raise ValueError(f"input: shape {weights.shape} is not allowed; allowed: (N,), (M, N)")
     if not np.isfinite(weights).all() or (weights < 0).any() or (weights.sum(-1) <= 0).any():
         raise ValueError("input: weights below 0, not finite or all 0 are not allowed; allowed: positive sums")
-    rows, source = weights.reshape(-1, weights.shape[-1]), _source(generator)
-    if num_samples < 1 or (not replacement and num_samples > np.count_nonzero(rows, 1).min()):
+    positive = np.count_nonzero(weights.reshape(-1, weights.shape[-1]), 1)
+    if num_samples < 1 or (not replacement and num_samples > positive.min()):
         raise ValueError(
-            f"num_samples: {num_samples} of {rows.shape[-1]} is not allowed; allowed: from 1 to the weights"
+            f"num_samples: {num_samples} of {weights.shape[-1]} is not allowed; allowed: from 1 to the weights"
         )
-    if replacement:
-        ends = np.cumsum(rows, 1)
-        found = [np.searchsorted(e, source.random(num_samples) * e[-1], "right") for e in ends]
-    else:  # the largest of w ** (1 / u), by logarithms: draws in proportion, one after another
-        with np.errstate(divide="ignore"):
-            keys = np.log(source.random(rows.shape)) / rows
-        found = [np.argsort(-key, kind="stable")[:num_samples] for key in np.where(rows > 0, keys, -np.inf)]
-    return integer_tensor(np.asarray(found, np.int64).reshape(*weights.shape[:-1], num_samples))
+    wide = np.float64 if weights.dtype == np.float64 else np.float32
+    return integer_tensor(random.multinomial(weights.astype(wide), num_samples, replacement, generator))
 
 
 def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = None) -> Tensor:
     """Let ``input`` hold random values of a distribution, as its methods ``uniform_``, ``normal_`` and others do."""
-    source, shape = _source(generator), input.shape
-    bounds: dict[str, Any] = {
-        "uniform": lambda a, b: a + (b - a) * source.random(shape),
-        "normal": lambda mean, std: mean + std * source.standard_normal(shape),
-        "bernoulli": lambda p: source.random(shape) < np.asarray(plain(p)),
-        "exponential": lambda rate: source.standard_exponential(shape) / rate,
-        "integers": lambda *b: source.integers(*_whole_bounds(input, b), shape),
+    shape, fmt = input.shape, _drawn_for(input.dtype)
+
+    def chance(p: Any) -> Array:
+        if not np.ndim(plain(p)):
+            return random.bernoulli(shape, float(p), generator)
+        return random.bernoulli_each(np.broadcast_to(plain(p), shape), generator, _drawn_for(_like(p, None)))
+
+    def whole(*bounds: int) -> Array:
+        low, high = _bounds(input, bounds)
+        return random.integers(shape, low, high, generator, _wide(input, bounds))
+
+    draws: dict[str, Any] = {
+        "uniform": lambda a, b: random.uniform(shape, a, b, generator, fmt),
+        "normal": lambda mean, std: random.normal(shape, mean, std, generator, fmt),
+        "bernoulli": chance,
+        "exponential": lambda rate: random.exponential(shape, rate, generator, fmt),
+        "integers": whole,
     }
-    return input.copy_(tensor(np.asarray(bounds[distribution](*parameters)), input.dtype))
+    return input.copy_(tensor(np.asarray(draws[distribution](*parameters)), input.dtype))
 
 
-def _whole_bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:
-    if len(given) == 2:
-        return given[0], given[1]
+def _bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:
+    if given:
+        return (0, given[0]) if len(given) == 1 else (given[0], given[1])
     dtype = as_dtype(x.dtype)
-    most = dtype.max if isinstance(dtype, Integer) else 2**dtype.precision
-    return 0, given[0] if given else int(min(most, 2**63 - 1))
+    return 0, (dtype.max if isinstance(dtype, Integer) else 2**dtype.precision) + 1
+
+
+def _wide(x: Tensor, given: Sequence[int]) -> bool | None:
+    """Whether PyTorch draws 64 bits for each integer: where no bounds are given, for types of so many."""
+    return None if given else as_dtype(x.dtype).bits == 64

@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import Stepwise, kept, named
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.numerics.quantize import Array
@@ -65,8 +65,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
     One operation and one rounding: the product with 1 / (1 - p), a constant of the kernel, or with 0, so that
     an infinity that is dropped is NaN, as in PyTorch. The same mask and factor make the gradient. Masks come from
-    the generator that `halfsim.manual_seed` seeds; ``inplace`` changes nothing here. ``ValueError`` for
-    ``p`` outside 0 to 1.
+    the generator that `halfsim.manual_seed` seeds, and are those of PyTorch on the CPU; ``inplace`` changes nothing
+    here. ``ValueError`` for ``p`` outside 0 to 1.
 
     >>> from halfsim import tensor
     >>> dropout(tensor([1.0, 2.0]), p=1.0), dropout(tensor([1.0, 2.0]), training=False)
@@ -127,7 +127,7 @@ def _drop(input: Any, p: float, training: bool, shape: tuple[int, ...], masked: 
     p = probability(p)
     if not training or p == 0:
         return input if isinstance(input, Tensor) else tensor(input)
-    return cast(Tensor, masked(input, mask=generator().random(shape, np.float32) >= p, p=p))
+    return cast(Tensor, masked(input, mask=bernoulli(shape, 1 - p), p=p))
 
 
 def probability(p: Any) -> float:

@@ -26,7 +26,7 @@ from halfsim.autograd.ops._windows import (
     taps,
 )
 from halfsim.autograd.ops.index import scatter_sum
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import uniform
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import whole
@@ -307,7 +307,7 @@ def _fractional_max(
     counts = sizes(name, "output_size", output_size, dims, 1)
     if any(m + k - 1 > n for n, m, k in zip(size, counts, kernel, strict=True)):
         raise ValueError(f"{name}: {counts} windows of {kernel} do not fit input {x.shape}; allowed: fewer or smaller")
-    u = np.asarray(plain(samples)) if samples is not None else generator().random((*x.shape[:2], dims), np.float32)
+    u = np.asarray(plain(samples)) if samples is not None else uniform((*x.shape[:2], dims))
     if u.shape[1:] != (x.shape[1], dims) or len(u) < len(x):
         raise ValueError(f"{name}: _random_samples {u.shape} is not allowed; allowed: {(*x.shape[:2], dims)}")
     u = u[: len(x)]

@@ -13,9 +13,10 @@ from halfsim.autograd.ops.activation import leaky_relu, softmax
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
 from halfsim.autograd.ops.functions import log
 from halfsim.autograd.ops.reduce import argmax
-from halfsim.autograd.random import generator
+from halfsim.autograd.random import drawn_in, exponential, uniform
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.numerics.formats import float64
 from halfsim.numerics.quantize import Array, rounded
 
 __all__ = [
@@ -48,7 +49,11 @@ def rrelu(
         raise ValueError(f"lower: {lower} and upper {upper} are not allowed; allowed: finite, in order")
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
-    return _rrelu(input, generator().uniform(lower, upper, np.shape(plain(input))))
+    x = np.asarray(plain(input))
+    slopes = np.ones(x.shape)
+    below = x <= 0  # PyTorch draws for no others
+    slopes[below] = uniform(int(np.count_nonzero(below)), lower, upper, format=float64)
+    return _rrelu(input, slopes)
 
 
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
@@ -64,7 +69,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     if eps != 1e-10:
         warnings.warn("eps: has no effect; leave it out", stacklevel=2)
     logits = logits if isinstance(logits, Tensor) else tensor(logits)
-    drawn = tensor(generator().standard_exponential(logits.shape), logits.format)
+    drawn = tensor(exponential(logits.shape, format=drawn_in(logits.format)), logits.format)
     soft = softmax(div(add(logits, neg(log(drawn))), tau), dim)
     if not hard:
         return soft

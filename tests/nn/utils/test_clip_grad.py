@@ -15,7 +15,7 @@ import halfsim as hs
 from halfsim.nn.utils import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from tests.recorded.training import NORM_TYPES
 
-RECORDED = np.load(Path(__file__).parents[1] / "recorded" / "training.npz")
+RECORDED = np.load(Path(__file__).parents[2] / "recorded" / "training.npz")
 INF = float("inf")
 
 
