@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from halfsim.autograd.operators import OPS
@@ -13,6 +13,11 @@ from halfsim.numerics.precision import Precision, replace_roles
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
+
+
+# Operations by name whose gradients have gradients by a rule of their own; it gives None for options it does not know.
+Rule = Callable[["Node", Tensor, Sequence[tuple[int, Tensor]]], "list[tuple[Tensor, Tensor]] | None"]
+RULES: dict[str, Rule] = {}
 
 
 class OnTape:
@@ -74,6 +79,9 @@ def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     wanted = [(i, x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.requires_grad]
     if callable(node.call):
         return node.call(g, wanted)
+    ruled = RULES[node.op](node, g, wanted) if node.op in RULES else None
+    if ruled is not None:
+        return ruled
     fp, (operands, options, keywords) = OnTape(node.precision), node.call
     given = [x.to(fp.precision.storage) if isinstance(x, Tensor) else x for x in operands]
     try:

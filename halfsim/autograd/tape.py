@@ -448,3 +448,25 @@ def _topological(roots: Sequence[Tensor]) -> list[Tensor]:
             if out.node is not None and out.node.inputs is not None:
                 stack.extend((x, False) for x in out.node.inputs if isinstance(x, Tensor) and x.requires_grad)
     return order[::-1]
+
+
+# What gradients of gradients ask for (see `halfsim.autograd.linear`).
+
+
+def pulled(node: Node, i: int, g: Tensor, x: Tensor) -> Tensor:
+    """The gradient of ``x``, operand ``i`` of ``node``; those who watch are told."""
+    observer = active()
+    with np.errstate(all="ignore"):
+        grad, fp = _gradient(node, node.pullbacks[i], g, x, observer)
+    if observer is not None:
+        observer.gradients(node, g, [(i, x, grad, fp)])
+    return grad
+
+
+def again(node: Node, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Node:
+    """A node of the same operation on other operands, for its gradient formulas alone."""
+    spec, fp = node.spec, Arithmetic(node.precision)
+    with np.errstate(all="ignore"):
+        _, pullbacks = _compute(spec, fp, [_read(fp, x, bool(spec.exact)) for x in operands], options, keywords)
+    pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+    return Node(spec, node.path, node.precision, operands, pullbacks)
