@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import scope, scoped
 from halfsim.autograd.second import RULES
 from halfsim.autograd.tape import Node, Op, again, apply, pulled
@@ -41,6 +42,11 @@ TERMS: dict[str, Terms] = {
     "bilinear": ((0, 1, 2), (3,)),
 }  # fmt: skip
 
+# Operations that choose among the elements of their operand; as long as the choice is the same, they are linear.
+EXTREMES = ("amax", "amin", "max", "min")
+POOLS = ("adaptive_max_pool", "max_pool1d", "max_pool2d", "max_pool3d")
+TERMS.update(dict.fromkeys((*EXTREMES, *POOLS), _ALONE))
+
 _EXCEPT = {"embedding": ("by_count", "padding_idx")}  # options with which the gradient is not the transpose
 
 
@@ -57,12 +63,35 @@ class _Call:
 
     def tangent(self, i: int, h: Tensor) -> Tensor:
         """The operation of ``h`` in the place of operand ``i``, without the terms that ``i`` is not in."""
+        if self.node.op in EXTREMES:
+            return self._of_extremes(h)
+        if self.node.op in POOLS:
+            return self._of_places(h)
         term = next(term for term in TERMS[self.node.op] if i in term)
         given = [
             h if j == i else x if x is None or j in term else np.zeros_like(plain(x))
             for j, x in enumerate(self.operands)
         ]
         return apply(self.node.spec, given, self.options, self.keywords, self.node.precision)
+
+    def _of_extremes(self, h: Tensor) -> Tensor:
+        """The elements of ``h`` that were chosen, equal ones by their shares: those that a gradient of 1 has."""
+        y = apply(self.node.spec, [self.operands[0].detach()], self.options, self.keywords, self.node.precision)
+        ones = Tensor(np.ones(y.shape, y.array.dtype), y.format)
+        with scoped(gradients=False):
+            share = self.transposed(0, ones)
+        given = dict(zip(self.node.spec.options, self.options, strict=False)) | self.keywords
+        axes = given.get("axis")
+        return OPS["reshape"](OPS["sum"](OPS["mul"](h, share), axes), y.shape)
+
+    def _of_places(self, h: Tensor) -> Tensor:
+        """The elements of ``h`` where the windows of a pool have their largest."""
+        given = dict(zip(self.node.spec.options, self.options, strict=False)) | self.keywords
+        given["found"] = found = []
+        y = apply(self.node.spec, [self.operands[0].detach()], (), given, self.node.precision)
+        lead = y.shape[: y.ndim - int(given.get("name", self.node.op)[-2])]
+        places = found[0].reshape(*lead, -1)
+        return OPS["reshape"](OPS["gather"](OPS["reshape"](h, (*lead, -1)), -1, places), y.shape)
 
     def transposed(self, i: int, g: Tensor, node: Node | None = None) -> Tensor:
         """The gradient of operand ``i``, on the tape; by the formulas of ``node``, or made anew."""

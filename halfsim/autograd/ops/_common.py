@@ -125,6 +125,11 @@ def choose(mask: Any, a: Any, b: Any) -> Any:
     return np.asarray(b ^ ((a ^ b) & chosen)).view(kind)
 
 
+def largest(x: Any, axes: tuple[int, ...]) -> Any:
+    """The maximum over ``axes``, -inf of none, as a constant: what is shifted by it does not depend on it."""
+    return plain(x).max(axes, keepdims=True, initial=-np.inf)
+
+
 def signs(x: Any) -> Any:
     """-1, 0 or 1 for each element, 0 for NaN."""
     if isinstance(x, Tensor):

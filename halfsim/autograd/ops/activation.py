@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axes_of, axis_of, bound, choose, typed
+from halfsim.autograd.ops._common import axes_of, axis_of, bound, choose, largest, typed
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
 from halfsim.autograd.ops.functions import tanh
@@ -219,7 +219,8 @@ def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
     along = axis_of(dim, x.ndim)
     if not x.ndim or x.shape[along] % 2:
         raise ValueError(f"glu: axis {dim} of {x.shape} has no halves; allowed: axes of even length")
-    a, b = np.split(x, 2, along)
+    half = x.shape[along] // 2
+    a, b = (x[(slice(None),) * along + (part,)] for part in (slice(half), slice(half, None)))
     one = fp.constant(1.0)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
@@ -235,7 +236,7 @@ def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
 def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``e / sum(e)`` with ``e = exp(x - max(x))``; gradient ``y * (g - sum(g * y))``."""
     along = axes_of(index(axis), x.ndim)  # none for a number
-    e = fp.exp(fp.sub(x, x.max(along, keepdims=True, initial=-np.inf)))
+    e = fp.exp(fp.sub(x, largest(x, along)))
     y = fp.div(e, fp.sum(e, along, keepdims=True))
     return y, lambda fp, g: fp.mul(y, fp.sub(g, fp.sum(fp.mul(g, y), along, keepdims=True)))
 
@@ -245,7 +246,7 @@ def softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
 def log_softmax(fp: Arithmetic, x: Array, /, axis: int = -1) -> Any:
     """``d - log(sum(exp(d)))`` with ``d = x - max(x)``; gradient ``g - exp(y) * sum(g)``."""
     along = axes_of(index(axis), x.ndim)
-    d = fp.sub(x, x.max(along, keepdims=True, initial=-np.inf))
+    d = fp.sub(x, largest(x, along))
     y = fp.sub(d, fp.log(fp.sum(fp.exp(d), along, keepdims=True)))
     return y, lambda fp, g: fp.sub(g, fp.mul(fp.exp(y), fp.sum(g, along, keepdims=True)))
 

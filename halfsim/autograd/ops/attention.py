@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import kept, once
+from halfsim.autograd.ops._common import choose, kept, largest, once
 from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
@@ -104,10 +104,10 @@ def _check(query: Any, key: Any, value: Any, dropout_p: float, grouped: bool) ->
 
 def _softmax(fp: Arithmetic, scores: Array) -> Array:
     """The probabilities over the last axis; zeros where every score is -inf."""
-    top = scores.max(-1, keepdims=True, initial=-np.inf)
+    top = largest(scores, (scores.ndim - 1,))
     e = fp.exp(fp.sub(scores, np.where(top == -np.inf, 0, top).astype(top.dtype, copy=False)))
     total = fp.sum(e, -1, keepdims=True)
-    return fp.div(e, np.where(total == 0, 1, total).astype(total.dtype, copy=False))
+    return fp.div(e, choose(total == 0, fp.constant(1.0), total))
 
 
 def _drawn(p: float, query: Any, key: Any, *masks: Any) -> Array | None:
@@ -151,7 +151,7 @@ def _scaled_dot_product_attention(
     if is_causal:
         allowed = np.tri(*scores.shape[-2:], dtype=np.bool_)
     if allowed is not None:
-        scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
+        scores = choose(allowed, scores, fp.constant(-np.inf))
     p = kept(fp, _softmax(fp, scores))
 
     def drop(fp: Arithmetic, x: Array) -> Array:

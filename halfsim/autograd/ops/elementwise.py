@@ -225,13 +225,13 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
         less = fp.sub(b, one)[()]
-        less = fp.spill(less) if isinstance(b, np.ndarray) else less  # of a number: a number
+        less = fp.spill(less) if isinstance(b, (np.ndarray, Tensor)) else less  # of a number: a number
         slope = fp.spill(fp.mul(fp.spill(power(fp, a, less)), b))
         return fp.keep(fp.mul(g, slope), ~zero)
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
         known = np.equal(a, 0) & (b >= 0)
-        logs = fp.log(np.asarray(a))
+        logs = fp.log(a if isinstance(a, Tensor) else np.asarray(a))
         logs = fp.spill(logs) if isinstance(a, np.ndarray) else logs  # of a number: a constant
         return fp.mul(g, fp.keep(fp.spill(fp.mul(y, logs)), ~known))
 
@@ -240,8 +240,8 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
 
 def power(fp: Arithmetic, a: Array, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
-    if isinstance(b, np.ndarray):
-        return fp.pow(np.asarray(a), b)
+    if isinstance(b, (np.ndarray, Tensor)):
+        return fp.pow(a if isinstance(a, Tensor) else np.asarray(a), b)
     s, one = steps(fp, wide=float16), fp.constant(1.0)
     special: dict[float, Callable[[], Array]] = {
         1.0: lambda: a,

@@ -10,7 +10,17 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import Picked, Stepwise, distinct, integer_tensor, named, spread, typed
+from halfsim.autograd.ops._common import (
+    Picked,
+    Stepwise,
+    choose,
+    distinct,
+    integer_tensor,
+    largest,
+    named,
+    spread,
+    typed,
+)
 from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.select import maximum, minimum
 from halfsim.autograd.tape import op
@@ -149,7 +159,7 @@ def std(
 def _over_twice(fp: Arithmetic, g: Array, y: Array) -> Array:
     s = Stepwise(fp)
     twice = s.mul(y, fp.constant(2.0))
-    return s.div(g, np.where(y != 0, twice, twice.dtype.type(1)))  # no pole where it is left out
+    return s.div(g, choose(y != 0, twice, fp.constant(1.0)))  # no pole where it is left out
 
 
 @typed
@@ -195,8 +205,8 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
     Gradient ``g * exp(x - y)``, each step stored: NaN where all are -inf, as in PyTorch.
     """
     axes, shape = distinct(axis, x.ndim), x.shape
-    m = x.max(axes, keepdims=True, initial=-np.inf)
-    m = fp.keep(m, ~np.isinf(m))
+    m = largest(x, axes)
+    m = Arithmetic.keep(m, ~np.isinf(m))
     s = Stepwise(fp)
     total = s.log(fp.spill(fp.sum(s.exp(s.sub(x, m)), axes, keepdims=True)))
     y = fp.add(total, m).reshape(_kept(shape, axes, keepdims))
