@@ -31,6 +31,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -48,6 +49,8 @@ def grad(
     >>> g.item(), grad(g, x)[0].item()
     (12.0, 12.0)
     """
+    if not only_inputs:
+        raise ValueError("only_inputs: False is not allowed; allowed: True, and backward(), which sets grad")
     if is_grads_batched:
         raise ValueError("is_grads_batched: True is not allowed; allowed: False, one gradient after another")
     roots, wanted = _listed(outputs), _listed(inputs)

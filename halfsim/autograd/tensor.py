@@ -139,8 +139,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
             self.storage, self.format, self.shadow = new.storage, new.format, new.shadow
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.storage.array.shape
+    def shape(self) -> Size:
+        return Size(self.storage.array.shape)
 
     @property
     def ndim(self) -> int:

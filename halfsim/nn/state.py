@@ -25,6 +25,11 @@ class IncompatibleKeys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
 
 def _own(owner: Module) -> Iterator[tuple[dict[str, Any], str]]:
     """Every place of the state that a module holds itself: the table it stands in, its name there."""

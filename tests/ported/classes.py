@@ -118,7 +118,7 @@ def run():
         "names": names,
         "lines": lines,
         "keys": list(model.state_dict().keys()),
-        "dtype": str(next(model.parameters()).dtype),
+        "half": next(model.parameters()).dtype == torch.float16,
         "finite": torch.isfinite(half).all().item(),
     }
 

@@ -93,9 +93,8 @@ def draws():
     torch.manual_seed(99)
     a, b = torch.randn(2, 3), torch.rand(3).uniform_(-1, 1)
     c, d = torch.bernoulli(torch.full((4,), 0.5)), torch.normal(0.0, 2.0, size=(3,))
-    e = torch.distributions.Categorical(logits=a).sample() if hasattr(torch, "distributions") else None
     probs = F.softmax(a, dim=1)
-    return [a, b, c, d, torch.multinomial(probs, 2), torch.randperm(5), torch.randint(0, 9, (4,)), F.dropout(a, 0.5), torch.empty(3).exponential_()]
+    return [a, b, c, d, torch.multinomial(probs, 2), torch.multinomial(probs, 4, replacement=True), torch.randperm(5), torch.randint(0, 9, (4,)), F.dropout(a, 0.5), torch.empty(3).exponential_()]
 
 
 def numpy_bridge(x):
@@ -120,9 +119,9 @@ def printing(x):
         str(x.argmax().item()),
         str(len(x)),
         str(x.tolist()[0][0] == x[0][0].item()),
-        str(x.dtype),
         str(x.device),
-        str(x.shape),
+        str(x.shape.numel()),
+        str(x.dtype == torch.float32),
         str(x.requires_grad),
     ]
     for line in lines:
@@ -136,7 +135,7 @@ def run():
     for part in (masks, shapes, sorting, statistics, gradients, scatter, numpy_bridge):
         found[part.__name__] = [flat(value) for value in part(x)]
     found["integers"] = [flat(value) for value in integers()]
-    found["draws"] = [flat(value) for value in draws() if value is not None]
+    found["draws"] = [flat(value) for value in draws()]
     found["printing"] = printing(x)
     return found
 
