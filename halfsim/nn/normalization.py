@@ -10,7 +10,6 @@ from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
-from halfsim.numerics.quantize import Array
 
 
 def _constant(value: float, shape: tuple[int, ...]) -> Tensor:

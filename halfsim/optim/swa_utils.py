@@ -173,7 +173,7 @@ class AveragedModel(Module):
             self.multi_avg_fn([a], [b], n)
         else:
             a = (self.avg_fn or get_swa_avg_fn())(a, b, n)
-        cut = np.trunc(a.array).astype(np.asarray(own).dtype)
+        cut = np.asarray(np.trunc(a.array), np.asarray(own).dtype)
         return Tensor(cut, own.format) if isinstance(own, Tensor) else cut
 
 
