@@ -85,6 +85,29 @@ def train(data, mode="float32", epochs=3, lr=0.2, weights=None):
     return {"losses": losses, "accuracy": evaluate(model, test_loader, dtype), "scales": scales}
 
 
+def find_rate(data, mode="float32", start=1e-3, factor=5.0, steps=10, weights=None):
+    """The losses while the learning rate grows by a factor in every step."""
+    torch.manual_seed(0)
+    loader, _ = load_data(data)
+    model = Net().to(device)
+    if weights is not None:
+        model.load_state_dict(torch.load(weights, map_location=device))
+    dtype = torch.float16 if mode == "half" else torch.float32
+    model.to(dtype).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=start)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=factor)
+    batches, losses = iter(loader), []
+    for _ in range(steps):
+        images, labels = next(batches)
+        loss = F.cross_entropy(model(images.to(device, dtype)), labels.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        losses.append(loss.item())
+    return {"losses": losses}
+
+
 if __name__ == "__main__":
     digits = os.environ.get("DIGITS", "halfsim/data/digits.npz")
     for mode, lr in (("float32", 0.2), ("half", 0.2), ("amp", 0.2), ("half", 500.0)):
