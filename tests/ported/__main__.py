@@ -22,7 +22,7 @@ def _largest(ours: object, theirs: object) -> float:
 def _row(name: str, run: Run, theirs: dict[str, object]) -> str:
     ours = quietly(run, "halfsim")
     losses, there = ours.get("losses"), theirs.get("losses")
-    broken = [("none" if (i := first_broken(x)) is None else str(i + 1)) if x else "" for x in (there, losses)]
+    broken = ["none" if (i := first_broken(x or [])) is None else str(i + 1) for x in (there, losses)]
     some = {key: value[: run.steps] if run.steps and value is losses else value for key, value in ours.items()}
     other = {key: value[: run.steps] if run.steps and value is there else value for key, value in theirs.items()}
     if run.steps:

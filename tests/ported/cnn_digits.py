@@ -32,7 +32,7 @@ class Net(nn.Module):
         return self.classifier(self.dropout(x))
 
 
-def load_data(path, size=640):
+def load_data(path, size=400):
     with np.load(path) as archive:
         images = archive["images"].astype(np.float32)[:size]
         labels = archive["labels"].astype(np.int64)[:size]
@@ -54,7 +54,7 @@ def evaluate(model, loader, dtype):
     return correct / total
 
 
-def train(data, mode="float32", epochs=3, lr=0.2, weights=None):
+def train(data, mode="float32", epochs=2, lr=0.2, weights=None):
     """The losses of all steps, the accuracy after them, and the scales of mixed precision."""
     torch.manual_seed(0)
     train_loader, test_loader = load_data(data)

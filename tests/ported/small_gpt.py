@@ -153,7 +153,7 @@ def get_batch(data, block_size, batch_size):
     return x.to(device_type), y.to(device_type)
 
 
-def train(mode="float32", steps=20, lr=1e-2, weights=None):
+def train(mode="float32", steps=12, lr=1e-2, weights=None):
     """The losses of all steps, the norms of their gradients, the scales, and tokens that the model writes."""
     torch.manual_seed(1337)
     config = GPTConfig()

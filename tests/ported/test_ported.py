@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.ported.port import DIGITS, HERE, ported, script
 from tests.ported.runs import RECORDED, RUNS, Run, differences, first_broken, quietly, unlike
 
 KNOWN: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
-WEIGHTED = [name for name, run in RUNS.items() if run.function != "run"]
+WEIGHTED = ["cnn, float32", "cnn, half", "lstm, float32", "lstm, half", "gpt, half", "gpt, amp"]
 
 
 def test_every_script_is_run_and_recorded() -> None:
@@ -63,7 +64,7 @@ def test_runs_break_where_they_shall() -> None:
         "lstm, half",
         "gpt, half",
     }
-    assert broken["cnn, half, growing rate"] == 9
+    assert broken["cnn, half, growing rate"] == 8
 
 
 def test_a_difference_is_told() -> None:
@@ -76,9 +77,17 @@ def test_a_difference_is_told() -> None:
 
 VERDICTS = {  # of `hs.trace` around a run: klass, phase, operation
     "cnn, half, growing rate": ("overflow", "forward", "conv2d"),
-    "cnn, half, large rate": ("overflow", "forward", "conv2d"),
-    "lstm, half": ("eps lost", "optimizer", "add"),
-    "gpt, half": ("eps lost", "optimizer", "add"),
+    "cnn, half, large rate": ("overflow", "forward", "linear"),
+    "lstm, half": ("eps lost", "optimizer", "Adam"),
+    "gpt, half": ("eps lost", "optimizer", "AdamW"),
+}
+# What a precision around a whole script does to its integers, and half to what the script takes for granted.
+STOPPED = {
+    "seq2seq": (TypeError, r"^input: dtype float16 is not allowed; allowed: integers"),
+    "distill_contrast": (TypeError, r"^target: dtype float16 is not allowed; allowed: integers"),
+    "idioms": (TypeError, r"^index: dtype float16 is not allowed; allowed: integers"),
+    "encoder_classifier": (TypeError, r"^state: NoneType is not allowed"),  # no loss is better than infinity
+    "policy_gradient": (ValueError, r"^probs: a value is not allowed"),  # NaN
 }
 
 
@@ -93,11 +102,14 @@ def test_a_trace_says_why_half_breaks(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, run in RUNS.items() if run.function == "run"])
 def test_under_half_precision_and_a_trace_a_script_runs(name: str) -> None:
-    with hs.precision("fp16"), hs.trace() as t:
+    stops = pytest.raises(STOPPED[name][0], match=STOPPED[name][1]) if name in STOPPED else nullcontext()
+    with hs.precision("fp16"), hs.trace() as t, stops:
         quietly(RUNS[name], "halfsim")
     found = t.verdict()
-    assert found is not None
-    assert found.message
+    if name not in ("seq2seq", "idioms"):  # which stop at once
+        assert found is not None
+        others = {"resnet_unet": "swamping", "distill_contrast": "benign rounding"}
+        assert found.klass == others.get(name, "eps lost")
 
 
 def test_the_command_runs_a_ported_script(tmp_path: Path) -> None:
