@@ -168,7 +168,7 @@ _LATER = {
 }
 
 
-_MODULES = ("backends", "checkpoint", "cuda", "distributions", "linalg", "plot", "special", "utils")
+_MODULES = ("backends", "checkpoint", "cuda", "distributions", "linalg", "plot", "signal", "special", "utils")
 
 
 def __getattr__(name: str) -> _Any:

@@ -2,19 +2,27 @@
 
 from halfsim.autograd.ops import (
     cholesky,
+    cholesky_ex,
     det,
     diagonal,
     inv,
+    inv_ex,
+    linalg_cond,
     linalg_cross,
     linalg_norm,
     linalg_vander,
     matmul,
     matrix_norm,
     matrix_power,
+    matrix_rank,
     multi_dot,
     slogdet,
     solve,
+    solve_ex,
     solve_triangular,
+    svdvals,
+    tensorinv,
+    tensorsolve,
     vecdot,
     vector_norm,
 )
@@ -22,24 +30,32 @@ from halfsim.names import missing as _missing
 
 __all__ = [
     "cholesky",
+    "cholesky_ex",
+    "cond",
     "cross",
     "det",
     "diagonal",
     "inv",
+    "inv_ex",
     "matmul",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "multi_dot",
     "norm",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
+    "svdvals",
+    "tensorinv",
+    "tensorsolve",
     "vander",
     "vecdot",
     "vector_norm",
 ]
 
-cross, norm, vander = linalg_cross, linalg_norm, linalg_vander
+cond, cross, norm, vander = linalg_cond, linalg_cross, linalg_norm, linalg_vander
 
 
 def __getattr__(name: str) -> object:

@@ -6,12 +6,8 @@ from halfsim.names import missing as _missing
 
 __all__ = sorted(_SPECIAL)
 
+globals().update({name: getattr(_ops, ours) for name, ours in _SPECIAL.items()})
+
 
 def __getattr__(name: str) -> object:
-    if name in _SPECIAL:
-        return getattr(_ops, _SPECIAL[name])
     raise _missing("halfsim.special", name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)

@@ -193,7 +193,7 @@ class Conveniences:
         """The last two axes swapped."""
         return OPS["swapaxes"](self, -1, -2)
 
-    H = T
+    H, mH = T, mT  # noqa: N815  # PyTorch's names
 
     def is_nonzero(self) -> Any:
         """Whether the only value is not zero."""
@@ -220,6 +220,20 @@ class Conveniences:
         return self.turn(OPS["t"](self))  # type: ignore[attr-defined]
 
     swapaxes_ = swapdims_ = transpose_
+
+    def resize_(self, *sizes: Any, memory_format: object = None) -> Any:
+        """Another shape in place: the values in C order, cut off or filled up with zeros (PyTorch: anything)."""
+        values, shape = self.array.reshape(-1), _parts(sizes)  # type: ignore[attr-defined]
+        if self.requires_grad:  # type: ignore[attr-defined]
+            raise RuntimeError("resize_: a tensor that takes a gradient keeps its shape; allowed: detach()")
+        made = OPS["zeros"](shape, dtype=self.format)  # type: ignore[attr-defined]
+        size = made.array.size
+        filled = np.concatenate([values[:size], made.array.reshape(-1)[len(values) :]]).reshape(shape)
+        return self.turn(type(made)(filled, made.format))  # type: ignore[attr-defined]
+
+    def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
+        """The shape of another tensor in place; see `resize_`."""
+        return self.resize_(the_template.shape)
 
     # Tensors like this one, and random values in place of these.
 
@@ -274,6 +288,18 @@ class Conveniences:
     def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Any:
         """Random values of an exponential distribution."""
         return self._drawn("exponential", lambd, generator=generator)
+
+    def cauchy_(self, median: Any = 0.0, sigma: Any = 1.0, *, generator: Any = None) -> Any:
+        """Random values of Cauchy's distribution."""
+        return self._drawn("cauchy", median, sigma, generator=generator)
+
+    def log_normal_(self, mean: Any = 1.0, std: Any = 2.0, *, generator: Any = None) -> Any:
+        """Exponentials of random values of a normal distribution."""
+        return self._drawn("log_normal", mean, std, generator=generator)
+
+    def geometric_(self, p: Any, *, generator: Any = None) -> Any:
+        """How many trials the first success took, each a success with probability ``p``."""
+        return self._drawn("geometric", p, generator=generator)
 
     def random_(self, *bounds: Any, generator: Any = None) -> Any:
         """Random integers from 0 (or the first bound) below the last."""

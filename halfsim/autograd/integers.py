@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.tensor import Tensor, whole
-from halfsim.numerics.formats import INTEGERS, Integer, float64
+from halfsim.autograd.policy import scope
+from halfsim.autograd.tensor import Tensor, integers_in, plain, whole
+from halfsim.numerics.formats import INTEGERS, Integer, bool_, float64, int64, together
+from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array
 
 _SUM: dict[str, Any] = {"dtype": np.int64}  # of integers, as in PyTorch
@@ -37,9 +39,13 @@ def _over(axis: Any) -> Any:
 
 
 def _power(a: Any, b: Any) -> Any:
-    if np.any(np.asarray(b) < 0):
-        raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats")
-    return np.power(a, b)
+    """Powers modulo ``2**bits``; a negative exponent leaves 1 of 1, 1 or -1 of -1, and 0 of anything else."""
+    negative = np.less(b, 0)
+    if not negative.any():
+        return np.power(a, b)
+    odd = np.bitwise_and(b, 1).astype(np.bool_)
+    left = np.where(np.equal(a, 1) | (np.equal(a, -1) & ~odd), 1, np.where(np.equal(a, -1), -1, 0))
+    return np.where(negative, left, np.power(a, np.where(negative, 0, b))).astype(np.result_type(a, b))
 
 
 def _divisor(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +80,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "mul": np.multiply,
     "neg": _no_bools("neg", np.negative),
     "abs": np.absolute,
-    "square": np.square,
+    "nan_to_num": lambda x, nan=None, posinf=None, neginf=None: x,
     "sign": lambda x: x if x.dtype == np.bool_ else np.sign(x),
     "pow": _power,
     "floor_divide": _divisor(np.floor_divide),
@@ -109,16 +115,35 @@ WHOLE: dict[str, Callable[..., Any]] = {
 }
 
 
+# Operations whose formula runs on integers as on floats, though it computes.
+ALIKE = {
+    *("linear", "bilinear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    *("avg_pool1d", "avg_pool2d", "avg_pool3d", "hardtanh", "relu6", "threshold"),
+}
+
+
 class _Unit:
-    """What formulas that only move values ask of a unit."""
+    """What formulas ask of a unit, in integers; there are no fractions, so that quotients and constants are cut."""
 
     dtype = np.dtype(np.int64)
-    keep = staticmethod(Arithmetic.keep)
+    precision, piecewise = native(float64), True
+    keep, joined = staticmethod(Arithmetic.keep), Arithmetic.joined
+    add, mul, matmul = staticmethod(np.add), staticmethod(np.multiply), staticmethod(np.matmul)
+
+    @staticmethod
+    def sum(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
+        """The sum over ``axis``."""
+        return np.asarray(np.sum(x, axis, keepdims=keepdims, **_SUM))
+
+    @staticmethod
+    def div(a: Array, b: Any) -> Array:
+        """The quotient towards zero."""
+        return np.asarray(_quotient(a, b, "trunc"))
 
     @staticmethod
     def constant(value: Any) -> Any:
-        """A number as it is."""
-        return value
+        """A number without its fraction."""
+        return int(np.asarray(value).astype(np.int64)) if isinstance(value, float) else value
 
     @staticmethod
     def read(x: Array, fmt: Any = float64, exact: bool = False) -> Array:
@@ -126,23 +151,59 @@ class _Unit:
         return x
 
 
+def found(operands: Sequence[Any]) -> Integer | None:
+    """The dtype of integers that `halfsim.tensor` makes of the first operand, None if of any it makes none."""
+    kinds = [integers_in(x) for x in operands if x is not None]
+    kept = all(kind is bool_ for kind in kinds) or not isinstance(scope().rule, Precision)
+    return kinds[0] if kinds and kept and None not in kinds else None
+
+
+def _common(operands: Sequence[Any]) -> Any:
+    """The dtype of what operands make together, as PyTorch has it.
+
+    Those with axes decide; those without, and then Python's numbers, widen no others of their kind.
+    """
+    groups: tuple[list[Any], ...] = ([], [], [])
+    for x in operands:
+        if isinstance(x, (bool, int, np.generic)):
+            groups[2].append(bool_ if isinstance(x, (bool, np.bool_)) else int64)
+        elif x is not None:
+            groups[np.ndim(plain(x)) == 0].append(np.asarray(plain(x)).dtype)
+    found = None
+    for group in filter(None, groups[::-1]):
+        own = together(group)
+        found = found if found is not None and own is bool_ else own
+    return None if found is None else found.name
+
+
 def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
     """An operation on integers and bools alone; None where it takes floats, as ``exp`` does and ``div``."""
-    arrays = [x.array if isinstance(x, Tensor) else x for x in operands]
-    if any(np.ndim(a) for a in arrays):  # a tensor without axes does not widen others of its kind, as in PyTorch
-        wide = [a.dtype.kind for a in arrays if isinstance(a, np.ndarray) and a.ndim]
-        arrays = [a.item() if np.ndim(a) == 0 and isinstance(a, np.ndarray) and wide else a for a in arrays]
-    if spec.name in WHOLE:
-        kept = [a for a in arrays if a is not None] if spec.name not in ("clamp",) else arrays
-        y = WHOLE[spec.name](*kept, *options, **keywords)
+    name = spec.name
+    if name not in WHOLE and not spec.exact and name not in ALIKE:
+        return None
+    dtype = None if name == "masked_fill" or (spec.exact is True and name not in WHOLE) else _common(operands)
+    if name == "pow" and isinstance(operands[1], int) and operands[1] < 0:
+        raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats, tensors")
+    arrays = [None if x is None else _taken(name, x, dtype) for x in operands]
+    if name in WHOLE:
+        kept = [a for a in arrays if a is not None] if name != "clamp" else arrays
+        y = WHOLE[name](*kept, *options, **keywords)
         if y is None:
             return None
-    elif spec.exact:
-        y = spec.formula(_Unit, *arrays, *options, **keywords)[0]
     else:
-        return None
+        y = spec.formula(_Unit(), *arrays, *options, **keywords)[0]
     y = np.asarray(y)
     return Tensor(y, INTEGERS[y.dtype.name])
+
+
+def _taken(name: str, x: Any, dtype: Any) -> Any:
+    """An operand as an array of the common dtype, modulo ``2**bits``."""
+    x = plain(x)
+    if isinstance(x, int) and not -(2**63) <= x < 2**64:
+        raise ValueError(f"{name}: an integer of {x.bit_length()} bits is not allowed; allowed: 64 bits")
+    if isinstance(x, (complex, np.complexfloating)) or (isinstance(x, np.ndarray) and x.dtype.kind not in "biu"):
+        raise TypeError(f"{name}: {getattr(x, 'dtype', 'complex')} is not allowed; allowed: integers, bools, floats")
+    return x if dtype is None else np.asarray(x).astype(dtype, copy=False)
 
 
 def cast(x: Tensor, dtype: Integer) -> Tensor:

@@ -38,7 +38,7 @@ class Generator:
 
     >>> from halfsim.autograd.random import permutation
     >>> permutation(5, Generator().manual_seed(0)).tolist()
-    [4, 1, 2, 0, 3]
+    [4, 0, 1, 3, 2]
     """
 
     __slots__ = ("__weakref__", "_engine", "_seed", "_spare", "device")
@@ -260,6 +260,33 @@ def exponential(
     """Exponential numbers of ``rate``, computed in float64."""
     drawn = -1 / rate * np.log1p(-_fractions(_source(generator), _count(shape), float64))
     return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+
+
+def cauchy(
+    shape: _Shape,
+    median: float = 0.0,
+    sigma: float = 1.0,
+    generator: Generator | None = None,
+    format: Format = float32,
+) -> Array:
+    """Numbers of Cauchy's distribution about ``median``, computed in float64."""
+    drawn = median + sigma * np.tan(math.pi * (_fractions(_source(generator), _count(shape), float64) - 0.5))
+    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+
+
+def log_normal(
+    shape: _Shape, mean: float = 1.0, std: float = 2.0, generator: Generator | None = None, format: Format = float32
+) -> Array:
+    """Exponentials of normal numbers about ``mean``, computed in float64."""
+    drawn = np.exp(_source(generator).pair(_count(shape)) * std + mean)
+    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+
+
+def geometric(shape: _Shape, p: float, generator: Generator | None = None) -> Array:
+    """How many trials the first success takes, each a success with probability ``p``; as float64."""
+    fractions = _fractions(_source(generator), _count(shape), float64)
+    with np.errstate(divide="ignore"):
+        return np.ceil(np.log(fractions) / np.log1p(-p)).reshape(shape)
 
 
 def integers(shape: _Shape, low: int, high: int, generator: Generator | None = None, wide: bool | None = None) -> Array:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -65,10 +68,11 @@ class Node:
     """What backward needs of one operation: its precision, its operands, and a gradient formula for each.
 
     ``seen`` is what the observer of the operation wants back with its gradients, ``call`` its operands and options, or
-    the function of a user, for gradients that go on the tape themselves (see `halfsim.autograd.second`).
+    the function of a user, for gradients that go on the tape themselves (see `halfsim.autograd.second`). ``number``
+    says how many were made before it.
     """
 
-    __slots__ = ("call", "inputs", "op", "path", "precision", "pullbacks", "seen", "spec")
+    __slots__ = ("call", "inputs", "number", "op", "path", "precision", "pullbacks", "seen", "spec")
 
     def __init__(
         self,
@@ -85,12 +89,14 @@ class Node:
         self.pullbacks = pullbacks
         self.seen = seen
         self.call = call
+        self.number = next(_numbers)
 
     def free(self) -> None:
         """Let go of what a backward pass needed."""
         self.inputs, self.pullbacks, self.seen, self.call = None, (), None, None
 
 
+_numbers = count()
 SPECS: dict[str, Op] = {}
 
 _ALIASES = {"dim": "axis", "keepdim": "keepdims", "input": "x"}  # PyTorch's names for NumPy's and for our first operand
@@ -227,7 +233,8 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
     """The format of the widest tensor; arrays and numbers, NumPy's too, adopt it, as PyTorch's do of numbers.
 
     Without a tensor, that of the widest array or NumPy scalar. Integers and bools adopt any format; where nothing has
-    one, the answer is an `Integer`. A tensor without axes adopts that of those that have some, as in PyTorch.
+    one, the answer is an `Integer`, if `halfsim.tensor` too made integers of such operands. A tensor without axes
+    adopts that of those that have some, as in PyTorch.
     """
     tensors = [x for x in operands if isinstance(x, Tensor)]
     formats: list[Any] = [x.format for x in tensors]
@@ -239,7 +246,7 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
         floats = [format_of(x) for x in operands if isinstance(x, kinds) and x.dtype.kind == "f"]
         formats = floats or (formats if not any(isinstance(x, float) for x in operands) else [])
     if not formats:
-        return get_default_dtype()
+        return integers.found(operands) or get_default_dtype()
     found: Format = formats[0]
     for other in formats[1:]:
         if not found.contains(other):
@@ -333,9 +340,13 @@ def gradients(
         pending[id(root)] = start if before is None else _accumulated(before, start, root, "", observer)
         if observer is not None:
             observer.begins(root)
-    order = _topological(roots)[::-1]
-    while order:  # nothing here holds a tensor of the graph longer than it is needed
-        out = order.pop()
+    waiting, ready = _consumers(roots), _Ready()
+    for root in roots:
+        if not waiting[id(root)]:
+            ready.put(root)
+            waiting[id(root)] = -1  # a tensor given twice is one root
+    while ready:  # nothing here holds a tensor of the graph longer than it is needed
+        out = ready.take()
         g, node = pending.pop(id(out)), out.node
         for hook in list((out.hooks or {}).values()):
             g = _hooked(out, g, hook)
@@ -352,6 +363,10 @@ def gradients(
             pending[id(x)] = (
                 grad if before is None else _accumulated(before, grad, x, node.path, observer, create_graph)
             )
+        for x in _sources(node):
+            waiting[id(x)] -= 1
+            if not waiting[id(x)]:
+                ready.put(x)
         if not retain_graph:
             node.free()
 
@@ -433,21 +448,43 @@ def _accumulated(
     return total
 
 
-def _topological(roots: Sequence[Tensor]) -> list[Tensor]:
-    """Every tensor that ``roots`` depend on and that takes a gradient, each before its operands."""
-    order: list[Tensor] = []
-    seen: set[int] = set()
-    stack: list[tuple[Tensor, bool]] = [(root, False) for root in roots]
-    while stack:
-        out, done = stack.pop()
-        if done:
-            order.append(out)
-        elif id(out) not in seen:
-            seen.add(id(out))
-            stack.append((out, True))
-            if out.node is not None and out.node.inputs is not None:
-                stack.extend((x, False) for x in out.node.inputs if isinstance(x, Tensor) and x.requires_grad)
-    return order[::-1]
+def _sources(node: Node) -> list[Tensor]:
+    """The operands that take a gradient, as often as they are operands."""
+    return [x for x in node.inputs or () if isinstance(x, Tensor) and x.requires_grad]
+
+
+def _consumers(roots: Sequence[Tensor]) -> dict[int, int]:
+    """Of every tensor that ``roots`` depend on, how many gradients operations on the way to them send it."""
+    counts = {id(root): 0 for root in roots}
+    left = list({id(root): root for root in roots}.values())
+    while left:
+        node = left.pop().node
+        for x in () if node is None else _sources(node):
+            if id(x) not in counts:
+                counts[id(x)] = 0
+                left.append(x)
+            counts[id(x)] += 1
+    return counts
+
+
+class _Ready:
+    """Tensors whose gradients are complete: leaves first, then what was made last, as PyTorch's engine takes them.
+
+    So three gradients of one tensor are added up in PyTorch's order.
+    """
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, int, Tensor]] = []
+        self.turns = count()
+
+    def __bool__(self) -> bool:
+        return bool(self.heap)
+
+    def put(self, x: Tensor) -> None:
+        heappush(self.heap, (-math.inf if x.node is None else -x.node.number, next(self.turns), x))
+
+    def take(self) -> Tensor:
+        return heappop(self.heap)[2]
 
 
 # What gradients of gradients ask for (see `halfsim.autograd.linear`).

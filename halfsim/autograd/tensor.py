@@ -494,7 +494,7 @@ def tensor(
     if wanted is None and isinstance(data, Tensor):
         wanted = data.format
     data = foreign(data)
-    found = None if wanted is not None or requires_grad else _integers(data)
+    found = None if wanted is not None or requires_grad else integers_in(data)
     if found is not None and (found is bool_ or not isinstance(scope().rule, Precision)):
         wanted = found
     if isinstance(wanted, Integer):
@@ -560,7 +560,7 @@ def foreign(data: Any) -> Any:
     return given.numpy()
 
 
-def _integers(data: object) -> Integer | None:
+def integers_in(data: object) -> Integer | None:
     """The dtype of integers and bools that ``data`` holds, None for other values."""
     if isinstance(data, float):
         return None

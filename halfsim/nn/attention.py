@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -231,3 +231,73 @@ def _padded(mask: Any) -> Any:
         return None
     column = np.zeros((*mask.shape[:-1], 1), np.bool_ if isinstance(mask, np.ndarray) else np.float32)
     return np.concatenate([mask, column], -1) if isinstance(mask, np.ndarray) else ops.cat([mask, column], -1)
+
+
+class _Projection(NamedTuple):
+    """A linear layer of tensors that belong to somebody else."""
+
+    weight: Any
+    bias: Any
+
+    def __call__(self, x: Any) -> Tensor:
+        return ops.linear(x, self.weight, self.bias)
+
+
+def multi_head_attention_forward(
+    query: Any,
+    key: Any,
+    value: Any,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: bool = True,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,
+    attn_mask: Any = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Any = None,
+    k_proj_weight: Any = None,
+    v_proj_weight: Any = None,
+    static_k: None = None,
+    static_v: None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """What `halfsim.nn.MultiheadAttention` computes, of (L, N, E) and weights that are given.
+
+    ``static_k`` and ``static_v`` are refused.
+    """
+    size = np.shape(plain(query))[-1]
+    if size != embed_dim_to_check or num_heads < 1 or size % num_heads:
+        given = f"{embed_dim_to_check} with {num_heads} heads"
+        raise ValueError(f"embed_dim_to_check: {given} is not allowed; allowed: {size}, in equal heads")
+    layer = MultiheadAttention.__new__(MultiheadAttention)
+    Module.__init__(layer)
+    separate = {"q_proj_weight": q_proj_weight, "k_proj_weight": k_proj_weight, "v_proj_weight": v_proj_weight}
+    layer.__dict__.update(
+        separate if use_separate_proj_weight else dict.fromkeys(separate),
+        embed_dim=size,
+        num_heads=num_heads,
+        head_dim=size // num_heads,
+        kdim=np.shape(plain(key))[-1],
+        vdim=np.shape(plain(value))[-1],
+        dropout=dropout_p,
+        batch_first=False,
+        add_zero_attn=add_zero_attn,
+        _packed=not use_separate_proj_weight,
+        in_proj_weight=None if use_separate_proj_weight else in_proj_weight,
+        in_proj_bias=in_proj_bias,
+        out_proj=_Projection(out_proj_weight, out_proj_bias),
+        bias_k=bias_k,
+        bias_v=bias_v,
+        training=training,
+    )
+    masks = key_padding_mask, need_weights, attn_mask
+    return layer.forward(query, key, value, *masks, average_attn_weights, is_causal)

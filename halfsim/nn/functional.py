@@ -118,6 +118,7 @@ from halfsim.autograd.ops._common import indices, integer_tensor
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.names import missing as _missing
 from halfsim.nn.activation import implicit_dim
+from halfsim.nn.attention import multi_head_attention_forward
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -192,6 +193,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

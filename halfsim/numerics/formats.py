@@ -266,6 +266,23 @@ INTEGERS: dict[str, Integer] = {
     "char": int8,
 }
 
+
+def together(dtypes: Iterable[object]) -> Integer:
+    """The smallest dtype that holds the integers of all ``dtypes``; ``TypeError`` where none of 64 bits does.
+
+    >>> together([uint8, int8]).name
+    'int16'
+    """
+    given = [INTEGERS[getattr(d, "name", "")] for d in dtypes]
+    kinds = sorted(INTEGERS.values(), key=lambda d: (d.bits, d.signed))
+    for kind in kinds:
+        if all(kind.contains(d) for d in given):
+            return kind
+    raise TypeError(
+        f"dtypes: {' and '.join(map(str, given))} are not allowed; allowed: those that one of 64 bits holds"
+    )
+
+
 _BY_NAME: dict[str, Format] = {
     alias: fmt
     for fmt, aliases in {

@@ -114,7 +114,7 @@ def test_a_scope_that_overrides_beats_autocast() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"device_type": "cpu"}, "device_type: 'cpu' is not allowed; allowed: cuda"),
+        ({"device_type": "gpu"}, "device_type: 'gpu' is not allowed; allowed: cuda"),
         ({"device_type": hs.float16}, "device_type: "),
         ({"dtype": "fp32"}, "dtype: float32 is not allowed; allowed: float16, bfloat16"),
         ({"dtype": "fp17"}, "dtype: "),

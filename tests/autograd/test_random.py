@@ -234,3 +234,26 @@ def test_activations_draw_what_pytorchs_draw() -> None:
         hs.manual_seed(5)
         np.testing.assert_allclose(getattr(hs.ops, name)(hs.tensor(x), **options).numpy(), theirs.numpy(), rtol=1e-5)
         np.testing.assert_array_equal(random.uniform(3), torch.rand(3).numpy(), "the stream goes on alike")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "four"),
+    [  # of seed 7, by PyTorch 2.13 in float32
+        ("cauchy_", (0.5, 2.0), [-1.16111159324646, -1.2224061489105225, 4.823784351348877, 1.5725666284561157]),
+        ("log_normal_", (0.5, 1.5), [1.322874903678894, 5.361329078674316, 6.822544097900391, 0.3098967671394348]),
+        ("geometric_", (0.3,), [4.0, 4.0, 1.0, 2.0]),
+    ],
+)
+def test_rarer_distributions_draw_pytorchs_numbers(name: str, parameters: Any, four: list[float]) -> None:
+    hs.manual_seed(7)
+    found = getattr(hs.zeros(4, dtype="float32"), name)(*parameters)
+    np.testing.assert_allclose(found.numpy(), four, rtol=2e-7)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for count in (5, 33):
+        for dtype in ("float32", "float16"):
+            torch.manual_seed(5)
+            theirs = getattr(torch.zeros(count, dtype=getattr(torch, dtype)), name)(*parameters)
+            hs.manual_seed(5)
+            ours = getattr(hs.zeros(count, dtype=dtype), name)(*parameters)
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=2e-7)
+            np.testing.assert_array_equal(random.uniform(3), torch.rand(3).numpy(), "the stream goes on alike")

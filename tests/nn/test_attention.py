@@ -194,3 +194,45 @@ def test_bad_input_gets_one_line(call: Callable[[], object], error: type[Excepti
         call()
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_the_function_is_the_layer_of_given_weights(separate: bool, need_weights: bool) -> None:
+    sizes = {"kdim": 6, "vdim": 5} if separate else {}
+    layer = hs.nn.MultiheadAttention(8, 2, add_bias_kv=True, add_zero_attn=True, **sizes)
+    query, key, value = noise(3, 2, 8), noise(4, 2, sizes.get("kdim", 8)), noise(4, 2, sizes.get("vdim", 8))
+    mask = hs.tensor(np.triu(np.ones((3, 4), bool), 2))
+    state = hs.get_rng_state().tobytes()
+    y, weights = hs.nn.functional.multi_head_attention_forward(
+        query,
+        key,
+        value,
+        8,
+        2,
+        layer.in_proj_weight,
+        layer.in_proj_bias,
+        layer.bias_k,
+        layer.bias_v,
+        True,
+        0.0,
+        layer.out_proj.weight,
+        layer.out_proj.bias,
+        need_weights=need_weights,
+        attn_mask=mask,
+        use_separate_proj_weight=separate,
+        q_proj_weight=layer.q_proj_weight,
+        k_proj_weight=layer.k_proj_weight,
+        v_proj_weight=layer.v_proj_weight,
+    )
+    assert hs.get_rng_state().tobytes() == state, "it draws nothing"
+    expected, others = layer(query, key, value, need_weights=need_weights, attn_mask=mask)
+    assert (y.numpy() == expected.numpy()).all()
+    assert (weights is None) == (others is None)
+    assert weights is None or (weights.numpy() == others.numpy()).all()
+    y.sum().backward()
+    assert layer.out_proj.weight.grad is not None
+    with pytest.raises(ValueError, match="^embed_dim_to_check: 9 .* allowed: "):
+        hs.nn.functional.multi_head_attention_forward(
+            query, key, value, 9, 2, None, None, None, None, False, 0.0, None, None
+        )

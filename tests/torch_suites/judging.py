@@ -72,12 +72,14 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     smallest: dict[tuple[str, str], Judged] = field(default_factory=dict)
+    excused: Counter[str] = field(default_factory=Counter)  # of those that are right, as cuda_steps.py has it
     equal: int = 0  # of so many elements of half results, so many are the same
     compared: int = 0
 
     def add(self, judged: Judged) -> None:
         self.counts[judged.outcome] += 1
         if judged.outcome == "right":
+            self.excused[judged.why] += bool(judged.why)
             return
         key = (judged.outcome, _kind(judged.why))
         if key not in self.smallest or judged.size < self.smallest[key].size:
@@ -162,8 +164,14 @@ class Case:
     leaves: Sequence[tuple[Any, Any]] = ()  # parameters: PyTorch's and ours
 
 
-def judge(case: Case, tally: Tally | None = None) -> Judged:
-    """Run one sample both ways and compare results, dtypes and gradients."""
+Pairs = list[tuple[Any, Any]]
+
+
+def judge(case: Case, tally: Tally | None = None, pairs: Pairs | None = None) -> Judged:
+    """Run one sample both ways and compare results, dtypes and gradients.
+
+    With ``pairs``, a list, ours and theirs are put there, of each result and each gradient, and not compared.
+    """
 
     def found(outcome: str, why: str = "") -> Judged:
         return Judged(outcome, why, case.call, case.size)
@@ -188,18 +196,20 @@ def judge(case: Case, tally: Tally | None = None) -> Judged:
         return found(*raised(error))
     try:
         theirs, ours = list(flat(expected)), list(flat(got))
-        trouble = _compare(theirs, ours, case, tally)
+        trouble = _compare(theirs, ours, case, tally, pairs)
         if trouble is not None and trouble[0] != "not a tensor":
             return found(*trouble)
         if case.random:
             return found(*(trouble or ("right",)))
-        wrong = _gradients(theirs, ours, [*convert.leaves, *case.leaves], case, tally)
+        wrong = _gradients(theirs, ours, [*convert.leaves, *case.leaves], case, tally, pairs)
     except ConversionError as error:
         return found("skipped", f"no counterpart: {error}")
     return found(*(wrong or trouble or ("right",)))
 
 
-def _compare(theirs: list[Any], ours: list[Any], case: Case, tally: Tally | None) -> tuple[str, str] | None:
+def _compare(
+    theirs: list[Any], ours: list[Any], case: Case, tally: Tally | None, pairs: Pairs | None
+) -> tuple[str, str] | None:
     """What is wrong of results, if anything."""
     if len(theirs) != len(ours):
         return "wrong value", f"{len(ours)} results, torch {len(theirs)}"
@@ -212,7 +222,9 @@ def _compare(theirs: list[Any], ours: list[Any], case: Case, tally: Tally | None
         a, b = values(o), values(t)
         if a.shape != b.shape:
             return "wrong value", f"shape {a.shape}, torch {b.shape}"
-        if not case.random:
+        if pairs is not None:
+            pairs.append((a, b))
+        elif not case.random:
             exact = case.exact and kind_of(t) in ("float16", "bfloat16")
             if exact and a.dtype.kind == "f":
                 _count(tally, a, b)
@@ -226,7 +238,12 @@ def _compare(theirs: list[Any], ours: list[Any], case: Case, tally: Tally | None
 
 
 def _gradients(
-    theirs: list[Any], ours: list[Any], leaves: list[tuple[Any, Any]], case: Case, tally: Tally | None
+    theirs: list[Any],
+    ours: list[Any],
+    leaves: list[tuple[Any, Any]],
+    case: Case,
+    tally: Tally | None,
+    pairs: Pairs | None,
 ) -> tuple[str, str] | None:
     """What is wrong of the gradients for a fixed cotangent, if anything."""
     outputs = [i for i, t in enumerate(theirs) if isinstance(t, torch.Tensor) and t.requires_grad]
@@ -264,6 +281,9 @@ def _gradients(
         exact = case.exact and kind_of(leaf) in ("float16", "bfloat16")
         if exact and a.shape != tuple(theirs[outputs[0]].shape):
             continue  # a sum over what was broadcast, in an order of PyTorch's own
+        if pairs is not None:
+            pairs.append((a, b))
+            continue
         if exact:
             _count(tally, a, b)
         if not same(a, b, None if exact else 10 * max(TOLERANCES.get(kind_of(t), 1e-9) for t in (leaf, *theirs))):

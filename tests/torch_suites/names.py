@@ -57,6 +57,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "svd_lowrank": lambda f, a, b, **options: f(a @ b.mT, **options),
     "pca_lowrank": lambda f, a, b, **options: f(a @ b.mT, **options),
     "normal/number_mean": lambda f, std, mean, *rest, **options: f(mean, std, *rest, **options),
+    "normal/in_place": lambda f, x, mean, std: x.normal_(mean, std),
     "zero_": lambda f, x: f(x.clone()),
     "resize_": lambda f, x, shape: f(x.clone(), shape),
     "resize_as_": lambda f, x, other: f(x.clone(), other),
@@ -169,12 +170,12 @@ def find(name: str) -> tuple[Callable[..., Any] | None, str]:
 
 
 def _function(room: Any, name: str) -> Callable[..., Any] | None:
-    found = vars(room).get(name) if room is not None else None
+    found = getattr(room, name, None) if room is not None and (room is not hs or name in dir(hs)) else None
     return found if callable(found) else None
 
 
 def _bound(method: str) -> Callable[..., Any]:
-    return lambda x, *args, **kwargs: getattr(x, method)(*args, **kwargs)
+    return lambda x, *args, **kwargs: getattr(hs.Tensor, method)(x, *args, **kwargs)
 
 
 def method_of(name: str) -> str | None:

@@ -37,8 +37,9 @@ def counts_table(results: dict[str, Entry], suites: tuple[str, ...] = SUITES) ->
         line = f"{suite:10} {sum(t.samples for t in tallies):7}  " + "  ".join(
             f"{counts[o]:14}" for o in reversed(OUTCOMES)
         )
-        compared = sum(t.compared for t in tallies)
-        yield line + (f"   elements equal {sum(t.equal for t in tallies)} of {compared}" if compared else "")
+        compared, excused = sum(t.compared for t in tallies), sum((t.excused for t in tallies), Counter())
+        line += f"   elements equal {sum(t.equal for t in tallies)} of {compared}" if compared else ""
+        yield line + "".join(f"   {count} {why}" for why, count in sorted(excused.items()))
 
 
 # What ordinary scripts use most, and often, of PyTorch's names; the order in which what is missing is worth having.

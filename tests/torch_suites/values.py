@@ -39,8 +39,8 @@ def as_dtype(dtype: Any) -> Any:
 def array_of(t: Any) -> Any:
     """The values of PyTorch's tensor as a NumPy array of their own."""
     t = t.detach().resolve_conj().resolve_neg()
-    if t.layout is not torch.strided or t.is_quantized:
-        raise ConversionError(f"{t.layout} tensor")
+    if t.layout is not torch.strided or t.is_quantized or t.is_meta:
+        raise ConversionError(f"{t.device} {t.layout} tensor")
     try:
         return np.array((t.float() if t.dtype == torch.bfloat16 else t).numpy(force=True))
     except (ValueError, TypeError) as error:  # more than 64 axes, a dtype that NumPy lacks
@@ -233,7 +233,7 @@ def shown(x: Any) -> str:
     """A value of PyTorch in a few characters: values of small tensors, shapes of large ones."""
     if torch is not None and isinstance(x, torch.Tensor):
         name = name_of(x.dtype).replace("float", "f").replace("int", "i")
-        if x.layout is torch.strided and x.numel() <= 6:
+        if x.layout is torch.strided and not x.is_meta and x.numel() <= 6:
             return f"{name}{_short(x.detach().tolist())}" if x.ndim else f"{name}({_short(x.item())})"
         return f"{name}[{', '.join(map(str, x.shape))}]"
     if isinstance(x, (list, tuple)) and not isinstance(x, str):

@@ -19,6 +19,7 @@ from halfsim.autograd.ops.einsum import *
 from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
+from halfsim.autograd.ops.equations import *
 from halfsim.autograd.ops.functions import *
 from halfsim.autograd.ops.grid import *
 from halfsim.autograd.ops.index import *
@@ -33,15 +34,18 @@ from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.norms import *
 from halfsim.autograd.ops.parts import *
+from halfsim.autograd.ops.places import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.resample import *
 from halfsim.autograd.ops.rounding import *
+from halfsim.autograd.ops.same import *
 from halfsim.autograd.ops.scan import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
+from halfsim.autograd.ops.singular import *
 from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
@@ -64,6 +68,7 @@ _SUBJECTS = (
     "elementwise",
     "embedding",
     "embedding_bag",
+    "equations",
     "functions",
     "grid",
     "index",
@@ -78,15 +83,18 @@ _SUBJECTS = (
     "normalization",
     "norms",
     "parts",
+    "places",
     "pool",
     "projected",
     "recurrent",
     "reduce",
     "resample",
     "rounding",
+    "same",
     "scan",
     "select",
     "shape",
+    "singular",
     "solve",
     "sort",
     "spatial",

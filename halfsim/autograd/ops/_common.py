@@ -15,7 +15,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
 from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor, whole
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, float32
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, float32, together
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -97,7 +97,7 @@ def promoted(dtypes: Sequence[Any]) -> Any:
     """The dtype of what several make together: the widest float, else the integer that holds them all."""
     floats = [d for d in dtypes if isinstance(d, Format)]
     if not floats:
-        return INTEGERS[np.result_type(*(d.name for d in dtypes)).name]
+        return together(dtypes)
     found = floats[0]
     for other in floats[1:]:
         if not found.contains(other):
@@ -151,7 +151,7 @@ def typed(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if args and (isinstance(fmt, Integer) or isinstance(widest(args[:1]), Integer)):
             args = (as_tensor(args[0]).to(fmt), *args[1:])
         if isinstance(fmt, Integer):
-            return call(*args, **kwargs)
+            return call(*args, **kwargs).to(fmt)
         with scoped(rule=resolve_for(fmt), base=""):
             return call(*args, **kwargs)
 

@@ -275,7 +275,10 @@ def leaky_relu(fp: Arithmetic, x: Array, /, negative_slope: float = 0.01, inplac
 
 @op("fp16")
 def prelu(fp: Arithmetic, x: Array, weight: Array, /) -> Any:
-    """``x`` above 0, ``weight * x`` elsewhere, with one weight or one for each channel (axis 1)."""
+    """``x`` above 0, ``weight * x`` elsewhere, with one weight or one for each channel (axis 1).
+
+    The gradient of a weight, ``x * g`` at and below 0, is stored for every element, and then summed, as in PyTorch.
+    """
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ValueError(f"prelu: weight {weight.shape} does not fit input {x.shape}; allowed: 1 or {channels} numbers")
@@ -287,7 +290,7 @@ def prelu(fp: Arithmetic, x: Array, weight: Array, /) -> Any:
     others = tuple(i for i in range(x.ndim) if i != 1) if weight.size > 1 else None
     return fp.mul(x, choose(above, fp.constant(1.0), w)), (
         lambda fp, g: fp.mul(g, choose(above, fp.constant(1.0), w)),
-        lambda fp, g: fp.sum(fp.mul(fp.keep(x, ~above), g), others).reshape(shape),
+        lambda fp, g: fp.sum(fp.spill(fp.mul(fp.keep(x, ~above), g)), others).reshape(shape),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from halfsim.autograd import random
 from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.options import refused
 from halfsim.autograd.tensor import Tensor, foreign, made_in, plain, tensor
-from halfsim.numerics.formats import Format, Integer, as_dtype, float32
+from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -171,11 +171,14 @@ def arange(
     for name, x in (("start", first), ("end", last), ("step", by)):
         if not isinstance(x, (int, float)) or not math.isfinite(x):
             raise refused(name, x, "finite numbers")
+    fmt = None if dtype is None else as_dtype(dtype)
+    if isinstance(fmt, Integer):  # which bounds and step are cut to
+        first, by, last = int(first), int(by), int(last) if fmt is int64 else last
     if by == 0 or (last - first) / by < 0:
         raise ValueError(f"step: {by} from {first} to {last} is not allowed; allowed: steps towards the end, not 0")
     if all(isinstance(x, int) for x in (first, last, by)):
         return tensor(np.arange(int(first), int(last), int(by), dtype=np.int64), dtype, requires_grad)
-    values = first + np.arange(math.ceil((last - first) / by)) * by
+    values = first + np.arange(max(math.ceil((last - first) / by), 0)) * by
     return _made(np.asarray(values, np.float64), dtype, requires_grad)
 
 
@@ -188,10 +191,20 @@ def linspace(
     start: Any, end: Any, steps: int, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
 ) -> Tensor:
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced; each rounded once from float64."""
-    first, last = (np.asarray(plain(x), np.float64) for x in (start, end))
+    first, last = _ends(start, end, steps, dtype)
+    return _made(_spaced(first, last, steps), dtype, requires_grad)
+
+
+def _ends(start: Any, end: Any, steps: int, dtype: object) -> tuple[Array, Array]:
+    """The first number and the last, cut to integers where these are asked for."""
+    for name, x in (("start", start), ("end", end)):
+        if np.ndim(plain(x)):
+            raise ValueError(f"{name}: shape {np.shape(plain(x))} is not allowed; allowed: a number")
     if steps < 0:
         raise ValueError(f"steps: {steps} is not allowed; allowed: integers from 0")
-    return _made(_spaced(first, last, steps), dtype, requires_grad)
+    ends = (np.asarray(plain(x), np.float64) for x in (start, end))
+    first, last = map(np.trunc, ends) if dtype is not None and isinstance(as_dtype(dtype), Integer) else ends
+    return first, last
 
 
 def _spaced(first: Array, last: Array, steps: int) -> Array:
@@ -211,7 +224,7 @@ def logspace(
     **ignored: Any,
 ) -> Tensor:
     """``base`` to the powers from ``start`` to ``end``, evenly spaced; each rounded once from float64."""
-    first, last = (np.asarray(plain(x), np.float64) for x in (start, end))
+    first, last = _ends(start, end, steps, dtype)
     with np.errstate(all="ignore"):
         return _made(np.power(float(base), _spaced(first, last, steps)), dtype, requires_grad)
 
@@ -362,6 +375,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     not zero without ``replacement``.
     """
     weights = np.asarray(plain(input))
+    if isinstance(input, Tensor) and isinstance(input.format, Integer):
+        raise TypeError(f"input: {input.format} is not allowed; allowed: floating-point formats")
     if weights.ndim not in (1, 2) or not weights.shape[-1]:
         raise ValueError(f"input: shape {weights.shape} is not allowed; allowed: (N,), (M, N)")
     if not np.isfinite(weights).all() or (weights < 0).any() or (weights.sum(-1) <= 0).any():
@@ -394,8 +409,29 @@ def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = N
         "bernoulli": chance,
         "exponential": lambda rate: random.exponential(shape, rate, generator, fmt),
         "integers": whole,
+        "cauchy": lambda median, sigma: random.cauchy(shape, median, sigma, generator, fmt),
+        "log_normal": lambda mean, std: random.log_normal(shape, mean, std, generator, fmt),
+        "geometric": lambda p: random.geometric(shape, p, generator),
     }
+    _check_drawn(distribution, parameters)
     return input.copy_(tensor(np.asarray(draws[distribution](*parameters)), input.dtype))
+
+
+# What PyTorch asks of the parameters of a distribution, and how an error says it.
+_NEEDS: dict[str, tuple[Callable[..., Any], str]] = {
+    "uniform": (lambda a, b: a <= b, "from, to in order"),
+    "normal": (lambda mean, std: std >= 0, "std from 0"),
+    "exponential": (lambda rate: rate > 0, "lambd above 0"),
+    "cauchy": (lambda median, sigma: sigma > 0, "sigma above 0"),
+    "log_normal": (lambda mean, std: std > 0, "std above 0"),
+    "geometric": (lambda p: 0 < p < 1, "p above 0 and below 1"),
+}
+
+
+def _check_drawn(distribution: str, parameters: Sequence[Any]) -> None:
+    holds, words = _NEEDS.get(distribution, (None, ""))
+    if holds is not None and not holds(*parameters):
+        raise ValueError(f"{distribution}: {', '.join(map(str, parameters))} is not allowed; allowed: {words}")
 
 
 def _bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from halfsim.autograd.ops.shape import reshape
 from halfsim.autograd.policy import resolve, scope
 from halfsim.autograd.tape import Pullback, op
 from halfsim.autograd.tensor import Tensor, plain
-from halfsim.numerics.formats import float32, unknown
+from halfsim.numerics.formats import Integer, float32, unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 
@@ -126,6 +126,8 @@ def cross_entropy(
     shape = np.shape(plain(input))
     soft = isinstance(target, Tensor) or np.asarray(plain(target)).dtype.kind == "f" if _regular(target) else False
     if soft and np.shape(plain(target)) == shape and shape:
+        if isinstance(target, Tensor) and isinstance(target.format, Integer):
+            raise TypeError(f"target: {target.format} of the input's shape is not allowed; allowed: floats, or classes")
         if ignore_index >= 0:
             raise ValueError(f"ignore_index: {ignore_index} is not allowed with probabilities; allowed: classes")
         return _of_probabilities(input, target, weight, how, e)

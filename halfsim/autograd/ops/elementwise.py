@@ -262,7 +262,7 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 
 def square(x: Any) -> Tensor:
     """``x * x``: `pow` with the exponent 2, as PyTorch composes it."""
-    return pow(x, 2.0)
+    return pow(x, 2)
 
 
 @op()

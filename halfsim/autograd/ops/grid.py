@@ -23,6 +23,8 @@ from halfsim.numerics.quantize import Array, container, rounded
 __all__ = [
     "affine_grid",
     "grid_sample",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
 ]
 
 _MODES = ("bilinear", "nearest", "bicubic")
@@ -280,3 +282,23 @@ def _line(count: int, corners: bool, fmt: Any) -> Array:
     left, right = step(-1 + step(width * step(i))), step(1 - step(width * step(count - 1 - i)))
     line = np.where(i < count // 2, left, right)
     return line if corners else step(step(line * last) / step(count))
+
+
+def _sampler(name: str, dims: int) -> Any:
+    def sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+        if np.ndim(plain(input)) != dims + 2:
+            raise ValueError(f"{name}: input {np.shape(plain(input))} is not allowed; allowed: {dims + 2} dimensions")
+        for option, words, given in (
+            ("interpolation_mode", _MODES, interpolation_mode),
+            ("padding_mode", _PADDING, padding_mode),
+        ):
+            if not 0 <= given < 3:
+                raise ValueError(f"{option}: {given} is not allowed; allowed: 0 to 2, which are {', '.join(words)}")
+        return OPS["grid_sample"](input, grid, _MODES[interpolation_mode], _PADDING[padding_mode], align_corners)
+
+    sampler.__name__ = sampler.__qualname__ = name
+    sampler.__doc__ = "`grid_sample`, its modes by their numbers."
+    return sampler
+
+
+grid_sampler_2d, grid_sampler_3d = _sampler("grid_sampler_2d", 2), _sampler("grid_sampler_3d", 3)

@@ -155,6 +155,8 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     if not shape and where.ndim < 2:
         return reshape(gather(reshape(input, 1), dim, where.reshape(-1)), where.shape)
     along = axis_of(dim, len(shape))
+    if not where.size:
+        return getitem(reshape(input, -1), where)
     if where.ndim != len(shape) or any(where.shape[i] > n for i, n in enumerate(shape) if i != along):
         raise ValueError(f"index: shape {where.shape} does not fit input {shape}; allowed: no longer but along dim")
     places = list(np.ogrid[tuple(slice(n) for n in where.shape)])
@@ -225,7 +227,9 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Tensor
     if prod(np.shape(plain(source))) != where.size:
         raise ValueError(f"source: shape {np.shape(plain(source))} does not fit index {where.shape}; allowed: as many")
     part = reshape(source, where.shape)
-    return _added(input, part, places) if accumulate else _placed(input, part, np.unravel_index(places, shape or (1,)))
+    if accumulate:
+        return _added(input, part, places)
+    return reshape(_placed(reshape(input, -1), part, (places,)), shape)
 
 
 def _scattered(input: Any, src: Any, index: tuple[Any, ...]) -> Tensor:
@@ -344,7 +348,7 @@ def scatter(
         words = {"add": "sum", "multiply": "prod"}
         if reduce not in words:
             raise ValueError(f"reduce: {reduce!r} is not allowed; allowed: add, multiply")
-        return _reduced(input, part, places, words[reduce], True)
+        return reduced(input, part, places, words[reduce], True)
     return (
         _placed(input, part, np.unravel_index(places, np.shape(plain(input))))
         if input.ndim
@@ -361,10 +365,10 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Tensor:
     """``src`` combined at ``index`` along ``dim`` by it (sum, prod, mean, amax, amin), with ``input`` or not."""
     places = _spread("scatter_reduce", input, dim, index)
-    return _reduced(input, _picked_part("src", src, places), places, reduce, include_self)
+    return reduced(input, _picked_part("src", src, places), places, reduce, include_self)
 
 
-def _reduced(input: Any, source: Any, places: Array, how: str, include: bool) -> Tensor:
+def reduced(input: Any, source: Any, places: Array, how: str, include: bool) -> Tensor:
     """Values combined in groups: those that go to one place, and that place's own with ``include``.
 
     The groups of one size are formed together, as rows of an operation that reduces.
@@ -382,12 +386,15 @@ def _reduced(input: Any, source: Any, places: Array, how: str, include: bool) ->
         group = getitem(values, order[(ends[rows] - count) + np.arange(count)[:, None]])
         if include:
             group = OPS["cat"]([reshape(getitem(flat, rows), (1, len(rows))), group.to(flat.format)])
-        made = OPS[kinds[how]](group.float() if how == "mean" and isinstance(group.format, Integer) else group, 0)
+        if how == "mean" and isinstance(group.format, Integer):
+            made = OPS["floor_divide"](OPS["sum"](group, 0), len(group.array))  # downwards, unlike quotients
+        else:
+            made = OPS[kinds[how]](group, 0)
         flat = _placed(flat, made, (rows,))
     return reshape(flat, shape)
 
 
-def _slices(name: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
+def slices(name: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
     """The index of the slices ``index`` (N,) along ``dim``."""
     shape, where = np.shape(plain(input)), np.atleast_1d(indices("index", index))
     if where.ndim > 1:
@@ -400,7 +407,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """``input`` with ``alpha * source`` added to its slices ``index`` along ``dim``."""
     if not np.ndim(plain(input)):
         return reshape(index_add(reshape(input, (1,)), 0, index, reshape(source, (1,)), alpha=alpha), ())
-    where = _slices("index_add", input, dim, index)
+    where = slices("index_add", input, dim, index)
     places = np.arange(prod(input.shape)).reshape(input.shape)[where]
     source = source if np.ndim(plain(source)) or places.ndim == 0 else reshape(source, places.shape)
     if np.shape(plain(source)) != places.shape:
@@ -414,7 +421,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Tensor:
     """``input`` with ``source`` in place of its slices ``index`` along ``dim``."""
     if not np.ndim(plain(input)):
         return reshape(index_copy(reshape(input, (1,)), 0, index, reshape(source, (1,))), ())
-    where = _slices("index_copy", input, dim, index)
+    where = slices("index_copy", input, dim, index)
     room = np.shape(plain(input)[where])
     source = source if np.ndim(plain(source)) else reshape(source, room)
     if np.shape(plain(source)) != room:
@@ -428,7 +435,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
         raise ValueError(f"value: shape {np.shape(plain(value))} is not allowed; allowed: a number")
     if not np.ndim(plain(input)):
         return reshape(index_fill(reshape(input, (1,)), 0, index, value), ())
-    return _placed(input, value, _slices("index_fill", input, dim, index))
+    return _placed(input, value, slices("index_fill", input, dim, np.unique(indices("index", index))))
 
 
 def masked_select(input: Any, mask: Any) -> Tensor:
@@ -444,8 +451,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Tensor:
     count, given = int(np.count_nonzero(chosen)), prod(np.shape(plain(source)))
     if given < count:
         raise ValueError(f"source: {given} values are too few for {count} places; allowed: at least as many")
-    whole_input = input if chosen.shape == np.shape(plain(input)) else OPS["clone"](broadcast_to(input, chosen.shape))
-    return _placed(whole_input, getitem(reshape(source, (given,)), slice(count)), (chosen,))
+    return _placed(broadcast_to(input, chosen.shape), getitem(reshape(source, (given,)), slice(count)), (chosen,))
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:

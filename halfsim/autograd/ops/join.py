@@ -43,8 +43,12 @@ __all__ = [
     "repeat_interleave",
     "row_stack",
     "split",
+    "split_with_sizes",
     "stack",
     "tile",
+    "unsafe_chunk",
+    "unsafe_split",
+    "unsafe_split_with_sizes",
     "vstack",
 ]
 
@@ -136,6 +140,14 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Tenso
     )
 
 
+def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of the lengths ``split_sizes`` along ``dim``; see `split`."""
+    return split(input, split_sizes, dim)
+
+
+unsafe_split, unsafe_split_with_sizes = split, split_with_sizes
+
+
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` parts along ``dim``, all of one length but the last."""
     if chunks < 1:
@@ -143,6 +155,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     shape = np.shape(plain(input))
     length = shape[axis_of(dim, len(shape))]
     return split(input, -(-length // chunks), dim) if length else split(input, [0] * chunks, dim)
+
+
+unsafe_chunk = chunk
 
 
 @op(exact=True)

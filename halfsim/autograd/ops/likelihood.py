@@ -46,9 +46,11 @@ def poisson_nll_loss(
     if not isinstance(x, Tensor):
         x = like(x, t) if isinstance(t, Tensor) else add(x, 0.0)
     t = like(t, x)
-    loss = sub(exp(x), mul(t, x)) if log_input else sub(x, mul(t, log(add(x, eps))))
-    if full:
-        stirling = add(sub(mul(t, log(t)), t), mul(log(mul(t, 2 * math.pi)), 0.5))
+    goal = mul(t, x if log_input else log(add(x, eps)))
+    loss = sub(exp(x) if log_input else x, goal)
+    if full:  # the right summand first, as PyTorch's compiler has it: the gradients of t are added up in that order
+        half_log = mul(log(mul(t, 2 * math.pi)), 0.5)
+        stirling = add(sub(mul(t, log(t)), t), half_log)
         loss = add(loss, masked_fill(stirling, t.array <= 1, 0.0))
     return reduced(loss, how)
 

@@ -46,7 +46,11 @@ def _turned(x: Array) -> Array:
 
 @op("fp16")
 def matmul(fp: Arithmetic, a: Array, b: Array, /) -> Any:
-    """``a @ b`` for (..., M, K) and (..., K, N); one-dimensional operands as in ``np.matmul``."""
+    """``a @ b`` for (..., M, K) and (..., K, N); one-dimensional operands as in ``np.matmul``.
+
+    The gradient of an operand that serves a batch is one product with it where PyTorch folds the batch into the rows (a
+    matrix or a vector; of two with three axes one of batch 1), else products, stored, and their sum.
+    """
     if not a.ndim or not b.ndim:
         raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; allowed: at least one dimension each")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -56,9 +60,15 @@ def matmul(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     full, shape_a, shape_b = y.shape, a.shape, b.shape
     shape = full[:-2] + full[-2:-1] * (a.ndim > 1) + full[-1:] * (b.ndim > 1)
     return y.reshape(shape), (
-        lambda fp, g: fp.sum_to(fp.matmul(g.reshape(full), _turned(right)), left.shape).reshape(shape_a),
-        lambda fp, g: fp.sum_to(fp.matmul(_turned(left), g.reshape(full)), right.shape).reshape(shape_b),
+        lambda fp, g: _unbatched(fp, fp.matmul(g.reshape(full), _turned(right)), left.shape).reshape(shape_a),
+        lambda fp, g: _unbatched(fp, fp.matmul(_turned(left), g.reshape(full)), right.shape).reshape(shape_b),
     )
+
+
+def _unbatched(fp: Arithmetic, g: Array, shape: tuple[int, ...]) -> Array:
+    """The sum of a batch of products, of which PyTorch makes one product where it folds the batch."""
+    folded = len(shape) == 2 or (g.ndim == 3 and shape[0] == 1)
+    return fp.sum_to(g if folded or g.shape == shape else fp.spill(g), shape)
 
 
 def mm(input: Any, mat2: Any) -> Tensor:

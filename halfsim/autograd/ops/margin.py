@@ -14,6 +14,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import Stepwise, as_category, bound, indices, like, named, off_tape
 from halfsim.autograd.ops.activation import logsigmoid
+from halfsim.autograd.ops.creation import full_like
 from halfsim.autograd.ops.distance import pairwise_distance
 from halfsim.autograd.ops.elementwise import add, div, mul, neg, sub
 from halfsim.autograd.ops.loss import check_shape, reduced, reduction_of, settled
@@ -47,7 +48,8 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """``x`` where the target is 1, ``max(margin - x, 0)`` where it is -1, and both added elsewhere.
 
-    Input and target broadcast. Composed of `sub`, `clamp`, `where` and `add`; under autocast float32.
+    Input and target broadcast; the margin is stored in the format of ``x``. Composed of `sub`, `clamp`, `where` and
+    `add`; under autocast float32.
 
     >>> from halfsim import tensor
     >>> hinge_embedding_loss(tensor([0.25, 0.25]), [1, -1], reduction="none")
@@ -55,7 +57,7 @@ def hinge_embedding_loss(
     """
     how = reduction_of(reduction, size_average, reduce)
     (x,), goal = as_category("fp32", input), np.asarray(plain(target))
-    apart = where(goal != 1, clamp(sub(margin, x), 0.0), 0.0)
+    apart = where(goal != 1, clamp(sub(full_like(x, margin), x), 0.0), 0.0)
     alike = where(goal != -1, x, 0.0)
     return reduced(add(apart, alike), how)
 

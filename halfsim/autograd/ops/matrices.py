@@ -115,17 +115,42 @@ def _powers(x: Any, count: int) -> Tensor:
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
     """The covariances (N, N) of the rows of (N, M): differences from the means, their products, over M - correction.
 
-    Composed of `mean`, `sub`, `matmul` and `div`. ``ValueError`` for weights, which are not simulated.
+    Composed of `mean`, `sub`, `matmul` and `div`. ``fweights`` (M,) count how often a column occurs, ``aweights`` (M,)
+    how much it is worth: with the weight w their product, and W their sum, means and products are weighted by w and the
+    divisor is ``W - correction * sum(w * aweights) / W``, composed of `mul`, `sum` and `div`.
     """
-    if fweights is not None or aweights is not None:
-        raise ValueError("fweights, aweights: weights are not allowed; allowed: None")
     shape = np.shape(plain(input))
     if len(shape) > 2:
         raise ValueError(f"cov: input {shape} is not allowed; allowed: (N, M), (M,), a number")
     rows = reshape(input, (1, -1)) if len(shape) < 2 else as_tensor(input)
-    d = OPS["sub"](rows, OPS["mean"](rows, 1, keepdim=True))
-    y = OPS["div"](OPS["matmul"](d, OPS["transpose"](d)), float(max(rows.shape[1] - correction, 0)))
-    return reshape(y, ()) if len(shape) < 2 else y
+    w = _weights(rows.shape[1], fweights, aweights)
+    if w is None:
+        d = OPS["sub"](rows, OPS["mean"](rows, 1, keepdim=True))
+        y = OPS["div"](OPS["matmul"](d, OPS["transpose"](d)), float(max(rows.shape[1] - correction, 0)))
+    else:
+        total = OPS["sum"](w)
+        d = OPS["sub"](rows, OPS["div"](OPS["sum"](OPS["mul"](rows, w), 1, keepdim=True), total))
+        loss = w if aweights is None else OPS["mul"](w, aweights)
+        free = OPS["sub"](total, OPS["div"](OPS["mul"](OPS["sum"](loss), correction), total))
+        y = OPS["div"](OPS["matmul"](d, OPS["transpose"](OPS["mul"](d, w))), OPS["relu"](free))
+    return reshape(y, ()) if len(rows.array) == 1 else y
+
+
+def _weights(count: int, fweights: Any, aweights: Any) -> Any:
+    """The weight (count,) of each column, None without any."""
+    for name, given in (("fweights", fweights), ("aweights", aweights)):
+        x = np.asarray(plain(given))
+        if given is None:
+            continue
+        if x.shape != (count,) or (x < 0).any():
+            raise ValueError(
+                f"{name}: shape {x.shape} or a negative weight is not allowed; allowed: ({count},), from 0"
+            )
+        if (x.dtype.kind in "iu") != (name == "fweights"):
+            raise TypeError(f"{name}: {x.dtype} is not allowed; allowed: integers for fweights, floats for aweights")
+    if fweights is None or aweights is None:
+        return aweights if fweights is None else as_tensor(fweights)
+    return OPS["mul"](fweights, aweights)
 
 
 def corrcoef(input: Any) -> Tensor:

@@ -111,6 +111,11 @@ def _rows(fp: Arithmetic, x: Array, weight: Array | None, bias: Array | None, ax
     )
 
 
+def _per_place(pullback: Callable[[Arithmetic, Array], Array], shape: tuple[int, ...]) -> Any:
+    """``pullback`` summed over the rows to ``shape`` inside the kernel, in ``compute``."""
+    return lambda fp, g: fp.sum_to(pullback(fp, g), shape)
+
+
 def _layer_norm(
     fp: Arithmetic,
     x: Array,
@@ -120,7 +125,9 @@ def _layer_norm(
     ndim: int = 1,
     eps: float = 1e-5,
 ) -> Any:
-    return _rows(fp, x, weight, bias, tuple(range(x.ndim - ndim, x.ndim)), eps)
+    y, (dx, dweight, dbias) = _rows(fp, x, weight, bias, tuple(range(x.ndim - ndim, x.ndim)), eps)
+    shape = x.shape[x.ndim - ndim :]
+    return y, (dx, _per_place(dweight, shape), _per_place(dbias, shape))
 
 
 def _group_norm(
@@ -153,7 +160,7 @@ def _rms_norm(fp: Arithmetic, x: Array, weight: Array | None = None, /, ndim: in
     r = _inverse(fp, _mean(fp, fp.mul(x, x), axes), fp.precision.compute.eps if eps is None else eps)
     return _affine(fp, fp.mul(x, r), weight, None), (
         lambda fp, g: _row_gradient(fp, _affine(fp, g, weight, None), fp.mul(x, r), r, axes, centred=False),
-        lambda fp, g: fp.mul(g, fp.mul(x, r)),
+        _per_place(lambda fp, g: fp.mul(g, fp.mul(x, r)), x.shape[x.ndim - ndim :]),
     )
 
 

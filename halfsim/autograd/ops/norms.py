@@ -10,6 +10,7 @@ from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.ops._common import (
     Stepwise,
     as_category,
+    as_tensor,
     axes_of,
     axis_of,
     choose,
@@ -22,7 +23,8 @@ from halfsim.autograd.ops._common import (
 from halfsim.autograd.ops.elementwise import div, mul, power, sub
 from halfsim.autograd.ops.reduce import amax, amin, sum
 from halfsim.autograd.ops.select import clamp
-from halfsim.autograd.ops.shape import expand, squeeze
+from halfsim.autograd.ops.shape import expand, moveaxis, reshape, squeeze
+from halfsim.autograd.ops.singular import svdvals
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import unknown
@@ -41,14 +43,23 @@ __all__ = [
 ]
 
 
-@typed
-@op("fp32")
-def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, keepdims: bool = False) -> Any:
+def norm(
+    input: Any, p: float | str | None = 2, dim: Axis = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """The norm ``sum(abs(x)**p)**(1/p)``; ``sqrt(sum(x * x))`` for p=2 or "fro", the sum for 1, the largest for inf.
 
-    The smallest for -inf, the number of nonzero elements for 0. At zero the gradient is 0; for inf equal ones share it;
-    as in PyTorch. ``ValueError`` for "nuc", which needs singular values, and for the extremes of no elements.
+    The smallest for -inf, the number of nonzero elements for 0, the sum of the singular values for "nuc". At zero the
+    gradient is 0; for inf equal ones share it; as in PyTorch. ``ValueError`` for the extremes of no elements.
     """
+    if p == "nuc":
+        return matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    return _size(input, 2 if p is None else p, dim, keepdim, dtype=dtype)
+
+
+@typed
+@op("fp32")
+@named("norm")
+def _size(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, keepdims: bool = False) -> Any:
     p = _order(p)
     axes, shape = distinct(axis, x.ndim), x.shape
     y = _norm(fp, x, p, axes, keepdims)
@@ -56,8 +67,6 @@ def norm(fp: Arithmetic, x: Array, /, p: float | str = 2, axis: Axis = None, kee
 
 
 def _order(p: float | str) -> float:
-    if p == "nuc":
-        raise ValueError("p: 'nuc' needs singular values, which are not simulated; allowed: numbers, inf, 'fro'")
     if isinstance(p, str) and p not in ("fro", "inf"):
         raise ValueError(f"p: {p!r} is not allowed; allowed: numbers, inf, 'fro'")
     return 2.0 if p == "fro" else float(p)
@@ -112,7 +121,7 @@ def vector_norm(x: Any, ord: float = 2, dim: Axis = None, keepdim: bool = False,
     >>> vector_norm(tensor([3.0, -4.0])), vector_norm(tensor([3.0, -4.0]), 1)
     (tensor(5., float32), tensor(7., float32))
     """
-    return norm(x, ord, dim, keepdim, dtype=dtype)
+    return _size(x, ord, dim, keepdim, dtype=dtype)
 
 
 def matrix_norm(
@@ -124,7 +133,7 @@ def matrix_norm(
     dtype: Any = None,
 ) -> Tensor:
     """A norm of the matrices in the two axes ``dim``: "fro", the largest (smallest for -1) sum of a column for 1, of a
-    row for inf. "nuc", 2 and -2 are refused, as they need singular values.
+    row for inf; of its singular values (see `svdvals`) the sum for "nuc", the largest for 2, the smallest for -2.
 
     >>> from halfsim import tensor
     >>> A = tensor([[1.0, -2.0], [3.0, 4.0]])
@@ -136,15 +145,23 @@ def matrix_norm(
     if len(axes) != 2:
         raise ValueError(f"dim: {dim} is not allowed; allowed: two different axes")
     if ord in ("nuc", 2, -2):
-        raise ValueError(f"ord: {ord!r} needs singular values, not simulated; allowed: 'fro', 1, -1, inf, -inf")
+        s = svdvals(moveaxis(A if dtype is None else as_tensor(A).to(dtype), axes, (-2, -1)))
+        y = sum(s, -1) if ord == "nuc" else _most(s, -1, ord == 2, False)
+        return reshape(y, [1 if i in axes else n for i, n in enumerate(np.shape(plain(A)))]) if keepdim else y
     if ord == "fro":
-        return norm(A, 2, axes, keepdim, dtype=dtype)
+        return _size(A, 2, axes, keepdim, dtype=dtype)
     if isinstance(ord, str) or abs(ord) not in (1, np.inf):
-        raise ValueError(f"ord: {ord!r} is not allowed; allowed: 'fro', 1, -1, inf, -inf")
+        raise ValueError(f"ord: {ord!r} is not allowed; allowed: 'fro', 'nuc', 1, -1, 2, -2, inf, -inf")
     along, across = axes if abs(ord) == 1 else axes[::-1]
-    sums = norm(A, 1, along, True, dtype=dtype)
-    y = (amax if ord > 0 else amin)(sums, across, True)
+    sums = _size(A, 1, along, True, dtype=dtype)
+    y = _most(sums, across, ord > 0, True)
     return y if keepdim else squeeze(y, axes)
+
+
+def _most(x: Tensor, along: int, largest: bool, keepdim: bool) -> Tensor:
+    """The largest (smallest) along an axis; the largest of none is 0."""
+    empty = largest and not x.shape[along]
+    return (sum if empty else amax if largest else amin)(x, along, keepdim)
 
 
 def linalg_norm(
@@ -164,12 +181,12 @@ def linalg_norm(
         return matrix_norm(A, ord, axes, keepdim, dtype=dtype)
     if ord is not None and dim is None and ndim > 2:
         raise ValueError(f"ord: {ord!r} of an input of {ndim} dimensions is not allowed; allowed: dim, one or two")
-    return norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
+    return _size(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """``x / max(norm(x), eps)`` along ``dim``, composed of `norm`, `clamp`, `div`; eps is 0 in float16."""
-    return div(input, clamp(norm(input, p, _axis(input, dim), keepdims=True), eps))
+    return div(input, clamp(_size(input, p, _axis(input, dim), keepdims=True), eps))
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -196,7 +213,7 @@ def at_least(fp: Arithmetic, x: Array, /, low: float) -> Any:
 
 
 def _unit(x: Any, dim: int, eps: float) -> Tensor:
-    return div(x, at_least(norm(x, 2, _axis(x, dim), keepdims=True), eps))
+    return div(x, at_least(_size(x, 2, _axis(x, dim), keepdims=True), eps))
 
 
 def _axis(x: Any, dim: int) -> int:
@@ -208,7 +225,7 @@ def _axis(x: Any, dim: int) -> int:
 
 def dist(input: Any, other: Any, p: float = 2) -> Tensor:
     """The `norm` of the difference, composed of `sub` and `norm`; under autocast in float32."""
-    return norm(sub(*as_category("fp32", input, other)), p)
+    return _size(sub(*as_category("fp32", input, other)), p)
 
 
 _MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import axis_of, indices
+from halfsim.autograd.ops._common import as_tensor, axis_of, indices, named
 from halfsim.autograd.ops.index import getitem, scatter_sum
+from halfsim.autograd.storage import View
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
-__all__ = ["as_strided", "dsplit", "hsplit", "narrow", "select", "tensor_split", "unbind", "unfold_dim", "vsplit"]
+__all__ = [
+    "as_strided",
+    "dsplit",
+    "hsplit",
+    "narrow",
+    "select",
+    "tensor_split",
+    "unbind",
+    "unfold_dim",
+    "vsplit",
+]
 
 
 def _shape(x: Any) -> tuple[int, ...]:
@@ -141,5 +153,37 @@ def unfold_dim(fp: Arithmetic, x: Array, /, dimension: int, size: int, step: int
 
 
 def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
-    """Refused: a tensor has no memory layout here."""
-    raise TypeError("as_strided: strides are not simulated; allowed: unfold_dim, narrow, reshape, permute")
+    """Elements of ``input``, counted in C order: at (i, j) stands number ``storage_offset + i * stride[0] + j * ...``.
+
+    Gradients of an element that is taken several times are added. ``ValueError`` for elements beyond the last, and for
+    views whose elements lie in another order, since there is no memory layout here.
+
+    >>> from halfsim import tensor
+    >>> as_strided(tensor([1.0, 2.0, 3.0]), (2, 2), (1, 1))
+    tensor([[1., 2.],
+            [2., 3.]], float32)
+    """
+    x = as_tensor(input)
+    return _as_strided(x, places=_strided_places(x, size, stride, storage_offset))
+
+
+@op(exact="forward", view=lambda places: True)
+@named("as_strided")
+def _as_strided(fp: Arithmetic, x: Array, /, places: Any) -> Any:
+    shape, where = x.shape, places.reshape(-1)
+    return x.reshape(-1)[places], lambda fp, g: scatter_sum(fp, g.reshape(-1), where, prod(shape)).reshape(shape)
+
+
+def _strided_places(x: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None) -> Array:
+    """The places, counted through ``x`` in C order, of a strided part."""
+    if len(size) != len(stride) or min(*size, *stride, storage_offset or 0, 0) < 0:
+        given = f"size {tuple(size)}, stride {tuple(stride)}, offset {storage_offset}"
+        raise ValueError(f"as_strided: {given} are not allowed; allowed: as many sizes as strides, integers from 0")
+    if isinstance(x.storage, View) and (storage_offset or not x.array.flags.c_contiguous):
+        raise ValueError("as_strided: a view of other elements has no layout here; allowed: x.contiguous().clone()")
+    places = np.full(tuple(size), storage_offset or 0, np.int64)
+    for axis, step in enumerate(stride):
+        places += (np.arange(size[axis]) * step).reshape(-1, *[1] * (len(size) - axis - 1))
+    if places.size and places.max() >= x.array.size:
+        raise ValueError(f"as_strided: element {places.max()} is not there; allowed: 0 to {x.array.size - 1}")
+    return places

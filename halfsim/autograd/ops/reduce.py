@@ -369,4 +369,4 @@ def sum_to_size(input: Any, *size: Any) -> Tensor:
     if extra < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[extra:], strict=True)):
         raise ValueError(f"size: {wanted} does not fit input {shape}; allowed: sizes that broadcast to it")
     axes = tuple(i for i in range(len(shape)) if i < extra or (wanted[i - extra] == 1 != shape[i]))
-    return OPS["reshape"](sum(input, axes) if axes else input, wanted)
+    return OPS["reshape"](sum(input, axes) if axes or not wanted else input, wanted)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, bound, choose, named
+from halfsim.autograd.ops._common import Stepwise, as_tensor, bound, choose, integer_tensor, named
 from halfsim.autograd.ops._common import signs as _signs
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.formats import Integer
 from halfsim.numerics.neighbours import next_down, next_up
 from halfsim.numerics.quantize import Array
 
@@ -23,6 +24,7 @@ __all__ = [
     "floor_divide",
     "fmod",
     "frac",
+    "frexp",
     "heaviside",
     "nextafter",
     "remainder",
@@ -192,6 +194,35 @@ def nextafter(fp: Arithmetic, x: Array, other: Array, /) -> Any:
     up, down = (np.asarray(step(x, fmt), x.dtype) for step in (next_up, next_down))
     y = choose(other > x, up, choose(other < x, down, other))
     return choose(np.isnan(x), x, y), (lambda fp, g: fp.keep(g, x != other), _flat)
+
+
+class Parts(NamedTuple):
+    """Numbers from 0.5 below 1, and the powers of two that they are multiplied with (int32)."""
+
+    mantissa: Any
+    exponent: Any
+
+
+def frexp(input: Any) -> Parts:
+    """``input`` as ``mantissa * 2**exponent``, exactly, the mantissa's magnitude from 0.5 below 1 (or 0, inf, NaN).
+
+    The gradient of the mantissa is ``g / 2**exponent``. ``TypeError`` for integers, as in PyTorch.
+
+    >>> from halfsim import tensor
+    >>> frexp(tensor([6.0]))
+    Parts(mantissa=tensor([0.75], float32), exponent=tensor([3], int32))
+    """
+    x = as_tensor(input)
+    if isinstance(x.format, Integer):
+        raise TypeError(f"frexp: {x.format} is not allowed; allowed: floating-point formats")
+    exponent = np.frexp(x.array)[1].astype(np.int32)
+    return Parts(_mantissa(x, exponent=exponent), integer_tensor(exponent))
+
+
+@op(exact="forward")
+@named("frexp")
+def _mantissa(fp: Arithmetic, x: Array, /, exponent: Any) -> Any:
+    return np.frexp(x)[0], lambda fp, g: fp.div(g, np.exp2(exponent.astype(np.float64)).astype(g.dtype))
 
 
 sgn = sign

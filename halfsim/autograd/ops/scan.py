@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of, choose, distinct, typed
 from halfsim.autograd.ops.elementwise import add, div, mul, sub
@@ -15,8 +15,8 @@ from halfsim.autograd.ops.index import getitem
 from halfsim.autograd.ops.join import cat
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
-from halfsim.numerics.formats import INTEGERS
+from halfsim.autograd.tensor import Tensor, get_default_dtype, plain
+from halfsim.numerics.formats import INTEGERS, Integer
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "cumsum",
     "cumulative_trapezoid",
     "diff",
+    "gradient",
     "logcumsumexp",
     "trapezoid",
     "trapz",
@@ -143,6 +144,73 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
 
 def _part(x: Any, along: int, start: int, stop: int | None) -> Tensor:
     return getitem(x, (slice(None),) * along + (slice(start, stop),))
+
+
+def gradient(input: Any, *, spacing: Any = 1, dim: Axis = None, edge_order: int = 1) -> tuple[Tensor, ...]:
+    """The slopes along each axis of ``dim``: quotients of differences of both neighbours, at the ends of one.
+
+    ``spacing`` is the distance of neighbours, or one for each axis, or for each axis a tensor of their places. With
+    ``edge_order`` 2 those at the ends are of a parabola through three. Composed of `sub`, `mul`, `add` and `div`.
+
+    >>> from halfsim import tensor
+    >>> gradient(tensor([1.0, 4.0, 9.0]))
+    (tensor([3., 4., 5.], float32),)
+    """
+    shape = np.shape(plain(input))
+    axes = distinct(dim, len(shape))
+    if edge_order not in (1, 2) or any(shape[a] <= edge_order for a in axes):
+        given = f"{edge_order} of an input {shape}"
+        raise ValueError(f"edge_order: {given} is not allowed; allowed: 1, 2, fewer than the values along an axis")
+    spacing = 1 if spacing is None else spacing
+    each = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
+    if len(each) != len(axes):
+        raise ValueError(f"spacing: {len(each)} of them do not fit {len(axes)} axes; allowed: one for each")
+    x = as_tensor(input)
+    x = x.to(get_default_dtype()) if isinstance(x.format, Integer) else x
+    return tuple(_slopes(x, a, by, edge_order) for a, by in zip(axes, each, strict=True))
+
+
+def _slopes(x: Tensor, along: int, by: Any, edge_order: int) -> Tensor:
+    even, length = not np.ndim(plain(by)), x.shape[along]
+    if not even and np.shape(plain(by)) != (length,):
+        raise ValueError(f"spacing: shape {np.shape(plain(by))} does not fit an axis of {length}; allowed: ({length},)")
+
+    def weighed(first: int, last: int | None, weights: Any) -> Tensor:
+        """The sum of neighbours from ``first`` on, each times its weight."""
+        count = len(weights)
+        ends = [None if last is None else last + k for k in range(count)]
+        ends = [None if end == 0 else end for end in ends]
+        parts = [mul(_part(x, along, first + k, end), w) for k, (end, w) in enumerate(zip(ends, weights, strict=True))]
+        y = parts[0]
+        for part in parts[1:]:
+            y = add(y, part)
+        return y
+
+    def shaped(values: Any) -> Any:
+        return np.asarray(values).reshape(-1, *[1] * (x.ndim - along - 1))
+
+    if even:
+        steps, h = np.ones(length - 1), by
+        middle = div(sub(_part(x, along, 2, None), _part(x, along, 0, -2)), by * 2)
+    else:
+        steps, h = np.diff(np.asarray(plain(by), np.float64)), 1
+        a, b = steps[:-1], steps[1:]
+        middle = weighed(0, -2, [shaped(-b / (a * (a + b))), shaped((b - a) / (a * b)), shaped(a / (b * (a + b)))])
+
+    def edge(first: int, a: float, b: float | None, turned: bool) -> Tensor:
+        if b is None:
+            weights = [-1 / a, 1 / a]
+        else:
+            weights = [-(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))]
+            weights = [-w for w in weights[::-1]] if turned else weights
+        found = getitem(x, (slice(None),) * along + (slice(first, first + len(weights)),))
+        scaled = mul(found, shaped(weights))
+        total = sum(scaled, along, True)
+        return div(total, h) if even else total
+
+    near = edge(0, steps[0], steps[1] if edge_order == 2 else None, False)
+    far = edge(length - edge_order - 1, steps[-1], steps[-2] if edge_order == 2 else None, True)
+    return cat([near, middle, far], along)
 
 
 def trapezoid(y: Any, x: Any = None, *, dx: float | None = None, dim: int = -1) -> Tensor:

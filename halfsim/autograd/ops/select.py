@@ -135,15 +135,14 @@ def _check(name: str, mask_name: str, mask: Array, *operands: Array) -> tuple[in
 @op()
 @named("masked_fill")
 def _masked_fill(fp: Arithmetic, x: Array, value: Array, /, mask: Array) -> Any:
-    if _check("masked_fill", "mask", mask, x) != x.shape:
-        raise ValueError(f"masked_fill: mask {mask.shape} does not fit input {x.shape}; allowed: no larger ones")
+    _check("masked_fill", "mask", mask, x)
     if np.ndim(value):
         raise ValueError(f"masked_fill: value has shape {value.shape}; allowed: a number")
     return choose(mask, value, x), (lambda fp, g: fp.keep(g, ~mask), lambda fp, g: fp.keep(g, mask))
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
-    """``value`` (a number) where ``mask`` (bool) is true, ``input`` elsewhere.
+    """``value`` (a number) where ``mask`` (bool) is true, ``input`` elsewhere; both broadcast.
 
     The number is rounded to the format of ``input``: -1e9 is -inf in float16, where PyTorch refuses it.
     """

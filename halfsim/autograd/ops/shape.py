@@ -23,6 +23,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "broadcast_to",
+    "constant_pad_nd",
     "diagonal",
     "expand",
     "flatten",
@@ -376,6 +377,11 @@ def pad(fp: Arithmetic, x: Array, /, pad: Sequence[int], mode: str = "constant",
         return g
 
     return y, pullback
+
+
+def constant_pad_nd(input: Any, pad: Sequence[int], value: float = 0) -> Tensor:
+    """`pad` with ``value``."""
+    return OPS["pad"](input, pad, "constant", value)
 
 
 def _long(y: Array, axis: int, source: Array) -> list[int]:

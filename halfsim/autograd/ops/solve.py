@@ -18,7 +18,18 @@ from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 
-__all__ = ["cholesky", "det", "inv", "inverse", "logdet", "slogdet", "solve", "solve_triangular"]
+__all__ = [
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "inv",
+    "inverse",
+    "logdet",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+]
 
 
 def _turned(x: Array) -> Array:
@@ -212,6 +223,54 @@ def cholesky(fp: Arithmetic, x: Array, /, *, upper: bool = False) -> Any:
 
 
 inverse = inv
+
+
+def _by_factor(fp: Arithmetic, name: str, factor: Array, b: Array, upper: bool) -> Array:
+    """The solution x of ``L @ L.T @ x = b`` for (..., M, M) and (..., M, K), L in one triangle of ``factor``."""
+    _square(name, factor)
+    if b.ndim < 2 or b.shape[-2] != factor.shape[-1]:
+        raise ValueError(f"{name}: {b.shape} and {factor.shape} do not fit; allowed: (..., M, K) and (..., M, M)")
+    batch = np.broadcast_shapes(factor.shape[:-2], b.shape[:-2])
+    low = _turned(factor) if upper else factor
+    low, b = (np.broadcast_to(v, (*batch, *v.shape[-2:])).reshape(prod(batch), *v.shape[-2:]) for v in (low, b))
+    return _upper(fp, _turned(low), _lower(fp, low, b)).reshape(*batch, *b.shape[-2:])
+
+
+def _factor_slope(fp: Arithmetic, factor: Array, product: Array, upper: bool) -> Array:
+    """The gradient of a factor: minus it times ``product`` made symmetric, as in PyTorch in both triangles."""
+    both = fp.add(product, _turned(product))
+    slope = -fp.matmul(factor, both) if upper else -fp.matmul(both, factor)
+    return fp.sum_to(slope, factor.shape)
+
+
+@op()
+def cholesky_solve(fp: Arithmetic, B: Array, L: Array, /, upper: bool = False) -> Any:  # noqa: N803  # PyTorch's names
+    """The solution x of ``L @ L.T @ x = B``, with ``upper`` of ``L.T @ L @ x``; one triangle of L is read.
+
+    Gradients ``s = cholesky_solve(g, L)``, and minus the product of ``s @ x.T``, made symmetric, with L.
+
+    >>> from halfsim import tensor
+    >>> cholesky_solve(tensor([[4.0], [8.0]]), tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([[1.],
+            [8.]], float32)
+    """
+    x, shape = _by_factor(fp, "cholesky_solve", L, B, upper), B.shape
+    back = once(lambda fp, g: _by_factor(fp, "cholesky_solve", L, g, upper))
+    return x, (
+        lambda fp, g: fp.sum_to(back(fp, g), shape),
+        lambda fp, g: _factor_slope(fp, L, fp.matmul(back(fp, g), _turned(x)), upper),
+    )
+
+
+@op()
+def cholesky_inverse(fp: Arithmetic, L: Array, /, upper: bool = False) -> Any:  # noqa: N803
+    """The inverse of ``L @ L.T``, with ``upper`` of ``L.T @ L``; one triangle of L is read.
+
+    Gradient minus the product of ``y @ (g + g.T) @ y`` with L.
+    """
+    _square("cholesky_inverse", L)
+    y = _by_factor(fp, "cholesky_inverse", L, np.eye(L.shape[-1], dtype=L.dtype), upper)
+    return y, lambda fp, g: _factor_slope(fp, L, fp.matmul(fp.matmul(y, g), y), upper)
 
 
 def logdet(input: Any) -> Tensor:

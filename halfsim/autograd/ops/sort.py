@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from halfsim.autograd.ops._common import Picked, axis_of, integer_tensor
-from halfsim.autograd.ops.elementwise import lerp
+from halfsim.autograd.ops.elementwise import lerp, mul, sub
 from halfsim.autograd.ops.index import take_along_dim
 from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.shape import flatten, reshape, squeeze
@@ -221,19 +222,22 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
     broken = np.isnan(x)
     count = x.shape[along] - (np.count_nonzero(broken, along, keepdims=True) if ignore else 0)
     results = []
-    for chance in chances:
+    moves = interpolation == "linear" and isinstance(q, Tensor) and q.requires_grad  # with q the result does too
+    for i, chance in enumerate(chances):
         at = np.broadcast_to(np.maximum(chance * (np.asarray(count) - 1), 0), order.take([0], along).shape)
         lower, upper = np.floor(at).astype(np.int64), np.ceil(at).astype(np.int64)
         if interpolation == "nearest":
             lower = upper = np.rint(at).astype(np.int64)
         upper = lower if interpolation == "lower" else upper
         lower = upper if interpolation == "higher" else lower
-        part = 0.5 * (upper > lower) if interpolation == "midpoint" else at - np.floor(at)
-        a, b = (take_along_dim(given, np.take_along_axis(order, i, along), along) for i in (lower, upper))
+        part: Any = 0.5 * (upper > lower) if interpolation == "midpoint" else at - np.floor(at)
+        if moves:
+            part = sub(mul(reshape(q, (-1,))[i], np.maximum(np.asarray(count, x.dtype) - 1, 0)), np.floor(at))
+        a, b = (take_along_dim(given, np.take_along_axis(order, k, along), along) for k in (lower, upper))
         y = lerp(a, b, part)
         if not ignore and broken.any():
             y = y + tensor(np.where(broken.any(along, keepdims=True), np.nan, 0.0), y.dtype)
-        results.append(y if keepdim and dim is not None else squeeze(y, along))
+        results.append(y if keepdim and dim is not None and shape else squeeze(y, along))
     if keepdim and dim is None:
         results = [reshape(y, (1,) * len(shape)) for y in results]
     return results[0] if not np.ndim(plain(q)) else stack(results)
@@ -288,7 +292,7 @@ def unique_consecutive(
     """The values (or slices along ``dim``) without those that equal the one before; no gradient."""
     x = np.asarray(plain(input))
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, axis_of(dim, x.ndim), 0)
-    flat = rows.reshape(len(rows), -1)
+    flat = rows.reshape(len(rows), prod(rows.shape[1:]))
     first = np.ones(len(rows), np.bool_)
     first[1:] = (flat[1:] != flat[:-1]).any(1) if flat.shape[1] else False
     starts = np.flatnonzero(first)

@@ -14,8 +14,6 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import Stepwise, choose, signs
 from halfsim.autograd.ops.elementwise import add, div, mul
-from halfsim.autograd.ops.reduce import sum
-from halfsim.autograd.ops.shape import unsqueeze
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -311,9 +309,19 @@ def zeta(fp: Arithmetic, x: Array, other: Array, /) -> Any:
     return fp.function("zeta", x, other), (refused, pull_other)
 
 
-def mvlgamma(input: Any, p: int) -> Tensor:
-    """The logarithm of the multivariate gamma function of dimension ``p``, composed of `lgamma`, `sum` and `add`."""
+@op()
+def mvlgamma(fp: Arithmetic, x: Array, /, p: int) -> Any:
+    """The logarithm of the multivariate gamma function of dimension ``p``.
+
+    That is the sum of ``lgamma(x - k / 2)`` for k from 0 to p - 1, and ``p * (p - 1) / 4 * log(pi)``; gradient ``g``
+    times the sum of ``digamma(x - k / 2)``; each step stored.
+    """
     if p < 1:
         raise ValueError(f"p: {p} is not allowed; allowed: integers from 1")
-    shifts = np.arange(-p + 1, 1) / 2
-    return add(sum(lgamma(add(unsqueeze(input, -1), shifts)), -1), p * (p - 1) / 4 * math.log(math.pi))
+
+    def total(fp: Arithmetic, name: str) -> Array:
+        s = Stepwise(fp)
+        return s.sum(s.function(name, s.add(x[..., None], np.arange(-p + 1, 1) / 2)), -1)
+
+    y = fp.add(total(fp, "lgamma"), fp.constant(p * (p - 1) / 4 * math.log(math.pi)))
+    return y, lambda fp, g: fp.mul(g, total(fp, "digamma"))

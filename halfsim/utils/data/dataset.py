@@ -210,7 +210,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
 
     >>> from halfsim import Generator
     >>> [part.indices for part in random_split(range(5), [0.6, 0.4], Generator().manual_seed(42))]
-    [[0, 4, 2], [3, 1]]
+    [[2, 4, 3], [0, 1]]
     """
     total, parts = sum(lengths), list(lengths)
     if math.isclose(total, 1) and total <= 1:

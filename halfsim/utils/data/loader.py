@@ -38,7 +38,7 @@ class DataLoader(Generic[T]):
     >>> data = hs.utils.data.TensorDataset(hs.tensor([[1.0], [2.0], [3.0]]))
     >>> _ = hs.manual_seed(0)
     >>> [x.tolist() for x, in DataLoader(data, batch_size=2, shuffle=True)]
-    [[[3.0], [2.0]], [[1.0]]]
+    [[[1.0], [3.0]], [[2.0]]]
     """
 
     _ready = False

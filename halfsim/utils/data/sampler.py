@@ -57,7 +57,7 @@ class RandomSampler(Sampler[int]):
     is no bool, ``ValueError`` for fewer than one sample.
 
     >>> list(RandomSampler(range(4), generator=Generator().manual_seed(0)))
-    [2, 0, 1, 3]
+    [0, 1, 3, 2]
     """
 
     def __init__(

@@ -136,7 +136,8 @@ def of_the_rest() -> None:
     for result in [
         *found, O.cummax(x, 1).values, O.cummin(x, 0).values, O.polygamma(2, x * x), O.zeta(2.5, x * x),
         O.cholesky(O.matmul(square, square.T) + np.eye(3)), O.heaviside(x, y), O.unfold_dim(x, 1, 2, 1), O.ldexp(x, y),
-        O.floor_divide(x, y), O.nextafter(x, y),
+        O.floor_divide(x, y), O.nextafter(x, y), O.as_strided(x, (2, 2), (1, 3)), O.frexp(x).mantissa,
+        O.cholesky_solve(x, O.tril(square)), O.cholesky_inverse(O.tril(square)), O.svdvals(x),
         x + y, O.add(x, y, alpha=0.3), x - y, O.sub(x, y, alpha=0.3), x * y, x / y, 1.5 / x, x**2.5, 2.0**x, x**y,
         O.addcmul(x, y, z, 0.3), O.addcdiv(x, y, z, 0.3), O.lerp(x, y, 0.3), O.lerp(x, y, 0.7), O.prelu(x, weights),
         O.sign(x), O.floor(x), O.ceil(x), O.round(x), O.trunc(x), x[1:, ::2], x @ w, O.hardsigmoid(x),
