@@ -27,7 +27,7 @@ def _row(name: str, run: Run, theirs: dict[str, object]) -> str:
     other = {key: value[: run.steps] if run.steps and value is there else value for key, value in theirs.items()}
     if run.steps:
         some, other = {"losses": some["losses"]}, {"losses": other["losses"]}
-    scales = "" if not ours.get("scales") or len(set(theirs["scales"])) == 1 else str(ours["scales"] == theirs["scales"])
+    scales = "" if not ours.get("scales") or len(set(theirs["scales"])) == 1 else "yes" if ours["scales"] == theirs["scales"] else "no"
     return f"| {name} | {run.script}.py | {_largest(some, other):.1e} | {' / '.join(broken)} | {scales} |"
 
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
         found = {name: quietly(run, "torch") for name, run in RUNS.items()}
         RECORDED.write_text(json.dumps(found, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    print("| run | script | largest difference | first NaN, PyTorch / halfsim | same scales |")
+    print("| run | script | largest difference | first NaN or infinity, PyTorch / halfsim | same scales |")
     print("| --- | --- | --- | --- | --- |")
     for name, run in RUNS.items():
         print(_row(name, run, recorded[name]))

@@ -51,7 +51,7 @@ def statistics(x):
     for t, p in zip([0, 1, 2, 2], [0, 2, 2, 1]):
         confusion[t, p] += 1
     recall = confusion.diag().float() / confusion.sum(1)
-    return [normed, cov, counts, hist, recall, x.var(), torch.quantile(x, 0.25), x.norm(), torch.logsumexp(x, 1), x.prod()]
+    return [torch.trace(cov), normed, cov, counts, hist, recall, x.var(), torch.quantile(x, 0.25), x.norm(), torch.logsumexp(x, 1), x.prod()]
 
 
 def gradients(x):
