@@ -15,9 +15,9 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.policy import no_grad
-from halfsim.nn import functional as F
 from halfsim.autograd.tensor import Size, Tensor, plain, tensor
 from halfsim.names import missing
+from halfsim.nn import functional as F
 
 __all__ = [
     "Bernoulli",
@@ -108,7 +108,7 @@ class Normal(Distribution):
         super().__init__(self.loc.shape, (), validate_args)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """``loc``."""
         return self.loc
 
@@ -120,7 +120,7 @@ class Normal(Distribution):
         return self.scale
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``scale ** 2``."""
         return self.scale**2
 
@@ -156,12 +156,12 @@ class LogNormal(Distribution):
         super().__init__(self.base.batch_shape)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """``exp(loc + scale**2 / 2)``."""
         return ops.exp(self.base.loc + self.base.scale**2 / 2)
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``expm1(scale**2) exp(2 loc + scale**2)``."""
         square = self.base.scale**2
         return ops.expm1(square) * ops.exp(2 * self.base.loc + square)
@@ -191,12 +191,12 @@ class Laplace(Distribution):
         super().__init__(self.loc.shape, (), validate_args)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """``loc``."""
         return self.loc
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``2 scale**2``."""
         return 2 * self.scale**2
 
@@ -226,12 +226,12 @@ class Exponential(Distribution):
         super().__init__(self.rate.shape, (), validate_args)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """``1 / rate``."""
         return ops.reciprocal(self.rate)
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``1 / rate**2``."""
         return self.rate**-2
 
@@ -261,12 +261,12 @@ class Uniform(Distribution):
         super().__init__(self.low.shape, (), validate_args)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """The middle."""
         return (self.high + self.low) / 2
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``(high - low)**2 / 12``."""
         return (self.high - self.low) ** 2 / 12
 
@@ -330,12 +330,12 @@ class Bernoulli(_ByProbability):
         return ops.log(p) - ops.log1p(-p)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """``probs``."""
         return self.probs
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``p (1 - p)``."""
         return self.probs * (1 - self.probs)
 
@@ -423,12 +423,12 @@ class OneHotCategorical(Distribution):
         return self.base.logits
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """The probabilities."""
         return self.base.probs
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """``p (1 - p)``."""
         return self.base.probs * (1 - self.base.probs)
 
@@ -460,12 +460,12 @@ class Independent(Distribution):
         super().__init__(batch[:own], (*batch[own:], *base_distribution.event_shape), validate_args)
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """That of the base."""
         return self.base_dist.mean
 
     @property
-    def variance(self) -> Tensor:  # type: ignore[override]
+    def variance(self) -> Tensor:
         """That of the base."""
         return self.base_dist.variance
 

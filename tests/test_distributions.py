@@ -41,7 +41,7 @@ def _told(library: Any, distributions: Any, name: str) -> list[Any]:
     make, other, values = CASES[name]
     p, x = make(library.tensor, distributions), library.tensor(values)
     library.manual_seed(3)
-    found = [p.log_prob(x), p.entropy() if name != "Independent" else p.entropy(), p.sample((4,)), p.sample()]
+    found = [p.log_prob(x), p.entropy(), p.sample((4,)), p.sample()]
     found += [p.rsample((2, 3))] if p.has_rsample else []
     found += [p.variance] if name != "Categorical" else [p.probs, p.logits, p.mode]
     if other is not None:

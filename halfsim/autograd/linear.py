@@ -87,7 +87,8 @@ class _Call:
     def _of_places(self, h: Tensor) -> Tensor:
         """The elements of ``h`` where the windows of a pool have their largest."""
         given = dict(zip(self.node.spec.options, self.options, strict=False)) | self.keywords
-        given["found"] = found = []
+        found: list[Array] = []
+        given["found"] = found
         y = apply(self.node.spec, [self.operands[0].detach()], (), given, self.node.precision)
         lead = y.shape[: y.ndim - int(given.get("name", self.node.op)[-2])]
         places = found[0].reshape(*lead, -1)

@@ -15,41 +15,41 @@ INDEX = [[0, 2, 1, 0], [1, 1, 0, 2], [2, 0, 2, 1]]
 
 # A function of the library, its nn.functional and a (3, 4) matrix, and what shall be told of it.
 CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "getitem": lambda L, F, x: x[1:, ::2] * x[[0, 2]][:, :2],
-    "gather": lambda L, F, x: x.gather(0, L.tensor(INDEX)) ** 2,
-    "boolean": lambda L, F, x: x[x > 0] ** 3,
-    "where": lambda L, F, x: L.where(x > 0, x**2, x[:1] ** 3),
-    "masked_fill": lambda L, F, x: x.masked_fill(x > 1, 0.5) ** 3,
-    "pad": lambda L, F, x: F.pad(x[None], (2, 1), mode="reflect") ** 3,
-    "diagonal": lambda L, F, x: x.diagonal() ** 3,
-    "scatter_add": lambda L, F, x: L.zeros(3, 4).to(x.dtype).scatter_add(0, L.tensor(INDEX), x) ** 3,
-    "setitem": lambda L, F, x: _set(x),
-    "embedding": lambda L, F, x: F.embedding(L.tensor([0, 1, 1]), x) ** 3,
-    "unfold": lambda L, F, x: F.unfold(x[None, None], 2) ** 3,
-    "interpolate": lambda L, F, x: F.interpolate(x[None, None], scale_factor=2, mode="bilinear") ** 3,
-    "conv1d": lambda L, F, x: F.conv1d(x[None], x[:2, None, :2].expand(2, 3, 2), x[0, :2]) ** 2,
-    "conv2d": lambda L, F, x: F.conv2d(x[None, None], x[None, None, :2, :2], padding=1, stride=2) ** 2,
-    "conv_transpose2d": lambda L, F, x: F.conv_transpose2d(x[None, None], x[None, None, :2, :2], stride=2) ** 2,
-    "avg_pool2d": lambda L, F, x: F.avg_pool2d(x[None, None], 2, 1) ** 3,
-    "max_pool2d": lambda L, F, x: F.max_pool2d(x[None, None], 2, 1) ** 3,
-    "adaptive_max_pool1d": lambda L, F, x: F.adaptive_max_pool1d(x[None], 3) ** 3,
-    "max": lambda L, F, x: x.max(1)[0] ** 3,
-    "min": lambda L, F, x: x.min() ** 3,
-    "amax": lambda L, F, x: L.cat([x, x]).amax(0) ** 3,
-    "sort": lambda L, F, x: x.sort(1)[0] * x,
-    "softmax": lambda L, F, x: F.softmax(x, 1) ** 2,
-    "log_softmax": lambda L, F, x: F.log_softmax(x, 1) ** 2,
-    "logsumexp": lambda L, F, x: L.logsumexp(x, 1) ** 2,
-    "cross_entropy": lambda L, F, x: F.cross_entropy(x, L.tensor([0, 1, 2])),
-    "std": lambda L, F, x: x.std(1) ** 2 * x[:, 0],
-    "pow": lambda L, F, x: L.pow(x**2 + 1, x),
-    "glu": lambda L, F, x: F.glu(x) ** 2,
-    "attention": lambda L, F, x: F.scaled_dot_product_attention(x[None], x[None] * 2, x[None]) ** 2,
-    "layer_norm": lambda L, F, x: F.layer_norm(x, (4,)) ** 3,
-    "batch_norm": lambda L, F, x: F.batch_norm(x, None, None, training=True) ** 3,
-    "matmul": lambda L, F, x: (x @ x.t()).tanh(),
-    "linear": lambda L, F, x: F.linear(x, x, x[:, 0]) ** 2,
-    "norm": lambda L, F, x: x.norm(2, dim=1),
+    "getitem": lambda lib, f, x: x[1:, ::2] * x[[0, 2]][:, :2],
+    "gather": lambda lib, f, x: x.gather(0, lib.tensor(INDEX)) ** 2,
+    "boolean": lambda lib, f, x: x[x > 0] ** 3,
+    "where": lambda lib, f, x: lib.where(x > 0, x**2, x[:1] ** 3),
+    "masked_fill": lambda lib, f, x: x.masked_fill(x > 1, 0.5) ** 3,
+    "pad": lambda lib, f, x: f.pad(x[None], (2, 1), mode="reflect") ** 3,
+    "diagonal": lambda lib, f, x: x.diagonal() ** 3,
+    "scatter_add": lambda lib, f, x: lib.zeros(3, 4).to(x.dtype).scatter_add(0, lib.tensor(INDEX), x) ** 3,
+    "setitem": lambda lib, f, x: _set(x),
+    "embedding": lambda lib, f, x: f.embedding(lib.tensor([0, 1, 1]), x) ** 3,
+    "unfold": lambda lib, f, x: f.unfold(x[None, None], 2) ** 3,
+    "interpolate": lambda lib, f, x: f.interpolate(x[None, None], scale_factor=2, mode="bilinear") ** 3,
+    "conv1d": lambda lib, f, x: f.conv1d(x[None], x[:2, None, :2].expand(2, 3, 2), x[0, :2]) ** 2,
+    "conv2d": lambda lib, f, x: f.conv2d(x[None, None], x[None, None, :2, :2], padding=1, stride=2) ** 2,
+    "conv_transpose2d": lambda lib, f, x: f.conv_transpose2d(x[None, None], x[None, None, :2, :2], stride=2) ** 2,
+    "avg_pool2d": lambda lib, f, x: f.avg_pool2d(x[None, None], 2, 1) ** 3,
+    "max_pool2d": lambda lib, f, x: f.max_pool2d(x[None, None], 2, 1) ** 3,
+    "adaptive_max_pool1d": lambda lib, f, x: f.adaptive_max_pool1d(x[None], 3) ** 3,
+    "max": lambda lib, f, x: x.max(1)[0] ** 3,
+    "min": lambda lib, f, x: x.min() ** 3,
+    "amax": lambda lib, f, x: lib.cat([x, x]).amax(0) ** 3,
+    "sort": lambda lib, f, x: x.sort(1)[0] * x,
+    "softmax": lambda lib, f, x: f.softmax(x, 1) ** 2,
+    "log_softmax": lambda lib, f, x: f.log_softmax(x, 1) ** 2,
+    "logsumexp": lambda lib, f, x: lib.logsumexp(x, 1) ** 2,
+    "cross_entropy": lambda lib, f, x: f.cross_entropy(x, lib.tensor([0, 1, 2])),
+    "std": lambda lib, f, x: x.std(1) ** 2 * x[:, 0],
+    "pow": lambda lib, f, x: lib.pow(x**2 + 1, x),
+    "glu": lambda lib, f, x: f.glu(x) ** 2,
+    "attention": lambda lib, f, x: f.scaled_dot_product_attention(x[None], x[None] * 2, x[None]) ** 2,
+    "layer_norm": lambda lib, f, x: f.layer_norm(x, (4,)) ** 3,
+    "batch_norm": lambda lib, f, x: f.batch_norm(x, None, None, training=True) ** 3,
+    "matmul": lambda lib, f, x: (x @ x.t()).tanh(),
+    "linear": lambda lib, f, x: f.linear(x, x, x[:, 0]) ** 2,
+    "norm": lambda lib, f, x: x.norm(2, dim=1),
 }
 
 
@@ -59,11 +59,11 @@ def _set(x: Any) -> Any:
     return y * x
 
 
-def _gradient(L: Any, F: Any, case: Callable[..., Any], x: Any) -> Any:
+def _gradient(lib: Any, f: Any, case: Callable[..., Any], x: Any) -> Any:
     """The gradient, on the tape, of a sum in which every element has another weight."""
-    y = case(L, F, x)
-    weights = (L.arange(y.numel()).to(y.dtype) / 8 + 0.5).reshape(y.shape)
-    return L.autograd.grad((y * weights).sum(), x, create_graph=True)[0]
+    y = case(lib, f, x)
+    weights = (lib.arange(y.numel()).to(y.dtype) / 8 + 0.5).reshape(y.shape)
+    return lib.autograd.grad((y * weights).sum(), x, create_graph=True)[0]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -27,7 +27,13 @@ def _row(name: str, run: Run, theirs: dict[str, object]) -> str:
     other = {key: value[: run.steps] if run.steps and value is there else value for key, value in theirs.items()}
     if run.steps:
         some, other = {"losses": some["losses"]}, {"losses": other["losses"]}
-    scales = "" if not ours.get("scales") or len(set(theirs["scales"])) == 1 else "yes" if ours["scales"] == theirs["scales"] else "no"
+    scales = (
+        ""
+        if not ours.get("scales") or len(set(theirs["scales"])) == 1
+        else "yes"
+        if ours["scales"] == theirs["scales"]
+        else "no"
+    )
     return f"| {name} | {run.script}.py | {_largest(some, other):.1e} | {' / '.join(broken)} | {scales} |"
 
 

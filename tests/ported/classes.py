@@ -40,7 +40,9 @@ class RMSNorm(nn.Module):
 class SwiGLU(nn.Module):
     def __init__(self, dim, hidden):
         super().__init__()
-        self.w1, self.w2, self.w3 = (nn.Linear(i, o, bias=False) for i, o in ((dim, hidden), (hidden, dim), (dim, hidden)))
+        self.w1, self.w2, self.w3 = (
+            nn.Linear(i, o, bias=False) for i, o in ((dim, hidden), (hidden, dim), (dim, hidden))
+        )
 
     def forward(self, x):
         return self.w2(F.silu(self.w1(x)) * self.w3(x))

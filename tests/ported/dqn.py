@@ -75,7 +75,11 @@ def run():
         batch = Transition(*zip(*memory.sample(BATCH_SIZE)))
         non_final_mask = torch.tensor([s is not None for s in batch.next_state], device=device, dtype=torch.bool)
         non_final_next_states = torch.cat([s for s in batch.next_state if s is not None])
-        state_batch, action_batch, reward_batch = torch.cat(batch.state), torch.cat(batch.action), torch.cat(batch.reward)
+        state_batch, action_batch, reward_batch = (
+            torch.cat(batch.state),
+            torch.cat(batch.action),
+            torch.cat(batch.reward),
+        )
         state_action_values = policy_net(state_batch).gather(1, action_batch)
         next_state_values = torch.zeros(BATCH_SIZE, device=device)
         with torch.no_grad():

@@ -28,7 +28,16 @@ def shapes(x):
     chunks = x.chunk(2, dim=-1)
     s = torch.stack([*chunks], dim=0)
     rolled = torch.roll(x, shifts=(1, -1), dims=(0, 1))
-    return [a, c, s.amax(0), torch.cat([x, x[:1]], 0)[::2], x[None, ..., -1], x.T @ x, x.unfold(1, 2, 2).sum(-1), rolled]
+    return [
+        a,
+        c,
+        s.amax(0),
+        torch.cat([x, x[:1]], 0)[::2],
+        x[None, ..., -1],
+        x.T @ x,
+        x.unfold(1, 2, 2).sum(-1),
+        rolled,
+    ]
 
 
 def sorting(x):
@@ -38,7 +47,20 @@ def sorting(x):
     m, i = x.max(dim=0)
     uniq, counts = torch.unique(torch.tensor([3, 1, 2, 3, 1, 3]), return_counts=True)
     median = x.median(dim=1)
-    return [values, indices, s, ranks, m, i, uniq, counts, median.values, x.kthvalue(2, dim=1)[0], x.cumsum(1), x.argmin()]
+    return [
+        values,
+        indices,
+        s,
+        ranks,
+        m,
+        i,
+        uniq,
+        counts,
+        median.values,
+        x.kthvalue(2, dim=1)[0],
+        x.cumsum(1),
+        x.argmin(),
+    ]
 
 
 def statistics(x):
@@ -51,7 +73,19 @@ def statistics(x):
     for t, p in zip([0, 1, 2, 2], [0, 2, 2, 1]):
         confusion[t, p] += 1
     recall = confusion.diag().float() / confusion.sum(1)
-    return [torch.trace(cov), normed, cov, counts, hist, recall, x.var(), torch.quantile(x, 0.25), x.norm(), torch.logsumexp(x, 1), x.prod()]
+    return [
+        torch.trace(cov),
+        normed,
+        cov,
+        counts,
+        hist,
+        recall,
+        x.var(),
+        torch.quantile(x, 0.25),
+        x.norm(),
+        torch.logsumexp(x, 1),
+        x.prod(),
+    ]
 
 
 def gradients(x):
@@ -86,7 +120,18 @@ def integers():
     b = torch.tensor([1, 2, 3]) // 2
     lengths = torch.tensor([3, 1, 2])
     mask = torch.arange(int(lengths.max())).expand(3, -1) < lengths.unsqueeze(1)
-    return [a % 3, b, a.float() / 3, a[a % 2 == 0], mask, mask.any(1), mask.all(), (a > 4).nonzero().squeeze(), a.sum() / 4, -a[2:5]]
+    return [
+        a % 3,
+        b,
+        a.float() / 3,
+        a[a % 2 == 0],
+        mask,
+        mask.any(1),
+        mask.all(),
+        (a > 4).nonzero().squeeze(),
+        a.sum() / 4,
+        -a[2:5],
+    ]
 
 
 def draws():
@@ -94,7 +139,18 @@ def draws():
     a, b = torch.randn(2, 3), torch.rand(3).uniform_(-1, 1)
     c, d = torch.bernoulli(torch.full((4,), 0.5)), torch.normal(0.0, 2.0, size=(3,))
     probs = F.softmax(a, dim=1)
-    return [a, b, c, d, torch.multinomial(probs, 2), torch.multinomial(probs, 4, replacement=True), torch.randperm(5), torch.randint(0, 9, (4,)), F.dropout(a, 0.5), torch.empty(3).exponential_()]
+    return [
+        a,
+        b,
+        c,
+        d,
+        torch.multinomial(probs, 2),
+        torch.multinomial(probs, 4, replacement=True),
+        torch.randperm(5),
+        torch.randint(0, 9, (4,)),
+        F.dropout(a, 0.5),
+        torch.empty(3).exponential_(),
+    ]
 
 
 def numpy_bridge(x):

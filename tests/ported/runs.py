@@ -45,8 +45,9 @@ RUNS = {
     **{
         name: Run(name)
         for name in (
-            "vae gan resnet_unet seq2seq encoder_classifier dqn distill_contrast fitting idioms classes policy_gradient"
-        ).split()
+            *("vae", "gan", "resnet_unet", "seq2seq", "encoder_classifier", "dqn", "distill_contrast"),
+            *("fitting", "idioms", "classes", "policy_gradient"),
+        )
     },
 }
 

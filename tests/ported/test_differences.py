@@ -15,22 +15,22 @@ from tests.ported.runs import RUNS
 PAGE = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
 
 
-def _from_numpy(L: Any) -> list[float]:
+def _from_numpy(lib: Any) -> list[float]:
     a = np.zeros(1, np.float32)
-    x = L.from_numpy(a)
+    x = lib.from_numpy(a)
     a[0] = 5
     return x.tolist()
 
 
-def _view(L: Any) -> list[float]:
-    x = L.tensor([1.0, 2.0], requires_grad=True) * 1
+def _view(lib: Any) -> list[float]:
+    x = lib.tensor([1.0, 2.0], requires_grad=True) * 1
     v = x[:1]
     v.mul_(10)
     return x.tolist()
 
 
-def _changed(L: Any) -> float:
-    x = L.tensor([2.0], requires_grad=True)
+def _changed(lib: Any) -> float:
+    x = lib.tensor([2.0], requires_grad=True)
     y = x * 1
     z = y * y
     y.add_(1)
@@ -38,42 +38,48 @@ def _changed(L: Any) -> float:
     return x.grad.item()
 
 
-def _autocast(L: Any) -> str:
-    with L.autocast("cpu", dtype=L.float16):
-        return str(L.softmax(L.zeros(2, 2).half(), 1).dtype).removeprefix("torch.")
+def _autocast(lib: Any) -> str:
+    with lib.autocast("cpu", dtype=lib.float16):
+        return str(lib.softmax(lib.zeros(2, 2).half(), 1).dtype).removeprefix("torch.")
 
 
-def _in_half(L: Any) -> str:
-    m = L.nn.Linear(1, 1)
-    return str(m.half()(L.zeros(1, 1)).dtype)
+def _in_half(lib: Any) -> str:
+    m = lib.nn.Linear(1, 1)
+    return str(m.half()(lib.zeros(1, 1)).dtype)
 
 
 # What is done, what halfsim gives, what PyTorch gives: a value, or the kind of error.
 ROWS: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "from_numpy copies": (_from_numpy, [0.0], [5.0]),
-    "numpy copies": (lambda L: np.shares_memory((x := L.zeros(2)).numpy(), x.numpy()), False, True),
+    "numpy copies": (lambda lib: np.shares_memory((x := lib.zeros(2)).numpy(), x.numpy()), False, True),
     "a view on the tape is a copy": (_view, [1.0, 2.0], [10.0, 2.0]),
     "a gradient after a change in place": (_changed, 4.0, RuntimeError),
-    "view of a transposed tensor": (lambda L: L.zeros(2, 3).t().view(6).numel(), 6, RuntimeError),
+    "view of a transposed tensor": (lambda lib: lib.zeros(2, 3).t().view(6).numel(), 6, RuntimeError),
     "dtypes in a layer": (_in_half, "float32", RuntimeError),
     "a number past the format": (
-        lambda L: L.zeros(1).half().masked_fill(L.tensor([True]), -1e9).tolist(),
+        lambda lib: lib.zeros(1).half().masked_fill(lib.tensor([True]), -1e9).tolist(),
         [-np.inf],
         RuntimeError,
     ),
-    "float labels": (lambda L: L.nn.functional.cross_entropy(L.zeros(2, 3), L.zeros(2)), TypeError, RuntimeError),
-    "float indices": (lambda L: L.zeros(3)[L.tensor([1.0])], TypeError, IndexError),
+    "float labels": (
+        lambda lib: lib.nn.functional.cross_entropy(lib.zeros(2, 3), lib.zeros(2)),
+        TypeError,
+        RuntimeError,
+    ),
+    "float indices": (lambda lib: lib.zeros(3)[lib.tensor([1.0])], TypeError, IndexError),
     "autocast of the CPU": (_autocast, "float32", "float16"),
-    "complex numbers": (lambda L: str(L.complex64), AttributeError, "torch.complex64"),
-    "svd": (lambda L: L.linalg.svd(L.ones(1, 1))[1].tolist(), AttributeError, [1.0]),
-    "shapes that do not fit": (lambda L: L.zeros(2) + L.zeros(3), ValueError, RuntimeError),
-    "item of several": (lambda L: L.zeros(2).item(), ValueError, RuntimeError),
-    "wrong keys": (lambda L: L.nn.Linear(1, 1).load_state_dict({}), ValueError, RuntimeError),
-    "print": (lambda L: str(L.tensor([1.0])), "tensor([1.], float32)", "tensor([1.])"),
-    "the name of a dtype": (lambda L: str(L.float16), "float16", "torch.float16"),
-    "the trace of a matrix": (lambda L: L.trace(L.eye(2)).item(), 2.0, 2.0),
+    "complex numbers": (lambda lib: str(lib.complex64), AttributeError, "torch.complex64"),
+    "svd": (lambda lib: lib.linalg.svd(lib.ones(1, 1))[1].tolist(), AttributeError, [1.0]),
+    "shapes that do not fit": (lambda lib: lib.zeros(2) + lib.zeros(3), ValueError, RuntimeError),
+    "item of several": (lambda lib: lib.zeros(2).item(), ValueError, RuntimeError),
+    "wrong keys": (lambda lib: lib.nn.Linear(1, 1).load_state_dict({}), ValueError, RuntimeError),
+    "print": (lambda lib: str(lib.tensor([1.0])), "tensor([1.], float32)", "tensor([1.])"),
+    "the name of a dtype": (lambda lib: str(lib.float16), "float16", "torch.float16"),
+    "the trace of a matrix": (lambda lib: lib.trace(lib.eye(2)).item(), 2.0, 2.0),
     "gradients of gradients of inv": (
-        lambda L: L.autograd.grad(L.linalg.inv(x := L.eye(2, requires_grad=True)).sum(), x, create_graph=True)[0].shape,
+        lambda lib: (
+            lib.autograd.grad(lib.linalg.inv(x := lib.eye(2, requires_grad=True)).sum(), x, create_graph=True)[0].shape
+        ),
         RuntimeError,
         (2, 2),
     ),

@@ -1,4 +1,4 @@
-"""Scripts of PyTorch's with only their imports changed: PyTorch's losses, recorded and live; traced; run by the command."""
+"""Scripts of PyTorch's with only their imports changed: its losses, recorded and live; traced; by the command."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_runs_break_where_they_shall() -> None:
 def test_a_difference_is_told() -> None:
     assert differences({"a": [1.0, 2.0]}, {"a": [1.0, 2.1]}, 1e-5) == [".a[1]: 2.0 for 2.1"]
     assert differences([float("nan")], [float("nan")], 1e-5) == []
-    assert unlike(Run("x", steps=1), {"losses": [1.0, float("nan")]}, {"losses": [1.0, 1.0]}) == ["first NaN: 1 for None"]
+    assert unlike(Run("x", steps=1), {"losses": [1.0, float("nan")]}, {"losses": [1.0, 1.0]}) == [
+        "first NaN: 1 for None"
+    ]
 
 
 # What a newcomer does next: trace it, put it under a precision, run it by the command.
@@ -117,7 +119,9 @@ def test_the_command_runs_a_ported_script(tmp_path: Path) -> None:
     (tmp_path / "char_lstm.py").write_text(source, encoding="utf-8")
     command = [sys.executable, "-m", "halfsim", "run", "char_lstm.py"]
     env = {**os.environ, "PYTHONPATH": str(Path(hs.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", env={**env, "DIGITS": str(DIGITS)})
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding="utf-8", env={**env, "DIGITS": str(DIGITS)}
+    )
     assert done.returncode == 0, done.stderr
     assert "half     first 3.39" in done.stdout
     assert "eps lost" in done.stdout + done.stderr
