@@ -170,7 +170,18 @@ _LATER = {
 
 autograd.gradcheck = gradcheck  # the function, which its file would hide
 
-_MODULES = ("array_api", "backends", "checkpoint", "cuda", "linalg", "plot", "signal", "special", "utils")
+_MODULES = (
+    "array_api",
+    "backends",
+    "checkpoint",
+    "cuda",
+    "distributions",
+    "linalg",
+    "plot",
+    "signal",
+    "special",
+    "utils",
+)
 
 
 def __getattr__(name: str) -> _Any:

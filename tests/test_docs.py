@@ -63,7 +63,8 @@ def test_every_page_is_in_the_index_and_in_the_menu() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["CONTRIBUTING.md", "docs/design.md", "docs/seeing.md", "docs/numerics.md", "docs/engine.md"]
+    "page",
+    ["CONTRIBUTING.md", "docs/design.md", "docs/seeing.md", "docs/numerics.md", "docs/engine.md", "docs/porting.md"],
 )
 def test_files_that_a_page_names_are_there(page: str) -> None:
     for name in re.findall(r"`((?:halfsim|tests|benchmarks)/[\w/.]+)`", (ROOT / page).read_text(encoding="utf-8")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -264,6 +265,19 @@ class Conveniences:
 
     def _new(self, name: str, *args: Any, dtype: Any = None, **options: Any) -> Any:
         return OPS[name](*args, dtype=self.dtype if dtype is None else as_dtype(dtype), **options)  # type: ignore[attr-defined]
+
+    def fill_diagonal_(self, fill_value: Any, wrap: Any = False) -> Any:
+        """``fill_value`` where all indices are equal, in place; with ``wrap`` a tall matrix has a diagonal again below.
+
+        As in PyTorch, more than two axes must be of one length, and a number or a row has no diagonal.
+        """
+        shape = self.shape  # type: ignore[attr-defined]
+        if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+            allowed = "matrices, or three axes and more of one length"
+            raise RuntimeError(f"fill_diagonal_: shape {shape} is not allowed; allowed: {allowed}")
+        step = sum(prod(shape[i + 1 :]) for i in range(len(shape)))
+        end = prod(shape) if wrap or len(shape) > 2 else min(shape) * step
+        return self.in_place("put_at", fill_value, places=np.arange(0, min(end, prod(shape)), step))  # type: ignore[attr-defined]
 
     def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Any = None) -> Any:
         """Random values between ``a`` and ``b``."""

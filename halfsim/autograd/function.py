@@ -51,6 +51,8 @@ def grad(
     >>> g.item(), grad(g, x)[0].item()
     (12.0, 12.0)
     """
+    if not only_inputs:
+        raise ValueError("only_inputs: False is not allowed; allowed: True, and backward(), which sets grad")
     if is_grads_batched:
         return _one_after_another(
             outputs, inputs, _listed(grad_outputs), retain_graph, create_graph, allow_unused, materialize_grads

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
 
 
+# Operations by name whose gradients have gradients by a rule of their own; it gives None for options it does not know.
+Rule = Callable[["Node", Tensor, Sequence[tuple[int, Tensor]]], "list[tuple[Tensor, Tensor]] | None"]
+RULES: dict[str, Rule] = {}
+
+
 class OnTape:
     """A unit whose steps are operations on the tape: a formula run with it gives gradients that have gradients.
 

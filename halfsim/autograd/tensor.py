@@ -144,8 +144,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
             self.format, self.shadow = new.format, new.shadow
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.storage.array.shape
+    def shape(self) -> Size:
+        return Size(self.storage.array.shape)
 
     @property
     def ndim(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.checkpoint.files import INTEGERS, read, write
+from halfsim.checkpoint.files import read, write
 from halfsim.checkpoint.tree import as_tensor, stored, unpack
 
 
@@ -38,8 +38,8 @@ def save_weights(path: object, model: Any) -> None:
 def load_weights(path: object) -> dict[str, Any]:
     """The weights in a file of `save_weights`, of NumPy's ``savez`` or of any tool that writes ``.safetensors``.
 
-    Floating-point arrays come as tensors of their format, integers and bools as NumPy arrays; `Module.load_state_dict`
-    takes both. Of a checkpoint it gives the model's. ``ValueError`` in one line for a damaged or foreign file.
+    Arrays come as tensors of their format, integers and bools too. Of a checkpoint it gives the
+    model's. ``ValueError`` in one line for a damaged or foreign file.
 
     >>> import tempfile, halfsim as hs
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +49,7 @@ def load_weights(path: object) -> dict[str, Any]:
     """
     what, arrays, document = read(path)
     if what != "checkpoint":
-        return {name: a.array.copy() if a.kind in INTEGERS else as_tensor(a) for name, a in arrays.items()}
+        return {name: as_tensor(a) for name, a in arrays.items()}
     state = unpack(document["state"], arrays)
     if "model" not in state:
         raise ValueError(f"{path}: a checkpoint without a model; it holds: {', '.join(state) or 'nothing'}")

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import as_rule
+from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace import trace as recording
 from halfsim.autograd.trace.kinds import is_eps
 from halfsim.diagnose.finding import CLASSES, Finding, finding
@@ -94,7 +96,8 @@ def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 
     ``reference`` ("fp64", a Precision) carries for each value what it would have been in that precision, in the same
     graph, and measures every result against it. ``allow`` are patterns ("@op", a module path, "path@op") of operations
     whose infinities and NaN are meant, as those of masks. ``frames`` is how many of the latest events are kept.
-    ``ValueError`` for an unknown word, ``TypeError`` for what are no patterns.
+    Of a tensor it is what PyTorch calls so, the sum of the diagonal: `halfsim.ops.trace`. ``ValueError`` for an unknown
+    word, ``TypeError`` for what are no patterns.
 
     >>> import halfsim as hs
     >>> with trace() as t:
@@ -102,6 +105,8 @@ def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 
     >>> t.first().klass, t.first().op
     ('overflow', 'mul')
     """
+    if isinstance(reference, Tensor):
+        return OPS["trace"](reference)
     rule = None if reference is None else as_rule(reference, "reference")
     if rule is not None and not isinstance(rule, Precision):
         raise ValueError(f"reference: {rule} is not allowed; allowed: a precision, as {FP64}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from halfsim.autograd import ops
-from halfsim.autograd.ops.dropout import probability
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.ops.dropout import dropout_across, probability
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.module import Module
 
 
@@ -27,7 +29,11 @@ class Dropout(_Dropout):
     tensor([1., 2.], float32)
     """
 
+    _across = False  # whether inputs (N, L, E) lie in PyTorch's memory with the length first
+
     def forward(self, input: Any) -> Tensor:
+        if self._across and len(np.shape(plain(input))) == 3:
+            return dropout_across(input, self.p, self.training)
         return ops.dropout(input, self.p, self.training)
 
 

@@ -10,7 +10,6 @@ from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
-from halfsim.numerics.quantize import Array
 
 
 def _constant(value: float, shape: tuple[int, ...]) -> Tensor:
@@ -109,11 +108,11 @@ class GroupNorm(_Affine):
 class _Tracking(_Affine):
     """What batch and instance normalisation share: a weight and a bias a channel, and running statistics.
 
-    The statistics are buffers in the format of the parameters; ``num_batches_tracked`` is a 0-d int64 array.
+    The statistics are buffers in the format of the parameters; ``num_batches_tracked`` is a 0-d tensor of int64.
     """
 
     dimensions: tuple[int, ...] = ()
-    num_batches_tracked: Array | None
+    num_batches_tracked: Tensor | None
 
     def __init__(
         self,
@@ -132,7 +131,7 @@ class _Tracking(_Affine):
         tracked = track_running_stats
         self.register_buffer("running_mean", _constant(0, (self.num_features,)) if tracked else None)
         self.register_buffer("running_var", _constant(1, (self.num_features,)) if tracked else None)
-        self.register_buffer("num_batches_tracked", np.array(0, np.int64) if tracked else None)
+        self.register_buffer("num_batches_tracked", tensor(np.array(0), "int64") if tracked else None)
 
     def reset_running_stats(self) -> None:
         """Mean 0, variance 1, no batches."""
@@ -141,7 +140,7 @@ class _Tracking(_Affine):
             if isinstance(buffer, Tensor):
                 buffer.array = np.full_like(buffer.array, value)
         if self.num_batches_tracked is not None:
-            self.num_batches_tracked = np.array(0, np.int64)
+            self.num_batches_tracked.zero_()
 
     def _checked(self, x: Any) -> int:
         ndim = len(np.shape(x.array if isinstance(x, Tensor) else x))
@@ -175,7 +174,7 @@ class _BatchNorm(_Tracking):
         self._checked(input)
         factor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked = self.num_batches_tracked + 1
+            self.num_batches_tracked.add_(1)
             factor = 1 / int(self.num_batches_tracked) if self.momentum is None else factor
         own = self.training or (self.running_mean is None and self.running_var is None)
         kept = not self.training or self.track_running_stats

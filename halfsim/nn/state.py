@@ -11,7 +11,7 @@ from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.nn.hooks import run
 from halfsim.nn.walking import join, walk
-from halfsim.numerics.formats import Format, float64
+from halfsim.numerics.formats import Format, Integer, float64
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 
@@ -24,6 +24,11 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 def _own(owner: Module) -> Iterator[tuple[dict[str, Any], str]]:
@@ -118,9 +123,11 @@ def _rounded(given: Any, value: Tensor) -> Tensor | None:
 
 def _fitting(key: str, part: Any, given: Any, assign: bool) -> Any:
     """What ``part`` becomes: a Tensor in its format or the wider one in force, or an array of its integer dtype."""
-    if isinstance(part, Tensor):
+    if isinstance(part, Tensor) and isinstance(part.format, Integer):
+        value: Any = Tensor(_whole(part.array.dtype, given), part.format)
+    elif isinstance(part, Tensor):
         own = assign and isinstance(given, Tensor)
-        value: Any = tensor(given, given.format if own else _format_for(part.format))
+        value = tensor(given, given.format if own else _format_for(part.format))
     else:
         value = _whole(part.dtype, given)
     if value.shape != part.shape:

@@ -49,6 +49,8 @@ class _Layer(Module):
             setattr(self, f"norm{i}", LayerNorm(d_model, eps=layer_norm_eps, bias=bias))
         for i in parts:
             setattr(self, f"dropout{i}", Dropout(dropout))
+        for i in parts[:-1]:  # of what an attention gives
+            getattr(self, f"dropout{i}")._across = batch_first
         self.activation = _activation(activation)
 
 

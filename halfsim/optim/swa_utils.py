@@ -12,7 +12,7 @@ import numpy as np
 from halfsim.autograd.observer import active
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import _BatchNorm
 from halfsim.numerics.formats import float32, unknown, whole
@@ -123,7 +123,7 @@ class AveragedModel(Module):
         if avg_fn is not None and multi_avg_fn is not None:
             raise ValueError("avg_fn, multi_avg_fn: both are not allowed; allowed: one of them at a time")
         self.module = copy.deepcopy(model)
-        self.register_buffer("n_averaged", np.array(0, np.int64))
+        self.register_buffer("n_averaged", tensor(np.array(0), "int64"))
         self.avg_fn, self.multi_avg_fn, self.use_buffers = avg_fn, multi_avg_fn, use_buffers
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -148,7 +148,7 @@ class AveragedModel(Module):
                     table[name] = _copied(theirs, own)
                 elif not _averages(own):
                     table[name] = self._averaged_numbers(own, theirs, n)
-        self.n_averaged = self.n_averaged + 1
+        self.n_averaged.add_(1)
 
     def _average(self, pairs: Sequence[tuple[Tensor, Tensor]], n: int) -> None:
         before = [(own, own.array.copy(), theirs) for own, theirs in pairs]
@@ -173,7 +173,7 @@ class AveragedModel(Module):
             self.multi_avg_fn([a], [b], n)
         else:
             a = (self.avg_fn or get_swa_avg_fn())(a, b, n)
-        cut = np.trunc(a.array).astype(np.asarray(own).dtype)
+        cut = np.asarray(np.trunc(a.array), np.asarray(own).dtype)
         return Tensor(cut, own.format) if isinstance(own, Tensor) else cut
 
 

@@ -36,9 +36,9 @@ def test_weights_saved_by_pytorch_load_as_they_are() -> None:
         assert np.array_equal(tensor.array, hs.decode(codes, name), equal_nan=True)
     assert exactly(found.pop("scalar")) == exactly(hs.tensor(3.0, "bf16"))
     assert exactly(found.pop("empty")) == exactly(hs.tensor(np.zeros((0, 4)), "fp32"))
-    assert exactly(found.pop("mask")) == exactly(np.array([[True, False]]))
-    assert exactly(found.pop("indices")) == exactly(np.array([-(2**63), 2**63 - 1]))
-    assert exactly(found.pop("bytes")) == exactly(np.array([0, 255], np.uint8))
+    assert exactly(found.pop("mask")) == exactly(hs.tensor([[True, False]]))
+    assert exactly(found.pop("indices")) == exactly(hs.tensor(np.array([-(2**63), 2**63 - 1])))
+    assert exactly(found.pop("bytes")) == exactly(hs.tensor(np.array([0, 255], np.uint8)))
     model = hs.nn.Sequential(hs.nn.Linear(3, 2), hs.nn.BatchNorm1d(2))
     model.load_state_dict(found)
     assert {name: exactly(value)[3:] for name, value in model.state_dict().items()} == {
@@ -57,7 +57,7 @@ def test_our_weights_load_again(tmp_path: Path, suffix: str) -> None:
     }
     checkpoint.save_weights(tmp_path / f"x{suffix}", state)
     found = checkpoint.load_weights(tmp_path / f"x{suffix}")
-    state["a/b"] = hs.tensor([1.0], "fp64")
+    state |= {"a/b": hs.tensor([1.0], "fp64"), "n": hs.tensor(3), "m": hs.tensor([True])}
     assert {key: exactly(value) for key, value in found.items()} == {
         key: exactly(value) for key, value in state.items()
     }
@@ -85,7 +85,7 @@ def test_archives_of_numpy(tmp_path: Path) -> None:
         found = checkpoint.load_weights(tmp_path / "x.npz")
         assert exactly(found["a"]) == exactly(hs.tensor(arrays["a"], "fp32"))
         assert exactly(found["b"]) == exactly(hs.tensor([0.1], "fp16"))
-        assert exactly(found["c"]) == exactly(np.array(3, np.int8))
+        assert exactly(found["c"]) == exactly(hs.tensor(np.int8(3)))
     checkpoint.save_weights(tmp_path / "y.npz", {"b": hs.tensor([0.1], "fp16"), "c": hs.tensor([0.1], "bf16")})
     with np.load(tmp_path / "y.npz") as archive:
         assert exactly(archive["b"]) == exactly(np.float16([0.1]))

@@ -123,11 +123,20 @@ def _channels(name: str, input: Any, allowed: tuple[int, int], spatial: int) -> 
     return (*shape[:-spatial], *[1] * spatial)
 
 
-def _drop(input: Any, p: float, training: bool, shape: tuple[int, ...], masked: Any = _masked) -> Tensor:
+def dropout_across(input: Any, p: float, training: bool) -> Tensor:
+    """`dropout` of (N, L, E) that PyTorch holds in memory as (L, N, E): the mask is drawn in that order."""
+    first, second, *rest = np.shape(plain(input))
+    return _drop(input, p, training, (second, first, *rest), turned=True)
+
+
+def _drop(
+    input: Any, p: float, training: bool, shape: tuple[int, ...], masked: Any = _masked, turned: bool = False
+) -> Tensor:
     p = probability(p)
     if not training or p == 0:
         return input if isinstance(input, Tensor) else tensor(input)
-    return cast(Tensor, masked(input, mask=bernoulli(shape, 1 - p), p=p))
+    mask = bernoulli(shape, 1 - p)
+    return cast(Tensor, masked(input, mask=mask.swapaxes(0, 1) if turned else mask, p=p))
 
 
 def probability(p: Any) -> float:

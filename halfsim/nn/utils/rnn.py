@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.ops._common import integer_tensor
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain, tensor, whole
 from halfsim.numerics.quantize import Array
 
 
@@ -72,7 +72,7 @@ class PackedSequence(_Packed):
 
 
 def _whole(name: str, values: Any) -> Array:
-    found = np.asarray(plain(values))
+    found = np.asarray(whole(values))
     if found.dtype.kind not in "iu" or found.ndim != 1:
         raise TypeError(f"{name}: {str(values)[:50]} is not allowed; allowed: a list of integers")
     return found.astype(np.int64)
