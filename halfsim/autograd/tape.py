@@ -417,7 +417,6 @@ def gradients(
             pending[id(x)] = (
                 grad if before is None else _accumulated(before, grad, x, node.path, observer, create_graph)
             )
-        for x in _sources(node):
             waiting[id(x)] -= 1
             if not waiting[id(x)]:
                 ready.put(x)
