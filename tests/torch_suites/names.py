@@ -64,6 +64,10 @@ CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
+# Where PyTorch's list calls another function than its name says.
+THEIRS: dict[str, Callable[..., Any]] = {} if torch is None else {"rand_like": torch.rand_like}
+
+
 # What of a result is unique, where a factorization is not: the same function of PyTorch's and of ours.
 def _singular(parts: Any) -> Any:
     u, s, v = parts
@@ -91,8 +95,11 @@ INVARIANTS: dict[str, Callable[[Any], Any]] = {
 # Results that nobody can foretell: shapes and dtypes alone are compared.
 EMPTY = {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"}
 
-# Drawn from a generator; a sample is compared in full where PyTorch gives the same for two seeds (dropout of p=0).
-RANDOM = {
+# Drawn in ways of their own: compared in shape and dtype, and in full where PyTorch gives the same for several seeds.
+RANDOM = {"nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d", "pca_lowrank", "svd_lowrank"}
+
+# Drawn from a generator, which both libraries seed alike.
+DRAWN = {
     "bernoulli",
     "cauchy",
     "exponential",
@@ -105,18 +112,14 @@ RANDOM = {
     "nn.functional.dropout2d",
     "nn.functional.dropout3d",
     "nn.functional.feature_alpha_dropout",
-    "nn.functional.fractional_max_pool2d",
-    "nn.functional.fractional_max_pool3d",
     "nn.functional.multi_head_attention_forward",
     "nn.functional.rrelu",
     "nn.functional.scaled_dot_product_attention",
-    "pca_lowrank",
     "rand_like",
     "randint",
     "randint_like",
     "randn",
     "randn_like",
-    "svd_lowrank",
     "uniform",
 }
 
