@@ -235,7 +235,8 @@ class Conveniences:
         made = OPS["zeros"](shape, dtype=self.format)  # type: ignore[attr-defined]
         size = made.array.size
         filled = np.concatenate([values[:size], made.array.reshape(-1)[len(values) :]]).reshape(shape)
-        return self.turn(type(made)(filled, made.format))  # type: ignore[attr-defined]
+        self.array, self.shadow = filled, None
+        return self
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""

@@ -32,7 +32,6 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "conv_transpose2d": lambda lib, f, x: f.conv_transpose2d(x[None, None], x[None, None, :2, :2], stride=2) ** 2,
     "avg_pool2d": lambda lib, f, x: f.avg_pool2d(x[None, None], 2, 1) ** 3,
     "max_pool2d": lambda lib, f, x: f.max_pool2d(x[None, None], 2, 1) ** 3,
-    "adaptive_max_pool1d": lambda lib, f, x: f.adaptive_max_pool1d(x[None], 3) ** 3,
     "max": lambda lib, f, x: x.max(1)[0] ** 3,
     "min": lambda lib, f, x: x.min() ** 3,
     "amax": lambda lib, f, x: lib.cat([x, x]).amax(0) ** 3,
@@ -111,7 +110,7 @@ def test_a_gradient_of_a_gradient_rounds_like_the_operation_itself() -> None:
 
 def test_what_has_none_is_refused_by_name() -> None:
     x = hs.tensor(np.eye(2), requires_grad=True)
-    with pytest.raises(RuntimeError, match=r"^create_graph: the gradient of inv has none here"):
-        hs.autograd.grad(hs.linalg.inv(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match=r"^create_graph: the gradient of cholesky has none here"):
+        hs.autograd.grad(hs.linalg.cholesky(x).sum(), x, create_graph=True)
     with pytest.raises(ValueError, match=r"^only_inputs: False is not allowed"):
         hs.autograd.grad(x.sum(), x, only_inputs=False)
