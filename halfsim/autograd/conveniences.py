@@ -235,8 +235,7 @@ class Conveniences:
         made = OPS["zeros"](shape, dtype=self.format)  # type: ignore[attr-defined]
         size = made.array.size
         filled = np.concatenate([values[:size], made.array.reshape(-1)[len(values) :]]).reshape(shape)
-        self.array, self.shadow = filled, None
-        return self
+        return self.take_shape(filled)  # type: ignore[attr-defined]
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""

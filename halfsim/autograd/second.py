@@ -99,14 +99,20 @@ def _formula(fp: OnTape, node: Node, given: Sequence[Any], g: Tensor) -> Callabl
     return lambda i: pullbacks[i](fp, g)
 
 
+# What knows gradients by other ways than the formula, see `halfsim.autograd.slopes`; each may answer None.
+KNOWN: list[Callable[..., Callable[[int], Any] | None]] = []
+
+
+def _known(*call: Any) -> Callable[[int], Any] | None:
+    return next((found for way in KNOWN if (found := way(*call)) is not None), None)
+
+
 def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     """What `_pull` finds, with gradients that are on the tape themselves: the formula run on tensors.
 
     ``RuntimeError`` for an operation whose formula asks for more than elementary steps, and for one whose operand has
     other values now.
     """
-    from halfsim.autograd.slopes import slopes  # which knows the tape
-
     wanted = [(i, x) for i, x in enumerate(node.inputs or ()) if isinstance(x, Tensor) and x.requires_grad]
     if callable(node.call):
         return node.call(g, wanted)
@@ -117,7 +123,7 @@ def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     try:
         with scoped(rule=fp.precision, base="", phase="on tape", gradients=True):
             start = g.to(fp.precision.storage)
-            slope = slopes(fp, node.spec, given, options, keywords, start) or _formula(fp, node, given, start)
+            slope = _known(fp, node.spec, given, options, keywords, start) or _formula(fp, node, given, start)
             found = [(x, fp.sum_to(slope(i), x.shape)) for i, x in wanted]
     except (TypeError, AttributeError, ValueError, KeyError) as error:
         raise RuntimeError(f"create_graph: the gradient of {node.op} has none here ({error})") from None

@@ -15,6 +15,11 @@ from tests.ported.runs import RUNS
 PAGE = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
 
 
+def _cholesky(lib: Any) -> Any:
+    x = lib.eye(2, requires_grad=True)
+    return lib.autograd.grad(lib.linalg.cholesky(x).sum(), x, create_graph=True)[0].shape
+
+
 def _from_numpy(lib: Any) -> list[float]:
     a = np.zeros(1, np.float32)
     x = lib.from_numpy(a)
@@ -69,11 +74,7 @@ ROWS: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "the name of a dtype": (lambda lib: str(lib.float16), "float16", "torch.float16"),
     "the trace of a matrix": (lambda lib: lib.trace(lib.eye(2)).item(), 2.0, 2.0),
     "gradients of gradients of cholesky": (
-        lambda lib: (
-            lib.autograd.grad(lib.linalg.cholesky(x := lib.eye(2, requires_grad=True)).sum(), x, create_graph=True)[
-                0
-            ].shape
-        ),
+        _cholesky,
         RuntimeError,
         (2, 2),
     ),
