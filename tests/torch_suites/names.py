@@ -58,6 +58,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "pca_lowrank": lambda f, a, b, **options: f(a @ b.mT, **options),
     "normal/number_mean": lambda f, std, mean, *rest, **options: f(mean, std, *rest, **options),
     "normal/in_place": lambda f, x, mean, std: x.normal_(mean, std),
+    "__rsub__": lambda f, x, y: x.__rsub__(y),  # of a number too, which knows no tensors
     "zero_": lambda f, x: f(x.clone()),
     "resize_": lambda f, x, shape: f(x.clone(), shape),
     "resize_as_": lambda f, x, other: f(x.clone(), other),
