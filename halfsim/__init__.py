@@ -7,7 +7,6 @@ from typing import Any as _Any
 from halfsim import amp, autograd, data, hardware, nn, optim
 from halfsim.amp import autocast
 from halfsim.autograd import ops
-from halfsim.autograd import slopes as _slopes  # noqa: F401  # which tells the tape of them
 from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
 
 
-# Operations by name whose gradients have gradients by a rule of their own; it gives None for options it does not know.
-Rule = Callable[["Node", Tensor, Sequence[tuple[int, Tensor]]], "list[tuple[Tensor, Tensor]] | None"]
-RULES: dict[str, Rule] = {}
+# How the gradients of operations are made whose formulas ask for more: `halfsim.autograd.slopes` tells of its way.
+WAYS: list[Callable[..., Callable[[int], Any] | None]] = []
 
 
 class OnTape:
@@ -99,14 +98,6 @@ def _formula(fp: OnTape, node: Node, given: Sequence[Any], g: Tensor) -> Callabl
     return lambda i: pullbacks[i](fp, g)
 
 
-# What knows gradients by other ways than the formula, see `halfsim.autograd.slopes`; each may answer None.
-KNOWN: list[Callable[..., Callable[[int], Any] | None]] = []
-
-
-def _known(*call: Any) -> Callable[[int], Any] | None:
-    return next((found for way in KNOWN if (found := way(*call)) is not None), None)
-
-
 def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     """What `_pull` finds, with gradients that are on the tape themselves: the formula run on tensors.
 
@@ -123,7 +114,8 @@ def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     try:
         with scoped(rule=fp.precision, base="", phase="on tape", gradients=True):
             start = g.to(fp.precision.storage)
-            slope = _known(fp, node.spec, given, options, keywords, start) or _formula(fp, node, given, start)
+            found_ways = (way(fp, node.spec, given, options, keywords, start) for way in WAYS)
+            slope = next(filter(None, found_ways), None) or _formula(fp, node, given, start)
             found = [(x, fp.sum_to(slope(i), x.shape)) for i, x in wanted]
     except (TypeError, AttributeError, ValueError, KeyError) as error:
         raise RuntimeError(f"create_graph: the gradient of {node.op} has none here ({error})") from None

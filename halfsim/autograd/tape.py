@@ -277,7 +277,7 @@ def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[
     try:
         return spec.formula(fp, *arrays, *options, **keywords)
     except ValueError as error:
-        if "broadcast" not in str(error):
+        if "broadcast" not in str(error) or "allowed" in str(error):
             raise
         shapes = " and ".join(str(np.shape(x)) for x in arrays if x is not None)
         raise ValueError(f"{spec.name}: shapes {shapes} do not fit; allowed: shapes that broadcast") from None
