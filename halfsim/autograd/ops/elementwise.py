@@ -245,7 +245,7 @@ def _array(x: Any) -> Any:
 def power(fp: Arithmetic, a: Any, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
     if isinstance(b, (np.ndarray, Tensor)):
-        return fp.pow(_array(a), b)
+        return fp.pow(_array(a), _array(b))
     s, one = steps(fp, wide=float16), fp.constant(1.0)
     special: dict[float, Callable[[], Array]] = {
         1.0: lambda: a,
