@@ -168,7 +168,20 @@ _LATER = {
 }
 
 
-_MODULES = ("backends", "checkpoint", "cuda", "distributions", "linalg", "plot", "signal", "special", "utils")
+autograd.gradcheck = gradcheck  # the function, which its file would hide
+
+_MODULES = (
+    "array_api",
+    "backends",
+    "checkpoint",
+    "cuda",
+    "distributions",
+    "linalg",
+    "plot",
+    "signal",
+    "special",
+    "utils",
+)
 
 
 def __getattr__(name: str) -> _Any:

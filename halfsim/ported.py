@@ -11,13 +11,14 @@ import numpy as np
 
 from halfsim.autograd.ops._common import promoted
 from halfsim.autograd.options import refused
-from halfsim.autograd.policy import no_grad, scope, scoped
+from halfsim.autograd.policy import Policy, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor, tensor
 from halfsim.numerics.formats import (
     Format,
     Integer,
     as_dtype,
     as_format,
+    bfloat16,
     bool_,
     float16,
     float32,
@@ -43,12 +44,16 @@ __all__ = [
     "are_deterministic_algorithms_enabled",
     "bool",
     "can_cast",
+    "channels_last",
+    "channels_last_3d",
     "compile",
+    "contiguous_format",
     "double",
     "dtype",
     "e",
     "finfo",
     "float",
+    "get_autocast_dtype",
     "get_num_threads",
     "half",
     "iinfo",
@@ -59,14 +64,18 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_autocast_enabled",
+    "is_complex",
     "is_floating_point",
     "is_grad_enabled",
+    "is_nonzero",
     "is_tensor",
     "long",
     "nan",
     "newaxis",
     "numel",
     "pi",
+    "preserve_format",
     "promote_types",
     "result_type",
     "set_float32_matmul_precision",
@@ -74,6 +83,7 @@ __all__ = [
     "set_num_threads",
     "set_printoptions",
     "short",
+    "strided",
     "typename",
     "uint8",
     "uint16",
@@ -83,6 +93,12 @@ __all__ = [
 ]
 
 inf, nan, pi, e, newaxis = math.inf, math.nan, math.pi, math.e, None
+
+
+# Layouts of memory, which are taken and change nothing.
+channels_last, channels_last_3d, contiguous_format, preserve_format, strided = (
+    f"torch.{name}" for name in ("channels_last", "channels_last_3d", "contiguous_format", "preserve_format", "strided")
+)
 
 
 class dtype:  # noqa: N801  # PyTorch's name
@@ -101,6 +117,30 @@ def is_tensor(obj: Any) -> Any:
 def is_floating_point(input: Any) -> Any:
     """Whether a tensor holds neither integers nor bools."""
     return input.is_floating_point()
+
+
+def is_complex(input: Any) -> Any:
+    """False: there are no complex tensors."""
+    return False
+
+
+def is_nonzero(input: Any) -> Any:
+    """Whether the only value of a tensor is not zero."""
+    return input.is_nonzero()
+
+
+_AUTOCASTS = {"amp": float16, "amp_bf16": bfloat16}
+
+
+def is_autocast_enabled(device_type: Any = None) -> Any:
+    """Whether an `halfsim.autocast` is in force."""
+    return isinstance(scope().rule, Policy) and str(scope().rule) in _AUTOCASTS
+
+
+def get_autocast_dtype(device_type: Any) -> Any:
+    """The format of an autocast in force, or of one that says none."""
+    usual = bfloat16 if str(device_type).startswith("cpu") else float16
+    return _AUTOCASTS[str(scope().rule)] if is_autocast_enabled() else usual
 
 
 def numel(input: Any) -> Any:

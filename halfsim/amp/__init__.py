@@ -5,6 +5,7 @@
 """
 
 from halfsim.amp.autocast import autocast
+from halfsim.amp.custom import custom_bwd, custom_fwd, is_autocast_available
 from halfsim.amp.grad_scaler import GradScaler, ScaleRecord
 from halfsim.autograd.policy import AMP
 
@@ -13,4 +14,7 @@ __all__ = [
     "GradScaler",
     "ScaleRecord",
     "autocast",
+    "custom_bwd",
+    "custom_fwd",
+    "is_autocast_available",
 ]

@@ -5,13 +5,36 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from halfsim.autograd.function import Function, grad
+    from halfsim.autograd import functional
+    from halfsim.autograd.function import Function, Variable, grad
     from halfsim.autograd.gradcheck import gradcheck
+    from halfsim.autograd.policy import enable_grad, no_grad
+    from halfsim.ported import set_grad_enabled
 
-__all__ = ["Function", "backward", "detect_anomaly", "grad", "gradcheck", "set_detect_anomaly"]
+__all__ = [
+    "Function",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "functional",
+    "grad",
+    "gradcheck",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 # By where they stand, since what stands there imports from here.
-_LATER = {"Function": "function", "grad": "function", "gradcheck": "gradcheck"}
+_LATER = {
+    "Function": "autograd.function",
+    "Variable": "autograd.function",
+    "enable_grad": "autograd.policy",
+    "grad": "autograd.function",
+    "gradcheck": "autograd.gradcheck",
+    "no_grad": "autograd.policy",
+    "set_grad_enabled": "ported",
+}
 
 
 def backward(
@@ -42,6 +65,8 @@ set_detect_anomaly = detect_anomaly
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "functional":
+        return _import_module("halfsim.autograd.functional")
     if name not in _LATER:
         raise AttributeError(f"module 'halfsim.autograd' has no attribute {name!r}")
-    return getattr(_import_module(f"halfsim.autograd.{_LATER[name]}"), name)
+    return getattr(_import_module(f"halfsim.{_LATER[name]}"), name)

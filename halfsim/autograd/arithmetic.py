@@ -48,6 +48,7 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {  # in float64; their exact value
     "i1": bessel.i1,
     "i0e": bessel.i0e,
     "i1e": bessel.i1e,
+    "cbrt": np.cbrt,
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),  # exp is infinite below -709, where the result is zero or close to it
     "softplus": lambda x: np.logaddexp(0.0, x),  # log(1 + e**x)

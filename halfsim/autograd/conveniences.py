@@ -124,6 +124,12 @@ class Conveniences:
         """The tensor itself: everything runs on the CPU."""
         return self
 
+    def to_device(self, device: object, /, *, stream: object = None) -> Any:
+        """The array API's name for ``to(device)``: the tensor itself; ``ValueError`` for another device."""
+        if str(getattr(device, "type", device)) != "cpu" or stream is not None:
+            raise ValueError(f"device: {device} with stream={stream} is not allowed; allowed: cpu, without a stream")
+        return self
+
     def pin_memory(self, device: object = None) -> Any:
         """The tensor itself."""
         return self
@@ -133,12 +139,12 @@ class Conveniences:
         return self
 
     def contiguous(self, memory_format: object = None) -> Any:
-        """The tensor itself: there is no memory layout here."""
-        return self
+        """The tensor itself, or a copy of a view whose values are not in C order, as in PyTorch."""
+        return self if self.is_contiguous() else OPS["contiguous"](self)
 
     def is_contiguous(self, memory_format: object = None) -> Any:
-        """True: there is no memory layout here."""
-        return True
+        """Whether the values are in C order; a transposed tensor's are not."""
+        return self.array.flags.c_contiguous  # type: ignore[attr-defined]
 
     def get_device(self) -> Any:
         """-1, PyTorch's number of the CPU."""
@@ -205,19 +211,19 @@ class Conveniences:
 
     def squeeze_(self, *dim: Any) -> Any:
         """Without axes of length 1, in place."""
-        return self.turn(OPS["squeeze"](self, *dim))  # type: ignore[attr-defined]
+        return self.turn("squeeze", *dim)  # type: ignore[attr-defined]
 
     def unsqueeze_(self, dim: Any) -> Any:
         """With an axis of length 1, in place."""
-        return self.turn(OPS["unsqueeze"](self, dim))  # type: ignore[attr-defined]
+        return self.turn("unsqueeze", dim)  # type: ignore[attr-defined]
 
     def transpose_(self, dim0: Any, dim1: Any) -> Any:
         """Two axes swapped, in place."""
-        return self.turn(OPS["swapaxes"](self, dim0, dim1))  # type: ignore[attr-defined]
+        return self.turn("swapaxes", dim0, dim1)  # type: ignore[attr-defined]
 
     def t_(self) -> Any:
         """The transpose of a matrix, in place."""
-        return self.turn(OPS["t"](self))  # type: ignore[attr-defined]
+        return self.turn("t")  # type: ignore[attr-defined]
 
     swapaxes_ = swapdims_ = transpose_
 

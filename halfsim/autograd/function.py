@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -41,7 +42,8 @@ def grad(
     ``grad_outputs`` are the gradients to begin with, of the shapes of ``outputs``; 1 where an output has one element.
     With ``create_graph`` the gradients are on the tape, so that a penalty on them has gradients too; operations whose
     formulas cannot be run so are refused by name. An input that the outputs do not depend on gives None with
-    ``allow_unused``, zeros with ``materialize_grads``, else ``RuntimeError``.
+    ``allow_unused``, zeros with ``materialize_grads``, else ``RuntimeError``. With ``is_grads_batched`` the first axis
+    of ``grad_outputs`` and of the results counts several passes.
 
     >>> from halfsim import tensor
     >>> x = tensor([2.0], requires_grad=True)
@@ -52,7 +54,9 @@ def grad(
     if not only_inputs:
         raise ValueError("only_inputs: False is not allowed; allowed: True, and backward(), which sets grad")
     if is_grads_batched:
-        raise ValueError("is_grads_batched: True is not allowed; allowed: False, one gradient after another")
+        return _one_after_another(
+            outputs, inputs, _listed(grad_outputs), retain_graph, create_graph, allow_unused, materialize_grads
+        )
     roots, wanted = _listed(outputs), _listed(inputs)
     starts = [None] * len(roots) if grad_outputs is None else _listed(grad_outputs)
     if len(starts) != len(roots):
@@ -74,6 +78,36 @@ def grad(
             raise RuntimeError("inputs: one of them was not used in the outputs; allowed: with allow_unused=True")
         results.append(given)
     return tuple(results)
+
+
+def _one_after_another(
+    outputs: Any, inputs: Any, starts: list[Any], keep: bool | None, *options: Any
+) -> tuple[Any, ...]:
+    create_graph, allow_unused, materialize = options
+    count, passes = len(starts[0]), []
+    for i in range(count):
+        last = i == count - 1 and not (create_graph if keep is None else keep)
+        given = [x[i] for x in starts]
+        passes.append(
+            grad(outputs, inputs, given, not last, create_graph, True, allow_unused, materialize_grads=materialize)
+        )
+    return tuple(None if rows[0] is None else OPS["stack"](list(rows)) for rows in zip(*passes, strict=True))
+
+
+def Variable(data: Any, requires_grad: bool = False) -> Tensor:  # PyTorch's name of old
+    """A tensor of the values of ``data``, which it shares, off its tape."""
+    return data.detach().requires_grad_(requires_grad)
+
+
+def once_differentiable(fn: Any) -> Any:
+    """A decorator of a `Function`'s ``backward``: its gradients have none, as if what it computes were constants."""
+
+    @functools.wraps(fn)
+    def backward(ctx: Any, *grads: Any) -> Any:
+        with no_grad():
+            return fn(ctx, *grads)
+
+    return backward
 
 
 class Context:
@@ -205,8 +239,12 @@ class _Call:
                 parts.append(None)
         found = self.cls.backward(self.ctx, *parts)
         found = list(found) if isinstance(found, (tuple, list)) else [found]
-        if len(found) < len(self.args):
+        if len(found) < len(self.args) or any(x is not None for x in found[len(self.args) :]):
             raise RuntimeError(f"{self.cls.__name__}: backward gave {len(found)} gradients; allowed: {len(self.args)}")
+        for i, (x, given) in enumerate(zip(self.args, found, strict=False)):
+            shape, own = np.shape(plain(given)), np.shape(plain(x))
+            if isinstance(x, Tensor) and given is not None and shape != own and not _expanded(shape, own):
+                raise RuntimeError(f"{self.cls.__name__}: gradient {i} has shape {shape}; allowed: {own}")
         return found
 
     def with_tape(self, g: Tensor, wanted: Sequence[tuple[int, Tensor]]) -> list[tuple[Tensor, Tensor]]:
@@ -214,9 +252,22 @@ class _Call:
         with scoped(phase="backward", gradients=True):
             found = self._run(g)
         return [
-            (x, Tensor(np.zeros_like(x.array), x.format) if found[i] is None else found[i].to(x.format))
+            (x, Tensor(np.zeros_like(x.array), x.format) if found[i] is None else _summed(found[i], x).to(x.format))
             for i, x in wanted
         ]
+
+
+def _summed(g: Tensor, x: Tensor) -> Tensor:
+    """A gradient that was broadcast, in the shape of its tensor."""
+    return g if g.shape == x.shape else OPS["sum_to_size"](g, x.shape)
+
+
+def _expanded(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    """Whether a gradient is that of ``own``, broadcast."""
+    try:
+        return np.broadcast_shapes(shape, own) == shape
+    except ValueError:
+        return False
 
 
 def _formula(name: str) -> Any:

@@ -25,9 +25,7 @@ def _bounds(x: Array, min: Any = None, max: Any = None) -> Any:
 
 def _no_bools(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(x: Any, *rest: Any, **options: Any) -> Any:
-        if any(np.asarray(a).dtype == np.bool_ for a in (x, *rest[:1])) and all(
-            np.asarray(a).dtype == np.bool_ for a in (x, *rest[:1])
-        ):
+        if x.dtype == np.bool_:
             raise TypeError(f"{name}: bool is not allowed; allowed: integers, floats, the operators ~ and ^ on bools")
         return function(x, *rest, **options)
 
@@ -76,7 +74,7 @@ def _sum(beta: float, x: Any, alpha: float, product: Any) -> Any:
 # What an operation on integers is; one that only moves values runs its formula on them, any other takes floats.
 WHOLE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, alpha=1: np.add(a, b if alpha == 1 else np.multiply(alpha, b)),
-    "sub": _no_bools("sub", lambda a, b, alpha=1: np.subtract(a, b if alpha == 1 else np.multiply(alpha, b))),
+    "sub": lambda a, b, alpha=1: np.subtract(a, b if alpha == 1 else np.multiply(alpha, b)),
     "mul": np.multiply,
     "neg": _no_bools("neg", np.negative),
     "abs": np.absolute,
@@ -176,6 +174,12 @@ def _common(operands: Sequence[Any]) -> Any:
     return None if found is None else found.name
 
 
+def joined(name: str, operands: Sequence[Any]) -> list[Any]:
+    """Operands in the dtype that they make together, where values wrap around."""
+    dtype = _common(operands)
+    return [_taken(name, x, dtype) for x in operands]
+
+
 def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
     """An operation on integers and bools alone; None where it takes floats, as ``exp`` does and ``div``."""
     name = spec.name
@@ -193,6 +197,8 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
     else:
         y = spec.formula(_Unit(), *arrays, *options, **keywords)[0]
     y = np.asarray(y)
+    if y.dtype.name not in INTEGERS:
+        raise TypeError(f"{spec.name}: floats are not allowed as options for integers; allowed: integers, x.float()")
     return Tensor(y, INTEGERS[y.dtype.name])
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +12,43 @@ import numpy as np
 
 from halfsim.autograd.operators import OPS, Operators
 
-numpy_functions: dict[str, Callable[..., Any]] = {}  # those of NumPy whose arguments are not an operation's
+# NumPy's functions that run on the unit, by their names after "numpy.", such as "linalg.norm"; `ops` fills it.
+numpy_functions: dict[str, Callable[..., Any]] = {}
+
+
+def simulates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Under this decorator: what NumPy's function of the same name, or of ``names``, does with tensors.
+
+    It has NumPy's arguments, in their order; ``out``, and options that it does not have, are refused unless they are
+    left as they are.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names or (function.__name__,):
+            numpy_functions[name] = _refusing(name, function)
+        return function
+
+    return register
+
+
+def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+    known = [p.name for p in signature.parameters.values() if p.name != "out" and p.kind is not p.VAR_KEYWORD]
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = {key: x for key, x in kwargs.items() if x is not np._NoValue and (x is not None or key in known)}
+        try:
+            bound = signature.bind(*args, **given)
+        except TypeError:
+            refused = sorted(given.keys() - set(known))
+            what = f" with {', '.join(refused)}=" if refused else f" of {len(args)} arguments"
+            raise TypeError(f"numpy.{name}{what} is not simulated; allowed: {', '.join(known)}") from None
+        if bound.arguments.pop("out", None) is not None:
+            raise TypeError(f"numpy.{name} with out= is not simulated; allowed: {', '.join(known)}")
+        return function(*bound.args, **bound.kwargs)
+
+    return call
 
 
 class NumPyProtocol:
@@ -30,23 +69,35 @@ class NumPyProtocol:
             return getattr(a, forward)(b) if isinstance(a, Operators) else getattr(b, mirrored)(a)
         if ufunc.__name__ in _TESTS:
             return ufunc(*(getattr(x, "array", x) if isinstance(x, Operators) else x for x in inputs))
-        return _operation(_UFUNCS.get(ufunc.__name__, ufunc.__name__), name)(*inputs)
+        if ufunc.__name__ in numpy_functions:
+            return numpy_functions[ufunc.__name__](*inputs)
+        operation = OPS.get(_UFUNCS.get(ufunc.__name__, ufunc.__name__))
+        if operation is None:
+            raise _refused(name)
+        return operation(*inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """NumPy's other functions run on the simulated unit, or are refused by name."""
-        name = function.__name__
-        if name in _READERS:
+        """NumPy's other functions run on the simulated unit, read the values, or are refused by name."""
+        called = f"{function.__module__}.{function.__name__}"
+        name = called.removeprefix("numpy.")
+        if name in READERS:
             return function(*as_numpy(args), **{key: as_numpy(value) for key, value in kwargs.items()})
-        if name in numpy_functions:
-            return numpy_functions[name](*args, **kwargs)
-        renamed = {_OPTIONS.get(key, key): value for key, value in kwargs.items()}
-        return _operation(_FUNCTIONS.get(name, name), f"numpy.{name}")(*args, **renamed)
+        if name not in numpy_functions:
+            raise _refused(called)
+        return numpy_functions[name](*args, **kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The array API standard's functions on tensors, `halfsim.array_api`; ``ValueError`` for an unknown version."""
+        if api_version not in (None, *_VERSIONS):
+            raise ValueError(f"api_version: {api_version!r} is not allowed; allowed: {', '.join(_VERSIONS)}")
+        return importlib.import_module("halfsim.array_api")  # which stands above
 
 
-def _operation(name: str, called: str) -> Callable[..., Any]:
-    if name not in OPS:
-        raise TypeError(f"{called} is not simulated; allowed: functions of hs.ops, or np.asarray(tensor) first")
-    return OPS[name]
+_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+
+
+def _refused(called: str) -> TypeError:
+    return TypeError(f"{called} is not simulated; allowed: functions of hs.ops, or np.asarray(tensor) first")
 
 
 def as_numpy(x: Any) -> Any:
@@ -73,18 +124,10 @@ _UFUNCS = {
     "arccos": "acos",
     "arctan": "atan",
     "rint": "round",
+    "invert": "bitwise_not",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
 }
-_FUNCTIONS = {
-    "concatenate": "cat",
-    "clip": "clamp",
-    "expand_dims": "unsqueeze",
-    "broadcast_to": "expand",
-    "permute_dims": "transpose",
-    "concat": "cat",
-    "ravel": "flatten",
-    "around": "round",
-}
-_OPTIONS = {"a_min": "min", "a_max": "max"}
 
 # What only asks, and answers with arrays and numbers of NumPy.
 _TESTS = {
@@ -101,22 +144,13 @@ _COMPARISONS = {  # a tensor's method with the tensor on the left, and on the ri
     "greater": ("__gt__", "__lt__"),
     "greater_equal": ("__ge__", "__le__"),
 }
-_READERS = {
-    "all",
-    "allclose",
-    "any",
-    "argsort",
-    "array2string",
-    "array_equal",
-    "array_repr",
-    "array_str",
-    "count_nonzero",
-    "isclose",
-    "ndim",
-    "nonzero",
-    "save",
-    "savez",
-    "shape",
-    "size",
-    "testing",
-}
+
+# What asks for truths, places, counts, dtypes or words, or writes a file: the answers are NumPy's.
+READERS = frozenset(
+    """
+    all allclose any argpartition argsort argwhere array2string array_equal array_equiv array_repr array_str can_cast
+    common_type count_nonzero diag_indices_from digitize flatnonzero histogram2d histogramdd isclose iscomplex
+    iscomplexobj isin isneginf isposinf isreal isrealobj ix_ lexsort min_scalar_type nanargmax nanargmin ndim nonzero
+    result_type save savetxt savez savez_compressed searchsorted shape size testing tril_indices_from triu_indices_from
+    """.split()  # noqa: SIM905
+)

@@ -127,6 +127,7 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     }
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    names = ", ".join(n for n in parameters if n != "self")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -140,16 +141,49 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
             if rule is not None and not rule[0](value):
                 raise refused(n, value, rule[1])
             if n not in parameters and not open_ended:
-                raise unknown_option(called, n, [n for n, _ in order])
+                raise unknown_option(called, n, [n for n in parameters if n != "self"])
         if len(args) > len(order) and not spread:
-            raise TypeError(f"{called}: {len(args)} arguments are too many; allowed: {', '.join(parameters)}")
+            raise TypeError(f"{called}: {len(args)} arguments are too many; allowed: {names}")
         if len(args) < len(required):
             for n in required[len(args) :]:
                 if n not in kwargs and not open_ended:
-                    raise TypeError(f"{called}: {n} is missing; allowed: {', '.join(parameters)}")
-        return function(*args, **kwargs)
+                    raise TypeError(f"{called}: {n} is missing; allowed: {names}")
+        try:
+            return function(*args, **kwargs)
+        except MISFITS as error:
+            told = explained(called, error, args, kwargs, list(parameters))
+            if told is error:
+                raise
+            raise told from error
 
     return call
+
+
+# What NumPy and Python raise for arguments that a check of annotations does not see through.
+MISFITS = (TypeError, ValueError, AttributeError, LookupError, OverflowError)
+_HOUSE = (": ", "allowed", "missing", "left out", "not simulated")
+_LONGEST = 300
+
+
+def explained(
+    name: str, error: Exception, args: Sequence[Any], kwargs: dict[str, Any], allowed: Sequence[str]
+) -> Exception:
+    """``error`` as a refusal of one short line: itself if it is one, else one that shows the arguments."""
+    text = str(error)
+    if text[:1] and text.partition(_HOUSE[0])[1] and any(word in text for word in _HOUSE[1:]):
+        if len(text) <= _LONGEST and "\n" not in text:
+            return error
+        text = " ".join(text.split())
+        return type(error)(text if len(text) <= _LONGEST else f"{text[:140]} ... {text[-140:]}")
+    given = ", ".join([*map(shown, args), *(f"{key}={shown(value)}" for key, value in kwargs.items())])
+    given = given if len(given) <= 2 * _SHOWN else f"{given[: 2 * _SHOWN - 3]}..."
+    why = " ".join(text.split())
+    why = why if len(why) <= _SHOWN else f"{why[: _SHOWN - 3]}..."
+    wrong_type = isinstance(error, (TypeError, AttributeError))
+    kind = TypeError if wrong_type else IndexError if isinstance(error, IndexError) else ValueError
+    words = ", ".join(allowed)
+    words = words if len(words) <= _SHOWN else f"{words[: _SHOWN - 3]}..."
+    return kind(f"{name}: ({given}) is not allowed ({why}); allowed: {words} as documented")
 
 
 def unknown_option(function: str, name: str, allowed: Sequence[str]) -> TypeError:

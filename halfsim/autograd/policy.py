@@ -10,8 +10,10 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
-from halfsim.numerics.formats import Format, float64, unknown
-from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, Precision, native
+import numpy as np
+
+from halfsim.numerics.formats import Format, as_format, float64, tfloat32, unknown
+from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, TF32, Precision, native
 from halfsim.numerics.precision import reproducible as without_blas
 
 OPERATIONS: set[str] = set()  # the names that "@name" may match; `halfsim.autograd.tape` fills it
@@ -24,7 +26,7 @@ _LISTS: dict[str, dict[str, Precision]] = {
     "amp_bf16": {"fp16": BF16, "fp32": FP32},
 }
 
-_BY_FORMAT = {preset.storage.name: preset for preset in (FP64, FP32, BF16, FP16)}
+_BY_FORMAT = {**{preset.storage.name: preset for preset in (FP64, FP32, BF16, FP16)}, tfloat32.name: TF32}
 
 Base: TypeAlias = "Precision | str"  # a Precision, or the name of lists
 
@@ -190,8 +192,9 @@ Rule: TypeAlias = Precision | Policy
 def as_rule(spec: object, name: str = "precision") -> Rule:
     """The Precision or Policy that ``spec`` names; ``name`` is that of the argument, for errors.
 
-    ``spec`` is one of these, a preset ("fp16", or its format "float16"), "amp", ``role=value`` pairs, a mapping of
-    patterns to precisions, or the string of one. ``ValueError`` for an unknown word, ``TypeError`` for something
+    ``spec`` is one of these, a preset ("fp16", or its format: "float16", `halfsim.float16`, ``np.float16``), a format
+    that has no preset (as ``storage``), "amp", ``role=value`` pairs, a mapping of patterns to precisions, or the string
+    of one. ``ValueError`` for an unknown word, ``TypeError`` for something
     that is none of these.
 
     >>> str(as_rule("amp"))
@@ -201,8 +204,12 @@ def as_rule(spec: object, name: str = "precision") -> Rule:
         return spec
     if isinstance(spec, Mapping):
         return Policy(spec)
+    if isinstance(spec, (Format, type, np.dtype)):
+        fmt = as_format(spec, name)
+        return TF32 if fmt == tfloat32 else native(fmt)
     if not isinstance(spec, str):
-        raise TypeError(f"{name}: {type(spec).__name__} is not allowed; allowed: a Precision, a Policy, a string")
+        allowed = "a Precision, a Policy, a Format, a string"
+        raise TypeError(f"{name}: {type(spec).__name__} is not allowed; allowed: {allowed}")
     if ":" in spec and "=" not in spec.partition(":")[0]:
         return Policy(spec)
     if "=" in spec:
@@ -269,10 +276,10 @@ class scoped(ContextDecorator):  # noqa: N801  # used as a function
 def precision(spec: object, *, override: bool = False) -> Any:
     """A context in which operations run in the precision ``spec``.
 
-    ``spec`` is a Precision, a Policy, a preset ("fp64", "fp32", "fp16", "pure_fp16", ...), "amp", a string of
-    ``role=value`` pairs, or a mapping of module paths and "@op" names to precisions. The innermost scope wins;
-    with ``override`` this one beats every scope and module precision inside. Stochastic rounding begins its stream
-    anew. ``ValueError`` for an unknown word.
+    ``spec`` is a Precision, a Policy, a preset ("fp64", "fp32", "fp16", "pure_fp16", ...), a format (`halfsim.float16`
+    or ``np.float16`` is "fp16"), "amp", a string of ``role=value`` pairs, or a mapping of module paths and "@op" names
+    to precisions. The innermost scope wins; with ``override`` this one beats every scope and module precision inside.
+    Stochastic rounding begins its stream anew. ``ValueError`` for an unknown word.
 
     >>> from halfsim import tensor
     >>> with precision("fp16"):

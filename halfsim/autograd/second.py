@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision, replace_roles
+from halfsim.numerics.quantize import Array, container
+from halfsim.numerics.rounding import Stochastic
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
-
-
-# Operations by name whose gradients have gradients by a rule of their own; it gives None for options it does not know.
-Rule = Callable[["Node", Tensor, Sequence[tuple[int, Tensor]]], "list[tuple[Tensor, Tensor]] | None"]
-RULES: dict[str, Rule] = {}
 
 
 class OnTape:
@@ -70,26 +70,50 @@ class OnTape:
         return value
 
 
+def _constant(x: Any, array: Any, fmt: Format) -> Any:
+    """An operand without a gradient, as the operation read it."""
+    if isinstance(x, Tensor):
+        return Tensor(array.astype(container(fmt), copy=False), fmt)
+    return array if isinstance(x, np.ndarray) else x
+
+
+def _same(node: Node, x: Tensor, array: Array) -> Tensor:
+    """``x``, if it still has the values that the operation read."""
+    precision = node.precision
+    if x.array is not array and not isinstance(precision.rounding, Stochastic):
+        now = Arithmetic(precision).read(x.array, x.format, bool(node.spec.exact))
+        if not np.array_equal(now, array, equal_nan=True):
+            raise RuntimeError(f"create_graph: an operand of {node.op} was changed since; allowed: x.clone() before it")
+    return x
+
+
+def _formula(fp: OnTape, node: Node, given: Sequence[Any], g: Tensor) -> Callable[[int], Any]:
+    """The gradient of each operand, by the formula run on tensors."""
+    pullbacks = node.spec.formula(fp, *given, *node.call[1], **node.call[2])[1]
+    pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+    return lambda i: pullbacks[i](fp, g)
+
+
 def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     """What `_pull` finds, with gradients that are on the tape themselves: the formula run on tensors.
 
-    ``RuntimeError`` for an operation whose formula asks for more than elementary steps.
+    ``RuntimeError`` for an operation whose formula asks for more than elementary steps, and for one whose operand has
+    other values now.
     """
-    assert node.inputs is not None
-    wanted = [(i, x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.requires_grad]
+    from halfsim.autograd.slopes import slopes  # which knows the tape
+
+    wanted = [(i, x) for i, x in enumerate(node.inputs or ()) if isinstance(x, Tensor) and x.requires_grad]
     if callable(node.call):
         return node.call(g, wanted)
-    ruled = RULES[node.op](node, g, wanted) if node.op in RULES else None
-    if ruled is not None:
-        return ruled
-    fp, (operands, options, keywords) = OnTape(node.precision), node.call
-    given = [x.to(fp.precision.storage) if isinstance(x, Tensor) else x for x in operands]
+    fp, (operands, options, keywords, arrays) = OnTape(node.precision), node.call
+    given = [_constant(x, array, fp.precision.storage) for x, array in zip(operands, arrays, strict=True)]
+    for i, x in wanted:
+        given[i] = _same(node, x, arrays[i]).to(fp.precision.storage)
     try:
         with scoped(rule=fp.precision, base="", phase="on tape", gradients=True):
-            _, pullbacks = node.spec.formula(fp, *given, *options, **keywords)
-            pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
             start = g.to(fp.precision.storage)
-            found = [(x, fp.sum_to(pullbacks[i](fp, start), x.shape)) for i, x in wanted]
+            slope = slopes(fp, node.spec, given, options, keywords, start) or _formula(fp, node, given, start)
+            found = [(x, fp.sum_to(slope(i), x.shape)) for i, x in wanted]
     except (TypeError, AttributeError, ValueError, KeyError) as error:
         raise RuntimeError(f"create_graph: the gradient of {node.op} has none here ({error})") from None
     return [(x, grad.to(node.precision.storage).to(x.format)) for x, grad in found]

@@ -5,14 +5,15 @@ No array is ever written into: an operation in place gives the storage a new one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from math import prod
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from halfsim.numerics.quantize import Array
 
-_DEEPEST = 32  # views of views that are followed; a loop may make thousands
+_DEEPEST = 32  # views of views that are followed one by one; a loop may make thousands
 
 
 class Storage:
@@ -33,13 +34,13 @@ class Storage:
 
 
 class View(Storage):
-    """Elements of the tensor ``base``, which ``pick`` moves and repeats but never computes with."""
+    """Elements of the tensor ``base``, which ``move`` moves and repeats but never computes with."""
 
-    __slots__ = ("base", "depth", "pick", "seen")
+    __slots__ = ("base", "depth", "move", "seen")
 
-    def __init__(self, array: Array, base: Any, pick: Callable[[Array], Array]) -> None:
+    def __init__(self, array: Array, base: Any, move: Any) -> None:
         super().__init__(array)
-        self.base, self.pick = base, pick
+        self.base, self.move = base, move
         self.seen = base.storage.version
         self.depth: int = getattr(base.storage, "depth", 0) + 1
 
@@ -47,24 +48,49 @@ class View(Storage):
         """The array, picked anew if the base has another one now."""
         whole = self.base.storage.read()
         if self.base.storage.version != self.seen:
-            self.array, self.seen, self.version = self.pick(whole), self.base.storage.version, self.version + 1
+            self.array, self.seen, self.version = self.move.pick(whole), self.base.storage.version, self.version + 1
         return self.array
 
+    @property
+    def root(self) -> Any:
+        """The tensor of which the base is a view, or a view of views."""
+        x = self.base
+        while isinstance(x.storage, View):
+            x = x.storage.base
+        return x
+
     def places(self) -> Array:
-        """For each element its index among those of the base in C order."""
-        shape = self.base.shape
-        return self.pick(np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape))
+        """For each element its index among those of the root in C order."""
+        above, shape = self.base.storage, self.base.shape
+        return self.move.pick(above.places() if isinstance(above, View) else np.arange(prod(shape)).reshape(shape))
+
+    def targets(self) -> Array:
+        """`places`, to be written to: ``RuntimeError`` where several elements of the view are one of the root."""
+        places = self.places()
+        hit = np.zeros(prod(self.root.shape), np.bool_)
+        hit[places] = True
+        if np.count_nonzero(hit) != places.size:
+            raise RuntimeError("in place: several values of an expanded tensor are one in memory; allowed: x.clone()")
+        return places
 
     def write(self, array: Array) -> None:
-        """Put the elements into the base, and so into every view of it."""
-        whole = self.base.storage.read().copy()
-        whole.reshape(-1)[self.places()] = array
-        self.base.storage.write(whole)
-        super().write(array)
-        self.seen = self.base.storage.version
+        """Put the elements into the root, and so into every view of it."""
+        storage, places = self.root.storage, self.targets()
+        whole = storage.read().copy()
+        whole.reshape(-1)[places] = array
+        storage.write(whole)
+        self.read()
 
 
-def view_of(base: Any, array: Array, pick: Callable[[Array], Array]) -> Storage:
-    """The storage of a view, or of a copy where views of views go too deep."""
-    deep = getattr(base.storage, "depth", 0) >= _DEEPEST
-    return Storage(array) if deep else View(array, base, pick)
+def view(out: Any, base: Any, move: Any) -> None:
+    """Let the tensor ``out``, which ``move`` made of ``base``, share its values, and stand on the tape as it does.
+
+    Where views of views go deep it becomes one of the tensor that they all are views of.
+    """
+    out.storage = View(out.array, base, move)
+    if out.storage.depth > _DEEPEST:
+        places, base = out.storage.places(), out.storage.root
+        out.storage = View(out.array, base, move.at(places, base.shape))
+    if base.views is None:
+        base.views = WeakValueDictionary()
+    base.views[id(out)] = out

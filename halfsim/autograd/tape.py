@@ -16,11 +16,11 @@ from halfsim.autograd import integers
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.options import checks, refused, unknown_option
+from halfsim.autograd.options import MISFITS, checks, explained, refused, unknown_option
 from halfsim.autograd.overrides import loss_scale
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.second import on_tape
-from halfsim.autograd.storage import view_of
+from halfsim.autograd.storage import view
 from halfsim.autograd.tensor import Tensor, format_of, get_default_dtype, plain, tensor
 from halfsim.numerics.formats import Format, Integer, as_dtype, float32
 from halfsim.numerics.inputs import as_floats
@@ -67,12 +67,13 @@ class Op:
 class Node:
     """What backward needs of one operation: its precision, its operands, and a gradient formula for each.
 
-    ``seen`` is what the observer of the operation wants back with its gradients, ``call`` its operands and options, or
-    the function of a user, for gradients that go on the tape themselves (see `halfsim.autograd.second`). ``number``
-    says how many were made before it.
+    ``seen`` is what the observer of the operation wants back with its gradients, ``call`` its operands, options and the
+    arrays that it read, or the function of a user, for gradients that go on the tape themselves (see
+    `halfsim.autograd.second`). ``left`` stands for the result once that was changed in place and stands elsewhere.
+    ``number`` says how many were made before it.
     """
 
-    __slots__ = ("call", "inputs", "number", "op", "path", "precision", "pullbacks", "seen", "spec")
+    __slots__ = ("_inputs", "_places", "call", "left", "number", "op", "path", "precision", "pullbacks", "seen", "spec")
 
     def __init__(
         self,
@@ -85,15 +86,32 @@ class Node:
         call: Any = None,
     ) -> None:
         self.spec, self.op, self.path, self.precision = spec, spec.name, path, precision
-        self.inputs: Sequence[Any] | None = inputs
+        self._inputs: Sequence[Any] | None = inputs
+        # Where each stands on the tape now: it is to go on there, wherever operations in place move it.
+        self._places = [(x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs]
         self.pullbacks = pullbacks
         self.seen = seen
         self.call = call
         self.number = next(_numbers)
+        self.left: Tensor | None = None
+
+    @property
+    def inputs(self) -> Sequence[Any] | None:
+        """The operands that may take a gradient, as they stood on the tape; None where they were let go of."""
+        if self._inputs is None:
+            return None
+        return [_stood(x, place) for x, place in zip(self._inputs, self._places, strict=True)]
 
     def free(self) -> None:
         """Let go of what a backward pass needed."""
-        self.inputs, self.pullbacks, self.seen, self.call = None, (), None, None
+        self._inputs, self._places, self.pullbacks, self.seen, self.call = None, [], (), None, None
+
+
+def _stood(x: Any, place: Node | Tensor | None) -> Any:
+    """The operand ``x`` of an operation, or what stands at its ``place`` since it was changed in place."""
+    if place is None:
+        return x.detach() if isinstance(x, Tensor) and x.requires_grad else x
+    return place.left if isinstance(place, Node) and x.node is not place and place.left is not None else x
 
 
 _numbers = count()
@@ -129,9 +147,15 @@ def op(
             if len(operands) < count:
                 operands += tuple(kwargs.pop(name, None) for name in spec.operands[len(operands) :])
             options = args[count:]
-            if options or kwargs:
-                spec.check(options, kwargs)
-            return apply(spec, operands, options, kwargs)
+            try:
+                if options or kwargs:
+                    spec.check(options, kwargs)
+                return apply(spec, operands, options, kwargs)
+            except MISFITS as error:
+                told = explained(spec.name, error, args, kwargs, [*spec.operands, *spec.options])
+                if told is error:
+                    raise
+                raise told from error
 
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
         call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]
@@ -198,20 +222,50 @@ def apply(
     sources = operands[: len(pullbacks)]  # others take no gradient
     if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in sources):
         out.requires_grad = True
-        out.node = Node(spec, here.path, precision, sources, pullbacks, seen, (operands, options, keywords))
-        return out
+        out.node = Node(spec, here.path, precision, sources, pullbacks, seen, (operands, options, keywords, arrays))
     return _viewed(spec, out, operands, options, keywords) if spec.view else out
 
 
 def _viewed(spec: Op, out: Tensor, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Tensor:
-    """``out`` as a view of the operand, if it is one in PyTorch: off the tape what is put into it goes there too."""
+    """``out`` as a view of the operand, if it is one in PyTorch: what is put into it goes there too."""
     if not spec.view or not operands or not isinstance(operands[0], Tensor):
         return out
     base = operands[0]
-    shares = np.may_share_memory(out.array, base.array) if spec.view is True else spec.view(*options, **keywords)
+    shares = (
+        not out.array.size or np.may_share_memory(out.array, base.array)
+        if spec.view is True
+        else spec.view(*options, **keywords)
+    )
     if shares and out.format == base.format:
-        out.storage = view_of(base, out.array, lambda x: np.asarray(spec.formula(None, x, *options, **keywords)[0]))
+        view(out, base, _Move(spec, options, keywords))
     return out
+
+
+class _Move:
+    """What makes a view of its base: an operation that moves values, with its options."""
+
+    __slots__ = ("keywords", "options", "spec")
+
+    def __init__(self, spec: Op, options: Sequence[Any], keywords: dict[str, Any]) -> None:
+        self.spec, self.options, self.keywords = spec, options, keywords
+
+    def pick(self, whole: Array) -> Array:
+        """The values of the view."""
+        return np.asarray(self.spec.formula(None, whole, *self.options, **self.keywords)[0])
+
+    def node(self, base: Tensor) -> Node:
+        """Where the view stands on the tape, its base standing where it does."""
+        precision, array = native(base.format), base.array
+        pullbacks = self.spec.formula(Arithmetic(precision), array, *self.options, **self.keywords)[1]
+        call = ((base,), self.options, self.keywords, [array])
+        return Node(self.spec, scope().path, precision, (base,), (pullbacks,), None, call)
+
+    @staticmethod
+    def at(places: Array, shape: tuple[int, ...]) -> _Move:
+        """The elements at places that are counted through the base, of that shape, in C order."""
+        if not shape:
+            return _Move(SPECS["broadcast_to"], (places.shape,), {})
+        return _Move(SPECS["getitem"], (np.unravel_index(places, shape),), {})
 
 
 def _unit(observer: Observer | None, precision: Precision, label: str) -> Arithmetic:
@@ -349,13 +403,13 @@ def gradients(
         out = ready.take()
         g, node = pending.pop(id(out)), out.node
         for hook in list((out.hooks or {}).values()):
-            g = _hooked(out, g, hook)
+            g = _hooked(out, g, hook, create_graph)
         if node is None and scale != 1:
             g = _times(g, 1 / scale)
         yield out, g, observer
         if node is None:
             continue
-        if node.inputs is None:
+        if not node.pullbacks:
             raise RuntimeError("backward: the graph was freed by an earlier call; allowed: retain_graph=True there")
         found = on_tape(node, g) if create_graph else _pull(node, g, observer)
         for x, grad in found:
@@ -392,13 +446,13 @@ def _times(g: Tensor, factor: float) -> Tensor:
         return apply(SPECS["mul"], (g, factor), precision=native(g.format), label="grad")
 
 
-def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any]) -> Tensor:
+def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any], create_graph: bool) -> Tensor:
     """The gradient that ``hook`` leaves of ``g``; what it computes belongs to the backward pass."""
-    with scoped(phase="backward"):
+    with scoped(phase="backward", gradients=create_graph):
         changed = hook(g)
     if changed is None:
         return g
-    data = tensor(changed, out.format)
+    data = changed.to(out.format) if isinstance(changed, Tensor) and create_graph else tensor(changed, out.format)
     if data.shape != g.shape:
         raise RuntimeError(f"hook: returned shape {data.shape} for a gradient of {g.shape}; allowed: the same shape")
     return data
@@ -406,10 +460,9 @@ def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any]) -> Tensor:
 
 def _pull(node: Node, g: Tensor, observer: Observer | None) -> list[tuple[Tensor, Tensor]]:
     """The operands of a node that take a gradient, each with its gradient."""
-    assert node.inputs is not None
     found = [
         (i, x, *_gradient(node, pullback, g, x, observer))
-        for i, (x, pullback) in enumerate(zip(node.inputs, node.pullbacks, strict=False))
+        for i, (x, pullback) in enumerate(zip(node.inputs or (), node.pullbacks, strict=False))
         if isinstance(x, Tensor) and x.requires_grad
     ]
     if observer is not None:
@@ -485,25 +538,3 @@ class _Ready:
 
     def take(self) -> Tensor:
         return heappop(self.heap)[2]
-
-
-# What gradients of gradients ask for (see `halfsim.autograd.linear`).
-
-
-def pulled(node: Node, i: int, g: Tensor, x: Tensor) -> Tensor:
-    """The gradient of ``x``, operand ``i`` of ``node``; those who watch are told."""
-    observer = active()
-    with np.errstate(all="ignore"):
-        grad, fp = _gradient(node, node.pullbacks[i], g, x, observer)
-    if observer is not None:
-        observer.gradients(node, g, [(i, x, grad, fp)])
-    return grad
-
-
-def again(node: Node, operands: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Node:
-    """A node of the same operation on other operands, for its gradient formulas alone."""
-    spec, fp = node.spec, Arithmetic(node.precision)
-    with np.errstate(all="ignore"):
-        _, pullbacks = _compute(spec, fp, [_read(fp, x, bool(spec.exact)) for x in operands], options, keywords)
-    pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
-    return Node(spec, node.path, node.precision, operands, pullbacks)

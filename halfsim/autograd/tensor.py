@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -15,13 +16,13 @@ from halfsim.autograd.methods import Methods
 from halfsim.autograd.numpy_protocol import NumPyProtocol
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.policy import PROMOTE, carried, scope
-from halfsim.autograd.storage import Storage, View
+from halfsim.autograd.policy import PROMOTE, carried, resolve_for, scope, scoped
+from halfsim.autograd.storage import Storage, View, view
 from halfsim.frames import Line, caller
 from halfsim.names import missing
 from halfsim.numerics.codec import encode
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64
-from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64, unknown
+from halfsim.numerics.inputs import as_floats, unmasked
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
 
@@ -94,6 +95,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         "retains_grad",
         "shadow",
         "storage",
+        "views",
     )
 
     def __init__(self, array: Array, fmt: Format | Integer, requires_grad: bool = False, name: str = "") -> None:
@@ -108,6 +110,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         self.shadow: Any = None  # what an observer knows of the values
         self.counted: tuple[Array, Array] | None = None  # an array of floats and the integers given for it, see `whole`
         self.leaf: Tensor | None = None  # the leaf whose values these are, of its `data`
+        self.views: WeakValueDictionary[int, Tensor] | None = None  # those that were made of this tensor itself
 
     @property
     def array(self) -> Array:
@@ -136,7 +139,9 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
             observer = active()
             if observer is not None and new.shape == self.shape and new.format == self.format:
                 observer.replaced(self, new)
-            self.storage, self.format, self.shadow = new.storage, new.format, new.shadow
+            self.array = new.array
+            self._share(new)
+            self.format, self.shadow = new.format, new.shadow
 
     @property
     def shape(self) -> Size:
@@ -196,6 +201,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         """The only value, a Python number; ``ValueError`` if there are more."""
         if self.array.size != 1:
             raise ValueError(f"item: a tensor of {self.size} values has no single value; allowed: size 1")
+        if self.requires_grad and scope().phase == "on tape":  # where the number would have no gradient
+            raise TypeError("it takes the value out of the tape")
         return self.array.reshape(-1)[0].item()
 
     def tolist(self) -> Any:
@@ -205,8 +212,17 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
     def detach(self) -> Tensor:
         """The same values off the tape, shared with this tensor."""
         out = Tensor(self.array, self.format)
-        out.storage, out.shadow = self.storage, self.shadow
+        out._share(self)
+        out.shadow = self.shadow
         return out
+
+    def _share(self, other: Tensor) -> None:
+        """Share the values of ``other``, but not its place on the tape."""
+        storage = other.storage
+        if isinstance(storage, View):
+            view(self, storage.base.detach(), storage.move)
+        else:
+            self.storage = storage
 
     def clone(self, *, memory_format: object = None) -> Tensor:
         """The same values in another tensor, on the tape."""
@@ -222,6 +238,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     def detach_(self) -> Tensor:
         """Take this tensor off the tape."""
+        self._before()
         self.node, self.requires_grad = None, False
         return self
 
@@ -232,28 +249,47 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. ``RuntimeError`` for a
         leaf that takes a gradient where gradients are recorded, as in PyTorch, and for results of another shape.
         """
-        here = scope()
-        if self.requires_grad and self.node is None and here.gradients:
-            raise RuntimeError(
-                "in place: a leaf that takes a gradient is not changed on the tape; allowed: hs.no_grad()"
-            )
-        before = self._before() if here.gradients else self  # which is about to stand elsewhere on the tape
+        if not scope().gradients:
+            return self.receive(OPS[op](self, *operands, **options))
+        self._changeable()
+        before = self._before()  # for this tensor is about to stand elsewhere on the tape
         result = OPS[op](before, *(before if x is self else x for x in operands), **options)
+        if result is before:
+            return self
+        if before.requires_grad and not result.requires_grad and result.shape == self.shape:
+            result = OPS["copy"](before, result)  # from where on nothing depends on the values that were there
         return self.receive(result)
+
+    def _changeable(self) -> None:
+        """``RuntimeError`` for a leaf that takes a gradient, and for its views."""
+        x = self
+        while isinstance(x.storage, View):
+            if x.storage.base.requires_grad and not x.requires_grad:
+                raise RuntimeError("in place: the view was made under no_grad; allowed: to change it there, detach()")
+            x = x.storage.base
+        if x.requires_grad and x.node is None:
+            what = "a leaf that takes a gradient" if x is self else "a view of a leaf that takes a gradient"
+            raise RuntimeError(f"in place: {what} is not changed on the tape; allowed: hs.no_grad()")
 
     def _before(self) -> Tensor:
         """A tensor that stands where this one stands on the tape now, for an operation that is about to change it."""
-        before = Tensor(self.array, self.format, self.requires_grad)
-        before.node, before.hooks, before.shadow = self.node, self.hooks, self.shadow
+        before, node = Tensor(self.array, self.format, self.requires_grad), self.node
+        if node is not None and node.left is not None and node.left is not self:
+            node.left.storage, before = before.storage, node.left
+        before.node, before.hooks, before.shadow = node, self.hooks, self.shadow
+        if node is not None:
+            node.left = before
         return before
 
     def receive(self, result: Tensor) -> Tensor:
         """Take the values of ``result`` and its place on the tape, in the format that this tensor has."""
         if result.shape != self.shape:
             raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
-        if isinstance(self.format, Integer) and not isinstance(result.format, Integer):
-            raise RuntimeError(f"in place: {result.format} does not fit a tensor of {self.format}; allowed: integers")
-        result, observer = result.to(self.format), active()
+        fmt, made = self.format, result.format
+        if isinstance(fmt, Integer) and (not isinstance(made, Integer) or (fmt is bool_ and made is not bool_)):
+            allowed = "bools" if fmt is bool_ else "integers"
+            raise RuntimeError(f"in place: {made} does not fit a tensor of {fmt}; allowed: {allowed}")
+        result, observer = result.to(fmt), active()
         leaf = self if self.leaf is None else self.leaf
         if leaf.requires_grad and leaf.node is None and observer is not None:
             observer.replaced(leaf, result)
@@ -262,22 +298,40 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         if result.node is None:
             storage.write(result.array)
             return self
-        self.node, self.requires_grad, self.hooks = result.node, True, None
-        if isinstance(storage, View):  # its base goes on the tape too
-            self.storage = Storage(result.array)
-            storage.base.in_place("put_at", self, places=storage.places())
-            self.storage = storage
+        if isinstance(storage, View):  # its root goes on the tape, and all views of that follow it
+            storage.root.in_place("put_at", result, places=storage.targets())
         else:
             storage.write(result.array)
+            self._stand(result.node)
         return self
 
-    def turn(self, result: Tensor) -> Tensor:
-        """Take the values, the shape and the place on the tape of ``result``, which moves the values of this tensor."""
-        if self.requires_grad and self.node is None:
+    def _stand(self, node: Node) -> None:
+        """Stand on the tape at ``node`` from now on, and let the views of this tensor stand there as its parts."""
+        self.node, self.requires_grad, self.hooks = node, True, None
+        for x in list((self.views or {}).values()):
+            if isinstance(x.storage, View) and x.storage.base is self and not (x.requires_grad and x.node is None):
+                x._before()
+                x._stand(x.storage.move.node(self))
+
+    def turn(self, op: str, *options: Any) -> Tensor:
+        """Become what the operation ``op``, which moves values, makes of this tensor, as ``x.t_()`` does."""
+        if self.requires_grad and self.node is None and scope().gradients:
             raise RuntimeError(
                 "in place: a leaf that takes a gradient keeps its shape; allowed: x = x.t() and its like"
             )
-        self.storage, self.shadow, self.node = result.storage, result.shadow, result.node
+        before, storage = self._before(), self.storage  # of which this tensor becomes a view
+        if isinstance(storage, View):
+            view(before, storage.base, storage.move)
+        else:
+            before.storage = storage
+        with scoped(rule=resolve_for(self.format), base="", gradients=self.node is not None):
+            result = OPS[op](before, *options)
+        before.leaf, before.views, self.views = self.leaf, self.views, None
+        for x in list((before.views or {}).values()):
+            if isinstance(x.storage, View) and x.storage.base is self:
+                x.storage.base = before
+        self.storage, self.node, self.hooks = Storage(result.array), result.node, None
+        view(self, before, result.storage.move)
         return self
 
     def hold(self, result: Tensor) -> Tensor:
@@ -337,6 +391,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
                 dtype = x.format
             elif not is_device(x) and not isinstance(x, bool) and x is not None:
                 dtype = x
+        if device is not None and not is_device(device):
+            raise unknown("device", device, ("cpu", "cuda"))
         if dtype is None:
             return self
         fmt = as_dtype(dtype)
@@ -450,8 +506,10 @@ def _rebuilt(
 
 
 def plain(x: Any) -> Any:
-    """The array inside a tensor; anything else as it is."""
-    return x.array if isinstance(x, Tensor) else x
+    """The array inside a tensor; anything else as it is, but for masked arrays, which are refused."""
+    if isinstance(x, Tensor):
+        return x.array
+    return unmasked(x) if isinstance(x, np.ndarray) else x
 
 
 def whole(x: Any) -> Any:
@@ -553,7 +611,7 @@ def get_default_dtype() -> Format:
 def foreign(data: Any) -> Any:
     """A tensor of PyTorch as an array of the same values and dtype; anything else as it is."""
     if type(data).__module__.partition(".")[0] != "torch" or not hasattr(data, "detach"):
-        return data
+        return unmasked(data)
     given = data.detach().cpu()
     if str(given.dtype) in ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2"):
         return tensor(given.float().numpy(), str(given.dtype).removeprefix("torch."))

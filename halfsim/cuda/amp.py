@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.amp import autocast as _autocast
+from halfsim.amp.custom import custom_bwd, custom_fwd
 from halfsim.amp.grad_scaler import GradScaler as _GradScaler
 
-__all__ = ["GradScaler", "autocast"]
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
 
 
 class autocast(_autocast):  # noqa: N801  # PyTorch's name

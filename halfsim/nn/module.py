@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from halfsim.autograd.options import checked
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conversion import Conversion, convert, loaded
@@ -46,7 +47,7 @@ class Module:
         """Layers of this package take PyTorch's ``device`` and ``dtype``, see `placed`."""
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__ and cls.__module__.startswith("halfsim.nn."):
-            cls.__init__ = placed(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = placed(checked(cls.__init__, cls.__name__))  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         fresh: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_modules": {}, "_transient": set(), "_hooks": {}}

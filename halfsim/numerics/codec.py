@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from halfsim.numerics._grid import BLOCK
 from halfsim.numerics._pack import pack, packing
 from halfsim.numerics.formats import Format, as_format, float64
-from halfsim.numerics.inputs import as_floats, beyond_floats
+from halfsim.numerics.inputs import as_floats, beyond_floats, unmasked
 from halfsim.numerics.quantize import Array, round_to
 
 
@@ -115,7 +115,7 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
     [0.0999755859375, 5.960464477539063e-08, -inf, 65504.0]
     """
     fmt = as_format(format)
-    given = np.asarray(bits)
+    given = np.asarray(unmasked(bits))
     if given.size == 0:
         return np.zeros(given.shape)
     if given.dtype == np.float64 and not isinstance(bits, np.ndarray):  # a list of integers on both sides of 2**63

@@ -72,6 +72,7 @@ _NAMES = {
     "divide_by_zero": Flag.DIVIDE_BY_ZERO,
     "invalid": Flag.INVALID,
 }
+_NUMPYS = {"over": "overflow", "under": "underflow", "divide": "divide_by_zero"}  # as numpy.errstate calls them
 _ACTIONS = ("ignore", "warn", "raise")
 
 
@@ -112,9 +113,9 @@ def flags() -> Iterator[FlagCounts]:
 def errstate(all: str | None = None, **actions: str) -> Iterator[None]:
     """A context that says what flags do: "ignore" (the default), "warn" with `FlagWarning`, "raise" FloatingPointError.
 
-    The keywords are inexact, underflow, overflow, divide_by_zero and invalid, as ``numpy.errstate`` has its own;
-    ``all`` stands for those not named. It rules halfsim's flags, never the host's. In float32 and float64
-    arithmetic the host rounds, and inexact and underflow are not seen. ``ValueError`` for other words.
+    The keywords are inexact, underflow, overflow, divide_by_zero and invalid, or ``numpy.errstate``'s under, over,
+    divide and invalid; ``all`` stands for those not named. It rules halfsim's flags, never the host's. In float32 and
+    float64 arithmetic the host rounds, and inexact and underflow are not seen. ``ValueError`` for other words.
 
     >>> from halfsim import round_to
     >>> with errstate(overflow="raise"):
@@ -122,9 +123,12 @@ def errstate(all: str | None = None, **actions: str) -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: round_to: overflow in 1 of 1 values
     """
-    for name in actions:
-        if name not in _NAMES:
-            raise unknown("errstate", name, ["all", *_NAMES])
+    given, actions = actions, {_NUMPYS.get(name, name): action for name, action in actions.items()}
+    for name in given:
+        if name not in _NAMES and name not in _NUMPYS:
+            raise unknown("errstate", name, ["all", *_NAMES, *_NUMPYS])
+    if len(given) > len(actions):
+        raise ValueError(f"errstate: {', '.join(given)} name one flag twice; allowed: once")
     for action in (*actions.values(), *([all] if all is not None else [])):
         if action not in _ACTIONS:
             raise unknown("errstate", action, _ACTIONS)

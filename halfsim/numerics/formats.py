@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
+from typing import Any
+
+import numpy as np
 
 _SPECIALS = ("ieee", "nan", "none")
 
@@ -94,7 +97,12 @@ class Format:
         return _is_numpys(other, self.name)
 
     def __hash__(self) -> int:
-        return hash(self.name)  # formats are looked up for every operation, and strings remember their hash
+        return _HASHES.get(self.name) or hash(self.name)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy's dtype of that name, as which NumPy reads this format: ``np.zeros(3, float16)``."""
+        return _numpys(self.name)
 
     @cached_property
     def bias(self) -> int:
@@ -231,10 +239,34 @@ class Integer:
         return other is self or (isinstance(other, Integer) and other.name == self.name) or _is_numpys(other, self.name)
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return _HASHES.get(self.name) or hash(self.name)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy's dtype of that name."""
+        return _numpys(self.name)
 
     def __str__(self) -> str:
         return self.name
+
+
+# What equals NumPy's dtypes has their hash, so that both find one entry of a dict.
+_HASHES = {
+    name: hash(np.dtype(name))
+    for name in (
+        "float16",
+        "float32",
+        "float64",
+        "bool",
+        *(f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)),
+    )
+}
+
+
+def _numpys(name: str) -> np.dtype[Any]:
+    if name not in _HASHES:
+        raise AttributeError(f"dtype: {name} is none of NumPy's; allowed: {', '.join(_HASHES)}")
+    return np.dtype(name)
 
 
 def _is_numpys(other: object, name: str) -> bool:

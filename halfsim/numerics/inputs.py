@@ -95,7 +95,18 @@ def _mixed(array: NDArray[Any]) -> bool:
     return array.dtype.kind == "U" or bool(array.dtype == np.float64 and (np.abs(array) >= 2.0**53).any())
 
 
+def unmasked(x: Any) -> Any:
+    """``x``; ``TypeError`` for NumPy's masked arrays, alone or in a list, whose masks would be lost."""
+    given = (x,) if not isinstance(x, (list, tuple)) else x
+    if any(isinstance(item, np.ndarray) and isinstance(item, np.ma.MaskedArray) for item in given):
+        raise TypeError(
+            "x: masked arrays are not allowed, for masks would be lost; allowed: x.filled(0), x.compressed()"
+        )
+    return x
+
+
 def _array(x: object) -> NDArray[Any]:
+    unmasked(x)
     try:
         array = np.asarray(x)
     except ValueError:

@@ -77,17 +77,18 @@ def spacing(x: object, format: object = "float16") -> Array:
     """The distance from ``x``, rounded to ``format``, to the next number away from zero, with the sign of ``x``.
 
     ``x`` is an array-like of any shape, the result a float64 array of that shape. Both zeros give the smallest
-    subnormal, the largest number the ulp of its binade, infinities and NaN give NaN: ``numpy.spacing`` of float32
-    (of negative float16 NumPy gives it without the sign).
+    subnormal, the largest number infinity (what `next_up` of it says in a format without infinities: NaN, or no
+    distance), infinities and NaN give NaN: ``numpy.spacing`` of float32 (of negative float16 NumPy gives the distance
+    towards infinity, without the sign). The ulp of the largest number is finite, see `ulp`.
 
-    >>> spacing([1.0, -1.0, 0.0]).tolist()
-    [0.0009765625, -0.0009765625, 5.960464477539063e-08]
+    >>> spacing([1.0, -1.0, 0.0, 65504.0]).tolist()
+    [0.0009765625, -0.0009765625, 5.960464477539063e-08, inf]
     """
     fmt = as_format(format)
     values = np.asarray(round_to(_values(x, fmt), fmt))
     with np.errstate(all="ignore"):
-        unit = np.where(values == 0, fmt.smallest_subnormal, np.copysign(ulp(values, fmt), values))
-    return np.asarray(np.where(np.isfinite(values), unit, np.nan))
+        unit = _successor(np.abs(values), fmt) - np.abs(values)
+        return np.asarray(np.where(values == 0, unit, np.copysign(unit, values)))
 
 
 def _values(x: object, fmt: Format) -> Array:

@@ -269,6 +269,12 @@ def rounded(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode 
     return out
 
 
+def _is_floats(x: object) -> bool:
+    """Whether NumPy has a float dtype for ``x`` as it is."""
+    kind = (x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x)).dtype.kind
+    return kind not in "biuOU"
+
+
 def _goal(fmt: Format, mode: Mode | None) -> tuple[Target, Stochastic | None]:
     """The target of a rounding under ``mode``, and where it draws from."""
     if mode is None:
@@ -296,7 +302,9 @@ def round_to(
     """Round every element of ``x`` to a number of ``format``, once.
 
     ``x`` is an array-like of any shape; float16, float32 and float64 keep their dtype (a result past its range
-    is infinite), everything else (integers, str, Decimal, Fraction, longdouble) gives float64. ``rounding`` is a
+    is infinite), as do Python's floats, which are float64. What has no such dtype (integers, str, Decimal, Fraction)
+    gives the one that carries ``format`` in a tensor: float32 for float16, the 8-bit formats and float32, float64 for
+    bfloat16 and what is wider. A longdouble gives float64. ``rounding`` is a
     `Rounding`, its name, or a `Stochastic`. NaN stays NaN with its sign and payload (a signaling one is quieted),
     infinities and both zeros stay, and a result that rounds to zero keeps its sign. Past the overflow threshold a
     number becomes infinity or, where the mode rounds it inward, the largest finite number, as it always does with
@@ -320,7 +328,7 @@ def round_to(
             raise TypeError(f"{argument}: expected a string, got {type(word).__name__}")
     goal = target(fmt, as_rounding(rounding), overflow, subnormals)
     array = as_floats(x, fmt)
-    shape, dtype = array.shape, array.dtype
+    shape, dtype = array.shape, array.dtype if _is_floats(x) else container(fmt)
     if out is not None and (not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype):
         raise ValueError(f"out: allowed is an array of shape {shape} and dtype {dtype}")
     with np.errstate(all="ignore"):

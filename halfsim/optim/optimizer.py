@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.observer import active
+from halfsim.autograd.options import checked
 from halfsim.autograd.overrides import overridden
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor, tensor
@@ -56,6 +57,8 @@ class Optimizer(Hooked):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and cls.__module__.startswith("halfsim.optim."):
+            cls.__init__ = checked(cls.__init__, cls.__name__)  # type: ignore[method-assign]
         if "step" in cls.__dict__:
             cls.step = hooked(_told(cls.__dict__["step"]))  # type: ignore[method-assign]
 

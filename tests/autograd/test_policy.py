@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.policy import resolve, resolve_for
+from halfsim.autograd.policy import as_rule, resolve, resolve_for
 
 
 def format_of_sum(**kwargs: object) -> str:
@@ -66,8 +66,30 @@ def test_unknown_precisions_fail_when_named(spec: str) -> None:
 def test_format_names_are_precisions_too() -> None:
     with hs.precision("float16"):
         assert format_of_sum() == "float16"
-    with pytest.raises(TypeError, match="allowed: a Precision, a Policy, a string"):
-        hs.precision(hs.float16)
+    with pytest.raises(
+        TypeError, match="precision: int is not allowed; allowed: a Precision, a Policy, a Format, a str"
+    ):
+        hs.precision(3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "preset"),
+    [
+        (hs.float16, "fp16"),
+        (np.float16, "fp16"),
+        (np.dtype("float32"), "fp32"),
+        (hs.bfloat16, "bf16"),
+        (hs.float64, "fp64"),
+        (hs.tfloat32, "tf32"),
+        (hs.float8_e5m2, "storage=float8_e5m2"),
+        (hs.Format("float16", 4, 12), None),
+    ],
+)
+def test_a_format_names_its_preset(spec: object, preset: str | None) -> None:
+    expected = hs.Precision(storage=spec) if preset is None else hs.Precision(preset)
+    assert as_rule(spec) == expected
+    with hs.precision(spec):
+        assert (hs.tensor([1.0]) + 1).format == expected.storage
 
 
 def test_role_strings_work_as_scopes() -> None:

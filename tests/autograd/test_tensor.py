@@ -191,11 +191,17 @@ def test_numpys_functions_run_on_the_unit_or_are_refused_by_name() -> None:
     assert np.shape(t) == (2, 2)
     assert np.array_equal(t, t.numpy())
     for refused, name in (
-        (lambda: np.spacing(t), "numpy.spacing"),
+        (lambda: np.isnat(t), "numpy.isnat"),
         (lambda: np.add.reduce(t), "numpy.add.reduce"),
         (lambda: np.exp(t, out=np.empty((2, 2))), "numpy.exp with out="),
-        (lambda: np.median(t), "numpy.median"),
-        (lambda: np.linalg.eigvals(t), "numpy.eigvals"),
+        (lambda: np.roots(t), "numpy.roots"),
+        (lambda: np.linalg.svd(t), "numpy.linalg.svd"),
+        (lambda: np.linalg.eigvals(t), "numpy.linalg.eigvals"),
+        (lambda: np.fft.fft(t), "numpy.fft.fft"),
+        (lambda: np.sum(t, out=np.empty(())), "numpy.sum with out="),
+        (lambda: np.median(t, None, np.empty(())), "numpy.median with out="),
+        (lambda: np.nanquantile(t, 0.5, weights=t), "numpy.nanquantile with weights="),
+        (lambda: np.cov(t, dtype=np.float32), "numpy.cov with dtype="),
     ):
         with pytest.raises(TypeError, match=f"{name} is not simulated"):
             refused()
@@ -252,3 +258,50 @@ def test_a_step_by_hand_moves_the_parameters() -> None:
     x += 1
     assert x is y
     assert (x.item(), y.item()) == (2, 2)
+
+
+@pytest.mark.parametrize("scalar", [np.float32, np.float64, np.int64, np.float16, np.longdouble, lambda v: np.array(v)])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda t, s: t * s,
+        lambda t, s: s * t,
+        lambda t, s: t / s,
+        lambda t, s: s / t,
+        lambda t, s: t - s,
+        lambda t, s: s - t,
+        lambda t, s: t**s,
+        lambda t, s: s**t,
+        lambda t, s: t // s,
+        lambda t, s: s % t,
+        lambda t, s: np.maximum(t, s),
+        lambda t, s: np.add(s, t),
+    ],
+)
+def test_numpys_scalars_adopt_the_format_of_a_tensor(form: Any, scalar: Any) -> None:
+    t, x = hs.tensor([1.5, 2.0], "fp16"), np.float16([1.5, 2.0])
+    got = form(t, scalar(2))
+    assert got.format == hs.float16
+    np.testing.assert_array_equal(got.numpy(), form(x, np.float16(2)))
+
+
+def test_in_place_numpys_scalars_adopt_it_too() -> None:
+    t = hs.tensor([1.0, 2.0], "fp16")
+    t += np.float64(1)
+    t /= np.sqrt(64)
+    t *= np.array(4.0, np.float32)
+    assert t.format == hs.float16
+    assert t.tolist() == [1.0, 1.5]
+    scores = hs.tensor([[3.0]], "fp16") / np.sqrt(64)
+    assert (scores.format, scores.item()) == (hs.float16, 0.375)
+
+
+def test_numpys_names_of_casts() -> None:
+    t = hs.tensor([1.5, 2.5], "fp16", requires_grad=True)
+    assert t.itemsize == 2
+    assert t.astype(np.float32).itemsize == 4
+    assert t.astype("float64", copy=False).format == hs.float64
+    assert t.astype(int).tolist() == [1, 2]
+    t.copy().astype(np.float32).sum().backward()
+    assert t.grad is not None
+    assert t.grad.tolist() == [1.0, 1.0]

@@ -225,7 +225,7 @@ def test_a_value_that_is_no_number_is_named() -> None:
 
 @pytest.mark.parametrize("size", [2.5, "3"])
 def test_sizes_are_integers(size: object) -> None:
-    with pytest.raises(ValueError, match="in_features"):
+    with pytest.raises(TypeError, match="in_features"):
         hs.nn.Linear(size, 2)  # type: ignore[arg-type]
 
 

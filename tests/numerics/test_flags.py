@@ -87,3 +87,22 @@ def test_a_warning_points_at_the_callers_line() -> None:
         with hs.errstate(overflow="warn"), pytest.warns(hs.FlagWarning) as caught:
             call()
         assert [(x.filename, x.lineno) for x in caught] == [(__file__, call.__code__.co_firstlineno)]
+
+
+def test_errstate_knows_numpys_words() -> None:
+    with hs.errstate(over="raise", under="warn", divide="ignore", invalid="ignore"):
+        with pytest.raises(FloatingPointError, match="overflow in 1 of 1 values"):
+            hs.round_to(1e9, "float16")
+        with pytest.warns(hs.FlagWarning, match="underflow in 1 of 1 values"):
+            hs.round_to(1e-9, "float16")
+    with hs.errstate(all="raise", over="ignore", inexact="ignore"):
+        hs.round_to(1e9, "float16")
+        with pytest.raises(FloatingPointError, match="divide by zero"), hs.precision("pure_fp16"):
+            hs.tensor([1.0]) / hs.tensor([0.0])
+    with (
+        pytest.raises(ValueError, match="over, overflow name one flag twice"),
+        hs.errstate(over="raise", overflow="warn"),
+    ):
+        pass
+    with pytest.raises(ValueError, match="'call' is not allowed"), hs.errstate(over="call"):
+        pass

@@ -74,3 +74,33 @@ def test_of_a_long_list_an_error_names_the_nearest_words() -> None:
     assert "@log_softmax" in text
     assert text.endswith("... (102 in all)")
     assert len(text) < 200
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64", "int8", "int64", "uint32"])
+def test_numpys_dtypes_are_equal_in_both_directions_and_find_one_entry(name: str) -> None:
+    ours, theirs = getattr(hs, name), np.dtype(name)
+    assert ours == theirs
+    assert theirs == ours
+    assert ours == theirs.type
+    assert theirs.type == ours
+    assert (ours != theirs, theirs != ours) == (False, False)
+    assert {ours: 1}[theirs] == {theirs: 1}[ours] == 1
+    assert np.dtype(ours) == theirs == ours.dtype
+    assert np.zeros(2, ours).dtype == theirs
+    assert ours != name
+    other = np.dtype("complex64")
+    assert ours != other
+    assert other != ours
+
+
+def test_a_tensors_dtype_is_a_format() -> None:
+    x = hs.tensor([1.0], "fp16")
+    assert x.dtype == hs.float16 == np.float16
+    assert x.dtype in (hs.bfloat16, hs.float16)
+    assert x.dtype in (np.float32, np.float16)
+    assert x.dtype not in (hs.bfloat16, hs.float32)
+    assert {hs.float16: 1}[x.dtype] == 1
+    assert np.ones(1, x.dtype).dtype == np.float16
+    assert hs.bfloat16 == ml_dtypes.bfloat16
+    with pytest.raises(AttributeError, match="bfloat16 is none of NumPy's"):
+        hs.bfloat16.dtype  # noqa: B018

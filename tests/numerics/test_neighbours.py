@@ -23,10 +23,24 @@ def test_spacing_of_every_half_is_numpys() -> None:
     """With the sign that NumPy's float32 keeps and its float16 loses."""
     with np.errstate(all="ignore"):
         expected = np.copysign(np.spacing(np.abs(HALVES)), np.where(HALVES == 0, 1, HALVES)).astype(np.float64)
-    largest = np.abs(HALVES) == 65504  # where NumPy's result does not fit its own dtype
-    assert same(hs.spacing(HALVES)[~largest], expected[~largest]).all()
-    assert hs.spacing([65504, -65504]).tolist() == [32, -32]
-    assert hs.spacing(-1.0, "float32") == np.spacing(np.float32(-1.0))
+    assert same(hs.spacing(HALVES), expected).all()
+    assert hs.spacing([65504, -65504]).tolist() == [math.inf, -math.inf]
+    assert hs.ulp([65504, -65504]).tolist() == [32, 32]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_spacing_of_floats_is_numpys(dtype: type, rng: np.random.Generator) -> None:
+    info = np.finfo(dtype)
+    x = np.concatenate([rng.standard_normal(50), [1, -1, 0, -0.0, info.max, -info.max, info.tiny, np.inf, np.nan]])
+    with np.errstate(all="ignore"):
+        expected = np.spacing(x.astype(dtype)).astype(np.float64)
+    assert same(hs.spacing(x, dtype), expected).all()
+
+
+def test_beyond_the_largest_number_formats_without_infinities_have_nan_or_nothing() -> None:
+    assert np.isnan(hs.spacing(448.0, "float8_e4m3fn"))
+    assert hs.spacing(hs.float16_ahp.max, "float16_ahp") == 0
+    assert hs.spacing(416.0, "float8_e4m3fn") == 32
 
 
 def test_ulp_of_float64_is_pythons(rng: np.random.Generator) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -101,7 +103,7 @@ def test_out_may_overlap_the_input(rng: np.random.Generator) -> None:
 
 
 def test_out_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^out: allowed is an array of shape \(3,\) and dtype float64$"):
+    with pytest.raises(ValueError, match=r"^out: allowed is an array of shape \(3,\) and dtype float32$"):
         hs.round_to([1, 2, 3], out=np.zeros(4))
 
 
@@ -187,3 +189,55 @@ def test_softfloat_oracle_answers() -> None:
 
 def test_tensors_of_a_wider_range_than_their_source() -> None:
     assert hs.tensor(np.float16([65504]), "bf16").item() == 65536
+
+
+@pytest.mark.parametrize(
+    ("values", "fmt", "dtype"),
+    [
+        ([1, 2, 3], "float16", np.float32),
+        (np.arange(3), "float16", np.float32),
+        ([1, 2], "float32", np.float32),
+        ([1, 2], "bfloat16", np.float64),
+        (["0.1"], "float16", np.float32),
+        ([2**70, 1], "float64", np.float64),
+        ([1, 2.5], "float16", np.float64),
+        (1.5, "float16", np.float64),
+        (np.float16([1.5]), "float64", np.float16),
+        (np.longdouble([1.5]), "float16", np.float64),
+    ],
+)
+def test_numbers_without_a_float_dtype_take_the_container_of_the_format(values: object, fmt: str, dtype: type) -> None:
+    got = hs.round_to(values, fmt)
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(hs.decode(hs.encode(values, fmt), fmt), got)
+
+
+MASKED = np.ma.array([1.0, 2.0], mask=[0, 1])
+X = hs.tensor([1.0, 2.0], "fp16")
+WHOLE = hs.tensor([1, 2])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: hs.round_to(MASKED),
+        lambda: hs.encode(MASKED),
+        lambda: hs.ulp([MASKED]),
+        lambda: hs.decode(MASKED.astype(int)),
+        lambda: hs.tensor(MASKED),
+        lambda: hs.tensor(MASKED.astype(int)),
+        lambda: hs.tensor(np.ma.masked),
+        lambda: hs.ops.sum(MASKED),
+        lambda: X + MASKED,
+        lambda: WHOLE + MASKED.astype(int),
+        lambda: X > MASKED,
+        lambda: X[MASKED.astype(int)],
+        lambda: hs.ops.where(MASKED > 1, X, X),
+        lambda: np.clip(X, MASKED, 3),
+        lambda: X.index_select(0, MASKED.astype(int)),
+    ],
+)
+def test_masked_arrays_are_refused_in_one_line(call: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="masked arrays are not allowed") as caught:
+        call()
+    assert "\n" not in str(caught.value)

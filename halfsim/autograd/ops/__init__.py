@@ -2,9 +2,9 @@
 
 from importlib import import_module as _import_module
 
-from halfsim.autograd import linear as _linear  # noqa: F401  # which knows operations that are linear in operands
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops import numpy_functions as _numpy_functions  # noqa: F401  # which tells the operators of them
+from halfsim.autograd.ops import numpy_calculus as _numpy_calculus  # noqa: F401  # which tell the operators of them
+from halfsim.autograd.ops import numpy_reductions as _numpy_reductions  # noqa: F401
 from halfsim.autograd.ops.activation import *
 from halfsim.autograd.ops.addmm import *
 from halfsim.autograd.ops.attention import *

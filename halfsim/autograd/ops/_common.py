@@ -126,7 +126,7 @@ def choose(mask: Any, a: Any, b: Any) -> Any:
 
 
 def largest(x: Any, axes: tuple[int, ...]) -> Any:
-    """The maximum over ``axes``, -inf of none, as a constant: what is shifted by it does not depend on it."""
+    """The largest values over axes, which stay, -inf where there are none: a shift that takes no gradient."""
     return plain(x).max(axes, keepdims=True, initial=-np.inf)
 
 

@@ -104,8 +104,8 @@ def _check(query: Any, key: Any, value: Any, dropout_p: float, grouped: bool) ->
 
 def _softmax(fp: Arithmetic, scores: Array) -> Array:
     """The probabilities over the last axis; zeros where every score is -inf."""
-    top = largest(scores, (scores.ndim - 1,))
-    e = fp.exp(fp.sub(scores, np.where(top == -np.inf, 0, top).astype(top.dtype, copy=False)))
+    top = largest(scores, (-1,))
+    e = fp.exp(fp.sub(scores, choose(top == -np.inf, np.zeros_like(top), top)))
     total = fp.sum(e, -1, keepdims=True)
     return fp.div(e, choose(total == 0, fp.constant(1.0), total))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.integers import joined
 from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import axes_of, integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, whole
@@ -133,13 +134,12 @@ def _bitwise(name: str, operation: Callable[..., Any], text: str, allowed: str =
     words = "integers, bools" if "b" in allowed else "integers"
 
     def compute(input: Any, other: Any) -> Tensor:
-        arrays = [x if isinstance(x, (int, np.integer)) else np.asarray(plain(x)) for x in (input, other)]
-        for x, given in zip(arrays, (input, other), strict=True):
-            if np.asarray(x).dtype.kind not in allowed:
+        for given in (input, other):
+            if np.asarray(plain(given)).dtype.kind not in allowed:
                 raise TypeError(
                     f"{name}: {getattr(given, 'dtype', type(given).__name__)} is not allowed; allowed: {words}"
                 )
-        return integer_tensor(operation(*arrays))
+        return integer_tensor(operation(*joined(name, (input, other))))
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = f"{text} of two tensors of {words}."

@@ -213,7 +213,7 @@ negative = neg
 
 
 @op("fp32")
-def pow(fp: Arithmetic, a: Any, b: Any, /) -> Any:
+def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """``a ** b`` for numbers or tensors: one rounding, as C's pow.
 
     With a number for exponent the special cases of PyTorch's kernel: 2 and 3 are products (3 rounds twice), -2 the
@@ -224,28 +224,25 @@ def pow(fp: Arithmetic, a: Any, b: Any, /) -> Any:
     zero, one = np.equal(b, 0), fp.constant(1.0)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
-        less = fp.sub(b, one)[()]
+        less = fp.sub(b, one)
+        less = less if isinstance(less, Tensor) else less[()]
         less = fp.spill(less) if isinstance(b, (np.ndarray, Tensor)) else less  # of a number: a number
         slope = fp.spill(fp.mul(fp.spill(power(fp, a, less)), b))
         return fp.keep(fp.mul(g, slope), ~zero)
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
         known = np.equal(a, 0) & (b >= 0)
-        logs = fp.log(_array(a))
+        logs = fp.log(a if isinstance(a, Tensor) else np.asarray(a))
         logs = fp.spill(logs) if isinstance(a, np.ndarray) else logs  # of a number: a constant
         return fp.mul(g, fp.keep(fp.spill(fp.mul(y, logs)), ~known))
 
     return y, (pull_a, pull_b)
 
 
-def _array(x: Any) -> Any:
-    return x if isinstance(x, Tensor) else np.asarray(x)  # a tensor where a gradient is on the tape
-
-
-def power(fp: Arithmetic, a: Any, b: Any) -> Array:
+def power(fp: Arithmetic, a: Array, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
     if isinstance(b, (np.ndarray, Tensor)):
-        return fp.pow(_array(a), _array(b))
+        return fp.pow(a if isinstance(a, Tensor) else np.asarray(a), b)
     s, one = steps(fp, wide=float16), fp.constant(1.0)
     special: dict[float, Callable[[], Array]] = {
         1.0: lambda: a,

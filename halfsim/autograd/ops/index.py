@@ -14,7 +14,7 @@ from halfsim.autograd.ops.shape import broadcast_to, reshape
 from halfsim.autograd.policy import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain, tensor
-from halfsim.numerics.formats import Integer, bool_
+from halfsim.numerics.formats import Integer, bool_, uint8
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -67,9 +67,9 @@ def scatter_sum(fp: Arithmetic, values: Array, where: Array, size: int) -> Array
 
 
 @op(exact="forward", view=lambda index: _is_basic(index))
-def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
-    """``x[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says."""
-    shape, index = x.shape, _owned(index)
+@named("getitem")
+def _getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
+    shape = x.shape
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         if _is_basic(index):
@@ -79,12 +79,57 @@ def getitem(fp: Arithmetic, x: Array, /, index: Any) -> Any:
         where = np.arange(prod(shape)).reshape(shape)[index]
         return scatter_sum(fp, g.reshape(-1), where.reshape(-1), prod(shape)).reshape(shape)
 
-    return np.array(_at(x, index)), pullback
+    return _at(x, index), pullback
+
+
+def getitem(input: Any, index: Any) -> Tensor:
+    """``input[index]``; where an index array picks an element twice its gradients are added as ``accumulate`` says.
+
+    Integers, slices, None and an ellipsis give a view, as in PyTorch, and are taken before indices that are arrays:
+    ``x[0, :, [1, 2]]`` has the axis of the slice first, unlike NumPy's.
+    """
+    index = _owned(index)
+    parts = _parts(index, np.ndim(plain(input)))
+    return _getitem(input, index) if parts is None else _getitem(_getitem(input, parts[0]), parts[1])
+
+
+OPS["getitem"] = getitem
+
+
+def _parts(index: Any, ndim: int) -> tuple[Any, Any] | None:
+    """An index of integers beside arrays as two, the second with the arrays; None for one that NumPy reads so."""
+    if not isinstance(index, tuple) or not any(isinstance(part, np.ndarray) for part in index):
+        return None
+    numbers = [isinstance(part, (int, np.integer)) and not isinstance(part, bool) for part in index]
+    taken = sum(_axes(part) for part in index)
+    idle = ndim == taken and any(part is Ellipsis for part in index)  # an ellipsis that keeps nothing apart
+    if not any(numbers) and not idle:
+        return None
+    first: list[Any] = []
+    second: list[Any] = []
+    for part, number in zip(index, numbers, strict=True):
+        every = [slice(None)] * (ndim - taken if part is Ellipsis else _axes(part))
+        first += [part] if part is None or number or isinstance(part, slice) else every
+        if not number:
+            second += [part] if isinstance(part, (np.ndarray, bool)) else every or [slice(None)] * (part is None)
+    return tuple(first), tuple(second)
+
+
+def _axes(part: Any) -> int:
+    """How many axes a part of an index stands for."""
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    return part.ndim if isinstance(part, np.ndarray) and part.dtype == np.bool_ else 1
 
 
 def _at(x: Array, index: Any) -> Array:
     try:
-        return x[index]
+        if not _is_basic(index):
+            return np.array(x[index])
+        found = x[index]
+        if not isinstance(found, np.ndarray):  # a number; of which an ellipsis makes an array that shares memory
+            found = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        return found
     except IndexError as error:
         raise IndexError(f"index: it does not fit shape {x.shape} ({error}); allowed: places of each axis") from None
 
@@ -94,13 +139,15 @@ def _own(part: Any) -> Any:
     if isinstance(part, Tensor):
         if part.format is bool_:
             return part.array
+        if part.format is uint8 and part.ndim:  # PyTorch's masks of old
+            return part.array != 0
         return indices("index", part) if part.ndim else int(indices("index", part))
     if isinstance(part, list):
         return _own(np.asarray([plain(item) for item in part])) if part else np.zeros(0, np.int64)
     if isinstance(part, np.ndarray):
         if part.dtype.kind not in "iub":
             raise IndexError(f"index: dtype {part.dtype} is not allowed; allowed: integers, bools")
-        return part.copy()
+        return plain(part).copy()
     if isinstance(part, slice):
         return slice(*(x if x is None else index_of(x) for x in (part.start, part.stop, part.step)))
     return part
@@ -135,7 +182,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
         raise ValueError(f"index: shape {where.shape} is not allowed; allowed: (N,), (1,) for a number")
     if not np.ndim(plain(input)):
         return gather(input, dim, where.reshape(()))
-    _check("index", where, np.shape(plain(input))[along])
+    _from_zero("index", where, np.shape(plain(input))[along])
     return getitem(input, (slice(None),) * along + (where.reshape(-1),))
 
 
@@ -160,7 +207,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     if where.ndim != len(shape) or any(where.shape[i] > n for i, n in enumerate(shape) if i != along):
         raise ValueError(f"index: shape {where.shape} does not fit input {shape}; allowed: no longer but along dim")
     places = list(np.ogrid[tuple(slice(n) for n in where.shape)])
-    places[along] = _check("index", where, shape[along])
+    places[along] = _from_zero("index", where, shape[along])
     return getitem(input, tuple(places))
 
 
@@ -172,11 +219,18 @@ def setitem(input: Any, value: Any, index: Any) -> Tensor:
 
     The gradient of ``value`` is that of the places it went to; ``input`` has none there.
     """
-    return _placed(input, value, _owned(index))
+    index = _owned(index)
+    parts = _parts(index, input.ndim)
+    if parts is None:
+        return _placed(input, value, index)
+    places = _at(_at(np.arange(prod(input.shape)).reshape(input.shape), parts[0]), parts[1])
+    return _placed(input, value, np.unravel_index(places, input.shape))
 
 
 def put_at(input: Any, value: Any, places: Any) -> Tensor:
     """`setitem` at places that are counted through the whole tensor in C order."""
+    if not input.ndim:
+        return _placed(input, reshape(value, ()), (...,))
     return _placed(input, value, np.unravel_index(places, input.shape))
 
 
@@ -400,7 +454,8 @@ def slices(name: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
     if where.ndim > 1:
         raise ValueError(f"index: shape {where.shape} is not allowed; allowed: (N,)")
     along = axis_of(dim, len(shape))
-    return (slice(None),) * along + (_check("index", where, shape[along] if shape else 1),)
+    check = _check if name == "index_fill" else _from_zero
+    return (slice(None),) * along + (check("index", where, shape[along] if shape else 1),)
 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
@@ -488,4 +543,10 @@ def argwhere(input: Any) -> Tensor:
 def _check(name: str, where: Array, length: int) -> Array:
     if where.size and not -length <= where.min() <= where.max() < length:
         raise ValueError(f"{name}: {where.min()} to {where.max()} is not allowed; allowed: {-length} to {length - 1}")
+    return where
+
+
+def _from_zero(name: str, where: Array, length: int) -> Array:
+    if where.size and not 0 <= where.min() <= where.max() < length:
+        raise ValueError(f"{name}: {where.min()} to {where.max()} is not allowed; allowed: 0 to {length - 1}")
     return where

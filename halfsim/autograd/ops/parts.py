@@ -122,7 +122,7 @@ def dsplit(input: Any, indices_or_sections: Any) -> tuple[Tensor, ...]:
     return _split("dsplit", input, indices_or_sections, 2, 3)
 
 
-@op(exact="forward")
+@op(exact="forward", view=True)
 def unfold_dim(fp: Arithmetic, x: Array, /, dimension: int, size: int, step: int) -> Any:
     """All windows of ``size`` along an axis, one every ``step``, as a new last axis: PyTorch's ``Tensor.unfold``.
 
@@ -141,14 +141,16 @@ def unfold_dim(fp: Arithmetic, x: Array, /, dimension: int, size: int, step: int
         raise ValueError(f"unfold: size {size}, step {step} is not allowed; allowed: size 0 to {limit}, step from 1")
     starts = np.arange(0, row.shape[along] - size + 1, step)
     where = (starts[:, None] + np.arange(size)).reshape(-1)
-    y = np.moveaxis(row, along, 0)[where].reshape(len(starts), size, *np.delete(row.shape, along))
+    every = (slice(None),) * along + (slice(None, None, step),)
+    windows = np.lib.stride_tricks.sliding_window_view(row, size, along)[every] if size else None
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         windows = np.moveaxis(g, (along, -1), (0, 1)) if shape else g[None]
         values = windows.reshape(-1, *windows.shape[2:])
         return np.moveaxis(scatter_sum(fp, values, where, row.shape[along]), 0, along).reshape(shape)
 
-    windows = np.moveaxis(y, (0, 1), (along, -1))
+    if windows is None:
+        windows = np.zeros((*row.shape[:along], len(starts), *row.shape[along + 1 :], 0), x.dtype)
     return windows if shape else windows[0], pullback
 
 

@@ -206,7 +206,7 @@ def logsumexp(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = F
     """
     axes, shape = distinct(axis, x.ndim), x.shape
     m = largest(x, axes)
-    m = Arithmetic.keep(m, ~np.isinf(m))
+    m = fp.keep(m, ~np.isinf(m))
     s = Stepwise(fp)
     total = s.log(fp.spill(fp.sum(s.exp(s.sub(x, m)), axes, keepdims=True)))
     y = fp.add(total, m).reshape(_kept(shape, axes, keepdims))

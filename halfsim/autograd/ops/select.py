@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import bound, choose, mask_of, named
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
@@ -112,13 +113,17 @@ def _where(fp: Arithmetic, a: Array, b: Array, /, mask: Array) -> Any:
     return choose(mask, a, b), (lambda fp, g: fp.keep(g, mask), lambda fp, g: fp.keep(g, ~mask))
 
 
-def where(condition: Any, input: Any, other: Any) -> Tensor:
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """``input`` where ``condition`` (bool) is true and ``other`` elsewhere; all three broadcast.
+
+    Of a condition alone the places of what is not zero, a tensor for each axis.
 
     >>> from halfsim import tensor
     >>> where([True, False], tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.], float32)
     """
+    if input is None and other is None:
+        return OPS["nonzero"](condition, as_tuple=True)
     return _where(input, other, mask_of("condition", condition))
 
 

@@ -162,6 +162,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start, end = axis_of(start_dim, len(shape)), axis_of(end_dim, len(shape))
     if start > end:
         raise ValueError(f"start_dim: {start_dim} comes after end_dim {end_dim}; allowed: start_dim <= end_dim")
+    if start == end and shape and isinstance(input, Tensor):
+        return input  # itself, as in PyTorch
     return reshape(input, (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
@@ -180,6 +182,12 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Tensor:
 def broadcast_to(fp: Arithmetic, x: Array, /, shape: Any) -> Any:
     """``x`` repeated along new axes and along those of length 1, without a copy; the gradient is their sum."""
     return np.broadcast_to(x, shape), lambda fp, g: g
+
+
+@op(exact=True)
+def contiguous(fp: Arithmetic, x: Array, /) -> Any:
+    """The same values in memory of their own, in C order."""
+    return np.array(x, order="C"), lambda fp, g: g
 
 
 def expand(input: Any, *sizes: Any) -> Tensor:

@@ -23,7 +23,7 @@ from halfsim.numerics.rounding import Stochastic
 # Operations that are zero for no nonzero finite operands, so that a zero of theirs was flushed.
 _NONZERO = {"mul", "div", "pow", "exp", "expm1", "log1p", "sin", "tan", "sinh", "tanh", "asin", "atan", "erf"}
 _NONZERO |= {"sigmoid", "softplus", "rsqrt", "asinh", "atanh", "atan2", "hypot", "erfc", "erfcx", "erfinv", "i0"}
-_NONZERO |= {"i1", "i0e", "i1e"}
+_NONZERO |= {"i1", "i0e", "i1e", "cbrt"}
 
 # Where operations are infinite by IEEE 754's definition of division by zero, which is no overflow.
 _POLES: dict[str, Callable[..., Any]] = {

@@ -138,6 +138,7 @@ def of_the_rest() -> None:
         O.cholesky(O.matmul(square, square.T) + np.eye(3)), O.heaviside(x, y), O.unfold_dim(x, 1, 2, 1), O.ldexp(x, y),
         O.floor_divide(x, y), O.nextafter(x, y), O.as_strided(x, (2, 2), (1, 3)), O.frexp(x).mantissa,
         O.cholesky_solve(x, O.tril(square)), O.cholesky_inverse(O.tril(square)), O.svdvals(x),
+        O.floor_divide(x, y), O.nextafter(x, y), np.cbrt(x),
         x + y, O.add(x, y, alpha=0.3), x - y, O.sub(x, y, alpha=0.3), x * y, x / y, 1.5 / x, x**2.5, 2.0**x, x**y,
         O.addcmul(x, y, z, 0.3), O.addcdiv(x, y, z, 0.3), O.lerp(x, y, 0.3), O.lerp(x, y, 0.7), O.prelu(x, weights),
         O.sign(x), O.floor(x), O.ceil(x), O.round(x), O.trunc(x), x[1:, ::2], x @ w, O.hardsigmoid(x),
@@ -151,7 +152,7 @@ def of_the_rest() -> None:
         O.embedding_bag([[0, 1], [1, 1]], x, mode="sum", per_sample_weights=leaf(np.ones((2, 2)))),
         O.setitem(x, y[0], (slice(None), [1, 0, 1, 2])[0:1]), O.scatter_add(x, 0, np.array([[0, 2, 0, 1]]), y),
         watched()(x), x.mean(), O.expand(x, (2, 3, 4)), x.to("fp16"), O.dropout(x, 0.5), O.cosine_similarity(x, y),
-        O.dropout1d(x, 0.5), O.alpha_dropout(x, 0.5, training=True),
+        O.dropout1d(x, 0.5), O.alpha_dropout(x, 0.5, training=True), x.T.contiguous(),
     ]:  # fmt: skip
         finish(result)
 

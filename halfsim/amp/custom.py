@@ -1,0 +1,62 @@
+"""Autocast around the halves of a `halfsim.autograd.Function`: PyTorch's ``custom_fwd`` and ``custom_bwd``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from halfsim.autograd.device import is_device
+from halfsim.autograd.policy import PROMOTE, scope, scoped
+from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.formats import as_format
+from halfsim.ported import is_autocast_enabled
+
+
+def custom_fwd(fwd: Any = None, *, device_type: str = "cuda", cast_inputs: Any = None) -> Any:
+    """A decorator of a `Function`'s ``forward``: under autocast floats come in ``cast_inputs``, and it runs without.
+
+    Without ``cast_inputs`` it runs as what is around it does.
+    """
+    if fwd is None:
+        return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)
+    _check(device_type)
+    fmt = None if cast_inputs is None else as_format(cast_inputs, "cast_inputs")
+
+    @functools.wraps(fwd)
+    def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        ctx._rule = scope().rule
+        if fmt is None or not is_autocast_enabled():
+            return fwd(ctx, *args, **kwargs)
+        ctx._rule = PROMOTE
+        floats = [x.to(fmt) if isinstance(x, Tensor) and x.is_floating_point() else x for x in args]
+        with scoped(rule=PROMOTE, base=""):
+            return fwd(ctx, *floats, **kwargs)
+
+    return forward
+
+
+def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str = "cuda") -> Any:
+    """A decorator of a `Function`'s ``backward``, which runs as its ``forward`` did, see `custom_fwd`."""
+    if bwd is None:
+        return functools.partial(custom_bwd, device_type=device_type)
+    _check(device_type)
+    run = bwd
+
+    @functools.wraps(run)
+    def backward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        with scoped(rule=getattr(ctx, "_rule", PROMOTE), base=""):
+            return run(ctx, *args, **kwargs)
+
+    return backward
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """True for every device that PyTorch knows: all run here."""
+    _check(device_type)
+    return True
+
+
+def _check(device_type: Any) -> None:
+    if not isinstance(device_type, str) or not is_device(device_type):
+        raise ValueError(f"device_type: {device_type!r} is not allowed; allowed: cuda, cpu, and PyTorch's others")
