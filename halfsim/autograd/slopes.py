@@ -105,7 +105,7 @@ def _won(spec: Op, x: Tensor, options: Sequence[Any], keywords: dict[str, Any], 
     names = list(spec.options)
     given = {**dict(zip(names, options, strict=False)), **keywords, "found": found}
     spec.formula(Arithmetic(native(x.format)), x.array, **given)
-    places, lead = found[0], x.ndim - int(spec.name[-2])
+    places, lead = found[0], x.ndim - int(given.get("name", spec.name)[-2])
     channels = np.arange(prod(x.shape[:lead])).reshape(*x.shape[:lead], *(1,) * (places.ndim - lead))
     return g, np.unravel_index(channels * prod(x.shape[lead:]) + places, x.shape)
 
@@ -121,6 +121,7 @@ def _rows(spec: Op, x: Tensor, options: Sequence[Any], keywords: dict[str, Any],
 
 # Operations that pick elements by what these are: their gradients as those of elements picked by index.
 PICKS: dict[str, Callable[..., Any]] = {
+    "adaptive_max_pool": _won,
     "embedding": _rows,
     "max_pool1d": _won,
     "max_pool2d": _won,

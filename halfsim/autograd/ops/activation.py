@@ -219,8 +219,7 @@ def glu(fp: Arithmetic, x: Array, /, dim: int = -1) -> Any:
     along = axis_of(dim, x.ndim)
     if not x.ndim or x.shape[along] % 2:
         raise ValueError(f"glu: axis {dim} of {x.shape} has no halves; allowed: axes of even length")
-    half = x.shape[along] // 2
-    a, b = (x[(slice(None),) * along + (part,)] for part in (slice(half), slice(half, None)))
+    a, b = np.split(x, 2, along)
     one = fp.constant(1.0)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:

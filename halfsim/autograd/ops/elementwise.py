@@ -213,7 +213,7 @@ negative = neg
 
 
 @op("fp32")
-def pow(fp: Arithmetic, a: Any, b: Any, /) -> Any:
+def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     """``a ** b`` for numbers or tensors: one rounding, as C's pow.
 
     With a number for exponent the special cases of PyTorch's kernel: 2 and 3 are products (3 rounds twice), -2 the
