@@ -233,8 +233,8 @@ class Conveniences:
         if self.requires_grad:  # type: ignore[attr-defined]
             raise RuntimeError("resize_: a tensor that takes a gradient keeps its shape; allowed: detach()")
         made = OPS["zeros"](shape, dtype=self.format).array  # type: ignore[attr-defined]
-        self.array = np.concatenate([values[: made.size], made.reshape(-1)[len(values) :]]).reshape(made.shape)
-        return self
+        filled = np.concatenate([values[: made.size], made.reshape(-1)[len(values) :]]).reshape(made.shape)
+        return self.take_shape(filled)  # type: ignore[attr-defined]
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""
