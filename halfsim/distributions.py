@@ -446,7 +446,7 @@ class OneHotCategorical(Distribution):
 
 
 class Independent(Distribution):
-    """A distribution whose last ``reinterpreted_batch_ndims`` batch axes are one event: log-probabilities add up."""
+    """A distribution whose last batch axes, as many as are given, belong to one event: log-probabilities add up."""
 
     def __init__(
         self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None

@@ -34,7 +34,7 @@ LEFT_OUT = {
     ),
     **dict.fromkeys(["quantize_per_tensor", "quantization", "ao"], "see round_to, model.to(format)"),
     **dict.fromkeys(
-        ["svd", "qr", "eig", "eigh", "lstsq", "pinverse", "matrix_exp", "lu", "svdvals", "eigvals", "eigvalsh"],
+        ["svd", "qr", "eig", "eigh", "lstsq", "pinverse", "matrix_exp", "lu", "eigvals", "eigvalsh"],
         "factorizations are not simulated; np.linalg on x.numpy() takes float64",
     ),
 }

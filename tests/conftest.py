@@ -1,6 +1,12 @@
-"""Every test starts from the same random state, and hypothesis draws the same examples everywhere."""
+"""Every test starts from the same random state, and hypothesis draws the same examples everywhere.
+
+Where PyTorch is not installed, a run notes which tests were skipped for want of it; ``--torch-only`` runs these, and
+PyTorch's own suites, once it is.
+"""
 
 from __future__ import annotations
+
+import importlib.util
 
 import numpy as np
 import pytest
@@ -20,3 +26,45 @@ def _seeded() -> None:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)
+
+
+_SKIPPED = "halfsim/skipped_for_torch"  # in pytest's cache
+_skipped: set[str] = set()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "run what the last run skipped for want of PyTorch, and what -m torch_suites runs"
+    parser.addoption("--torch-only", action="store_true", help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--torch-only"):
+        return
+    wanted = set(config.cache.get(_SKIPPED, []) if config.cache is not None else [])
+    kept = [
+        item
+        for item in items
+        if {item.nodeid, item.nodeid.split("::")[0]} & wanted or item.get_closest_marker("torch_suites")
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in {*kept}])
+    items[:] = kept
+
+
+def _note(report: pytest.CollectReport | pytest.TestReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    if report.skipped and "torch" in reason.lower():
+        _skipped.add(report.nodeid)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _note(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    _note(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config, absent = session.config, importlib.util.find_spec("torch") is None
+    if absent and _skipped and not hasattr(config, "workerinput") and config.cache is not None:
+        config.cache.set(_SKIPPED, sorted(_skipped))

@@ -14,9 +14,9 @@ from halfsim.ported import is_autocast_enabled
 
 
 def custom_fwd(fwd: Any = None, *, device_type: str = "cuda", cast_inputs: Any = None) -> Any:
-    """A decorator of a `Function`'s ``forward``: under autocast floats come in ``cast_inputs``, and it runs without.
+    """A decorator of a `Function`'s ``forward``: under autocast it runs without, its floats in ``cast_inputs``.
 
-    Without ``cast_inputs`` it runs as what is around it does.
+    If that is None it runs as what is around it does.
     """
     if fwd is None:
         return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)

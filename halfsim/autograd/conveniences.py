@@ -232,10 +232,9 @@ class Conveniences:
         values, shape = self.array.reshape(-1), _parts(sizes)  # type: ignore[attr-defined]
         if self.requires_grad:  # type: ignore[attr-defined]
             raise RuntimeError("resize_: a tensor that takes a gradient keeps its shape; allowed: detach()")
-        made = OPS["zeros"](shape, dtype=self.format)  # type: ignore[attr-defined]
-        size = made.array.size
-        filled = np.concatenate([values[:size], made.array.reshape(-1)[len(values) :]]).reshape(shape)
-        return self.turn(type(made)(filled, made.format))  # type: ignore[attr-defined]
+        made = OPS["zeros"](shape, dtype=self.format).array  # type: ignore[attr-defined]
+        self.array = np.concatenate([values[: made.size], made.reshape(-1)[len(values) :]]).reshape(made.shape)
+        return self
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""

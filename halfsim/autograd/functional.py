@@ -81,7 +81,7 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """The derivative of every value of ``func(*inputs)`` by every input: the output's shape, then the input's.
+    """The derivative of every value of ``func(*inputs)`` by every input: of its shape and theirs.
 
     A tuple for each output, if there are several, of one for each input. Each value is a backward pass of its own;
     ``vectorize`` and ``strategy`` change nothing.

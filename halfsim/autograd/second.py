@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
 
 
+# How the gradients of operations are made whose formulas ask for more: `halfsim.autograd.slopes` tells of its way.
+WAYS: list[Callable[..., Callable[[int], Any] | None]] = []
+
+
 class OnTape:
     """A unit whose steps are operations on the tape: a formula run with it gives gradients that have gradients.
 
@@ -100,8 +104,6 @@ def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     ``RuntimeError`` for an operation whose formula asks for more than elementary steps, and for one whose operand has
     other values now.
     """
-    from halfsim.autograd.slopes import slopes  # which knows the tape
-
     wanted = [(i, x) for i, x in enumerate(node.inputs or ()) if isinstance(x, Tensor) and x.requires_grad]
     if callable(node.call):
         return node.call(g, wanted)
@@ -112,7 +114,8 @@ def on_tape(node: Node, g: Tensor) -> list[tuple[Tensor, Tensor]]:
     try:
         with scoped(rule=fp.precision, base="", phase="on tape", gradients=True):
             start = g.to(fp.precision.storage)
-            slope = slopes(fp, node.spec, given, options, keywords, start) or _formula(fp, node, given, start)
+            found_ways = (way(fp, node.spec, given, options, keywords, start) for way in WAYS)
+            slope = next(filter(None, found_ways), None) or _formula(fp, node, given, start)
             found = [(x, fp.sum_to(slope(i), x.shape)) for i, x in wanted]
     except (TypeError, AttributeError, ValueError, KeyError) as error:
         raise RuntimeError(f"create_graph: the gradient of {node.op} has none here ({error})") from None

@@ -14,30 +14,51 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import axes_of
+from halfsim.autograd.second import WAYS
 from halfsim.autograd.tape import SPECS, Op, apply
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
 
+_PRODUCT: list[tuple[int, ...]] = [(0, 1), (2,)]
+_MOVED: list[tuple[int, ...]] = [(0,)]
+_BOTH: list[tuple[int, ...]] = [(0,), (1,)]
+
 # Operations that are sums of terms: a term is linear in every operand listed, of which it is the product. An operand
 # that no term lists takes no gradient.
-TERMS: dict[str, tuple[tuple[int, ...], ...]] = {
-    **dict.fromkeys(
-        [
-            "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "avg_pool1d", "avg_pool2d",
-            "avg_pool3d", "channel_shuffle", "diag_embed", "diagonal", "fold", "getitem", "interpolate", "nll_loss",
-            "pad", "pixel_shuffle", "pixel_unshuffle", "trace", "unfold", "unfold_dim", "upsample_nearest",
-        ],
-        ((0,),),
-    ),
-    **dict.fromkeys(["masked_fill", "scatter_add", "setitem", "where"], ((0,), (1,))),
-    **dict.fromkeys(
-        ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], ((0, 1), (2,))
-    ),
-    "bilinear": ((0, 1, 2), (3,)),
-    "linalg_cross": ((0, 1),),
-}  # fmt: skip
+TERMS: dict[str, list[tuple[int, ...]]] = {
+    "adaptive_avg_pool1d": _MOVED,
+    "adaptive_avg_pool2d": _MOVED,
+    "adaptive_avg_pool3d": _MOVED,
+    "avg_pool1d": _MOVED,
+    "avg_pool2d": _MOVED,
+    "avg_pool3d": _MOVED,
+    "bilinear": [(0, 1, 2), (3,)],
+    "channel_shuffle": _MOVED,
+    "conv1d": _PRODUCT,
+    "conv2d": _PRODUCT,
+    "conv3d": _PRODUCT,
+    "conv_transpose1d": _PRODUCT,
+    "conv_transpose2d": _PRODUCT,
+    "conv_transpose3d": _PRODUCT,
+    "diag_embed": _MOVED,
+    "diagonal": _MOVED,
+    "fold": _MOVED,
+    "getitem": _MOVED,
+    "interpolate": _MOVED,
+    "linalg_cross": [(0, 1)],
+    "masked_fill": _BOTH,
+    "nll_loss": _MOVED,
+    "pad": _MOVED,
+    "pixel_shuffle": _MOVED,
+    "pixel_unshuffle": _MOVED,
+    "scatter_add": _BOTH,
+    "setitem": _BOTH,
+    "trace": _MOVED,
+    "unfold": _MOVED,
+    "unfold_dim": _MOVED,
+    "where": _BOTH,
+}
 
 # Reductions that choose: each element has a share of the gradient, which changes only where the choice does.
 CHOICES = ("amax", "amin", "max", "min")
@@ -73,7 +94,8 @@ def _share(fp: Any, spec: Op, x: Tensor, options: Sequence[Any], keywords: dict[
 
 def _spread(g: Tensor, shape: tuple[int, ...], axis: Any = None, keepdims: bool = False) -> Tensor:
     """The gradient of a reduction with its axes."""
-    axes = axes_of(axis, len(shape))
+    chosen = range(len(shape)) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = {int(i) % max(len(shape), 1) for i in chosen}
     return OPS["reshape"](g, tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
@@ -170,3 +192,6 @@ def _alone(spec: Op, arrays: Sequence[Any], i: int, h: Any, zeros: Callable[[Any
 
 def _zeros(x: Any) -> Any:
     return Tensor(np.zeros_like(x.array), x.format) if isinstance(x, Tensor) else np.zeros_like(x)
+
+
+WAYS.append(slopes)

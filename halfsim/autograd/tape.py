@@ -277,7 +277,7 @@ def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[
     try:
         return spec.formula(fp, *arrays, *options, **keywords)
     except ValueError as error:
-        if "broadcast" not in str(error):
+        if "broadcast" not in str(error) or "allowed" in str(error):
             raise
         shapes = " and ".join(str(np.shape(x)) for x in arrays if x is not None)
         raise ValueError(f"{spec.name}: shapes {shapes} do not fit; allowed: shapes that broadcast") from None
@@ -417,7 +417,6 @@ def gradients(
             pending[id(x)] = (
                 grad if before is None else _accumulated(before, grad, x, node.path, observer, create_graph)
             )
-        for x in _sources(node):
             waiting[id(x)] -= 1
             if not waiting[id(x)]:
                 ready.put(x)

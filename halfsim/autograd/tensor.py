@@ -334,6 +334,11 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         view(self, before, result.storage.move)
         return self
 
+    def take_shape(self, array: Array) -> Tensor:
+        """Take an array of another shape, off the tape."""
+        self.array, self.shadow = array, None
+        return self
+
     def hold(self, result: Tensor) -> Tensor:
         """Take the array of ``result``, of this tensor's shape and format, and what is known of it."""
         self.array, self.shadow = result.array, result.shadow

@@ -38,8 +38,8 @@ def save_weights(path: object, model: Any) -> None:
 def load_weights(path: object) -> dict[str, Any]:
     """The weights in a file of `save_weights`, of NumPy's ``savez`` or of any tool that writes ``.safetensors``.
 
-    Arrays come as tensors of their format, integers and bools too. Of a checkpoint it gives the model's.
-    ``ValueError`` in one line for a damaged or foreign file.
+    Arrays come as tensors of their format, integers and bools too. Of a checkpoint it gives the
+    model's. ``ValueError`` in one line for a damaged or foreign file.
 
     >>> import tempfile, halfsim as hs
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ _SPECIALS = ("ieee", "nan", "none")
 
 
 _SHOWN = 24  # words of a list that an error names
+_LONG = 80  # characters of a value that an error repeats
 
 
 def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
@@ -29,7 +30,13 @@ def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Itera
     if len(allowed) > _SHOWN:
         nearest = difflib.get_close_matches(str(value), allowed, n=_SHOWN // 3, cutoff=0.0)
         shown = [*(word for word in allowed if word in nearest), f"... ({len(allowed)} in all)"]
-    return ValueError(f"{argument}: {value!r} is not allowed{hint}; allowed: {', '.join(shown)}")
+    return ValueError(f"{argument}: {shortened(value)} is not allowed{hint}; allowed: {', '.join(shown)}")
+
+
+def shortened(value: object) -> str:
+    """``value`` as an error repeats it: cut where it is long."""
+    text = repr(value[: 2 * _LONG]) if isinstance(value, (str, bytes)) else repr(value)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
 
 
 def whole(argument: str, value: object) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -202,3 +204,34 @@ def test_a_clone_is_on_the_tape() -> None:
         assert not (x * 2).requires_grad
         with hs.enable_grad():
             assert (x * 2).requires_grad
+
+
+@pytest.mark.parametrize("through", [lambda x: x * 1.0, lambda x: x], ids=["inner", "leaf"])
+def test_three_gradients_are_added_in_the_order_of_pytorchs_engine(through: Callable[[hs.Tensor], hs.Tensor]) -> None:
+    """That of the operation that ran last comes first: 1 + 1 is not lost beside 2048, but 2048 + 1 is."""
+    for factors, expected in (((2048.0, 1.0, 1.0), 2050), ((1.0, 1.0, 2048.0), 2048), ((1.0, 2048.0, 1.0), 2048)):
+        leaf16 = leaf(1.0, fmt="fp16")
+        x = through(leaf16)
+        terms = [x * factor for factor in factors]
+        ((terms[0] + terms[1]) + terms[2]).sum().backward()
+        assert leaf16.grad is not None
+        assert leaf16.grad.item() == expected
+
+
+def test_a_leaf_gets_its_gradient_as_soon_as_it_is_complete() -> None:
+    order: list[str] = []
+    early, late = leaf(1.0), leaf(1.0)
+    early.register_hook(lambda g: order.append("early"))
+    late.register_hook(lambda g: order.append("late"))
+    y = early * 2.0
+    y.register_hook(lambda g: order.append("y"))
+    (y * late).sum().backward()
+    assert order == ["late", "y", "early"]
+
+
+def test_a_root_may_be_on_the_way_from_another() -> None:
+    x = leaf(3.0)
+    y = x * 2.0
+    z = y * y
+    (grad,) = hs.autograd.grad([y.sum(), z.sum(), y], [x], grad_outputs=[None, None, hs.tensor([1.0], "fp64")])
+    assert grad.item() == 2 + 24 + 2

@@ -15,6 +15,11 @@ from tests.ported.runs import RUNS
 PAGE = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
 
 
+def _cholesky(lib: Any) -> Any:
+    x = lib.eye(2, requires_grad=True)
+    return lib.autograd.grad(lib.linalg.cholesky(x).sum(), x, create_graph=True)[0].shape
+
+
 def _from_numpy(lib: Any) -> list[float]:
     a = np.zeros(1, np.float32)
     x = lib.from_numpy(a)

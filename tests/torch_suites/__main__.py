@@ -3,6 +3,8 @@
 PYTHONPATH=$PWD python -m tests.torch_suites                       every suite, the counts
 PYTHONPATH=$PWD python -m tests.torch_suites --only softmax,where  all that is known of some names
 PYTHONPATH=$PWD python -m tests.torch_suites --report work.txt     the whole work list
+PYTHONPATH=$PWD python -m tests.torch_suites --write               every suite; the record and docs/pytorch_suites.md
+PYTHONPATH=$PWD python -m tests.torch_suites --page                the page alone, of the record (without PyTorch)
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from pathlib import Path
 
-from tests.torch_suites import modules, ops
+from tests.torch_suites import modules, ops, page, record
+from tests.torch_suites.holding import troubles as troubles_of
 from tests.torch_suites.judging import OUTCOMES
 from tests.torch_suites.report import counts_table, troubles, work_list
 
@@ -23,7 +27,15 @@ def main() -> None:
     parser.add_argument("--suites", default="", help=f"of operations, with commas: {','.join(ops.SUITES)}; and modules")
     parser.add_argument("--report", type=Path, help="write the work list there")
     parser.add_argument("--progress", action="store_true")
+    parser.add_argument("--write", action="store_true", help="write the record and docs/pytorch_suites.md")
+    parser.add_argument("--page", action="store_true", help="write docs/pytorch_suites.md of the record")
     asked = parser.parse_args()
+    if asked.page:
+        page.write()
+        return
+    if asked.write and (asked.only or asked.suites):
+        parser.error("--write: it takes every name and suite; leave --only and --suites out")
+    warnings.simplefilter("ignore")  # PyTorch's, of its own samples
     only = tuple(filter(None, asked.only.split(",")))
     chosen = tuple(filter(None, asked.suites.split(","))) or (*ops.SUITES, "modules")
     started = time.perf_counter()
@@ -34,6 +46,11 @@ def main() -> None:
 
     found = ops.run(only, tuple(s for s in chosen if s in ops.SUITES), progress)
     layers = modules.run(only, progress) if "modules" in chosen else {}
+    if asked.write:
+        record.write(found, layers)
+        page.write()
+        for entry in (*found.values(), *layers.values()):  # what the table of deviations should say, and does not
+            print("".join(f"{entry.name}: {line}\n" for line in troubles_of(entry)), end="")
     if only:
         for entry in (*found.values(), *layers.values()):
             print(f"{entry.name}: {entry.place or 'missing'}")

@@ -54,7 +54,7 @@ def _any(*ways: Allowed) -> Allowed:
 
 
 @dataclass(frozen=True)
-class Deviation:
+class Excuse:
     """``name`` of PyTorch's list differs in ``suites``, for the reason ``why``."""
 
     name: str
@@ -80,48 +80,48 @@ _POLES = "trigamma has poles at 0, -1, -2 ...; PyTorch's is finite there, for si
 _LIMITS = "at infinity the function has a limit, of which PyTorch's formula makes NaN; at -infinity polygamma has none"
 
 
-def _rows() -> Iterator[Deviation]:
-    yield Deviation("nn.functional.hardtanh", ("float64",), _NAN)
+def _rows() -> Iterator[Excuse]:
+    yield Excuse("nn.functional.hardtanh", ("float64",), _NAN)
     for name in ("elu", "selu", "hardshrink", "relu6"):
-        yield Deviation(f"nn.functional.{name}", EVERY, _NAN)
-    yield Deviation("nn.functional.celu", ("float64",), f"{_NAN}; {_SINGLE}", True, 16384, _nearly(1e-7))
-    yield Deviation("nn.functional.celu", HALVES, _NAN)
-    yield Deviation("nn.functional.softshrink", EVERY, f"{_NAN}; {_SIGN}")
+        yield Excuse(f"nn.functional.{name}", EVERY, _NAN)
+    yield Excuse("nn.functional.celu", ("float64",), f"{_NAN}; {_SINGLE}", True, 16384, _nearly(1e-7))
+    yield Excuse("nn.functional.celu", HALVES, _NAN)
+    yield Excuse("nn.functional.softshrink", EVERY, f"{_NAN}; {_SIGN}")
     for name in ("add", "sub", "rsub", "nn.functional.gaussian_nll_loss"):
-        yield Deviation(name, HALVES, _ADDED)
-    yield Deviation("mvlgamma", HALVES, f"{_ADDED}; {_ACCURATE}", True, 2)
+        yield Excuse(name, HALVES, _ADDED)
+    yield Excuse("mvlgamma", HALVES, f"{_ADDED}; {_ACCURATE}", True, 2)
     for name in ("rsqrt", "acos", "acosh", "asin", "asinh"):
-        yield Deviation(name, HALVES, _REST)
-    yield Deviation("logit", HALVES, _STORED)
-    yield Deviation("nn.functional.logsigmoid", HALVES, _BUFFER)
-    yield Deviation("nn.functional.huber_loss", HALVES, _DELTA)
-    yield Deviation("nn.functional.gelu", ("float16",), "the erf of the CPU's vectors has fewer digits")
-    yield Deviation("nn.functional.mish", ("float16",), _ACCURATE, False, 1)
-    yield Deviation("lgamma", ("float16",), _ACCURATE, False, 2)
-    yield Deviation("float_power", HALVES, _TWICE, False, 2)
-    yield Deviation("addcmul", EVERY, _OWN, False, 25, _nearly(2**-7))
-    yield Deviation("addcdiv", EVERY, _OWN, False, 25, _nearly(2**-7))
-    yield Deviation("i0", EVERY, f"{_LIMITS}; {_ACCURATE}", False, 6, _any(_limit, _units(1)))
-    yield Deviation("digamma", EVERY, f"{_POLES}; {_ACCURATE}", False, 150, _any(_pole, _units(2)))
+        yield Excuse(name, HALVES, _REST)
+    yield Excuse("logit", HALVES, _STORED)
+    yield Excuse("nn.functional.logsigmoid", HALVES, _BUFFER)
+    yield Excuse("nn.functional.huber_loss", HALVES, _DELTA)
+    yield Excuse("nn.functional.gelu", ("float16",), "the erf of the CPU's vectors has fewer digits")
+    yield Excuse("nn.functional.mish", ("float16",), _ACCURATE, False, 1)
+    yield Excuse("lgamma", ("float16",), _ACCURATE, False, 2)
+    yield Excuse("float_power", HALVES, _TWICE, False, 2)
+    yield Excuse("addcmul", EVERY, _OWN, False, 25, _nearly(2**-7))
+    yield Excuse("addcdiv", EVERY, _OWN, False, 25, _nearly(2**-7))
+    yield Excuse("i0", EVERY, f"{_LIMITS}; {_ACCURATE}", False, 6, _any(_limit, _units(1)))
+    yield Excuse("digamma", EVERY, f"{_POLES}; {_ACCURATE}", False, 150, _any(_pole, _units(2)))
     ways = _any(_limit, _pole, _units(2))
-    yield Deviation("polygamma", ("float64",), _LIMITS, False, 6, ways)
-    yield Deviation("polygamma", HALVES, f"{_STORED}; {_POLES}; {_LIMITS}; {_ACCURATE}", True, 150, ways)
+    yield Excuse("polygamma", ("float64",), _LIMITS, False, 6, ways)
+    yield Excuse("polygamma", HALVES, f"{_STORED}; {_POLES}; {_LIMITS}; {_ACCURATE}", True, 150, ways)
 
 
-DEVIATIONS = {(row.name, suite): row for row in _rows() for suite in row.suites}
+EXCUSES = {(row.name, suite): row for row in _rows() for suite in row.suites}
 CUDA, OTHER = "as CUDA's kernels", "deviating as listed"
 
 
 def excused(case: Case, suite: str, judged: Judged) -> Judged:
-    """``judged``, or right with a reason, if what is wrong is a deviation of the list."""
-    row = DEVIATIONS.get((case.name, suite))
+    """``judged``, or right with a reason, if the list excuses what is wrong."""
+    row = EXCUSES.get((case.name, suite))
     if row is None or judged.outcome not in ("wrong value", "wrong gradient"):
         return judged
     why = reason(row, case, suite)
     return judged if why is None else Judged("right", why, judged.call, judged.size)
 
 
-def reason(row: Deviation, case: Case, suite: str) -> str | None:
+def reason(row: Excuse, case: Case, suite: str) -> str | None:
     """Whether each result and each gradient are the CPU's or CUDA's, or within the limits of the row; None if not."""
     cpu: Pairs = []
     cuda: Pairs = []

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+import halfsim as hs
 from tests.torch_suites.values import (
     ConversionError,
     Converter,
@@ -45,6 +46,7 @@ OUTCOMES = (
 )
 BAD = OUTCOMES[:6]
 
+SEED = 5  # of what is drawn
 SECONDS = 20  # for one sample
 TOLERANCES = {
     "float64": 1e-9,
@@ -159,9 +161,17 @@ class Case:
     call: str
     size: int
     random: bool = False  # results are compared in shape and dtype alone
+    drawn: bool = False  # of numbers that both libraries draw from one seed
     invariant: Callable[[Any], Any] | None = None  # what of the result is unique
     exact: bool = False  # half results are compared bit for bit
     leaves: Sequence[tuple[Any, Any]] = ()  # parameters: PyTorch's and ours
+
+
+def called(case: Case, *args: Any, **kwargs: Any) -> Any:
+    """What PyTorch gives."""
+    if case.drawn:
+        torch.manual_seed(SEED)
+    return case.theirs(*args, **kwargs)
 
 
 Pairs = list[tuple[Any, Any]]
@@ -184,27 +194,42 @@ def judge(case: Case, tally: Tally | None = None, pairs: Pairs | None = None) ->
         return found("skipped", f"no counterpart: {error}")
     try:
         with limited():
-            expected = case.theirs(*given, **options)
+            expected = called(case, *given, **options)
     except Exception as error:
         return found("skipped", f"torch refuses: {str(error).splitlines()[:1]}")
     try:
         with limited():
+            hs.manual_seed(SEED)
             got = case.ours(*args, **kwargs)
             if case.invariant is not None:
                 got, expected = case.invariant(got), case.invariant(expected)
     except Exception as error:
         return found(*raised(error))
+    theirs, leaves = list(flat(expected)), [*convert.leaves, *case.leaves]
+
+    def pulled() -> Pulled | None:
+        return pull(theirs, [leaf for leaf, _ in leaves])
+
     try:
-        theirs, ours = list(flat(expected)), list(flat(got))
-        trouble = _compare(theirs, ours, case, tally, pairs)
-        if trouble is not None and trouble[0] != "not a tensor":
-            return found(*trouble)
-        if case.random:
-            return found(*(trouble or ("right",)))
-        wrong = _gradients(theirs, ours, [*convert.leaves, *case.leaves], case, tally, pairs)
+        return found(*compared(case, theirs, list(flat(got)), leaves, pulled, tally, pairs))
     except ConversionError as error:
         return found("skipped", f"no counterpart: {error}")
-    return found(*(wrong or trouble or ("right",)))
+
+
+def compared(
+    case: Case,
+    theirs: list[Any],
+    ours: list[Any],
+    leaves: list[tuple[Any, Any]],
+    pulled: Callable[[], Pulled | None],
+    tally: Tally | None = None,
+    pairs: Pairs | None = None,
+) -> tuple[str, ...]:
+    """The outcome and why, of results and then of the gradients of leaves (PyTorch's, ours)."""
+    trouble = _compare(theirs, ours, case, tally, pairs)
+    if (trouble is not None and trouble[0] != "not a tensor") or case.random:
+        return trouble or ("right",)
+    return _gradients(theirs, ours, leaves, pulled(), case, tally, pairs) or trouble or ("right",)
 
 
 def _compare(
@@ -237,15 +262,17 @@ def _compare(
     return later
 
 
-def _gradients(
-    theirs: list[Any],
-    ours: list[Any],
-    leaves: list[tuple[Any, Any]],
-    case: Case,
-    tally: Tally | None,
-    pairs: Pairs | None,
-) -> tuple[str, str] | None:
-    """What is wrong of the gradients for a fixed cotangent, if anything."""
+@dataclass(frozen=True)
+class Pulled:
+    """What PyTorch's gradients are for a fixed cotangent of each differentiable output."""
+
+    outputs: list[int]
+    cotangents: list[Any]
+    gradients: list[Any]  # of each leaf; None where there is none
+
+
+def pull(theirs: list[Any], leaves: list[Any]) -> Pulled | None:
+    """PyTorch's gradients of its results, if it has them."""
     outputs = [i for i, t in enumerate(theirs) if isinstance(t, torch.Tensor) and t.requires_grad]
     outputs = [i for i in outputs if not torch.is_complex(theirs[i])]
     if not leaves or not outputs:
@@ -257,24 +284,38 @@ def _gradients(
     ]
     try:
         with limited():
-            expected = torch.autograd.grad(
-                [theirs[i] for i in outputs], [t for t, _ in leaves], cotangents, allow_unused=True
-            )
+            found = torch.autograd.grad([theirs[i] for i in outputs], leaves, cotangents, allow_unused=True)
     except Exception:
         return None  # PyTorch has no such gradient
+    return Pulled(outputs, [values(c) for c in cotangents], [None if g is None else values(g) for g in found])
+
+
+def _gradients(
+    theirs: list[Any],
+    ours: list[Any],
+    leaves: list[tuple[Any, Any]],
+    pulled: Pulled | None,
+    case: Case,
+    tally: Tally | None,
+    pairs: Pairs | None,
+) -> tuple[str, str] | None:
+    """What is wrong of the gradients, if anything."""
+    if pulled is None:
+        return None
+    outputs = pulled.outputs
     try:
         with limited():
-            for n, (i, c) in enumerate(zip(outputs, cotangents, strict=True)):
+            for n, (i, cotangent) in enumerate(zip(outputs, pulled.cotangents, strict=True)):
                 if not getattr(ours[i], "requires_grad", False):
-                    if all(g is None or not g.any() for g in expected):
+                    if all(g is None or not g.any() for g in pulled.gradients):
                         continue
                     return "wrong gradient", "no gradient, torch has one"
-                ours[i].backward(values(c), retain_graph=n + 1 < len(outputs))
+                ours[i].backward(cotangent, retain_graph=n + 1 < len(outputs))
     except Exception as error:
         outcome, words = raised(error)
         return outcome, f"backward: {words}"
-    for (leaf, mine), g in zip(leaves, expected, strict=True):
-        b = np.zeros(tuple(leaf.shape)) if g is None else values(g)
+    for (leaf, mine), g in zip(leaves, pulled.gradients, strict=True):
+        b = np.zeros(tuple(leaf.shape)) if g is None else g
         a = np.zeros(b.shape) if mine.grad is None else values(mine.grad)
         if a.shape != b.shape:
             return "wrong gradient", f"shape {a.shape}, torch {b.shape}"

@@ -31,21 +31,26 @@ def run(only: Sequence[str] = (), progress: Callable[[str], None] = lambda _: No
         if only and name not in only:
             continue
         kind = getattr(hs.nn, name.removeprefix("nn."), None)
-        entry = results.setdefault(name, Entry(name, f"hs.{name}" if kind is not None else ""))
+        entry = results.setdefault(name, Entry(name, place(name)))
         if kind is None:
             continue
         progress(name)
         for training in (True, False):
             tally = entry.tally("train" if training else "eval")
-            for given in _inputs(info, training):
+            for given in inputs(info, training):
                 tally.add(_judged(info, kind, given, training))
         if info.module_error_inputs_func is not None:
-            for given in _errors(info):
+            for given in errors(info):
                 entry.tally("error").add(_refused(info, kind, given))
     return results
 
 
-def _inputs(info: Any, training: bool) -> list[Any]:
+def place(name: str) -> str:
+    """Where our layer of a name is."""
+    return f"hs.{name}" if hasattr(hs.nn, name.removeprefix("nn.")) else ""
+
+
+def inputs(info: Any, training: bool) -> list[Any]:
     seed()
     found = list(
         info.module_inputs_func(info, device="cpu", dtype=torch.float64, requires_grad=True, training=training)
@@ -53,7 +58,7 @@ def _inputs(info: Any, training: bool) -> list[Any]:
     return even(found, CAP.get(info.name, len(found)))
 
 
-def _built(info: Any, given: Any, training: bool) -> Any:
+def built(info: Any, given: Any, training: bool) -> Any:
     """PyTorch's layer of a sample, in float64."""
     arguments = given.constructor_input
     kwargs = dict(arguments.kwargs)
@@ -66,18 +71,23 @@ def _built(info: Any, given: Any, training: bool) -> Any:
 
 
 def _judged(info: Any, kind: Any, given: Any, training: bool) -> Judged:
+    case = case_of(info, kind, given, training)
+    return judge(case) if isinstance(case, Case) else case
+
+
+def case_of(info: Any, kind: Any, given: Any, training: bool) -> Case | Judged:
+    """A sample with both layers built, PyTorch's parameters in each; or why that cannot be."""
     arguments, forward = given.constructor_input, given.forward_input
     call = call_shown(info.name, arguments.args, arguments.kwargs) + call_shown("", forward.args, forward.kwargs)
     size = elements((forward.args, forward.kwargs))
     convert = Converter()
     try:
         args, kwargs = convert(arguments.args), convert(arguments.kwargs)
-        theirs = _built(info, given, training)
+        theirs = built(info, given, training)
     except ConversionError as error:
         return Judged("skipped", f"no counterpart: {error}", call, size)
     except Exception as error:
         return Judged("skipped", f"torch refuses: {str(error)[:80]!r}", call, size)
-    random = (training and _drops(theirs)) or "Fractional" in info.name
     try:
         with limited():
             ours = kind(*args, **kwargs)
@@ -91,40 +101,49 @@ def _judged(info: Any, kind: Any, given: Any, training: bool) -> Judged:
     except Exception as error:
         outcome, words = raised(error)
         return Judged(outcome, f"construction: {words}", call, size)
-    pairs = list(zip(theirs.parameters(), _named(ours, "named_parameters", theirs), strict=True))
-    run = Case(
+    pairs = list(zip(theirs.parameters(), named(ours, "named_parameters", theirs), strict=True))
+    return Case(
         info.name,
-        _with_buffers(theirs, theirs),
-        _with_buffers(ours, theirs),
+        with_buffers(theirs, buffers_of(theirs)),
+        with_buffers(ours, buffers_of(theirs)),
         forward.args,
         forward.kwargs,
         call,
         size,
-        random,
+        "Fractional" in info.name,
+        training and drops(theirs),
         leaves=pairs,
     )
-    return judge(run)
 
 
-def _named(ours: Any, kind: str, theirs: Any) -> list[Any]:
+def named(ours: Any, kind: str, theirs: Any) -> list[Any]:
     """Our parameters or buffers in the order of PyTorch's; ``AttributeError`` for one that is missing."""
     found = dict(getattr(ours, kind)()) if hasattr(ours, kind) else {}
     return [found[name] for name, _ in getattr(theirs, kind)()]
 
 
-def _with_buffers(module: Any, theirs: Any) -> Callable[..., Any]:
+def buffers_of(theirs: Any) -> list[str]:
+    """The names of the buffers of floats of PyTorch's module."""
+    return [name for name, buffer in theirs.named_buffers() if buffer.is_floating_point()]
+
+
+def with_buffers(module: Any, buffers: list[str]) -> Callable[..., Any]:
     """The module's results, and what its call left in its buffers."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         out = module(*args, **kwargs)
-        names = [name for name, buffer in theirs.named_buffers() if buffer.is_floating_point()]
-        held = dict(module.named_buffers()) if names else {}
-        return out, [held[name].detach() for name in names]
+        return out, left(module, buffers)
 
     return call
 
 
-def _drops(module: Any) -> bool:
+def left(module: Any, buffers: list[str]) -> list[Any]:
+    """What a call left in a module's buffers."""
+    held = dict(module.named_buffers()) if buffers else {}
+    return [held[name].detach() for name in buffers]
+
+
+def drops(module: Any) -> bool:
     """Whether something in a module drops values: a Dropout, or a layer with a rate of its own."""
     rates = [getattr(m, "p", 0) for m in module.modules() if "Dropout" in type(m).__name__]
     rates += [getattr(m, "dropout", 0) for m in module.modules()]
@@ -138,7 +157,7 @@ def _lazy(theirs: Any, ours: Any, forward: Any) -> None:
         ours(*Converter()(forward.args))
 
 
-def _errors(info: Any) -> list[Any]:
+def errors(info: Any) -> list[Any]:
     seed()
     return list(
         info.module_error_inputs_func(info, device="cpu", dtype=torch.float64, requires_grad=False, training=True)

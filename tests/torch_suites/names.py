@@ -58,10 +58,15 @@ CALLS: dict[str, Callable[..., Any]] = {
     "pca_lowrank": lambda f, a, b, **options: f(a @ b.mT, **options),
     "normal/number_mean": lambda f, std, mean, *rest, **options: f(mean, std, *rest, **options),
     "normal/in_place": lambda f, x, mean, std: x.normal_(mean, std),
+    "__rsub__": lambda f, x, y: x.__rsub__(y),  # of a number too, which knows no tensors
     "zero_": lambda f, x: f(x.clone()),
     "resize_": lambda f, x, shape: f(x.clone(), shape),
     "resize_as_": lambda f, x, other: f(x.clone(), other),
 }
+
+
+# Where PyTorch's list calls another function than its name says.
+THEIRS: dict[str, Callable[..., Any]] = {} if torch is None else {"rand_like": torch.rand_like}
 
 
 # What of a result is unique, where a factorization is not: the same function of PyTorch's and of ours.
@@ -91,8 +96,11 @@ INVARIANTS: dict[str, Callable[[Any], Any]] = {
 # Results that nobody can foretell: shapes and dtypes alone are compared.
 EMPTY = {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"}
 
-# Drawn from a generator; a sample is compared in full where PyTorch gives the same for two seeds (dropout of p=0).
-RANDOM = {
+# Drawn in ways of their own: compared in shape and dtype, and in full where PyTorch gives the same for several seeds.
+RANDOM = {"nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d", "pca_lowrank", "svd_lowrank"}
+
+# Drawn from a generator, which both libraries seed alike.
+DRAWN = {
     "bernoulli",
     "cauchy",
     "exponential",
@@ -105,18 +113,14 @@ RANDOM = {
     "nn.functional.dropout2d",
     "nn.functional.dropout3d",
     "nn.functional.feature_alpha_dropout",
-    "nn.functional.fractional_max_pool2d",
-    "nn.functional.fractional_max_pool3d",
     "nn.functional.multi_head_attention_forward",
     "nn.functional.rrelu",
     "nn.functional.scaled_dot_product_attention",
-    "pca_lowrank",
     "rand_like",
     "randint",
     "randint_like",
     "randn",
     "randn_like",
-    "svd_lowrank",
     "uniform",
 }
 

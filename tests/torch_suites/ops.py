@@ -19,7 +19,18 @@ import numpy as np
 
 from tests.torch_suites.cuda_steps import excused
 from tests.torch_suites.judging import Case, Judged, Tally, judge, judge_refusal, limited
-from tests.torch_suites.names import CALLS, ELEMENTWISE, EMPTY, INTERNAL, INVARIANTS, RANDOM, find, method_of
+from tests.torch_suites.names import (
+    CALLS,
+    DRAWN,
+    ELEMENTWISE,
+    EMPTY,
+    INTERNAL,
+    INVARIANTS,
+    RANDOM,
+    THEIRS,
+    find,
+    method_of,
+)
 from tests.torch_suites.values import call_shown, elements, flat
 
 try:
@@ -78,12 +89,12 @@ def run(
 def _suite(info: Any, function: Callable[..., Any], suite: str, tally: Tally) -> Iterator[Judged]:
     seed()
     if suite == "error":
-        for case in _refusals(info, function):
+        for case in refusals(info, function):
             yield judge_refusal(case)
     elif suite == "method":
         yield from _method(info)
     else:
-        for case in _cases(info, function, suite):
+        for case in cases(info, function, suite):
             yield excused(case, suite, judge(case, tally))
 
 
@@ -98,9 +109,9 @@ def key_of(info: Any) -> str:
     return f"{info.name}/{info.variant_test_name}" if info.variant_test_name else info.name
 
 
-def caller(info: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+def caller(key: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Our function, called with the arguments of a sample."""
-    adapt = CALLS.get(key_of(info)) or CALLS.get(info.name)
+    adapt = CALLS.get(key) or CALLS.get(key.split("/")[0])
     return function if adapt is None else lambda *args, **kwargs: adapt(function, *args, **kwargs)
 
 
@@ -110,7 +121,7 @@ def is_elementwise(info: Any) -> bool:
     return isinstance(info, (UnaryUfuncInfo, BinaryUfuncInfo)) or info.name in ELEMENTWISE
 
 
-def _cases(info: Any, function: Callable[..., Any], suite: str) -> Iterator[Case]:
+def cases(info: Any, function: Callable[..., Any], suite: str) -> Iterator[Case]:
     dtype, half = getattr(torch, suite), suite in ("float16", "bfloat16")
     if not info.supports_dtype(dtype, "cpu") or (half and not is_elementwise(info)):
         return
@@ -120,13 +131,14 @@ def _cases(info: Any, function: Callable[..., Any], suite: str) -> Iterator[Case
             kwargs["reduction"] = "none"
         yield Case(
             info.name,
-            info.op,
-            caller(info, function),
+            THEIRS.get(info.name, info.op),
+            caller(key_of(info), function),
             args,
             kwargs,
             call_shown(info.name, args, kwargs),
             elements((args, kwargs)),
             info.name in EMPTY or (info.name in RANDOM and _varies(info.op, args, kwargs)),
+            info.name in DRAWN,
             INVARIANTS.get(info.name),
             half,
         )
@@ -186,7 +198,7 @@ def _varies(op: Callable[..., Any], args: Any, kwargs: Any) -> bool:
     return False
 
 
-def _refusals(info: Any, function: Callable[..., Any]) -> Iterator[Case]:
+def refusals(info: Any, function: Callable[..., Any]) -> Iterator[Case]:
     if info.error_inputs_func is None:
         return
     try:
@@ -201,7 +213,7 @@ def _refusals(info: Any, function: Callable[..., Any]) -> Iterator[Case]:
         if not _refuses(info.op, args, kwargs):
             continue
         shown, size = call_shown(info.name, args, kwargs), elements((args, kwargs))
-        yield Case(info.name, info.op, caller(info, function), args, kwargs, shown, size)
+        yield Case(info.name, info.op, caller(key_of(info), function), args, kwargs, shown, size)
 
 
 def _refuses(op: Callable[..., Any], args: Any, kwargs: Any) -> bool:
@@ -229,10 +241,12 @@ def _method(info: Any) -> Iterator[Judged]:
     if not hasattr(hs.Tensor, name):
         yield Judged("unclear error", "no such method", shown, size)
         return
-    random, invariant = info.name in RANDOM or info.name in EMPTY, INVARIANTS.get(name)
-    yield judge(
-        Case(name, method, lambda x, *a, **k: getattr(x, name)(*a, **k), args, kwargs, shown, size, random, invariant)
-    )
+    random, drawn, invariant = info.name in RANDOM or info.name in EMPTY, info.name in DRAWN, INVARIANTS.get(name)
+
+    def ours(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(x, name)(*args, **kwargs)
+
+    yield judge(Case(name, method, ours, args, kwargs, shown, size, random, drawn, invariant))
 
 
 def missing(results: dict[str, Entry]) -> list[str]:

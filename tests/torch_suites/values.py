@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,26 @@ class ConversionError(Exception):
 
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A tensor of PyTorch's as a record has it: its exact values, and its dtype by name."""
+
+    array: Any
+    dtype: str
+    requires_grad: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+
+def tensor_of(array: Any, name: str, requires_grad: bool = False) -> Any:
+    """Our tensor of an array and a dtype's name; NumPy's array where we have no such dtype."""
+    if name in FLOATS:
+        return hs.tensor(array, name, requires_grad=requires_grad)
+    return hs.tensor(array) if _keeps(name) else array
 
 
 def name_of(dtype: Any) -> str:
@@ -80,12 +101,7 @@ class Converter:
 
     def tensor(self, t: Any) -> Any:
         if id(t) not in self.made:
-            array, name = array_of(t), name_of(t.dtype)
-            if name in FLOATS:
-                ours = hs.tensor(array, name, requires_grad=t.requires_grad)
-            else:
-                ours = hs.tensor(array) if _keeps(name) else array
-            self.made[id(t)] = (t, ours)
+            self.made[id(t)] = (t, tensor_of(array_of(t), name_of(t.dtype), t.requires_grad))
         return self.made[id(t)][1]
 
     def __call__(self, x: Any) -> Any:
@@ -122,7 +138,7 @@ class Converter:
             raise ConversionError(f"nn.{type(theirs).__name__}")
         if not any(True for _ in theirs.parameters()):
             return kind()
-        return load(kind(**_LAYERS[type(theirs).__name__](theirs)), theirs)
+        return load(kind(**LAYERS[type(theirs).__name__](theirs)), theirs)
 
 
 def _transformer_layer(m: Any) -> dict[str, Any]:
@@ -139,7 +155,7 @@ def _transformer_layer(m: Any) -> dict[str, Any]:
     }
 
 
-_LAYERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+LAYERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "TransformerEncoderLayer": _transformer_layer,
     "TransformerDecoderLayer": _transformer_layer,
 }
@@ -147,11 +163,14 @@ _LAYERS: dict[str, Callable[[Any], dict[str, Any]]] = {
 
 def load(ours: Any, theirs: Any) -> Any:
     """Our module in the format of PyTorch's, with its parameters and buffers."""
-    state = {key: array_of(value) for key, value in theirs.state_dict().items()}
-    wide = {name_of(value.dtype) for value in theirs.state_dict().values() if value.is_floating_point()}
-    for name in wide:
+    state = theirs.state_dict()
+    return load_arrays(ours, {key: Recorded(array_of(x), name_of(x.dtype)) for key, x in state.items()})
+
+
+def load_arrays(ours: Any, state: dict[str, Recorded]) -> Any:
+    for name in {x.dtype for x in state.values()} & {*FLOATS}:
         ours = ours.to(name)
-    ours.load_state_dict(state)
+    ours.load_state_dict({key: x.array for key, x in state.items()})
     return ours
 
 
@@ -185,13 +204,15 @@ def flat(x: Any) -> Iterator[Any]:
 
 
 def is_tensor(x: Any) -> bool:
-    return isinstance(x, hs.Tensor) or (torch is not None and isinstance(x, torch.Tensor))
+    return isinstance(x, (hs.Tensor, Recorded)) or (torch is not None and isinstance(x, torch.Tensor))
 
 
 def values(x: Any) -> Any:
     """A result as a NumPy array: exact values, in the container that holds them."""
     if isinstance(x, hs.Tensor):
         return np.asarray(x.array)
+    if isinstance(x, Recorded):
+        return x.array
     if torch is not None and isinstance(x, torch.Tensor):
         return array_of(x.to_dense() if x.layout is not torch.strided else x)
     return (

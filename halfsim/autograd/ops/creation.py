@@ -114,6 +114,8 @@ def full(
     (tensor([0.1, 0.1], float16), tensor([3, 3], int64))
     """
     value = np.asarray(plain(fill_value))
+    if value.dtype.kind == "c":
+        raise TypeError("fill_value: complex is not allowed; allowed: numbers")
     if value.ndim:
         raise ValueError(f"fill_value: shape {value.shape} is not allowed; allowed: a number")
     kept = value if value.dtype.kind in "biu" else value.astype(np.float64)

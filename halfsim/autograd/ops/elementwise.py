@@ -224,25 +224,36 @@ def pow(fp: Arithmetic, a: Array, b: Array, /) -> Any:
     zero, one = np.equal(b, 0), fp.constant(1.0)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
-        less = fp.sub(b, one)
-        less = less if isinstance(less, Tensor) else less[()]
-        less = fp.spill(less) if isinstance(b, (np.ndarray, Tensor)) else less  # of a number: a number
+        less = _scalar(fp.sub(b, one))
+        less = less if _is_number(b) else fp.spill(less)  # of a number: a number
         slope = fp.spill(fp.mul(fp.spill(power(fp, a, less)), b))
         return fp.keep(fp.mul(g, slope), ~zero)
 
     def pull_b(fp: Arithmetic, g: Array) -> Array:
         known = np.equal(a, 0) & (b >= 0)
-        logs = fp.log(a if isinstance(a, Tensor) else np.asarray(a))
+        logs = fp.log(_tensor_or_array(a))
         logs = fp.spill(logs) if isinstance(a, np.ndarray) else logs  # of a number: a constant
         return fp.mul(g, fp.keep(fp.spill(fp.mul(y, logs)), ~known))
 
     return y, (pull_a, pull_b)
 
 
+def _is_number(b: Any) -> bool:
+    return isinstance(b, (int, float, np.generic))
+
+
+def _scalar(x: Any) -> Any:
+    return x if isinstance(x, Tensor) else x[()]
+
+
+def _tensor_or_array(a: Any) -> Any:
+    return a if isinstance(a, Tensor) else np.asarray(a)
+
+
 def power(fp: Arithmetic, a: Array, b: Any) -> Array:
     """``a ** b``; a number b has the format of the result, and the steps of products are stored, see `steps`."""
-    if isinstance(b, (np.ndarray, Tensor)):
-        return fp.pow(a if isinstance(a, Tensor) else np.asarray(a), b)
+    if not _is_number(b):
+        return fp.pow(_tensor_or_array(a), b)
     s, one = steps(fp, wide=float16), fp.constant(1.0)
     special: dict[float, Callable[[], Array]] = {
         1.0: lambda: a,

@@ -97,7 +97,7 @@ OPS["getitem"] = getitem
 
 
 def _parts(index: Any, ndim: int) -> tuple[Any, Any] | None:
-    """An index of integers beside arrays as two, the second with the arrays; None for one that NumPy reads so."""
+    """An index of integers beside arrays as two, the second of arrays; None for one that NumPy reads so."""
     if not isinstance(index, tuple) or not any(isinstance(part, np.ndarray) for part in index):
         return None
     numbers = [isinstance(part, (int, np.integer)) and not isinstance(part, bool) for part in index]

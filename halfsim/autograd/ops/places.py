@@ -22,7 +22,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
     >>> unravel_index([5], (2, 3))
     (tensor([1], int64), tensor([2], int64))
     """
-    sizes = tuple(int(n) for n in np.atleast_1d(np.asarray(plain(shape))))
+    sizes = tuple(int(n) for n in np.atleast_1d(whole_indices("shape", shape)))
     where = whole_indices("indices", indices)
     if min(sizes, default=0) < 0:
         raise ValueError(f"shape: {sizes} is not allowed; allowed: integers from 0")

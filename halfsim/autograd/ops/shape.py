@@ -208,7 +208,7 @@ def flip(fp: Arithmetic, x: Array, /, dims: Any = None) -> Any:
 
 
 @op(exact=True)
-def roll(fp: Arithmetic, x: Array, /, shifts: Any, dims: Any = None) -> Any:
+def roll(fp: Arithmetic, x: Array, /, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
     """The elements moved on by ``shifts`` along ``dims``, the last ones to the front; flattened without ``dims``."""
     if dims is not None and not x.ndim:
         raise ValueError(f"roll: dims {dims} of a number is not allowed; allowed: None")
@@ -216,7 +216,7 @@ def roll(fp: Arithmetic, x: Array, /, shifts: Any, dims: Any = None) -> Any:
     if count != places or (dims is not None and not count):
         raise ValueError(f"roll: {count} shifts for {places} dims do not fit; allowed: a shift for each, or for all")
     axes = None if dims is None else axes_of(dims, x.ndim)
-    back = tuple(-n for n in shifts) if isinstance(shifts, (tuple, list)) else -shifts
+    back: Any = tuple(-n for n in shifts) if isinstance(shifts, Sequence) else -shifts
     return np.roll(x, shifts, axes), lambda fp, g: np.roll(g, back, axes)
 
 

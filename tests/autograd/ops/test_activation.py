@@ -360,3 +360,16 @@ def test_an_infinite_bound_takes_the_gradient() -> None:
 def test_softshrink_moves_towards_zero_only(lambd: float) -> None:
     with pytest.raises(ValueError, match="lambd: "):
         hs.ops.softshrink([1.0], lambd)
+
+
+def test_prelu_stores_each_gradient_of_its_weight_before_it_sums_them() -> None:
+    x, w = hs.tensor([-0.5, -0.5, -2048.0], "fp16"), hs.tensor([0.25], "fp16", requires_grad=True)
+    g = np.array([1.0009765625, 1.0009765625, 1.0009765625], np.float16)
+    hs.ops.prelu(x, w).backward(g)
+    assert w.grad is not None
+    products = (x.numpy() * g).astype(np.float32)  # float16's own products
+    assert w.grad.item() == np.float16(products.sum())
+    tiny = hs.tensor([-(2.0**-20)] * 64, "fp16")
+    w.grad = None
+    hs.ops.prelu(tiny, w).backward(np.full(64, 2.0**-6, np.float16))
+    assert w.grad.item() == 0, "each product underflows, their sum would not"

@@ -160,3 +160,21 @@ def test_bad_input_gets_one_line(call: Any, text: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         call()
     assert str(caught.value) == text
+
+
+def test_mvlgamma_is_one_operation_with_both_gradients() -> None:
+    x = hs.tensor([3.0, 4.5], "fp64", requires_grad=True)
+    assert hs.gradcheck(lambda t: O.mvlgamma(t, 3), x)
+    (g,) = hs.autograd.grad([O.mvlgamma(x, p=2).sum()], [x], create_graph=True)
+    g.sum().backward()
+    assert x.grad is not None
+    expected = [sum(O.polygamma(1, leaf(v - k / 2)).item() for k in range(2)) for v in (3.0, 4.5)]
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-13)
+
+
+def test_mvlgamma_sums_its_gradients_before_they_meet_the_gradient_of_the_result() -> None:
+    x = hs.tensor([3.0], "fp16", requires_grad=True)
+    O.mvlgamma(x, 2).backward(np.array([0.1], np.float16))
+    total = np.float16(sum(np.float16(O.digamma(leaf(v)).item()).astype(np.float32) for v in (2.5, 3.0)))
+    assert x.grad is not None
+    assert x.grad.item() == np.float16(np.float32(np.float16(0.1)) * np.float32(total))

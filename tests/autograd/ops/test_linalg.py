@@ -108,3 +108,37 @@ def test_bad_input_gets_one_line(call: Any, text: str) -> None:
         call(t(np.ones((2, 3))))
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "stored"),
+    [
+        ((4, 8), (5, 8, 3), False),
+        ((8,), (5, 8, 3), False),
+        ((1, 4, 8), (5, 8, 3), False),
+        ((1, 4, 8), (2, 5, 8, 3), True),
+        ((2, 1, 4, 8), (2, 5, 8, 3), True),
+    ],
+)
+def test_the_gradient_of_what_serves_a_batch(
+    left: tuple[int, ...], right: tuple[int, ...], stored: bool, rng: np.random.Generator
+) -> None:
+    """One product where PyTorch folds the batch into the rows; else products, which are stored, and their sum."""
+    a, b = (rng.standard_normal(shape).astype(np.float16) for shape in (left, right))
+    x = hs.tensor(a, requires_grad=True)
+    y = x @ hs.tensor(b)
+    g = rng.standard_normal(y.shape).astype(np.float16)
+    y.backward(g)
+    rows = np.expand_dims(g, -2) if len(left) == 1 else g
+    each = rows.astype(np.float32) @ np.swapaxes(b, -1, -2).astype(np.float32)
+    each = each.astype(np.float16).astype(np.float32) if stored else each
+    whole = left if len(left) > 1 else (1, *left)
+    lost = each.ndim - len(whole)
+    axes = tuple(i for i in range(each.ndim) if i < lost or (whole[i - lost] == 1 != each.shape[i]))
+    expected = each.sum(axes, keepdims=True).reshape(left).astype(np.float16)
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+    torch = pytest.importorskip("torch")
+    leaf = torch.tensor(a, requires_grad=True)
+    (leaf @ torch.tensor(b)).backward(torch.tensor(g))
+    np.testing.assert_array_equal(leaf.grad.numpy(), expected)
