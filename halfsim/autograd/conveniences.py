@@ -232,9 +232,10 @@ class Conveniences:
         values, shape = self.array.reshape(-1), _parts(sizes)  # type: ignore[attr-defined]
         if self.requires_grad:  # type: ignore[attr-defined]
             raise RuntimeError("resize_: a tensor that takes a gradient keeps its shape; allowed: detach()")
-        made = OPS["zeros"](shape, dtype=self.format).array  # type: ignore[attr-defined]
-        self.array = np.concatenate([values[: made.size], made.reshape(-1)[len(values) :]]).reshape(made.shape)
-        return self
+        made = OPS["zeros"](shape, dtype=self.format)  # type: ignore[attr-defined]
+        filled = np.concatenate([values[: made.numel()], made.array.reshape(-1)[len(values) :]])
+        made.array = filled.reshape(made.shape)
+        return self.hold(made)  # type: ignore[attr-defined]
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""
