@@ -121,7 +121,7 @@ def full(
     kept = value if value.dtype.kind in "biu" else value.astype(np.float64)
     values = np.full(_shape("size", (size,)), kept)
     if dtype is None and value.dtype.kind in "biu":
-        return tensor(values)
+        return tensor(values, values.dtype)
     return _made(values, dtype, requires_grad)
 
 
@@ -179,7 +179,8 @@ def arange(
     if by == 0 or (last - first) / by < 0:
         raise ValueError(f"step: {by} from {first} to {last} is not allowed; allowed: steps towards the end, not 0")
     if all(isinstance(x, int) for x in (first, last, by)):
-        return tensor(np.arange(int(first), int(last), int(by), dtype=np.int64), dtype, requires_grad)
+        counted = np.arange(int(first), int(last), int(by), dtype=np.int64)
+        return tensor(counted, "int64" if dtype is None else dtype, requires_grad)
     values = first + np.arange(max(math.ceil((last - first) / by), 0)) * by
     return _made(np.asarray(values, np.float64), dtype, requires_grad)
 
@@ -243,7 +244,8 @@ def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
     data = foreign(data)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
-    return tensor(data, dtype)
+    kept = isinstance(data, np.ndarray) and data.dtype.kind in "biu"
+    return tensor(data, data.dtype if dtype is None and kept else dtype)
 
 
 def asarray(
