@@ -189,6 +189,8 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
     if name == "pow" and isinstance(operands[1], int) and operands[1] < 0:
         raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats, tensors")
     arrays = [None if x is None else _taken(name, x, dtype) for x in operands]
+    if name == "sub" and any(np.asarray(plain(x)).dtype == np.bool_ for x in operands):
+        raise TypeError("sub: bool is not allowed; allowed: integers, floats, the operators ~ and ^ on bools")
     if name in WHOLE:
         kept = [a for a in arrays if a is not None] if name != "clamp" else arrays
         y = WHOLE[name](*kept, *options, **keywords)

@@ -47,6 +47,7 @@ TERMS: dict[str, list[tuple[int, ...]]] = {
     "getitem": _MOVED,
     "interpolate": _MOVED,
     "linalg_cross": [(0, 1)],
+    "max_unpool": _MOVED,
     "masked_fill": _BOTH,
     "nll_loss": _MOVED,
     "pad": _MOVED,
@@ -57,6 +58,7 @@ TERMS: dict[str, list[tuple[int, ...]]] = {
     "trace": _MOVED,
     "unfold": _MOVED,
     "unfold_dim": _MOVED,
+    "upsample_nearest": _MOVED,
     "where": _BOTH,
 }
 
