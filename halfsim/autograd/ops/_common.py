@@ -32,12 +32,7 @@ def named(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def axes_of(axis: Axis | Sequence[int], ndim: int) -> tuple[int, ...]:
     """``axis`` (an int, a tuple or list, None for all) as axes from 0; a number without axes has axis 0 and -1."""
-<<<<<<< HEAD
-    given: Any = axis
-    axes = tuple(range(ndim)) if axis is None else tuple(given) if isinstance(axis, (tuple, list)) else (index(given),)
-=======
     axes = tuple(range(ndim)) if axis is None else tuple(axis) if isinstance(axis, Sequence) else (index(axis),)
->>>>>>> core
     limit = ndim or (len(axes) and 1)
     for a in axes:
         if not -limit <= a < limit:
