@@ -106,8 +106,12 @@ def test_it_holds_in_pytorch(name: str) -> None:
 
 def test_integers_in_a_precision() -> None:
     with hs.precision("fp16"):
-        labels = hs.arange(4)
-        assert (labels.dtype, hs.tensor([1], dtype=hs.long).dtype) == (hs.float16, hs.int64)
+        labels = hs.tensor([0, 1, 2, 3])
+        assert (labels.dtype, hs.tensor([1], dtype=hs.long).dtype, hs.arange(4).dtype) == (
+            hs.float16,
+            hs.int64,
+            hs.int64,
+        )
         hs.nn.functional.cross_entropy(hs.zeros(2, 3), hs.tensor([0, 1]))
         with pytest.raises(TypeError, match="target"):
             hs.nn.functional.cross_entropy(hs.zeros(4, 3), labels % 3)
