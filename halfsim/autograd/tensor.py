@@ -554,9 +554,9 @@ def tensor(
     """
     format = dtype if format is None else format
     wanted = None if format is None else as_dtype(format)
+    data = foreign(data)
     if wanted is None and isinstance(data, Tensor):
         wanted = data.format
-    data = foreign(data)
     found = None if wanted is not None or requires_grad else integers_in(data)
     if found is not None and (found is bool_ or not isinstance(scope().rule, Precision)):
         wanted = found

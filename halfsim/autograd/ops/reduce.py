@@ -23,6 +23,7 @@ from halfsim.autograd.ops._common import (
 )
 from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.select import maximum, minimum
+from halfsim.autograd.options import shown
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
@@ -313,6 +314,8 @@ def argmin(
 
 def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Tensor:
     x = np.asarray(plain(input))
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"input: {shown(input)} is not allowed; allowed: a tensor, an array, a number")
     _check_elements(x, dim, distinct(dim, x.ndim))
     return integer_tensor(np.asarray(find(x, axis=dim if x.ndim else None, keepdims=keepdim)))
 

@@ -59,6 +59,8 @@ def get_total_norm(
     tensor(5., float32)
     """
     given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not all(isinstance(x, Tensor) for x in given):
+        raise TypeError("tensors: something that is no tensor is not allowed; allowed: a Tensor, or several")
     order = _order(norm_type)
     with scoped(phase="optimizer", path="", gradients=False):
         total = _scaled(given, order)[0] if safe else _norm_of_norms(given, order)
