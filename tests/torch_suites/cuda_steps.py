@@ -78,6 +78,9 @@ _ACCURATE = "the float32 function is off by an ulp, and the exact value close to
 _TWICE = "a gradient of float64 becomes half by way of float32, two roundings; here one"
 _POLES = "trigamma has poles at 0, -1, -2 ...; PyTorch's is finite there, for sin(pi * x) is no zero in floats"
 _LIMITS = "at infinity the function has a limit, of which PyTorch's formula makes NaN; at -infinity polygamma has none"
+_SLOPE = (
+    "the CPU multiplies by a slope as it was drawn, and stores it for the gradient; CUDA multiplies by the stored one"
+)
 
 
 def _rows() -> Iterator[Excuse]:
@@ -105,7 +108,12 @@ def _rows() -> Iterator[Excuse]:
     yield Excuse("digamma", EVERY, f"{_POLES}; {_ACCURATE}", False, 150, _any(_pole, _units(2)))
     ways = _any(_limit, _pole, _units(2))
     yield Excuse("polygamma", ("float64",), _LIMITS, False, 6, ways)
-    yield Excuse("polygamma", HALVES, f"{_STORED}; {_POLES}; {_LIMITS}; {_ACCURATE}", True, 150, ways)
+    for name in ("polygamma", "special.polygamma"):
+        yield Excuse(name, HALVES, f"{_STORED}; {_POLES}; {_LIMITS}; {_ACCURATE}", True, 150, ways)
+    yield Excuse("special.i0e", HALVES, _STORED)
+    yield Excuse("special.i1", EVERY, f"{_LIMITS}; {_ACCURATE}", False, 8, _any(_limit, _units(1)))
+    yield Excuse("special.zeta", ("float64",), _LIMITS, False, 6, _limit)
+    yield Excuse("nn.functional.rrelu", ("bfloat16",), _SLOPE, False, 150)
 
 
 EXCUSES = {(row.name, suite): row for row in _rows() for suite in row.suites}

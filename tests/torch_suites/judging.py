@@ -371,5 +371,9 @@ def judge_refusal(case: Case) -> Judged:
             case.ours(*args, **kwargs)
     except Exception as error:
         outcome, words = raised(error)
-        return Judged("right" if outcome == "refused" else outcome, words, case.call, case.size)
+        return (
+            Judged("right", "", case.call, case.size)
+            if outcome == "refused"
+            else Judged(outcome, words, case.call, case.size)
+        )
     return Judged("accepted", "torch refuses", case.call, case.size)

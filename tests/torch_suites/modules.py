@@ -184,7 +184,7 @@ def _refused(info: Any, kind: Any, given: Any) -> Judged:
         return Judged("skipped", f"no counterpart: {error}", call)
     except Exception as error:
         outcome, words = raised(error)
-        return Judged("right" if outcome == "refused" else outcome, words, call)
+        return Judged("right", "", call) if outcome == "refused" else Judged(outcome, words, call)
     return Judged("accepted", "torch refuses", call)
 
 
