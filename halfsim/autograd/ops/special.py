@@ -13,7 +13,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import Stepwise, choose, signs
-from halfsim.autograd.ops.elementwise import add, div, mul
+from halfsim.autograd.ops.elementwise import add, mul
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -211,8 +211,8 @@ def erfcx(fp: Arithmetic, x: Array, /) -> Any:
 
 
 def ndtr(input: Any) -> Tensor:
-    """The normal distribution function ``(1 + erf(x / sqrt(2))) * 0.5``, composed of these steps as in PyTorch."""
-    return mul(add(erf(div(input, math.sqrt(2))), 1.0), 0.5)
+    """The normal distribution function ``(1 + erf(x * sqrt(0.5))) * 0.5``, composed of these steps as in PyTorch."""
+    return mul(add(erf(mul(input, math.sqrt(0.5))), 1.0), 0.5)
 
 
 @op()
