@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from halfsim.numerics.quantize import Array
+from halfsim.numerics.formats import Format
+from halfsim.numerics.quantize import Array, container, round_to
 
 _DEEPEST = 32  # views of views that are followed one by one; a loop may make thousands
 
@@ -34,13 +35,16 @@ class Storage:
 
 
 class View(Storage):
-    """Elements of the tensor ``base``, which ``move`` moves and repeats but never computes with."""
+    """Elements of the tensor ``base``, which ``move`` moves and repeats but never computes with.
 
-    __slots__ = ("base", "depth", "move", "seen")
+    They are rounded to ``narrow``, where a precision in force made them so.
+    """
 
-    def __init__(self, array: Array, base: Any, move: Any) -> None:
+    __slots__ = ("base", "depth", "move", "narrow", "seen")
+
+    def __init__(self, array: Array, base: Any, move: Any, narrow: Format | None = None) -> None:
         super().__init__(array)
-        self.base, self.move = base, move
+        self.base, self.move, self.narrow = base, move, narrow
         self.seen = base.storage.version
         self.depth: int = getattr(base.storage, "depth", 0) + 1
 
@@ -48,7 +52,10 @@ class View(Storage):
         """The array, picked anew if the base has another one now."""
         whole = self.base.storage.read()
         if self.base.storage.version != self.seen:
-            self.array, self.seen, self.version = self.move.pick(whole), self.base.storage.version, self.version + 1
+            picked = self.move.pick(whole)
+            if self.narrow is not None:
+                picked = np.asarray(round_to(picked, self.narrow)).astype(container(self.narrow), copy=False)
+            self.array, self.seen, self.version = picked, self.base.storage.version, self.version + 1
         return self.array
 
     @property
@@ -77,6 +84,10 @@ class View(Storage):
         """Put the elements into the root, and so into every view of it."""
         storage, places = self.root.storage, self.targets()
         whole = storage.read().copy()
+        if self.narrow is not None:  # what was not changed stays as wide as it is
+            word = f"u{array.itemsize}"
+            changed = np.ascontiguousarray(array).view(word) != np.ascontiguousarray(self.array).view(word)
+            places, array = places[changed], array[changed]
         whole.reshape(-1)[places] = array
         storage.write(whole)
         self.read()
@@ -87,10 +98,11 @@ def view(out: Any, base: Any, move: Any) -> None:
 
     Where views of views go deep it becomes one of the tensor that they all are views of.
     """
-    out.storage = View(out.array, base, move)
+    narrow = None if out.format == base.format else out.format
+    out.storage = View(out.array, base, move, narrow)
     if out.storage.depth > _DEEPEST:
         places, base = out.storage.places(), out.storage.root
-        out.storage = View(out.array, base, move.at(places, base.shape))
+        out.storage = View(out.array, base, move.at(places, base.shape), narrow)
     if base.views is None:
         base.views = WeakValueDictionary()
     base.views[id(out)] = out

@@ -232,11 +232,13 @@ def _viewed(spec: Op, out: Tensor, operands: Sequence[Any], options: Sequence[An
         return out
     base = operands[0]
     shares = (
-        not out.array.size or np.may_share_memory(out.array, base.array)
+        not out.array.size or out.format != base.format or np.may_share_memory(out.array, base.array)
         if spec.view is True
         else spec.view(*options, **keywords)
     )
-    if shares and out.format == base.format:
+    # In a precision narrower than the base the view is rounded, and what is put into it still goes to the base.
+    rounded = out.format != base.format and out.node is None and base.format.contains(out.format)
+    if shares and (out.format == base.format or rounded):
         view(out, base, _Move(spec, options, keywords))
     return out
 

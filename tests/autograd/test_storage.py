@@ -272,3 +272,17 @@ def test_formats_stay_in_place() -> None:
     y.eq_(1.0)
     y.sum().backward()
     assert y.tolist() == [1.0, 0.0]
+
+
+def test_in_a_narrower_precision_a_part_is_rounded_and_still_a_part() -> None:
+    p = hs.nn.Parameter(hs.tensor([[1.1, 2.2], [3.3, 4.4]]))
+    with hs.precision("fp16"), hs.no_grad():
+        row, flat = p[0], p.view(-1)
+        assert (row.dtype, row.tolist()) == (hs.float16, np.float16([1.1, 2.2]).tolist())
+        flat[3] = 0.1
+        assert p.tolist() == [*np.float32([[1.1, 2.2]]).tolist(), [float(np.float32(3.3)), float(np.float16(0.1))]]
+        row.zero_()
+        assert flat.tolist() == [0, 0, *np.float16([3.3, 0.1]).tolist()]
+        p.fill_(0.3)
+        assert row.tolist() == [float(np.float16(0.3))] * 2
+    assert p.dtype == hs.float32
