@@ -45,9 +45,9 @@ __all__ = [
 ]
 
 
-def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+def broadcast_arrays(*arrays: Any) -> list[Tensor]:
     """The arrays in the shape that they have together."""
-    return tuple(OPS["broadcast_tensors"](*arrays)) if arrays else ()
+    return list(OPS["broadcast_tensors"](*arrays)) if arrays else []
 
 
 def broadcast_to(x: Any, /, shape: Any) -> Tensor:

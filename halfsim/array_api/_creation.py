@@ -139,9 +139,9 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
     return _made(np.eye(n_rows, n_cols, k), dtype, device)
 
 
-def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
     """Each vector along an axis of its own, in the shape of all."""
-    return tuple(OPS["meshgrid"](*arrays, indexing=indexing)) if arrays else ()
+    return list(OPS["meshgrid"](*arrays, indexing=indexing)) if arrays else []
 
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:

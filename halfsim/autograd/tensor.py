@@ -412,11 +412,13 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         values = self.numpy()
         return values if dtype is None else values.astype(dtype)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Any:
         """A DLPack capsule of a copy of the values, for float16, float32 and float64, integers and bools."""
         if self.format not in _DTYPES and not isinstance(self.format, Integer):
             raise BufferError(f"__dlpack__: {self.format} has no NumPy dtype; allowed: float16, float32, float64")
-        return self.numpy().__dlpack__(**options)
+        return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> Any:
         return self.array.__dlpack_device__()
