@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.gradients import gradients
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import no_grad, scope, scoped
-from halfsim.autograd.tape import Node, Op, gradients
+from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor, plain, tensor
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array

@@ -381,7 +381,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         tape, see `halfsim.autograd.grad`. ``RuntimeError`` for a tensor off the tape, for several elements without
         ``gradient``, and for a second call without ``retain_graph``.
         """
-        from halfsim.autograd.tape import backward  # which knows tensors
+        from halfsim.autograd.gradients import backward  # which knows tensors
 
         backward(self, gradient, bool(create_graph if retain_graph is None else retain_graph), create_graph, inputs)
 
