@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import no_grad
-from halfsim.autograd.tensor import Size, Tensor, plain, tensor
+from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.names import missing
 from halfsim.nn import functional as F
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import promoted
 from halfsim.autograd.options import refused
 from halfsim.autograd.policy import Policy, no_grad, scope, scoped
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,
     Integer,

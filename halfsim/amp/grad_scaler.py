@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import SPECS, apply, kernel
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer

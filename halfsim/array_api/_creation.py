@@ -9,9 +9,10 @@ import numpy as np
 
 from halfsim.array_api._dtypes import bool as bool_
 from halfsim.array_api._dtypes import dtype_of, int64, placed
+from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.numpy_protocol import as_numpy
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.tensor import Tensor, foreign, made_in, tensor
+from halfsim.autograd.tensor import Tensor
 
 __all__ = [
     "arange",

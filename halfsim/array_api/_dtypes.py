@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd.device import CPU, device
+from halfsim.autograd.making import made_in
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import promoted
 from halfsim.autograd.options import refused
-from halfsim.autograd.tensor import Tensor, made_in
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,
     Integer,

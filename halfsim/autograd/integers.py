@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import integers_in
 from halfsim.autograd.policy import scope
-from halfsim.autograd.tensor import Tensor, integers_in, plain, whole
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import INTEGERS, Integer, bool_, float64, int64, together
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array

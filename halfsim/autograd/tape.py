@@ -12,12 +12,13 @@ import numpy as np
 
 from halfsim.autograd import integers
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import get_default_dtype
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.options import MISFITS, checks, explained, refused, unknown_option
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
-from halfsim.autograd.tensor import Tensor, format_of, get_default_dtype
+from halfsim.autograd.tensor import Tensor, format_of
 from halfsim.numerics.formats import Format, Integer, as_dtype, float32
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native

@@ -16,15 +16,14 @@ from halfsim.autograd.methods import Methods
 from halfsim.autograd.numpy_protocol import NumPyProtocol
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.policy import PROMOTE, carried, resolve_for, scope, scoped
+from halfsim.autograd.policy import carried, resolve_for, scope, scoped
 from halfsim.autograd.storage import Storage, View, view
-from halfsim.frames import Line, caller
+from halfsim.frames import Line
 from halfsim.names import missing
 from halfsim.numerics.codec import encode
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64, unknown
-from halfsim.numerics.inputs import as_floats, unmasked
-from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import Array, container, round_to
+from halfsim.numerics.formats import Format, Integer, as_dtype, bool_, float16, float32, float64, unknown
+from halfsim.numerics.inputs import unmasked
+from halfsim.numerics.quantize import Array
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
@@ -134,7 +133,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     @data.setter
     def data(self, value: Any) -> None:
-        new = value if isinstance(value, Tensor) else tensor(value, self.format)
+        new = value if isinstance(value, Tensor) else OPS["as_tensor"](value, self.format)
         if new.storage is not self.storage:
             observer = active()
             if observer is not None and new.shape == self.shape and new.format == self.format:
@@ -232,7 +231,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         """Say whether this leaf takes a gradient; ``RuntimeError`` for the result of an operation, which does."""
         if self.node is not None and not requires_grad:
             raise RuntimeError("requires_grad_: the result of an operation takes a gradient; allowed: detach()")
-        _differentiable(self.format, requires_grad)
+        differentiable(self.format, requires_grad)
         self.requires_grad = requires_grad
         return self
 
@@ -478,7 +477,8 @@ def _compare(relation: str, x: Tensor, other: object) -> Any:
     return OPS[relation](x, other) if known else NotImplemented
 
 
-def _differentiable(fmt: Format | Integer, requires_grad: bool) -> None:
+def differentiable(fmt: Format | Integer, requires_grad: bool) -> None:
+    """``RuntimeError`` where integers or bools are asked to take a gradient."""
     if requires_grad and isinstance(fmt, Integer):
         raise RuntimeError(f"requires_grad: a tensor of {fmt} takes no gradient; allowed: floating-point formats")
 
@@ -530,119 +530,3 @@ def format_of(x: Any) -> Format:
     dtype = getattr(x, "dtype", None)
     native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
     return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)
-
-
-def tensor(
-    data: object,
-    format: object = None,
-    requires_grad: bool = False,
-    *,
-    dtype: object = None,
-    device: object = None,
-    pin_memory: bool = False,
-) -> Tensor:
-    """A new Tensor of the values of ``data``, rounded once to ``format``.
-
-    ``data`` is an array-like of numbers (also str, Decimal, Fraction) of any shape, or a Tensor; ``dtype`` is PyTorch's
-    name for ``format``. Without either, numbers take the storage of the precision in force, float32 under "amp" and
-    other policies of several formats. Where none is in force, and under these policies, integers stay integers (unless
-    they shall take a gradient), and floats take the dtype of a float array, or `get_default_dtype`. Bools stay bools.
-    NaN, infinities, both zeros and subnormals are kept; overflow gives infinity; a float is cut to an integer where
-    ``dtype`` is one. ``device`` and ``pin_memory`` change nothing. ``ValueError`` for an unknown format, ``TypeError``
-    for what is not a number.
-
-    >>> tensor([1, 0.1, 65520], "fp16"), tensor([1, 2])
-    (tensor([1. , 0.1, inf], float16), tensor([1, 2], int64))
-    """
-    format = dtype if format is None else format
-    wanted = None if format is None else as_dtype(format)
-    data = foreign(data)
-    if wanted is None and isinstance(data, Tensor):
-        wanted = data.format
-    found = None if wanted is not None or requires_grad else integers_in(data)
-    if found is not None and (found is bool_ or not isinstance(scope().rule, Precision)):
-        wanted = found
-    if isinstance(wanted, Integer):
-        _differentiable(wanted, requires_grad)
-        return Tensor(_whole(plain(data), wanted), wanted)
-    fmt = carried(made_in(data) if wanted is None else wanted)
-    given = as_floats(plain(data), fmt)
-    wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
-    with np.errstate(all="ignore"):
-        made = Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
-    if found is not None:
-        made.counted = made.array, np.asarray(plain(data))
-    observer = active()
-    if observer is not None and wide.size:
-        observer.given(wide, made, isinstance(data, Tensor))
-        if given.dtype == np.float16 and fmt != float16:
-            observer.narrowed(made)
-    elif fmt.precision < float32.precision:
-        flushed = int(np.count_nonzero(wide)) - int(np.count_nonzero(made.array))
-        if flushed > 0:  # a later trace may ask where zeros come from
-            made.shadow = Flushed(made.array, flushed, flushed + int(np.count_nonzero(made.array)), caller())
-    return made
-
-
-def made_in(data: object) -> Format:
-    """The format of floats for which none is asked."""
-    rule = scope().rule
-    if isinstance(rule, Precision):
-        return rule.storage
-    if rule != PROMOTE:
-        return rule.default.storage if isinstance(rule.default, Precision) else float32
-    return format_of(data) if isinstance(data, (np.ndarray, np.floating)) else get_default_dtype()
-
-
-_default: Format = float32
-
-
-def set_default_dtype(d: object) -> None:
-    """The format that floats take where nothing else says it: float32 until this is called."""
-    global _default
-    fmt = as_dtype(d, "d")
-    if isinstance(fmt, Integer):
-        raise TypeError(f"d: {fmt} is not allowed; allowed: floating-point formats")
-    _default = fmt
-
-
-def get_default_dtype() -> Format:
-    """The format that floats take where nothing else says it.
-
-    >>> get_default_dtype().name
-    'float32'
-    """
-    return _default
-
-
-def foreign(data: Any) -> Any:
-    """A tensor of PyTorch as an array of the same values and dtype; anything else as it is."""
-    if type(data).__module__.partition(".")[0] != "torch" or not hasattr(data, "detach"):
-        return unmasked(data)
-    given = data.detach().cpu()
-    if str(given.dtype) in ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2"):
-        return tensor(given.float().numpy(), str(given.dtype).removeprefix("torch."))
-    return given.numpy()
-
-
-def integers_in(data: object) -> Integer | None:
-    """The dtype of integers and bools that ``data`` holds, None for other values."""
-    if isinstance(data, float):
-        return None
-    try:
-        array = np.asarray(data)
-    except (ValueError, TypeError):  # rows of unequal length, which are refused below
-        return None
-    return INTEGERS.get(array.dtype.name) if array.size or isinstance(data, np.ndarray) else None
-
-
-def _whole(values: Any, dtype: Integer) -> Array:
-    """``values`` as an array of integers or bools, floats cut towards zero, as PyTorch casts them."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
-    if array.dtype.kind not in "biuf":
-        array = as_floats(values, float64)
-    with np.errstate(invalid="ignore"):
-        return np.array(array, dtype.name, order="C")

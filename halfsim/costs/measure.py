@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import observing
 from halfsim.autograd.policy import precision, scoped
 from halfsim.autograd.random import manual_seed
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.costs.flops import Ledger, Work, conversions, gradients
 from halfsim.costs.memory import held_bytes
 from halfsim.nn import Module

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from halfsim import amp, nn, optim
+from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.random import manual_seed
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.kinds import KINDS, kind_of

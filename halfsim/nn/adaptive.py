@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import indices
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.containers import ModuleList, Sequential
 from halfsim.nn.linear import Linear
 from halfsim.nn.module import Module

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops.attention import attend, split_mask
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.init import xavier_normal_, xavier_uniform_
 from halfsim.nn.linear import NonDynamicallyQuantizableLinear
 from halfsim.nn.module import Module

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.state import Rounded, put
 from halfsim.nn.walking import first_met, parts
 from halfsim.numerics.formats import Format, as_format

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -115,7 +116,7 @@ from halfsim.autograd.ops import (
     upsample_nearest,
 )
 from halfsim.autograd.ops._common import indices, integer_tensor
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.names import missing as _missing
 from halfsim.nn.activation import implicit_dim
 from halfsim.nn.attention import multi_head_attention_forward

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import made_in
+from halfsim.autograd.making import tensor as rounded
 from halfsim.autograd.random import Generator, drawn_in, normal, permutation, uniform
-from halfsim.autograd.tensor import Tensor, made_in
-from halfsim.autograd.tensor import tensor as rounded
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops.loss import reduction_of
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.module import Module
 
 

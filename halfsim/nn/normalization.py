@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.making import tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 

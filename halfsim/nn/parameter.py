@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 
 

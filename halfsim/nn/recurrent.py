@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.making import tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.init import uniform_parameter
 from halfsim.nn.module import Module
 from halfsim.nn.packed import directed, sorted_states, unsorted_states

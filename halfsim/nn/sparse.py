@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import made_in, tensor
 from halfsim.autograd.ops.embedding import padding
 from halfsim.autograd.random import drawn_in, normal
-from halfsim.autograd.tensor import Tensor, made_in, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 

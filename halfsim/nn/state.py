@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import scope
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.hooks import run
 from halfsim.nn.walking import join, walk
 from halfsim.numerics.formats import Format, Integer, float64

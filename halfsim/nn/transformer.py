@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.making import tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.attention import MultiheadAttention
 from halfsim.nn.containers import ModuleList
 from halfsim.nn.dropout import Dropout

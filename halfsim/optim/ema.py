@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
 from halfsim.optim.options import checked

@@ -8,9 +8,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format, float32, unknown
 from halfsim.optim.line_search import strong_wolfe
 from halfsim.optim.optimizer import Optimizer, check_gradient

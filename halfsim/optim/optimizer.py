@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.options import checked
 from halfsim.autograd.overrides import overridden
 from halfsim.autograd.policy import resolve_for, scoped
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import _BatchNorm
 from halfsim.numerics.formats import float32, unknown, whole

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import made_in, tensor
 from halfsim.autograd.options import checked
-from halfsim.autograd.tensor import Tensor, made_in, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.bessel import i0
 from halfsim.numerics.formats import Integer, as_dtype
 from halfsim.numerics.quantize import Array

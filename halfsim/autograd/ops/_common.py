@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.making import get_default_dtype, tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
-from halfsim.autograd.tensor import Tensor, get_default_dtype, plain, tensor, whole
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, float32, together
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded

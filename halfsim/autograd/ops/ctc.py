@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import indices, kept, named
 from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.loss import reduced, reduction_of
 from halfsim.autograd.ops.select import where
 from halfsim.autograd.ops.shape import unsqueeze
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [

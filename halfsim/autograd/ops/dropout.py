@@ -8,10 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import Stepwise, kept, named
 from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [

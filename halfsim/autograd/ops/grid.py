@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import Stepwise, kept, once
 from halfsim.autograd.ops.index import scatter_sum
 from halfsim.autograd.ops.resample import cubic
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import float64, unknown, whole
 from halfsim.numerics.quantize import Array, container, rounded
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axis_of, choose, indices, integer_tensor, mask_of, named
 from halfsim.autograd.ops.shape import broadcast_to, reshape
 from halfsim.autograd.policy import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Integer, bool_, uint8
 from halfsim.numerics.quantize import Array
 

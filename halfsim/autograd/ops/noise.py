@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import choose, named
 from halfsim.autograd.ops.activation import leaky_relu, softmax
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
@@ -15,7 +16,7 @@ from halfsim.autograd.ops.functions import log
 from halfsim.autograd.ops.reduce import argmax
 from halfsim.autograd.random import drawn_in, exponential, uniform
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import float64
 from halfsim.numerics.quantize import Array, rounded
 

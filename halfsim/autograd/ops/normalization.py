@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import like, off_tape
 from halfsim.autograd.policy import Policy, resolve_for, scope
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [

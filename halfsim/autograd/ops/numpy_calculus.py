@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.numpy_protocol import as_numpy, simulates
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of
 from halfsim.autograd.ops.numpy_functions import shape_of
 from halfsim.autograd.tape import op, widest
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Integer
 from halfsim.numerics.neighbours import spacing as distance
 from halfsim.numerics.quantize import Array

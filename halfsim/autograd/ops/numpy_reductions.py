@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.numpy_protocol import as_numpy, simulates
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, distinct, like
 from halfsim.autograd.ops.numpy_functions import shape_of
-from halfsim.autograd.tensor import Tensor, plain, tensor
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
 
 

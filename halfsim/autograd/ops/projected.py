@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import kept, named, once
 from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.linalg import linear
 from halfsim.autograd.ops.recurrent import LSTM
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 
 __all__ = [

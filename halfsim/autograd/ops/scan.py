@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.making import get_default_dtype
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of, choose, distinct, typed
 from halfsim.autograd.ops.elementwise import add, div, mul, sub
@@ -15,7 +16,7 @@ from halfsim.autograd.ops.index import getitem
 from halfsim.autograd.ops.join import cat
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, get_default_dtype, plain
+from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import INTEGERS, Integer
 from halfsim.numerics.quantize import Array
 

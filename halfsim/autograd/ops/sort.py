@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import Picked, axis_of, integer_tensor
 from halfsim.autograd.ops.elementwise import lerp, mul, sub
 from halfsim.autograd.ops.index import take_along_dim
 from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.shape import flatten, reshape, squeeze
-from halfsim.autograd.tensor import Tensor, plain, tensor, whole
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.quantize import Array
 
 __all__ = [

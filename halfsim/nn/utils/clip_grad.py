@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel, private
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import float64
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from math import prod
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.making import tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.state import put
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops.norms import normalize
 from halfsim.autograd.policy import no_grad
 from halfsim.autograd.random import drawn_in, normal
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conv import ConvTranspose1d, ConvTranspose2d
 from halfsim.nn.module import Module
 from halfsim.nn.utils.parametrize import register_parametrization

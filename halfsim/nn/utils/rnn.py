@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import integer_tensor
-from halfsim.autograd.tensor import Tensor, plain, tensor, whole
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.quantize import Array
 
 

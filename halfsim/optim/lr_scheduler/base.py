@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.making import tensor
+from halfsim.autograd.tensor import Tensor
 from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import is_tensor, number

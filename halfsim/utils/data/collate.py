@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.tensor import Tensor, tensor
+from halfsim.autograd.making import tensor
+from halfsim.autograd.tensor import Tensor
 
 _ALLOWED = "tensors, arrays, numbers, strings, and dicts, tuples and lists of them"
 
