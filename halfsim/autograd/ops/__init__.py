@@ -35,7 +35,6 @@ from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.norms import *
 from halfsim.autograd.ops.parts import *
-from halfsim.autograd.ops.places import *
 from halfsim.autograd.ops.pool import *
 from halfsim.autograd.ops.projected import *
 from halfsim.autograd.ops.recurrent import *
@@ -44,6 +43,7 @@ from halfsim.autograd.ops.resample import *
 from halfsim.autograd.ops.rounding import *
 from halfsim.autograd.ops.same import *
 from halfsim.autograd.ops.scan import *
+from halfsim.autograd.ops.scatter import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
 from halfsim.autograd.ops.singular import *
@@ -84,7 +84,6 @@ _SUBJECTS = (
     "normalization",
     "norms",
     "parts",
-    "places",
     "pool",
     "projected",
     "recurrent",
@@ -93,6 +92,7 @@ _SUBJECTS = (
     "rounding",
     "same",
     "scan",
+    "scatter",
     "select",
     "shape",
     "singular",

@@ -25,11 +25,12 @@ from halfsim.autograd.ops.shape import (
 )
 from halfsim.autograd.options import shown
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
 
 __all__ = [
+    "broadcast_shapes",
     "broadcast_tensors",
     "cartesian_prod",
     "cat",
@@ -297,3 +298,15 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Tens
     found = list(choose(range(shape[0]), r))
     places = np.array(found, np.int64).reshape(len(found), r)
     return getitem(input, places if r else slice(0, 0))
+
+
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape that tensors of the given shapes (tuples or integers) are broadcast to.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    try:
+        return Size(np.broadcast_shapes(*shapes))
+    except ValueError:
+        raise ValueError(f"shapes: {shapes} do not fit; allowed: shapes that broadcast") from None
