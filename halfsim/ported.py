@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.ops._common import promoted
 from halfsim.autograd.options import refused
 from halfsim.autograd.policy import Policy, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
@@ -28,6 +27,7 @@ from halfsim.numerics.formats import (
     int16,
     int32,
     int64,
+    promoted,
     uint8,
     uint16,
     uint32,

@@ -10,7 +10,6 @@ import numpy as np
 from halfsim.autograd.device import CPU, device
 from halfsim.autograd.making import made_in
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import promoted
 from halfsim.autograd.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
@@ -26,6 +25,7 @@ from halfsim.numerics.formats import (
     int16,
     int32,
     int64,
+    promoted,
     uint8,
     uint16,
     uint32,

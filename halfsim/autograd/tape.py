@@ -19,7 +19,7 @@ from halfsim.autograd.options import MISFITS, checks, explained, refused, unknow
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
 from halfsim.autograd.tensor import Tensor, format_of
-from halfsim.numerics.formats import Format, Integer, as_dtype, float32
+from halfsim.numerics.formats import Format, Integer, as_dtype, promoted
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array, container
@@ -300,11 +300,7 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
         formats = floats or (formats if not any(isinstance(x, float) for x in operands) else [])
     if not formats:
         return integers.found(operands) or get_default_dtype()
-    found: Format = formats[0]
-    for other in formats[1:]:
-        if not found.contains(other):
-            found = other if other.contains(found) else float32  # as for float16 with bfloat16
-    return found
+    return promoted(formats) if len(formats) > 1 else formats[0]
 
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:

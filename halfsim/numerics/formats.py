@@ -374,3 +374,22 @@ Format(name='float16', exponent_bits=5, precision=11, specials='ieee'))
         return int64
     name = spec if isinstance(spec, str) else getattr(spec, "name", getattr(spec, "__name__", ""))
     return INTEGERS.get(name.strip().lower().removeprefix("torch.")) or as_format(spec, argument)
+
+
+def promoted(dtypes: Iterable[Format | Integer]) -> Any:
+    """The dtype of what several make together: the widest format, else the integers that hold them all.
+
+    Of two formats of which neither holds the other, as float16 and bfloat16, it is float32.
+
+    >>> promoted([float16, int64]).name, promoted([float16, bfloat16]).name
+    ('float16', 'float32')
+    """
+    given = list(dtypes)
+    formats = [d for d in given if isinstance(d, Format)]
+    if not formats:
+        return together(given)
+    found = formats[0]
+    for other in formats[1:]:
+        if not found.contains(other):
+            found = other if other.contains(found) else float32
+    return found

@@ -16,7 +16,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
 from halfsim.autograd.tensor import Tensor, plain, whole
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, float32, together
+from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -92,18 +92,6 @@ def integer_tensor(array: Any) -> Tensor:
     """A tensor of integers or bools, of an array of them."""
     array = np.asarray(array)
     return Tensor(array, INTEGERS[array.dtype.name])
-
-
-def promoted(dtypes: Sequence[Any]) -> Any:
-    """The dtype of what several make together: the widest float, else the integer that holds them all."""
-    floats = [d for d in dtypes if isinstance(d, Format)]
-    if not floats:
-        return together(dtypes)
-    found = floats[0]
-    for other in floats[1:]:
-        if not found.contains(other):
-            found = other if other.contains(found) else float32
-    return found
 
 
 class Picked(NamedTuple):
