@@ -47,7 +47,7 @@ Arrays = dict[str, Stored]
 Head = dict[str, Any]  # JSON
 
 
-class _RefusedError(ValueError):
+class RefusedError(ValueError):
     """The file is what its suffix says, yet not to be read."""
 
 
@@ -88,7 +88,7 @@ def read(path: object) -> tuple[str, Arrays, Any]:
             return _content(*reader(file))
         except (ImportError, MemoryError):
             raise
-        except _RefusedError as error:
+        except RefusedError as error:
             raise ValueError(f"{target}: {error}") from None
         except Exception as error:  # whatever a parser stumbles over
             raise ValueError(f"{target}: no whole {target.suffix} file: {_line(error)}") from None
@@ -103,9 +103,9 @@ def _content(arrays: Arrays, head: Head) -> tuple[str, Arrays, Any]:
 def _verify(head: Head, expected: str, found: Callable[[], str]) -> None:
     version = head["version"]
     if isinstance(version, int) and version > VERSION:
-        raise _RefusedError(f"written in version {version} of the layout; allowed: up to {VERSION}")
+        raise RefusedError(f"written in version {version} of the layout; allowed: up to {VERSION}")
     if version != VERSION or expected != found():
-        raise _RefusedError("damaged: its contents do not match its SHA-256 checksum")
+        raise RefusedError("damaged: its contents do not match its SHA-256 checksum")
 
 
 def _line(error: BaseException) -> str:

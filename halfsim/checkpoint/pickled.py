@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.checkpoint.storages import DTYPES, KINDS, Kind, RefusedError, Storage, Storages, view
+from halfsim.checkpoint.files import RefusedError
+from halfsim.checkpoint.storages import DTYPES, KINDS, Kind, Storage, Storages, view
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import Format
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from halfsim.atomic import replacing
-from halfsim.checkpoint.files import Arrays, read_from, write_to
+from halfsim.checkpoint.files import Arrays, RefusedError, read_from, write_to
 from halfsim.checkpoint.pickled import Machine, unpickled
-from halfsim.checkpoint.storages import RefusedError, Storages
+from halfsim.checkpoint.storages import Storages
 from halfsim.checkpoint.tree import pack, unpack
 
 _MAGIC = 0x1950A86A20F9469CFC6C, 1001  # how a file of PyTorch before 1.6 begins, and the version of its layout
@@ -95,7 +95,9 @@ def _loaded(file: IO[bytes], name: str) -> Any:
                 return _zipped(archive, pickles[0].removesuffix("data.pkl"), _size(file))
         return _ours(file)
     except RefusedError as error:
-        raise ValueError(f"load: {name} {error}") from None
+        text = str(error)
+        told = f"is {text}" if text.startswith(("damaged", "written")) else text
+        raise ValueError(f"load: {name} {told}") from None
     except MemoryError:
         raise
     except Exception as error:  # whatever a parser stumbles over

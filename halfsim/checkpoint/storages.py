@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.checkpoint.files import INTEGERS, Stored
+from halfsim.checkpoint.files import INTEGERS, RefusedError, Stored
 from halfsim.checkpoint.tree import as_tensor
 from halfsim.numerics.formats import Format, Integer, as_dtype
 from halfsim.numerics.quantize import Array
@@ -20,10 +20,6 @@ from halfsim.numerics.quantize import Array
 _CODED = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
 _TYPED = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Bool": "bool"}
 _TYPED |= {"Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8"}
-
-
-class RefusedError(ValueError):
-    """What a file asks for is not allowed, or no sense can be made of it."""
 
 
 class Kind(NamedTuple):
