@@ -30,6 +30,12 @@ def test_formats_come_from_argument_scope_and_dtype() -> None:
         assert hs.tensor(np.ones(2), "fp64").format is hs.float64
 
 
+def test_a_list_of_tensors_may_hold_large_numbers() -> None:
+    parts = [hs.tensor(2.0**60, "fp64"), hs.tensor(1.0, "fp64")]
+    assert hs.tensor(parts, "fp64").tolist() == [2.0**60, 1.0]
+    assert hs.tensor([[hs.tensor(2**60), 1.5]], "fp64").tolist() == [[2.0**60, 1.5]]
+
+
 def test_exact_numbers_round_once() -> None:
     assert hs.tensor(Fraction(1, 3), "fp16").bits() == 0x3555
     assert hs.tensor("0.1", "fp16").bits() == 0x2E66
