@@ -37,8 +37,8 @@ def _fraction_to_float(value: Fraction, odd: bool) -> float:
 
 def _rational(value: Any) -> Fraction | float:
     """The exact number; a float where it is one, NaN, an infinity or a zero."""
-    if isinstance(value, np.ndarray) and not value.ndim:  # a tensor among numbers
-        value = value[()]
+    if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):  # a tensor or array among numbers
+        value = value.item() if value.dtype != np.longdouble else value[()]
     if isinstance(value, str):
         value = _parsed(value)
     if isinstance(value, np.longdouble) and value.dtype.itemsize > 8:
