@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from tests.array_api.judging import DIFFERENT, NAMES, SKIPPED
 from tests.array_api.standard import FUNCTIONS, LINALG
+from tests.array_api.suite import COUNTS
+
+SHOWN = ("commit", "date", "examples", "passed", "skipped")
 
 PAGE = """# The array API
 
@@ -30,8 +34,16 @@ give values alone, `xp.std` divides by n. `hs.*` keep PyTorch's. Results are on 
 All {main} functions of the standard are there, and {there} of the {extension} of its extension `linalg`, with its
 signatures. {drawn} of them are compared with NumPy, whose main namespace follows the standard: values, shapes and
 dtypes of drawn calls, all real dtypes, NaN, infinities and broadcasting included; {right} agree.
-`python -m tests.array_api --write` runs the calls and writes this page. They are tests of our own: the consortium's
-suite, `array-api-tests`, has not been run.
+`python -m tests.array_api --write` runs the calls and writes this page.
+
+The consortium's own suite, [array-api-tests](https://github.com/data-apis/array-api-tests) at {commit}, passed
+{passed} tests on {date} ({examples} examples each, {skipped} skipped by itself); {failed} failed, each for one of these
+reasons.
+`python -m tests.array_api.suite CHECKOUT` runs it; `tests/array_api/skips.txt` has every name.
+
+| tests | why they fail |
+| --- | --- |
+{suite}
 
 | left out, or other than the standard | why |
 | --- | --- |
@@ -53,7 +65,11 @@ def page(wrong: Mapping[str, str]) -> str:
     rows += [f"| {name} | {why} |" for name, why in DIFFERENT.items()]
     rows += [f"| `{name}` | wrong: {' '.join(why.split())} |" for name, why in wrong.items()]
     extension = names(LINALG)
+    counts = json.loads(COUNTS.read_text(encoding="utf-8"))
     return PAGE.format(
+        **{key: f"{counts[key]:,}" if isinstance(counts[key], int) else counts[key] for key in SHOWN},
+        failed=sum(counts["failed"].values()),
+        suite="\n".join(f"| {count} | {why} |" for why, count in counts["failed"].items()),
         main=len(names(FUNCTIONS)),
         there=sum(f"linalg.{name}" not in SKIPPED for name in extension),
         extension=len(extension),
