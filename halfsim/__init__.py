@@ -19,14 +19,23 @@ from halfsim.autograd.trace.fix import Fix
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.names import missing as _missing
-from halfsim.numerics import elementary, ieee
+from halfsim.numerics import elementary, formats, ieee
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
 from halfsim.numerics.formats import (
     Format,
     bfloat16,
+    float4_e2m1fn,
+    float6_e2m3fn,
+    float6_e3m2fn,
+    float8_e3m4,
+    float8_e4m3,
+    float8_e4m3b11fnuz,
     float8_e4m3fn,
+    float8_e4m3fnuz,
     float8_e5m2,
+    float8_e5m2fnuz,
+    float8_e8m0fnu,
     float16,
     float16_ahp,
     float32,
@@ -107,12 +116,22 @@ __all__ = [
     "errstate",
     "explain",
     "flags",
+    "float4_e2m1fn",
+    "float6_e2m3fn",
+    "float6_e3m2fn",
+    "float8_e3m4",
+    "float8_e4m3",
+    "float8_e4m3b11fnuz",
     "float8_e4m3fn",
+    "float8_e4m3fnuz",
     "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
     "float16",
     "float16_ahp",
     "float32",
     "float64",
+    "formats",
     "get_default_dtype",
     "get_rng_state",
     "gradcheck",

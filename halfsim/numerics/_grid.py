@@ -130,8 +130,9 @@ def _tininess(target: Target, dtype: np.dtype[Any]) -> tuple[Any, Any]:
     """
     fmt = target.format
     smallest = dtype.type(fmt.smallest_normal)
-    nearest = dtype.type(fmt.smallest_normal * (1.0 - 0.5 * fmt.epsneg))
-    away = np.nextafter(dtype.type(fmt.smallest_normal * (1.0 - fmt.epsneg)), smallest)
+    ulp = 2.0**-fmt.precision  # of the binade below, relative to the smallest normal number
+    nearest = dtype.type(fmt.smallest_normal * (1.0 - 0.5 * ulp))
+    away = np.nextafter(dtype.type(fmt.smallest_normal * (1.0 - ulp)), smallest)
     return {
         Rounding.NEAREST_EVEN: (nearest, nearest),
         Rounding.NEAREST_AWAY: (nearest, nearest),

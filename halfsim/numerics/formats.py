@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
-from operator import index
+from operator import attrgetter, index
 from typing import Any
 
 import numpy as np
-
-_SPECIALS = ("ieee", "nan", "none")
-
 
 _SHOWN = 24  # words of a list that an error names
 _LONG = 80  # characters of a value that an error repeats
@@ -47,46 +47,120 @@ def whole(argument: str, value: object) -> int:
         raise TypeError(f"{argument}: {value!r} is not allowed; allowed: integers") from None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Specials:
+    """Where a format keeps what is no number: a row of `SPECIALS`.
+
+    ``infinity`` and ``nan`` are "field", a code of the largest exponent field, all of which is theirs (infinity has
+    the first, NaN the others); "last", the largest code of each sign; "minus_zero", the code of minus zero, which
+    then is none; or "" for nowhere.
+    """
+
+    infinity: str
+    nan: str
+
+
+SPECIALS = {
+    "ieee": Specials(infinity="field", nan="field"),
+    "nan": Specials(infinity="", nan="last"),
+    "none": Specials(infinity="", nan=""),
+    "fnuz": Specials(infinity="", nan="minus_zero"),
+    "p3109": Specials(infinity="last", nan="minus_zero"),
+}
+ZERO_FIELDS = ("subnormals", "zero", "normal")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Format:
-    """A binary floating-point format laid out as IEEE 754-2019 clause 3.4 lays out its own.
+    """A binary floating-point format laid out as IEEE 754-2019 clause 3.4 lays out its own: sign, exponent, significand.
 
     ``precision`` counts the implicit bit, so binary16 is ``Format("float16", 5, 11)``. The derived
     attributes carry the names of ``numpy.finfo`` (whose ``precision``, a number of decimal digits,
-    is the one name that differs). Both zeros and subnormals are always present; ``specials`` says what the largest
-    exponent field encodes: "ieee", infinities and NaN; "nan", numbers, but for one NaN of each sign (OCP's
-    float8_e4m3fn); "none", numbers only (Arm's alternative half precision). ``ValueError`` when exponent_bits is
-    outside 2..11, precision outside 1..53, or specials is another word.
+    is the one name that differs).
+
+    - ``specials`` says where infinities and NaN are: "ieee", in the largest exponent field; "nan", no infinities, and
+      NaN is the largest code of each sign (OCP's float8_e4m3fn); "none", numbers only (Arm's alternative half
+      precision, OCP's 6- and 4-bit formats); "fnuz", no infinities, and NaN is the code of minus zero, so that there is
+      one zero (float8_e4m3fnuz); "p3109", the same with infinity as the largest code of each sign (IEEE P3109).
+    - ``bias`` is what the exponent field exceeds the exponent of a normal number by; None is the usual
+      ``2**(exponent_bits - 1) - 1``.
+    - ``signed=False`` leaves the sign bit out. A result below zero is then invalid: NaN, or for want of one the smallest
+      number or zero; -0 is 0.
+    - ``zero_field`` is what an exponent field of 0 encodes: "subnormals"; "zero", nothing but zero, whose neighbour is
+      the smallest normal number, half of which is a tie that goes to zero; "normal", normal numbers, so that there is
+      no zero (float8_e8m0fnu): zero is then invalid and NaN (for want of one the smallest number), and what is
+      too small, however it is rounded, becomes the smallest number of its sign.
+
+    ``ValueError`` when exponent_bits is outside 2..11, precision outside 1..53, a word is another, or they do not go
+    together: minus zero is no code without a sign or a zero, and numbers have to lie in the range of float64's
+    normal numbers (or to start where float64 starts, at 2**-1022, with its subnormals). ``TypeError`` for other types.
 
     >>> Format("e6m9", exponent_bits=6, precision=10).max
     4290772992.0
+    >>> Format("float8_e4m3fnuz", 4, 4, specials="fnuz", bias=8).max
+    240.0
     """
 
     name: str
     exponent_bits: int
     precision: int
     specials: str = "ieee"
+    bias: int = None  # type: ignore[assignment]  # never None once made
+    signed: bool = True
+    zero_field: str = "subnormals"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise TypeError(f"name: {self.name!r} is not allowed; allowed: a string that is not empty")
+            raise TypeError(f"name: {shortened(self.name)} is not allowed; allowed: a string that is not empty")
         for argument in ("exponent_bits", "precision"):
             object.__setattr__(self, argument, whole(argument, getattr(self, argument)))
-        if self.specials not in _SPECIALS:
-            raise unknown("specials", self.specials, _SPECIALS)
+        for argument, words in (("specials", SPECIALS), ("zero_field", ZERO_FIELDS)):
+            word = getattr(self, argument)
+            if not isinstance(word, str):
+                raise TypeError(f"{argument}: {shortened(word)} is not allowed; allowed: {', '.join(words)}")
+            if word not in words:
+                raise unknown(argument, word, words)
+        if not isinstance(self.signed, (bool, np.bool_)):
+            raise TypeError(f"signed: {shortened(self.signed)} is not allowed; allowed: True, False")
+        object.__setattr__(self, "signed", bool(self.signed))
         if not 2 <= self.exponent_bits <= 11:
-            raise ValueError(f"exponent_bits: {self.exponent_bits} is not allowed; allowed: 2 to 11")
+            raise ValueError(f"exponent_bits: {shortened(self.exponent_bits)} is not allowed; allowed: 2 to 11")
         if not 1 <= self.precision <= 53:
-            raise ValueError(f"precision: {self.precision} is not allowed; allowed: 1 to 53")
+            raise ValueError(f"precision: {shortened(self.precision)} is not allowed; allowed: 1 to 53")
+        object.__setattr__(self, "bias", self._usual if self.bias is None else whole("bias", self.bias))
+        if SPECIALS[self.specials].nan == "minus_zero" and not (self.signed and self.zero_field != "normal"):
+            raise ValueError(
+                f"specials: {self.specials!r} is not allowed without a sign or a zero, for its NaN is the code of minus "
+                "zero; allowed: ieee, nan, none"
+            )
+        self._in_float64()
+
+    def _in_float64(self) -> None:
+        """``ValueError`` where float64 cannot hold all numbers of this format, each with all its digits."""
+        if self.emin == -1022 and self.zero_field == "subnormals" and self.emax <= 1023:
+            return  # float64's own range, subnormal numbers and all
+        least = self.precision - 1023  # of emin: the smallest normal number has its last bit at 2**-1022
+        most = 1023 - (self.precision == 1)  # of emax
+        if not (least <= self.emin and self.emax <= most):
+            low, high = self.bias + self.emax - most, self.bias + self.emin - least
+            raise ValueError(
+                f"bias: {shortened(self.bias)} is not allowed with exponent_bits={self.exponent_bits}, "
+                f"precision={self.precision}, specials={self.specials!r}, for numbers would leave the range of float64; "
+                "allowed: " + (f"{low} to {high}" if low <= high else "none")
+            )
 
     @cached_property
     def bits(self) -> int:
         """Width of the encoding: sign, exponent and trailing significand."""
-        return self.exponent_bits + self.precision
+        return self.signed + self.exponent_bits + self.nmant
 
     is_floating_point = True  # as torch.dtype has it
     is_complex = False
-    is_signed = True
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it has negative numbers."""
+        return self.signed
 
     def __eq__(self, other: object) -> bool:
         """Equal to a format of the same numbers and name, and to NumPy's dtype of that name.
@@ -98,43 +172,80 @@ class Format:
         if other is self:
             return True
         if isinstance(other, Format):
-            return (self.name, self.exponent_bits, self.precision, self.specials) == (
-                other.name, other.exponent_bits, other.precision, other.specials
-            )  # fmt: skip
-        return _is_numpys(other, self.name)
+            return _numbers(self) == _numbers(other)
+        known = _BY_NAME.get(self.name)
+        return (known is None or known is self or known == self) and _is_numpys(other, self.name)
 
     def __hash__(self) -> int:
         return _HASHES.get(self.name) or hash(self.name)
+
+    def __repr__(self) -> str:
+        shown = [f for f in fields(self) if f.default is MISSING or f.name == "specials"]
+        more = [
+            f for f in fields(self)[4:] if getattr(self, f.name) != (self._usual if f.name == "bias" else f.default)
+        ]
+        return f"Format({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in (*shown, *more))})"
+
+    @property
+    def spelled(self) -> str:
+        """The name, or where that names no format or another one, a call that `as_format` reads back.
+
+        >>> float16.spelled, Format("e6m9", 6, 10).spelled
+        ('float16', 'e6m9(exponent_bits=6, precision=10)')
+        """
+        if _BY_NAME.get(self.name.lower()) == self:
+            return self.name
+        inside = repr(self).partition(", ")[2].replace(", specials='ieee'", "").replace("'", "")
+        return f"{self.name}({inside}"
+
+    @property
+    def _usual(self) -> int:
+        """The usual bias."""
+        return (1 << (self.exponent_bits - 1)) - 1
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """NumPy's dtype of that name, as which NumPy reads this format: ``np.zeros(3, float16)``."""
         return _numpys(self.name)
 
+    @property
+    def minus_zero(self) -> bool:
+        """Whether there are two zeros."""
+        return self.signed and self.zero_field != "normal" and SPECIALS[self.specials].nan != "minus_zero"
+
+    @property
+    def has_infinity(self) -> bool:
+        """Whether there are infinities."""
+        return bool(SPECIALS[self.specials].infinity)
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether there is a NaN."""
+        return bool(SPECIALS[self.specials].nan)
+
     @cached_property
-    def bias(self) -> int:
-        """What the exponent field exceeds the exponent of a normal number by."""
-        return (1 << (self.exponent_bits - 1)) - 1
+    def largest(self) -> int:
+        """The code of the largest finite number."""
+        special, ones = SPECIALS[self.specials], (1 << (self.exponent_bits + self.nmant)) - 1
+        if special.infinity == "field":
+            return ones - (1 << self.nmant)
+        return ones - ("last" in (special.infinity, special.nan))
 
     @cached_property
     def emax(self) -> int:
         """Exponent of the largest finite number."""
-        return self.bias + (self.specials != "ieee")
+        return (self.largest >> self.nmant) - self.bias
 
     @cached_property
     def emin(self) -> int:
         """Exponent of the smallest normal number."""
-        return 1 - self.bias
+        return (self.zero_field != "normal") - self.bias
 
     @cached_property
     def max(self) -> float:
         """Largest finite number."""
-        return (2.0 - self.eps * (2 if self.specials == "nan" else 1)) * 2.0**self.emax
-
-    @property
-    def min(self) -> float:
-        """Most negative finite number."""
-        return -self.max
+        trailing = self.largest & ((1 << self.nmant) - 1)
+        return math.ldexp((1 << self.nmant) + trailing, self.emax - self.nmant)
 
     @property
     def eps(self) -> float:
@@ -144,7 +255,7 @@ class Format:
     @property
     def epsneg(self) -> float:
         """Distance from 1 to the next smaller number."""
-        return 2.0**-self.precision
+        return 2.0 ** (max(self.emin, -1) - self.nmant)
 
     @cached_property
     def smallest_normal(self) -> float:
@@ -153,8 +264,13 @@ class Format:
 
     @cached_property
     def smallest_subnormal(self) -> float:
-        """Smallest positive number; every number of the format is a multiple of it."""
-        return 2.0 ** (self.emin - self.precision + 1)
+        """Smallest positive number: a subnormal one where there are such."""
+        return math.ldexp(1.0, self.emin - (self.nmant if self.zero_field == "subnormals" else 0))
+
+    @property
+    def min(self) -> float:
+        """Most negative finite number; without a sign the smallest number."""
+        return -self.max if self.signed else 0.0 if self.zero_field != "normal" else self.smallest_normal
 
     @property
     def tiny(self) -> float:
@@ -187,11 +303,15 @@ class Format:
         >>> float32.contains(float16), float16.contains(bfloat16)
         (True, False)
         """
+        last = (
+            other.emin - other.nmant if self.zero_field == "subnormals" else math.frexp(other.smallest_subnormal)[1] - 1
+        )
         return self is other or (
             self.precision >= other.precision
             and self.max >= other.max
-            and (self.specials == "ieee" or self.specials == other.specials)
-            and self.smallest_subnormal <= other.smallest_subnormal
+            and math.ldexp(1.0, last) >= self.smallest_subnormal
+            and all(getattr(self, kind) >= getattr(other, kind) for kind in _KINDS)
+            and (self.zero_field != "normal" or other.zero_field == "normal")
         )
 
     @property
@@ -201,6 +321,10 @@ class Format:
 
     def __str__(self) -> str:
         return self.name
+
+
+_KINDS = ("has_infinity", "has_nan", "minus_zero", "signed")  # of numbers that a format may have or lack
+_numbers = attrgetter("name", "exponent_bits", "precision", "specials", "bias", "signed", "zero_field")
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,9 +412,19 @@ bfloat16 = Format("bfloat16", exponent_bits=8, precision=8)
 tfloat32 = Format("tfloat32", exponent_bits=8, precision=11)
 float32 = Format("float32", exponent_bits=8, precision=24)
 float64 = Format("float64", exponent_bits=11, precision=53)
-float8_e4m3fn = Format("float8_e4m3fn", exponent_bits=4, precision=4, specials="nan")
-float8_e5m2 = Format("float8_e5m2", exponent_bits=5, precision=3)
 float16_ahp = Format("float16_ahp", exponent_bits=5, precision=11, specials="none")
+
+float8_e3m4 = Format("float8_e3m4", exponent_bits=3, precision=5)
+float8_e4m3 = Format("float8_e4m3", exponent_bits=4, precision=4)
+float8_e4m3b11fnuz = Format("float8_e4m3b11fnuz", exponent_bits=4, precision=4, specials="fnuz", bias=11)
+float8_e4m3fn = Format("float8_e4m3fn", exponent_bits=4, precision=4, specials="nan")
+float8_e4m3fnuz = Format("float8_e4m3fnuz", exponent_bits=4, precision=4, specials="fnuz", bias=8)
+float8_e5m2 = Format("float8_e5m2", exponent_bits=5, precision=3)
+float8_e5m2fnuz = Format("float8_e5m2fnuz", exponent_bits=5, precision=3, specials="fnuz", bias=16)
+float8_e8m0fnu = Format("float8_e8m0fnu", 8, 1, specials="nan", signed=False, zero_field="normal")
+float6_e2m3fn = Format("float6_e2m3fn", exponent_bits=2, precision=4, specials="none")
+float6_e3m2fn = Format("float6_e3m2fn", exponent_bits=3, precision=3, specials="none")
+float4_e2m1fn = Format("float4_e2m1fn", exponent_bits=2, precision=2, specials="none")
 
 bool_ = Integer("bool", 1, signed=False)
 uint8, uint16, uint32, uint64 = (Integer(f"uint{bits}", bits, signed=False) for bits in (8, 16, 32, 64))
@@ -330,19 +464,69 @@ _BY_NAME: dict[str, Format] = {
         tfloat32: ("tfloat32", "tf32"),
         float32: ("float32", "fp32", "single", "binary32"),
         float64: ("float64", "fp64", "double", "binary64"),
-        float8_e4m3fn: ("float8_e4m3fn", "fp8_e4m3", "e4m3"),
-        float8_e5m2: ("float8_e5m2", "fp8_e5m2", "e5m2"),
         float16_ahp: ("float16_ahp", "ahp"),
+        float8_e3m4: ("float8_e3m4", "e3m4"),
+        float8_e4m3: ("float8_e4m3",),  # "e4m3" and "fp8_e4m3" say float8_e4m3fn, as everywhere
+        float8_e4m3b11fnuz: ("float8_e4m3b11fnuz", "e4m3b11fnuz"),
+        float8_e4m3fn: ("float8_e4m3fn", "fp8_e4m3", "e4m3", "e4m3fn"),
+        float8_e4m3fnuz: ("float8_e4m3fnuz", "e4m3fnuz"),
+        float8_e5m2: ("float8_e5m2", "fp8_e5m2", "e5m2"),
+        float8_e5m2fnuz: ("float8_e5m2fnuz", "e5m2fnuz"),
+        float8_e8m0fnu: ("float8_e8m0fnu", "e8m0fnu", "e8m0"),
+        float6_e2m3fn: ("float6_e2m3fn", "fp6_e2m3", "e2m3", "e2m3fn"),
+        float6_e3m2fn: ("float6_e3m2fn", "fp6_e3m2", "e3m2", "e3m2fn"),
+        float4_e2m1fn: ("float4_e2m1fn", "fp4_e2m1", "fp4", "e2m1", "e2m1fn"),
     }.items()
     for alias in aliases
 }
 
-NARROW = ("bfloat16", "float8_e4m3fn", "float8_e5m2")  # dtypes by which ml_dtypes knows these formats
+# The dtypes by which ml_dtypes knows formats, and the words that hold their codes: values that NumPy has no dtype for.
+NARROW = {
+    name: "uint16" if fmt.bits > 8 else "uint8"
+    for name, fmt in _BY_NAME.items()
+    if name == fmt.name and (fmt.bits <= 8 or fmt is bfloat16)
+}
+
+_LOCK = threading.Lock()
+_NAME = re.compile(r"[a-z][a-z0-9_.]*")
+_CALL = re.compile(r"\s*([^\s(),=:;]+)\s*\(([^()]*)\)\s*")
+RESERVED: set[str] = set()  # words that the grammars above have for something else; those who read them add them
+
+
+def register(format: Format, *aliases: str) -> Format:
+    """Give ``format`` its name, and ``aliases``, in every grammar: ``storage=e6m9``, ``hs.tensor(x, "e6m9")``.
+
+    Names are read without regard to case, begin with a letter and go on with letters, digits, points and underscores.
+    Registering an equal format again changes nothing. Returns the format that the name stands for. ``ValueError`` for
+    a name that stands for something else, ``TypeError`` for what is no Format or no name. Any thread may call it.
+
+    >>> register(Format("e6m9", exponent_bits=6, precision=10)) is as_format("E6M9")
+    True
+    """
+    if not isinstance(format, Format):
+        raise TypeError(f"format: {shortened(format)} is not allowed; allowed: a Format")
+    names = [format.name, *aliases]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"aliases: {shortened(name)} is not allowed; allowed: names")
+        if not _NAME.fullmatch(name.lower()):
+            raise ValueError(
+                f"name: {shortened(name)} is not allowed; allowed: a letter, then letters, digits, points, underscores"
+            )
+    with _LOCK:
+        for name in names:
+            known = _BY_NAME.get(name.lower())
+            if name.lower() in INTEGERS or name.lower() in RESERVED or (known is not None and known != format):
+                raise ValueError(f"name: {shortened(name)} is not allowed, for it names something else already")
+        found = _BY_NAME.get(format.name.lower(), format)
+        _BY_NAME.update(dict.fromkeys((name.lower() for name in names), found))
+    return found
 
 
 def as_format(spec: object, argument: str = "format") -> Format:
     """The Format that ``spec`` names: a Format, a name such as "float16" or "fp16", or a NumPy dtype.
 
+    A format without a name of its own is spelled "e6m9(exponent_bits=6, precision=10)", with the arguments of `Format`.
     ``ValueError`` for an unknown name, ``TypeError`` for anything that carries no name.
 
     >>> as_format("fp16") is float16
@@ -355,8 +539,35 @@ def as_format(spec: object, argument: str = "format") -> Format:
         raise TypeError(f"{argument}: expected a Format or its name, got {type(spec).__name__}")
     found = _BY_NAME.get(name.strip().lower())
     if found is None:
-        raise unknown(argument, name, dict.fromkeys(f.name for f in _BY_NAME.values()), _BY_NAME)
+        call = _CALL.fullmatch(name)
+        if call is not None:
+            return _made(call[1], call[2], argument)
+        raise unknown(argument, name, dict.fromkeys(f.name for f in list(_BY_NAME.values())), list(_BY_NAME))
     return found
+
+
+def _made(name: str, inside: str, argument: str) -> Format:
+    """The format that a call in a string makes."""
+    given: dict[str, Any] = {}
+    for pair in inside.split(","):
+        key, _, value = (part.strip() for part in pair.partition("="))
+        if key not in _READ or key in given or not _READ[key].fullmatch(value):
+            raise ValueError(
+                f"{argument}: {shortened(pair.strip())} is not allowed; allowed: as 'e6m9(exponent_bits=6, "
+                f"precision=10)', each of {', '.join(_READ)} once"
+            )
+        given[key] = value == "True" if key == "signed" else int(value) if _READ[key] is _WHOLE else value
+    for key in ("exponent_bits", "precision"):
+        if key not in given:
+            raise ValueError(f"{argument}: {key} is missing; allowed: as 'e6m9(exponent_bits=6, precision=10)'")
+    return Format(name, **given)
+
+
+_WHOLE, _WORD = re.compile(r"-?[0-9]{1,5}"), re.compile(r"[a-z0-9]+")
+_READ = {
+    "exponent_bits": _WHOLE, "precision": _WHOLE, "specials": _WORD, "bias": _WHOLE,
+    "signed": re.compile("True|False"), "zero_field": _WORD,
+}  # fmt: skip
 
 
 def as_dtype(spec: object, argument: str = "dtype") -> Format | Integer:
