@@ -10,46 +10,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsim.numerics.formats import Format, float32, float64, unknown
-from halfsim.numerics.rounding import Rounding
+from halfsim.numerics.layout import layout
+from halfsim.numerics.rounding import OVERFLOWS, SUBNORMALS, Rounding
 
 Array = NDArray[Any]
 
 BLOCK = 32768  # elements: 128 KiB of float32, where the passes of rounding stay in the second-level cache
 
 CONTAINERS: dict[np.dtype[Any], Format] = {np.dtype(np.float32): float32, np.dtype(np.float64): float64}
-_OVERFLOW = ("infinity", "saturate")
-_SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
 
 
 @lru_cache(maxsize=256)
 def container(fmt: Format) -> np.dtype[Any]:
     """The dtype that carries values of ``fmt`` so that + - * / sqrt may be rounded twice without harm.
 
-    float32 carries formats of precision p <= 11, since 24 >= 2p + 2 (Figueroa 1995) and, with at most 7
-    exponent bits, no product leaves its normal range where that would matter; float64 carries the rest.
+    float32 carries formats of precision p <= 11, since 24 >= 2p + 2 (Figueroa 1995), whose numbers are multiples of
+    2**-72 up to 2**65, as with 7 exponent bits: no product leaves its normal range where that would matter. float64
+    carries the rest.
 
     >>> from halfsim.numerics.formats import bfloat16, float16
     >>> container(float16), container(bfloat16)
     (dtype('float32'), dtype('float64'))
     """
-    narrow = fmt.precision <= 11 and fmt.exponent_bits <= 7
+    narrow = fmt.precision <= 11 and fmt.emax <= 64 and fmt.emin - fmt.nmant >= -72
     return np.dtype(np.float32 if narrow or fmt == float32 else np.float64)
 
 
 def computable(fmt: Format, argument: str) -> Format:
     """``fmt``, or ``ValueError`` where no container rounds its arithmetic innocuously (53 >= 2p + 2 fails)."""
-    if fmt in (float32, float64) or (fmt.precision <= 25 and fmt.exponent_bits <= 10):
+    if fmt in (float32, float64) or (fmt.precision <= 25 and fmt.emax <= 512 and fmt.emin - fmt.nmant >= -534):
         return fmt
-    raise ValueError(f"{argument}: {fmt} is too wide to compute in; allowed: precision <= 25 and exponent_bits <= 10")
+    raise ValueError(
+        f"{argument}: {fmt} is too wide to compute in; allowed: precision <= 25 and exponent_bits <= 10 (of usual bias)"
+    )
+
+
+def held(fmt: Format, outer: Format) -> bool:
+    """Whether numbers are rounded to ``fmt`` inside ``outer``, with its exponents and its bits.
+
+    Either its subnormal numbers begin where those of ``outer`` do, or it ends within the normal range of ``outer``,
+    where the two powers of two that scale a number to an integer and back are normal as well.
+    """
+    if fmt.precision > outer.precision or fmt.emax > outer.emax:
+        return False
+    if outer is float64 or (fmt.emin == outer.emin and fmt.zero_field == "subnormals"):
+        return True
+    return fmt.emin - fmt.nmant >= outer.emin and fmt.emax < outer.emax
 
 
 @dataclass(frozen=True, eq=False)  # one object a combination, so that looking it up is cheap
 class Target:
-    """A grid and how to reach it: format, rounding, whether overflow saturates, which subnormals are flushed."""
+    """A grid and how to reach it: format, rounding, what overflow becomes, which subnormals are flushed."""
 
     format: Format
     rounding: Rounding
-    saturate: bool
+    overflow: str
     flush_inputs: bool
     flush_outputs: bool
 
@@ -59,13 +74,13 @@ def target(
     fmt: Format, rounding: Rounding = Rounding.NEAREST_EVEN, overflow: str = "infinity", subnormals: str = "keep"
 ) -> Target:
     """The Target of these words; ``ValueError`` for words other than those of `round_to`."""
-    if overflow not in _OVERFLOW:
-        raise unknown("overflow", overflow, _OVERFLOW)
-    if subnormals not in _SUBNORMALS:
-        raise unknown("subnormals", subnormals, _SUBNORMALS)
-    flush = subnormals.removeprefix("flush")
+    if overflow not in OVERFLOWS:
+        raise unknown("overflow", overflow, OVERFLOWS)
+    if subnormals not in SUBNORMALS:
+        raise unknown("subnormals", subnormals, SUBNORMALS)
+    flush = subnormals.removeprefix("flush") if fmt.zero_field != "normal" else "none"  # without a zero there is none
     inputs, outputs = flush in ("", "_inputs"), flush in ("", "_outputs")
-    return Target(fmt, rounding, overflow == "saturate", inputs, outputs)
+    return Target(fmt, rounding, overflow, inputs, outputs)
 
 
 @dataclass(frozen=True)
@@ -75,13 +90,15 @@ class Grid:
     target: Target
     dtype: np.dtype[Any]
     integer: np.dtype[Any]
-    same_range: bool  # the target's exponent range is the container's
+    same_range: bool  # the target's subnormal numbers begin where the container's do
+    plain: bool  # every finite number has a code: both signs, both zeros
     exponent: Any  # mask of the exponent field
     lowest: Array  # BLOCK copies of the exponent field of emin: a scalar operand is 5 times slower here
     top: Any  # exponent field of the largest binade, from which rounding may carry out of the range
     beyond: Any  # exponent field of 2**(emax + 1); larger ones are clamped to it
     pivot: Any  # pivot - field(e) is the field of 2**(p - 1 - e)
     ulp: Any  # field(e) - ulp is the field of 2**(e - p + 1)
+    alone: Any  # without subnormal numbers: the exponent field that makes the smallest normal number the ulp of less
     single: int  # mask of an exponent where the target has one digit of precision, else 0
     drop: int  # number of trailing significand bits the target lacks
     max: Any  # largest finite number of the target
@@ -106,13 +123,15 @@ def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
         target=target,
         dtype=dtype,
         integer=integer,
-        same_range=fmt.exponent_bits == outer.exponent_bits,
+        same_range=fmt.emin == outer.emin,
+        plain=layout(fmt).plain,
         exponent=whole(((1 << outer.nexp) - 1) << outer.nmant),
         lowest=np.full(BLOCK, whole(field(fmt.emin)), integer),
         top=whole(field(min(fmt.emax, outer.emax))),
-        beyond=whole(field(min(fmt.emax, outer.emax) + 1)),
+        beyond=whole(field(min(fmt.emax + 1, outer.emax - (fmt.precision == 1)))),
         pivot=whole((2 * outer.bias + fmt.nmant) << outer.nmant),
         ulp=whole(fmt.nmant << outer.nmant),
+        alone=None if fmt.zero_field == "subnormals" else whole(field(fmt.emin + fmt.nmant)),
         single=(1 << outer.nexp) - 1 if fmt.precision == 1 else 0,
         drop=outer.nmant - fmt.nmant,
         max=dtype.type(min(fmt.max, outer.max)),

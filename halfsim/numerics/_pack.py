@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics._grid import BLOCK, Array
+from halfsim.numerics._grid import BLOCK, Array, held
 from halfsim.numerics.formats import Format, float32
 
 
@@ -27,8 +27,9 @@ class Packing:
 
 @lru_cache(maxsize=64)
 def packing(fmt: Format) -> Packing | None:
-    """The Packing of ``fmt``; None for formats of more than 16 bits or of float32's exponent range."""
-    if fmt.bits > 16 or fmt.exponent_bits >= float32.exponent_bits:
+    """The Packing of ``fmt``; None for formats of more than 16 bits, of another kind or past float32's normal range."""
+    kind = fmt.signed and fmt.zero_field == "subnormals"
+    if fmt.bits > 16 or not kind or fmt.emin <= float32.emin or not held(fmt, float32):
         return None
     return Packing(
         shift=float32.nmant - fmt.nmant,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from halfsim.numerics._grid import BLOCK
 from halfsim.numerics._pack import pack, packing
-from halfsim.numerics.formats import Format, as_format, float64
-from halfsim.numerics.inputs import as_floats, beyond_floats, unmasked
+from halfsim.numerics.formats import SPECIALS, Format, as_format, float64
+from halfsim.numerics.inputs import as_floats, beyond_floats, widen
+from halfsim.numerics.layout import codes, layout
 from halfsim.numerics.quantize import Array, round_to
-
-
-def _word(fmt: Format) -> np.dtype[Any]:
-    return np.dtype(next(f"u{size}" for size in (1, 2, 4, 8) if fmt.bits <= 8 * size))
 
 
 def encode(
@@ -49,59 +45,40 @@ def encode(
     rounded = np.asarray(round_to(source, fmt, rounding, overflow=overflow, subnormals=subnormals)).reshape(-1)
     if how is None:
         return _codes(values, rounded, fmt).reshape(exact.shape)
-    codes = np.empty(values.size, _word(fmt))
+    out = np.empty(values.size, layout(fmt).word)
     with np.errstate(all="ignore"):
         for i in range(0, values.size, BLOCK):
             block = rounded[i : i + BLOCK].astype(np.float32, copy=False)
-            if not pack(block, codes[i : i + BLOCK], how):
-                codes[i : i + BLOCK] = _codes(widen(values[i : i + BLOCK]), widen(rounded[i : i + BLOCK]), fmt)
-    return codes.reshape(exact.shape)
+            if not pack(block, out[i : i + BLOCK], how):
+                out[i : i + BLOCK] = _codes(widen(values[i : i + BLOCK]), widen(rounded[i : i + BLOCK]), fmt)
+    return out.reshape(exact.shape)
 
 
 def _codes(given: Array, rounded: Array, fmt: Format) -> Array:
     """The codes of float64 numbers on the grid; ``given``, what they were rounded from, still has a NaN's payload."""
-    code = given.view(np.uint64)
+    lay, drop = layout(fmt), float64.nmant - fmt.nmant
     with np.errstate(all="ignore"):
         magnitude = np.abs(rounded)
-        drop = float64.nmant - fmt.nmant
-        if fmt.exponent_bits == float64.exponent_bits:
-            field = magnitude.view(np.uint64) >> np.uint64(drop)
+        if fmt.emin == float64.emin and fmt.zero_field == "subnormals":
+            field = magnitude.view(np.int64) >> drop
         else:
             # A subnormal plus the smallest normal has the subnormal's multiple of the ulp as its last bits.
-            subnormal = magnitude < fmt.smallest_normal
-            lifted = np.where(subnormal, magnitude + fmt.smallest_normal, magnitude).view(np.uint64)
-            base = np.uint64((float64.bias + fmt.emin) << fmt.nmant)
-            field = (lifted >> np.uint64(drop)) - base + np.where(subnormal, 0, np.uint64(1 << fmt.nmant))
-        field = np.where(np.isfinite(rounded), field, _special_field(code, np.isnan(given), np.isinf(rounded), fmt))
-    sign = (code >> np.uint64(63)) << np.uint64(fmt.bits - 1)
-    return (field | sign).astype(_word(fmt))
+            small = magnitude < fmt.smallest_normal
+            lifted = np.where(small, magnitude + fmt.smallest_normal, magnitude).view(np.int64)
+            field = (lifted >> drop) - ((float64.bias + fmt.emin) << fmt.nmant) + np.where(small, 0, lay.normal)
+    special = ~np.isfinite(rounded)
+    if special.any():
+        field[special] = np.where(np.isnan(rounded[special]), _nan(given[special], fmt), lay.infinity)
+    return np.asarray(lay.code(field, (given.view(np.int64) < 0).astype(np.int64))).astype(lay.word)
 
 
-def _special_field(code: Array, nan: Array, infinite: Array, fmt: Format) -> Array:
-    """The exponent and significand fields of an infinity or a NaN, whose payload float64 code ``code`` gives."""
-    largest = np.uint64((1 << (fmt.bits - 1)) - 1)
-    if fmt.specials != "ieee":
-        return np.full(code.shape, largest)
-    infinity = np.uint64(((1 << fmt.nexp) - 1) << fmt.nmant)
-    payload = (code >> np.uint64(float64.nmant - fmt.nmant)) & np.uint64((1 << fmt.nmant) - 1)
-    quiet = np.uint64((1 << fmt.nmant) >> 1 or 1)  # without a significand field NaN is an infinity's code at best
-    return np.where(infinite, infinity, infinity | np.where(nan, payload, np.uint64(0)) | quiet)
-
-
-def widen(x: Array) -> Array:
-    """float64 of the same value; unlike a cast it keeps a signaling NaN signaling."""
-    if x.dtype == np.float64:
-        return x
-    nan = np.isnan(x)
-    with np.errstate(all="ignore"):
-        wide = x.astype(np.float64)
-    if nan.any():
-        fraction, word = (10, np.uint16) if x.dtype == np.float16 else (23, np.uint32)
-        code = x.view(word).astype(np.uint64)
-        sign = (code >> np.uint64(8 * x.itemsize - 1)) << np.uint64(63)
-        payload = (code & np.uint64((1 << fraction) - 1)) << np.uint64(52 - fraction)
-        wide = np.where(nan, (sign | np.uint64(0x7FF << 52) | payload).view(np.float64), wide)
-    return wide
+def _nan(given: Array, fmt: Format) -> Array:
+    """The magnitudes of quiet NaN with the leading bits of the payloads of ``given``, where there is room for any."""
+    lay = layout(fmt)
+    if SPECIALS[fmt.specials].nan != "field":
+        return np.full(given.shape, lay.nan)
+    payload = (given.view(np.int64) >> (float64.nmant - fmt.nmant)) & ((1 << fmt.nmant) - 1)
+    return lay.nan | np.where(np.isnan(given), payload, 0)
 
 
 def decode(bits: ArrayLike, format: object = "float16") -> Array:
@@ -115,17 +92,7 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
     [0.0999755859375, 5.960464477539063e-08, -inf, 65504.0]
     """
     fmt = as_format(format)
-    given = np.asarray(unmasked(bits))
-    if given.size == 0:
-        return np.zeros(given.shape)
-    if given.dtype == np.float64 and not isinstance(bits, np.ndarray):  # a list of integers on both sides of 2**63
-        whole = np.asarray(bits, object)
-        if all(isinstance(code, int) and 0 <= code < 2**64 for code in whole.flat):
-            given = whole.astype(np.uint64)
-    if given.dtype.kind not in "iu":
-        raise TypeError(f"bits: dtype {given.dtype} is not allowed; allowed: integers")
-    if int(given.min()) < 0 or int(given.max()) >> fmt.bits:
-        raise ValueError(f"bits: allowed are codes from 0 to {2**fmt.bits - 1:#x} for {fmt}")
+    given = codes(bits, fmt)
     if fmt.bits <= 16 and given.size > 4096:
         return np.asarray(_decoded(fmt).take(given, mode="clip"))
     return _decode(given.astype(np.uint64), fmt)
@@ -138,17 +105,16 @@ def _decoded(fmt: Format) -> Array:
 
 
 def _decode(code: Array, fmt: Format) -> Array:
-    sign = (code >> np.uint64(fmt.bits - 1)) << np.uint64(63)
-    drop = np.uint64(float64.nmant - fmt.nmant)
-    exponent = (code >> np.uint64(fmt.nmant)) & np.uint64((1 << fmt.nexp) - 1)
-    fraction = code & np.uint64((1 << fmt.nmant) - 1)
-    normal = ((exponent + np.uint64(float64.bias - fmt.bias)) << np.uint64(52)) | (fraction << drop)
-    special = np.uint64(0x7FF << 52) | (fraction << drop)
+    lay, drop = layout(fmt), float64.nmant - fmt.nmant
+    magnitude, sign = lay.parts(code.view(np.int64) if code.dtype == np.uint64 else code.astype(np.int64))
+    trailing = magnitude & ((1 << fmt.nmant) - 1)
+    value = ((magnitude << drop) + ((float64.bias - fmt.bias) << float64.nmant)).view(np.float64)
     with np.errstate(all="ignore"):
-        subnormal = (fraction.astype(np.float64) * fmt.smallest_subnormal).view(np.uint64)
-    largest = exponent == np.uint64((1 << fmt.nexp) - 1)
-    if fmt.specials == "nan":
-        largest &= fraction == np.uint64((1 << fmt.nmant) - 1)
-    value = np.where(largest, special, normal) if fmt.specials != "none" else normal
-    value = np.where(exponent == 0, subnormal, value)
-    return np.asarray((value | sign).view(np.float64))
+        value = np.where(magnitude < lay.normal, trailing * fmt.smallest_subnormal, value)
+    if lay.infinity >= 0:
+        value = np.where(magnitude == lay.infinity, np.inf, value)
+    if fmt.has_nan:
+        nan = lay.is_nan(magnitude)
+        payload = trailing << drop if SPECIALS[fmt.specials].nan == "field" else 1 << 51
+        value = np.where(nan, (0x7FF << 52 | payload + np.zeros_like(trailing)).view(np.float64), value)
+    return np.asarray((value.view(np.int64) | (sign & 1) << 63).view(np.float64))

@@ -72,7 +72,7 @@ ZERO_FIELDS = ("subnormals", "zero", "normal")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Format:
-    """A binary floating-point format laid out as IEEE 754-2019 clause 3.4 lays out its own: sign, exponent, significand.
+    """A binary floating-point format: a sign, an exponent and a significand, as IEEE 754-2019 clause 3.4 lays them out.
 
     ``precision`` counts the implicit bit, so binary16 is ``Format("float16", 5, 11)``. The derived
     attributes carry the names of ``numpy.finfo`` (whose ``precision``, a number of decimal digits,
@@ -84,8 +84,8 @@ class Format:
       one zero (float8_e4m3fnuz); "p3109", the same with infinity as the largest code of each sign (IEEE P3109).
     - ``bias`` is what the exponent field exceeds the exponent of a normal number by; None is the usual
       ``2**(exponent_bits - 1) - 1``.
-    - ``signed=False`` leaves the sign bit out. A result below zero is then invalid: NaN, or for want of one the smallest
-      number or zero; -0 is 0.
+    - ``signed=False`` leaves the sign bit out. A negative number is then invalid: NaN, or for want of one the smallest
+      number there is, zero or not; -0 is 0.
     - ``zero_field`` is what an exponent field of 0 encodes: "subnormals"; "zero", nothing but zero, whose neighbour is
       the smallest normal number, half of which is a tie that goes to zero; "normal", normal numbers, so that there is
       no zero (float8_e8m0fnu): zero is then invalid and NaN (for want of one the smallest number), and what is
@@ -130,8 +130,8 @@ class Format:
         object.__setattr__(self, "bias", self._usual if self.bias is None else whole("bias", self.bias))
         if SPECIALS[self.specials].nan == "minus_zero" and not (self.signed and self.zero_field != "normal"):
             raise ValueError(
-                f"specials: {self.specials!r} is not allowed without a sign or a zero, for its NaN is the code of minus "
-                "zero; allowed: ieee, nan, none"
+                f"specials: {self.specials!r} is not allowed without a sign or a zero, for its NaN is the code of "
+                "minus zero; allowed: ieee, nan, none"
             )
         self._in_float64()
 
@@ -145,7 +145,7 @@ class Format:
             low, high = self.bias + self.emax - most, self.bias + self.emin - least
             raise ValueError(
                 f"bias: {shortened(self.bias)} is not allowed with exponent_bits={self.exponent_bits}, "
-                f"precision={self.precision}, specials={self.specials!r}, for numbers would leave the range of float64; "
+                f"precision={self.precision}, specials={self.specials!r}, for numbers would leave float64's range; "
                 "allowed: " + (f"{low} to {high}" if low <= high else "none")
             )
 
@@ -220,8 +220,13 @@ class Format:
 
     @property
     def has_nan(self) -> bool:
-        """Whether there is a NaN."""
-        return bool(SPECIALS[self.specials].nan)
+        """Whether there is a NaN; with one digit of precision the field of infinity and NaN has room for infinity."""
+        return SPECIALS[self.specials].nan not in (("", "field") if self.precision == 1 else ("",))
+
+    @property
+    def has_special(self) -> bool:
+        """Whether there is an infinity or a NaN, so that an overflow has something to become."""
+        return self.has_nan or self.has_infinity
 
     @cached_property
     def largest(self) -> int:

@@ -170,3 +170,19 @@ def as_floats(x: object, fmt: Format) -> NDArray[Any]:
         values = [_exact(value, odd) for value in array.ravel().tolist()]
         return np.array(values, np.float64).reshape(array.shape)
     raise TypeError(f"x: dtype {array.dtype} is not allowed; allowed: {_KINDS}")
+
+
+def widen(x: NDArray[Any]) -> NDArray[Any]:
+    """float64 of the same value; unlike a cast it keeps a signaling NaN signaling."""
+    if x.dtype == np.float64:
+        return x
+    nan = np.isnan(x)
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+    if nan.any():
+        fraction, word = (10, np.uint16) if x.dtype == np.float16 else (23, np.uint32)
+        code = x.view(word).astype(np.uint64)
+        sign = (code >> np.uint64(8 * x.itemsize - 1)) << np.uint64(63)
+        payload = (code & np.uint64((1 << fraction) - 1)) << np.uint64(52 - fraction)
+        wide = np.where(nan, (sign | np.uint64(0x7FF << 52) | payload).view(np.float64), wide)
+    return wide

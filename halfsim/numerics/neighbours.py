@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from halfsim.numerics import ieee
-from halfsim.numerics.codec import decode, encode, widen
-from halfsim.numerics.formats import Format, as_format, float64
-from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.codec import encode
+from halfsim.numerics.flags import unwatched
+from halfsim.numerics.formats import Format, as_format
+from halfsim.numerics.inputs import as_floats, widen
 from halfsim.numerics.quantize import Array, round_to
 
 
@@ -33,7 +32,8 @@ def ulp(x: object, format: object = "float16") -> Array:
     """The unit in the last place of ``x`` in ``format``: the weight of the last significand bit at its exponent.
 
     ``x`` is an array-like of any shape, on the grid or off it; the result is a float64 array of that shape,
-    2**(max(floor(log2 |x|), emin) - precision + 1). Both zeros and subnormals have the smallest subnormal, infinities
+    2**(max(floor(log2 |x|), emin) - precision + 1). Both zeros and subnormals have the smallest subnormal (in a format
+    without them, what is below the normal numbers has the smallest of these where zero is below it), infinities
     infinity, NaN NaN. ``ValueError`` for an unknown format. The definition is Goldberg's, as in ``math.ulp``.
 
     >>> ulp([1.0, 2047.0, 2048.0, 0.0]).tolist()
@@ -42,8 +42,10 @@ def ulp(x: object, format: object = "float16") -> Array:
     fmt = as_format(format)
     values = _values(x, fmt)
     with np.errstate(all="ignore"):
-        exponent = np.frexp(np.where(values == 0, fmt.smallest_subnormal, values))[1] - 1
-        unit = np.ldexp(1.0, np.maximum(exponent, fmt.emin) - fmt.precision + 1)
+        exponent = np.where(values == 0, -2000, np.frexp(values)[1] - 1)
+        unit = np.ldexp(1.0, np.maximum(exponent, fmt.emin) - fmt.nmant)
+        if fmt.zero_field == "zero":
+            unit = np.where(exponent < fmt.emin, fmt.smallest_normal, unit)
         return np.asarray(np.where(np.isfinite(values), unit, np.abs(values)))
 
 
@@ -52,25 +54,27 @@ def next_up(x: object, format: object = "float16") -> Array:
 
     ``x`` is an array-like of any shape, on the grid or off it; the result is a float64 array of that shape. Both
     zeros go to the smallest subnormal, its negative to -0, the largest number to infinity (NaN in a format without
-    infinities, itself in one without NaN), infinity and NaN to themselves. ``ValueError`` for an unknown format. IEEE
+    infinities, itself in one without NaN either), infinity and NaN to themselves. Without a sign every negative number
+    goes to the smallest one. ``ValueError`` for an unknown format. IEEE
     754-2019 clause 5.3.1, nextUp.
 
     >>> next_up([1.0, 0.0, 65504.0, 0.1]).tolist()
     [1.0009765625, 5.960464477539063e-08, inf, 0.10003662109375]
     """
     fmt = as_format(format)
-    values = _values(x, fmt)
-    above = round_to(values, fmt, "upward")
-    return np.asarray(np.where(above > values, above, _successor(values, fmt)))
+    return _next(_values(x, fmt), fmt, np.inf)
 
 
 def next_down(x: object, format: object = "float16") -> Array:
     """The greatest number of ``format`` that is less than ``x``: ``-next_up(-x)``.
 
+    Without a sign nothing is below the smallest number, and it goes to NaN, for want of that to itself.
+
     >>> next_down([1.0, 0.0]).tolist()
     [0.99951171875, -5.960464477539063e-08]
     """
-    return -next_up(-_values(x, as_format(format)), format)
+    fmt = as_format(format)
+    return _next(_values(x, fmt), fmt, -np.inf)
 
 
 def spacing(x: object, format: object = "float16") -> Array:
@@ -87,7 +91,7 @@ def spacing(x: object, format: object = "float16") -> Array:
     fmt = as_format(format)
     values = np.asarray(round_to(_values(x, fmt), fmt))
     with np.errstate(all="ignore"):
-        unit = _successor(np.abs(values), fmt) - np.abs(values)
+        unit = _next(np.abs(values), fmt, np.inf) - np.abs(values)
         return np.asarray(np.where(values == 0, unit, np.copysign(unit, values)))
 
 
@@ -96,15 +100,18 @@ def _values(x: object, fmt: Format) -> Array:
         return np.asarray(as_floats(x, fmt).astype(np.float64))
 
 
-def _successor(values: Array, fmt: Format) -> Array:
-    """The number after one on the grid, by its code: magnitudes of one sign are ordered as their codes are."""
-    if fmt == float64:
-        with np.errstate(all="ignore"):
-            return np.asarray(np.nextafter(values, np.inf))
-    code = encode(values, fmt).astype(np.int64)
-    sign = 1 << (fmt.bits - 1)
-    magnitude = code & (sign - 1)
-    last = sign - 1 if fmt.specials != "ieee" else ((1 << fmt.nexp) - 1) << fmt.nmant  # of which nothing is greater
-    up = np.where(code < sign, np.minimum(magnitude + 1, last), np.where(magnitude == 0, 1, code - 1))
-    after: Any = decode(up, fmt)
-    return np.asarray(np.where(np.isnan(values) | (values == np.inf), values, after))
+def _next(values: Array, fmt: Format, end: float) -> Array:
+    """The number of ``fmt`` next to float64 ``values`` towards ``end``, an infinity.
+
+    That is the next float64 rounded on in that direction, since no number of the format lies between the two.
+    """
+    mode = "upward" if end > 0 else "downward"
+    with np.errstate(all="ignore"), unwatched():
+        start = np.nextafter(values, end)
+        if not fmt.signed and end > 0:
+            start = np.maximum(start, fmt.min)
+        found: Array = np.asarray(round_to(start, fmt, mode))
+        if fmt.zero_field == "normal":  # from below its smallest number a format without zero goes on past zero
+            past = (np.abs(start) < fmt.smallest_normal) & fmt.signed
+            found = np.where(past, np.copysign(fmt.smallest_normal, end), found)
+        return np.asarray(np.where(np.isnan(values) | (values == end), values, found))

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics._grid import BLOCK, CONTAINERS, Array, Grid, Target, computable, container, grid_of, target
+from halfsim.numerics._grid import BLOCK, CONTAINERS, Array, Grid, Target, computable, container, grid_of, held, target
 from halfsim.numerics._modes import INCREMENT, SCALED
-from halfsim.numerics._wide import round_rational
+from halfsim.numerics.exact_rounding import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, as_format
-from halfsim.numerics.inputs import as_floats, beyond_floats
-from halfsim.numerics.rounding import Mode, Rounding, Stochastic, as_rounding, source_of
+from halfsim.numerics.inputs import as_floats, beyond_floats, widen
+from halfsim.numerics.rounding import Mode, Rounding, Stochastic, as_rounding, outward, source_of
 
 __all__ = ["BLOCK", "Array", "computable", "container", "flushed", "round_", "round_to", "rounded"]
 
@@ -59,7 +59,9 @@ def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -
     large = field.max() >= grid.top
     if large:
         np.minimum(field, grid.beyond, out=field)
-    np.maximum(field, grid.lowest[: x.size], out=field)
+    if grid.alone is not None:
+        np.copyto(field, grid.alone, where=np.less(field, grid.lowest[:n], out=_scratch.bools[0][:n]))
+    np.maximum(field, grid.lowest[:n], out=field)
     np.subtract(grid.pivot, field, out=scale)
     np.multiply(x, work, out=work)
     SCALED[grid.target.rounding](work, _scratch.floats(3, grid, n), source)
@@ -80,7 +82,8 @@ def _round_encoding(x: Array, out: Array, grid: Grid, source: Stochastic | None)
     if grid.single:  # with one digit every number but zero is odd, and of a tie the larger is taken (clause 4.3.1)
         np.minimum(np.bitwise_and(odd, grid.single, out=odd), 1, out=odd)
     np.bitwise_and(odd, 1, out=odd)
-    np.add(INCREMENT[grid.target.rounding](code, odd, grid.drop, source), code, out=odd)
+    more = INCREMENT[grid.target.rounding](code, odd, grid.drop, source) if grid.drop else 0
+    np.add(more, code, out=odd)
     np.bitwise_and(odd, ~((1 << grid.drop) - 1), out=odd)
     y, over = odd.view(grid.dtype), None
     if np.bitwise_and(code, grid.exponent, out=_scratch.ints(1, grid, x.size)).max() >= grid.top:
@@ -92,30 +95,63 @@ def _round_encoding(x: Array, out: Array, grid: Grid, source: Stochastic | None)
 def _settle(x: Array, y: Array, grid: Grid) -> Array:
     """Give ``y``, rounded from ``x`` with unbounded exponent, its largest numbers, infinities and NaN.
 
-    Returns where a finite number overflowed.
+    Returns where a finite number overflowed, or an infinity that saturates.
     """
-    target, fmt = grid.target, grid.target.format
+    goal, fmt = grid.target, grid.target.format
     special = ~np.isfinite(x)
     over = ~(np.abs(y) <= grid.max) & ~special  # a NaN here is a number that scaling took out of the container
     if over.any():
-        y[over] = np.copysign(_beyond(target, x[over], grid), x[over])
+        y[over] = np.copysign(_beyond(goal, x[over], grid), x[over])
     if special.any():
-        y[special] = x[special] * grid.dtype.type(1)  # quiets a signaling NaN, keeps its sign and payload
-        if fmt.specials == "nan":
-            y[special] = np.copysign(grid.dtype.type(np.nan), x[special])
-        elif fmt.specials == "none":  # Arm's rule: infinity to the largest number, NaN to zero
-            y[special] = np.copysign(np.where(np.isnan(x[special]), 0, grid.max), x[special])
+        given = x[special]
+        infinite, nan = np.isinf(given), _absent(grid, given)
+        if fmt.has_nan:
+            nan = given * grid.dtype.type(1)  # quiets a signaling NaN, keeps its sign and payload
+        clipped = not fmt.has_special or goal.overflow == "saturate_inf"
+        ends = grid.max if clipped else grid.dtype.type(np.inf if fmt.has_infinity else np.nan)
+        y[special] = np.where(infinite, np.copysign(ends, given), nan)
+        if fmt.has_special and clipped:
+            over[special] = infinite
     return over
 
 
-def _beyond(target: Target, x: Array, grid: Grid) -> Any:
+def _beyond(goal: Target, x: Array, grid: Grid) -> Any:
     """The magnitude that numbers ``x`` past the largest finite one become."""
-    truncating = target.rounding in (Rounding.TOWARD_ZERO, Rounding.TO_ODD)
-    if target.saturate or truncating or target.format.specials == "none":
+    fmt = goal.format
+    if goal.overflow != "infinity" or not fmt.has_special:
         return grid.max
-    infinite = grid.dtype.type(np.inf if target.format.specials == "ieee" else np.nan)
-    inward = {Rounding.UPWARD: np.signbit(x), Rounding.DOWNWARD: ~np.signbit(x)}.get(target.rounding)
-    return infinite if inward is None else np.where(inward, grid.max, infinite)
+    infinite = grid.dtype.type(np.inf if fmt.has_infinity else np.nan)
+    return np.where(outward(goal.rounding, np.signbit(x)), infinite, grid.max)
+
+
+def _absent(grid: Grid, x: Array) -> Any:
+    """What ``x`` becomes where the format has nothing for it: NaN; for want of that infinity, or what is nearest 0."""
+    fmt = grid.target.format
+    if fmt.has_nan:
+        return grid.dtype.type(np.nan)
+    size = np.inf if fmt.has_infinity else 0.0 if fmt.zero_field != "normal" else fmt.smallest_normal
+    return np.copysign(grid.dtype.type(size), x) if fmt.signed else grid.dtype.type(size)
+
+
+def _mend(x: Array, y: Array, over: Array | None, grid: Grid) -> None:
+    """Give ``y``, rounded from ``x`` as if all had codes, what stands for -0, zero and negative numbers that have none.
+
+    Where there is no zero, numbers too small become the smallest one. No negative number is ``over`` the largest.
+    """
+    fmt = grid.target.format
+    if fmt.zero_field == "normal":
+        zero = y == 0
+        if zero.any():
+            given = x[zero]
+            y[zero] = np.where(given == 0, _absent(grid, given), np.copysign(grid.normal, given))
+    elif not fmt.minus_zero:
+        np.add(y, 0, out=y)  # of -0
+    if not fmt.signed:
+        negative = x < 0
+        if negative.any():
+            y[negative] = _absent(grid, x[negative])
+            if over is not None:
+                np.greater(over, negative, out=over)
 
 
 def _flush(x: Array, out: Array, grid: Grid) -> Array:
@@ -140,6 +176,11 @@ def _observe(
     nan = over is not None and bool(np.isnan(magnitude.max()))  # past the largest number's exponent alone
     if nan:  # a NaN is not inexact
         np.greater(inexact, np.isnan(x, out=work), out=inexact)
+    if not grid.plain:
+        lacking = _lacking(x, grid.target.format)
+        np.greater(inexact, lacking, out=inexact)
+        if counts is not None:
+            counts.invalid += int(np.count_nonzero(lacking))
     if flags is None and counts is not None and magnitude.view(grid.integer).min() >= grid.lowest[0]:  # none is tiny
         counts.inexact += int(np.count_nonzero(inexact))
         counts.overflow += 0 if over is None else int(np.count_nonzero(over))
@@ -160,18 +201,28 @@ def _observe(
         flags |= inexact * np.uint8(Flag.INEXACT) | underflow * np.uint8(Flag.UNDERFLOW)
         if over is not None:
             flags |= over * np.uint8(Flag.OVERFLOW)
-        if nan or grid.target.format.specials != "ieee":
+        if nan or not (grid.plain and grid.target.format.has_infinity):
             flags[_invalid(x, over, grid)] = Flag.INVALID
 
 
 def _invalid(x: Array, over: Array | None, grid: Grid) -> Array:
     """Where ``x`` is a signaling NaN, or is something that the target has no encoding for."""
-    quiet = grid.integer.type(1) << (CONTAINERS[grid.dtype].nmant - 1)
-    signaling = np.isnan(x) & (x.view(grid.integer) & quiet == 0)
-    specials = grid.target.format.specials
-    if specials == "none":
-        return ~np.isfinite(x) | (False if over is None else over)
-    return signaling | np.isinf(x) if specials == "nan" else signaling
+    fmt = grid.target.format
+    if not fmt.has_special:
+        bad = ~np.isfinite(x) | (False if over is None else over)
+    else:
+        quiet = grid.integer.type(1) << (CONTAINERS[grid.dtype].nmant - 1)
+        bad = np.isnan(x) & (x.view(grid.integer) & quiet == 0)
+        if not fmt.has_infinity and grid.target.overflow != "saturate_inf":
+            bad |= np.isinf(x)
+    if not grid.plain:
+        bad |= _lacking(x, fmt)
+    return bad
+
+
+def _lacking(x: Array, fmt: Format) -> Array:
+    """Where a number ``x`` has nothing near it in the format: zero, or a negative number."""
+    return ((x == 0) & (fmt.zero_field == "normal")) | ((x < 0) & (not fmt.signed))
 
 
 def _flat(x: Array) -> Array | None:
@@ -197,29 +248,30 @@ def _round_flat(
 ) -> None:
     """Round ``x`` into ``out``; ``overflowed``, if given, gains True where a finite number overflowed."""
     fmt, outer = goal.format, CONTAINERS[x.dtype]
-    whole = fmt.contains(outer)
-    if whole and not (goal.flush_inputs or goal.flush_outputs):
+    whole, clips = fmt.contains(outer), goal.overflow == "saturate_inf"
+    if whole and not (goal.flush_inputs or goal.flush_outputs or clips):
         np.copyto(out, x)
         if flags is not None:
             flags[_invalid(x, None, grid_of(goal, x.dtype))] = Flag.INVALID
             np.multiply(out, 1, out=out)  # quiets a signaling NaN
         return
-    if not whole and (fmt.exponent_bits > outer.exponent_bits or fmt.max > outer.max):
-        for i in range(0, x.size, BLOCK):  # a wider range but fewer bits: float64 has room for both
-            wide = x[i : i + BLOCK].astype(np.float64)
-            seen = (None if mask is None else mask[i : i + BLOCK] for mask in (flags, overflowed))
-            _round_flat(wide, wide, goal, counts, next(seen), draw, next(seen))
-            out[i : i + BLOCK] = wide
+    if not whole and not held(fmt, outer):
+        for i in range(0, x.size, BLOCK):  # float64 has room for all formats
+            wide = widen(x[i : i + BLOCK])
+            seen = [None if mask is None else mask[i : i + BLOCK] for mask in (flags, overflowed)]
+            _round_flat(wide, wide, goal, counts, seen[0], draw, seen[1])
+            out[i : i + BLOCK] = _narrowed(wide, x.dtype, goal, seen[0])
         return
     grid = grid_of(goal, x.dtype)
     rounding = _copy if whole else _round_encoding if grid.same_range else _round_scaled
     observed = counts is not None or flags is not None
+    kept = observed or not grid.plain
     for i in range(0, x.size, BLOCK):
         source, end = x[i : i + BLOCK], out[i : i + BLOCK]
-        if observed and np.may_share_memory(source, end):
-            kept = _scratch.floats(2, grid, source.size)
-            np.copyto(kept, source)
-            source = kept
+        if kept and np.may_share_memory(source, end):
+            copy = _scratch.floats(2, grid, source.size)
+            np.copyto(copy, source)
+            source = copy
         if goal.flush_inputs:
             source = _flush(source, _scratch.floats(4, grid, source.size), grid)
         over = rounding(source, end, grid, draw)
@@ -227,13 +279,38 @@ def _round_flat(
             overflowed[i : i + BLOCK] |= over
         if goal.flush_outputs:
             _flush(end, end, grid)
+        if not grid.plain:
+            _mend(source, end, over, grid)
         if observed:
             _observe(source, end, over, grid, counts, None if flags is None else flags[i : i + BLOCK])
 
 
 def _copy(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
     np.copyto(out, x)
+    if grid.target.overflow == "saturate_inf" and not np.isfinite(x).all():
+        return _settle(x, out, grid)
     return np.zeros(x.size, np.bool_)
+
+
+_TRUNCATING = Mode(Rounding.TOWARD_ZERO)
+
+
+def _narrowed(wide: Array, dtype: np.dtype[Any], goal: Target, flags: Array | None) -> Array:
+    """Numbers of the format as ``dtype``, which may lack the largest of them: the largest that both have instead.
+
+    Past the range of ``dtype`` they are infinite unless overflow saturates; it is an overflow, in ``flags``, either way.
+    """
+    fmt, outer = goal.format, as_format(dtype)
+    ends = np.float64([min(fmt.max, outer.max)])
+    shared = float(rounded(ends, fmt if fmt.max > outer.max else outer, None, _TRUNCATING)[0])
+    result, lost = wide.astype(dtype), np.isfinite(wide) & (np.abs(wide) > shared)
+    if lost.any():
+        past = lost & (np.abs(wide) > outer.max)
+        within = lost if goal.overflow != "infinity" else lost & ~past
+        result[within] = np.copysign(dtype.type(shared), wide[within])
+        if flags is not None:
+            flags[past] |= np.uint8(Flag.OVERFLOW | Flag.INEXACT)
+    return result
 
 
 def round_(
@@ -349,9 +426,12 @@ def round_to(
             run[i], flag = round_rational(value, goal, draw)
             if flags is not None:
                 flags[i] = flag
-        result = end.astype(dtype, copy=False)
-        if flags is not None and result is not end:  # what the format holds and float16 does not overflows
-            flags[np.isinf(run.astype(dtype)) & np.isfinite(run)] |= np.uint8(Flag.OVERFLOW | Flag.INEXACT)
+        result = end
+        if end.dtype != dtype:
+            result = np.empty_like(end, dtype)
+            narrow = _flat(result)
+            assert narrow is not None  # laid out as `end`
+            narrow[...] = _narrowed(run, dtype, goal, flags)
         if out is not None and result is not out:
             out[...] = result
             result = out

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,39 @@ class Rounding(enum.Enum):
     DOWNWARD = "downward"
     TO_ODD = "to_odd"
     STOCHASTIC = "stochastic"
+
+
+def _cases(rule: Callable[[int, int, int, int], int]) -> NDArray[np.bool_]:
+    return np.array([bool(rule(*bits)) for bits in product((0, 1), repeat=4)], np.bool_)
+
+
+# Whether a mode takes the larger of the two magnitudes around a number, by four bits: its sign, whether the smaller
+# one is odd, whether half of their distance is reached, and whether there is more than that (or than nothing). The
+# case is the number sign * 8 + odd * 4 + half * 2 + rest. This is what everything that rounds bits or fractions reads.
+AWAY: dict[Rounding, NDArray[np.bool_]] = {
+    Rounding.NEAREST_EVEN: _cases(lambda sign, odd, half, rest: half and (rest or odd)),
+    Rounding.NEAREST_AWAY: _cases(lambda sign, odd, half, rest: half),
+    Rounding.TOWARD_ZERO: _cases(lambda sign, odd, half, rest: 0),
+    Rounding.UPWARD: _cases(lambda sign, odd, half, rest: not sign and (half or rest)),
+    Rounding.DOWNWARD: _cases(lambda sign, odd, half, rest: sign and (half or rest)),
+    Rounding.TO_ODD: _cases(lambda sign, odd, half, rest: not odd and (half or rest)),
+}
+
+# What a number past the largest one becomes: infinity, or (what "saturate" does to numbers, "saturate_inf" to
+# infinities as well) the largest number. Without infinities NaN takes their place, without NaN the largest number does.
+OVERFLOWS = ("infinity", "saturate", "saturate_inf")
+SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
+
+
+def outward(rounding: Rounding, negative: Any) -> Any:
+    """Whether a mode rounds a number (or an array, by sign) past the largest one away from it (IEEE 754-2019 7.4).
+
+    >>> bool(outward(Rounding.UPWARD, False)), bool(outward(Rounding.UPWARD, True))
+    (True, False)
+    """
+    if rounding is Rounding.STOCHASTIC:
+        return np.ones(np.shape(negative), np.bool_)
+    return AWAY[rounding][np.where(negative, 15, 7)]  # far past it, whose last bit counts as one
 
 
 class Stochastic:
@@ -95,6 +131,11 @@ class Mode:
     def nearest(self) -> bool:
         """Whether results are the nearest numbers, ties to even, so that a wider sum may be rounded to them."""
         return self.rounding is Rounding.NEAREST_EVEN
+
+    @property
+    def clips(self) -> bool:
+        """Whether what is past the largest number becomes that number."""
+        return self.overflow != "infinity"
 
     @property
     def flush_inputs(self) -> bool:

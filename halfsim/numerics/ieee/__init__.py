@@ -32,11 +32,10 @@ from halfsim.numerics.ieee.unpacked import (
     Unit,
     arithmetic,
     blocked,
-    codes,
-    layout,
     unit,
     unpack,
 )
+from halfsim.numerics.layout import codes, layout
 
 _INVALID = np.uint8(Flag.INVALID)
 _NAMES = ("a", "b", "c")
@@ -58,7 +57,7 @@ CLASSES = np.array(
 
 def _operate(where: str, kernel: Kernel, to: Unit, *bits: object) -> Pair:
     """An operation whose operands and result share a format."""
-    given = [codes(x, to.layout, name) for x, name in zip(bits, _NAMES, strict=False)]
+    given = [codes(x, to.format, name) for x, name in zip(bits, _NAMES, strict=False)]
 
     def block(*parts: Array) -> Pair:
         return arithmetic(kernel, to, [unpack(part, to.layout) for part in parts])
@@ -167,19 +166,30 @@ def round_to_integral(
 
 
 def convert(
-    bits: object, source: object, target: object, *, rounding: object = "nearest_even", tininess: str = "after"
+    bits: object,
+    source: object,
+    target: object,
+    *,
+    rounding: object = "nearest_even",
+    tininess: str = "after",
+    overflow: str = "infinity",
 ) -> Pair:
     """``bits`` of the format ``source`` as bits of ``target``, rounded once (5.4.2).
 
     NaN keeps its sign and as many leading bits of its payload as there is room for. An infinity that ``target`` lacks
-    raises invalid, as does a NaN; they give its NaN or its largest number, and zero.
+    raises invalid, as does a NaN; they give its NaN or its largest number, and zero. ``overflow`` is that of
+    `halfsim.round_to`: with "saturate" numbers past the largest one become that, with "saturate_inf" infinities too.
 
     >>> [hex(x) for x in convert([0x3DCCCCCD, 0x7FC02000], "float32", "float16")[0]]
     ['0x2e66', '0x7e01']
     """
-    given, to = layout(as_format(source, "source")), unit(as_format(target, "target"), rounding, tininess)
+    given, to = layout(as_format(source, "source")), unit(as_format(target, "target"), rounding, tininess, overflow)
     return blocked(
-        "convert", lambda x: kernels.convert(to, unpack(x, given)), [codes(bits, given, "bits")], to.layout.word, "bits"
+        "convert",
+        lambda x: kernels.convert(to, unpack(x, given)),
+        [codes(bits, given.format, "bits")],
+        to.layout.word,
+        "bits",
     )
 
 
@@ -207,7 +217,7 @@ def to_int(
     def kernel(x: Array) -> Pair:
         return kernels.to_int(to, unpack(x, to.layout), low, high, exact)
 
-    return blocked("to_int", kernel, [codes(bits, to.layout, "bits")], integer, "bits")
+    return blocked("to_int", kernel, [codes(bits, to.format, "bits")], integer, "bits")
 
 
 def _integer(dtype: object) -> np.dtype[Any]:
@@ -253,7 +263,7 @@ def scaleb(
     def block(x: Array, by: Array) -> Pair:
         return arithmetic(lambda to, number: kernels.scaleb(to, number, by), to, [unpack(x, to.layout)])
 
-    return blocked("scaleb", block, [codes(a, to.layout, "a"), _integers(n, "n")], to.layout.word, "a, n")
+    return blocked("scaleb", block, [codes(a, to.format, "a"), _integers(n, "n")], to.layout.word, "a, n")
 
 
 def logb(a: object, *, format: object = "float16", rounding: object = "nearest_even") -> Pair:
@@ -288,7 +298,7 @@ def _compare(
         holds = test(x.magnitude * (1 - 2 * x.sign), y.magnitude * (1 - 2 * y.sign))
         return holds & ~unordered, invalid * _INVALID
 
-    return blocked(where, kernel, [codes(a, lay, "a"), codes(b, lay, "b")], np.bool_, "a, b")
+    return blocked(where, kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], np.bool_, "a, b")
 
 
 def eq(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -372,7 +382,7 @@ def _extremum(where: str, largest: bool, number: bool, a: object, b: object, for
     if not number:
         return _operate(where, kernel, to, a, b)
     lay = to.layout
-    given = [codes(a, lay, "a"), codes(b, lay, "b")]
+    given = [codes(a, lay.format, "a"), codes(b, lay.format, "b")]
     return blocked(where, lambda x, y: ignoring(to, unpack(x, lay), unpack(y, lay)), given, lay.word, "a, b")
 
 
@@ -414,14 +424,19 @@ def maximum_number(a: object, b: object, *, format: object = "float16") -> Pair:
 
 def _neighbour(where: str, a: object, format: object, down: int) -> Pair:
     def kernel(to: Unit, x: Number) -> Pair:
-        lay = to.layout
-        away = x.sign == down
-        step = np.where(away, 1, -1)
-        end = max(lay.largest, lay.infinity)
-        magnitude = np.where(away & (x.magnitude >= end), x.magnitude, x.magnitude + step)
+        lay, flags = to.layout, np.zeros(x.sign.shape, np.uint8)
         sign = np.where(x.zero, down, x.sign)
-        magnitude = np.where(x.zero, 1, magnitude)
-        return magnitude | (sign << (to.format.bits - 1)), np.zeros(sign.shape, np.uint8)
+        away = sign == down
+        magnitude = x.magnitude + np.where(away, 1, -1)
+        np.copyto(magnitude, lay.beyond, where=away & (x.magnitude == lay.largest))
+        np.copyto(magnitude, x.magnitude, where=away & x.infinite)
+        np.copyto(magnitude, lay.least, where=x.zero)
+        least = ~away & (x.magnitude == lay.least)  # beside which there is zero, or the least of the other sign
+        np.copyto(magnitude, 0 if lay.zeros else lay.least, where=least)
+        code = lay.code(magnitude, np.where(least, down, sign) if not lay.zeros else sign)
+        if not to.format.signed:
+            np.copyto(code, lay.nan, where=(x.zero | (least & (not lay.zeros))) & bool(down))
+        return code, flags
 
     return _operate(where, kernel, unit(format), a)
 
@@ -454,11 +469,11 @@ def classify(a: object, *, format: object = "float16") -> Pair:
 
     def kernel(part: Array) -> Pair:
         x = unpack(part, lay)
-        rank = np.select([x.zero, x.magnitude >> lay.format.nmant == 0, x.infinite], [0, 1, 3], 2)
+        rank = np.select([x.zero, x.magnitude < lay.normal, x.infinite], [0, 1, 3], 2)
         index = np.where(x.nan, ~x.signaling, np.where(x.sign == 1, 5 - rank, 6 + rank))
         return index, np.zeros(index.shape, np.uint8)
 
-    index, flags = blocked("classify", kernel, [codes(a, lay, "a")], np.intp, "a")
+    index, flags = blocked("classify", kernel, [codes(a, lay.format, "a")], np.intp, "a")
     return np.asarray(CLASSES[index]), flags
 
 
@@ -472,6 +487,6 @@ def copy_sign(a: object, b: object, *, format: object = "float16") -> Pair:
 
     def kernel(*parts: Array) -> Pair:
         x, y = (unpack(part, lay) for part in parts)
-        return x.magnitude | (y.sign << (lay.format.bits - 1)), np.zeros(x.code.shape, np.uint8)
+        return lay.code(x.magnitude, y.sign), np.zeros(x.code.shape, np.uint8)
 
-    return blocked("copy_sign", kernel, [codes(a, lay, "a"), codes(b, lay, "b")], lay.word, "a, b")
+    return blocked("copy_sign", kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], lay.word, "a, b")

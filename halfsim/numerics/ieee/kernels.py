@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from halfsim.numerics.flags import Flag
-from halfsim.numerics.ieee.unpacked import WINDOW, Array, Number, Pair, Unit, bit_length, choose, jam, pack
+from halfsim.numerics.ieee.unpacked import WINDOW, Array, Number, Pair, Unit, absent, bit_length, choose, jam, pack
 from halfsim.numerics.rounding import Rounding
 
 Triple = tuple[Array, Array, Array]  # sign, exponent, significand
@@ -22,16 +22,19 @@ _DIRECT = 28  # up to this precision an aligned product has spare bits below, wh
 def _settle(to: Unit, result: Pair, sign: Array, infinite: Array, invalid: Array, pole: Array | None = None) -> Pair:
     """Put in what rounding does not give: exact infinities, the poles of division, and the invalid operations."""
     code, flags = result
+    lay = to.layout
     if infinite.any():
-        lay = to.layout
-        np.copyto(code, lay.infinity | (sign << (lay.format.bits - 1)), where=infinite)
+        np.copyto(code, lay.code(lay.infinity, sign), where=infinite)
         np.copyto(flags, np.uint8(0), where=infinite)
+        if not lay.format.signed:
+            absent(code, flags, lay, infinite & (sign == 1))
     if pole is not None and pole.any():
-        np.copyto(code, to.layout.beyond | (sign << (to.format.bits - 1)), where=pole)
+        np.copyto(code, lay.code(lay.beyond, sign), where=pole)
         np.copyto(flags, np.uint8(Flag.DIVIDE_BY_ZERO), where=pole)
+        if not lay.format.signed:
+            absent(code, flags, lay, pole & (sign == 1))
     if invalid.any():
-        np.copyto(code, to.layout.nan, where=invalid)
-        np.copyto(flags, np.uint8(Flag.INVALID), where=invalid)
+        absent(code, flags, lay, invalid)
     return code, flags
 
 
@@ -123,8 +126,11 @@ def div(to: Unit, a: Number, b: Number) -> Pair:
 
 def _zero(to: Unit, result: Pair, sign: Array, where: Array) -> Pair:
     """Put in exact zeros."""
-    np.copyto(result[0], sign << (to.format.bits - 1), where=where)
-    np.copyto(result[1], np.uint8(0), where=where)
+    code, flags = result
+    np.copyto(code, to.layout.code(np.zeros_like(sign), sign), where=where)
+    np.copyto(flags, np.uint8(0), where=where)
+    if not to.layout.zeros:
+        absent(code, flags, to.layout, where)
     return result
 
 
@@ -198,17 +204,19 @@ def convert(to: Unit, a: Number) -> Pair:
     """Rounding; of a NaN the sign and the leading bits of the payload stay."""
     lay, source = to.layout, a.layout
     code, flags = _settle(to, pack(to, a.sign, a.exponent, a.significand), a.sign, a.infinite, np.zeros_like(a.nan))
-    if lay.infinity < 0:
-        np.copyto(code, lay.beyond | (a.sign << (lay.format.bits - 1)), where=a.infinite)
-        np.copyto(flags, np.uint8(Flag.INVALID), where=a.infinite)
+    clips = to.overflow == "saturate_inf"
+    if (lay.infinity < 0 or clips) and a.infinite.any():
+        lost = Flag(lay.overflow) if clips else Flag.INVALID
+        np.copyto(code, lay.code(lay.largest if clips else lay.beyond, a.sign), where=a.infinite)
+        np.copyto(flags, np.uint8(lost), where=a.infinite)
+        if not lay.format.signed:
+            absent(code, flags, lay, a.infinite & (a.sign == 1))
     if a.nan.any():
         drop = source.format.nmant - lay.format.nmant
-        payload = a.magnitude & ((1 << source.format.nmant) - 1)
+        payload = a.magnitude & source.payload
         payload = payload >> drop if drop >= 0 else payload << -drop
-        room = (1 << lay.format.nmant) - 1 if lay.infinity >= 0 and source.infinity >= 0 else 0
-        nan = lay.nan | (payload & room) | (a.sign << (lay.format.bits - 1))
-        np.copyto(code, nan, where=a.nan)
-        flag = Flag.INVALID if lay.format.specials == "none" else Flag(0)
+        np.copyto(code, lay.code(lay.nan | (payload & lay.payload), a.sign), where=a.nan)
+        flag = Flag(0) if lay.format.has_special else Flag.INVALID
         np.copyto(flags, np.where(a.signaling, np.uint8(Flag.INVALID), np.uint8(flag)), where=a.nan)
     return code, flags
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,8 @@ from numpy.typing import NDArray
 
 from halfsim.numerics.flags import Flag, report_mask, watching
 from halfsim.numerics.formats import Format, as_format, unknown
-from halfsim.numerics.rounding import Rounding, as_rounding
+from halfsim.numerics.layout import Layout, layout
+from halfsim.numerics.rounding import AWAY, OVERFLOWS, Rounding, as_rounding, outward
 
 Array = NDArray[Any]
 Pair = tuple[Array, Array]
@@ -29,79 +28,38 @@ WINDOW = 60  # bits of an addend: a sum has one more
 _FAR = 62  # shifting a significand by more than this many bits leaves only its sticky bit
 
 
-def _table(rule: Callable[[int, int, int, int], int]) -> Array:
-    return np.array([bool(rule(*bits)) for bits in product((0, 1), repeat=4)], np.bool_)
-
-
-# Whether to increment the magnitude, by sign, last bit kept, first bit lost (half an ulp), and whether more was lost.
-_INCREMENT: dict[Rounding, Array] = {
-    Rounding.NEAREST_EVEN: _table(lambda sign, odd, half, rest: half and (rest or odd)),
-    Rounding.NEAREST_AWAY: _table(lambda sign, odd, half, rest: half),
-    Rounding.TOWARD_ZERO: _table(lambda sign, odd, half, rest: 0),
-    Rounding.UPWARD: _table(lambda sign, odd, half, rest: not sign and (half or rest)),
-    Rounding.DOWNWARD: _table(lambda sign, odd, half, rest: sign and (half or rest)),
-    Rounding.TO_ODD: _table(lambda sign, odd, half, rest: not odd and (half or rest)),
-}
 _TININESS = ("after", "before")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The magnitudes (encodings without their sign bit) at which a format's kinds of number begin and end."""
-
-    format: Format
-    largest: int  # of the finite numbers
-    infinity: int  # -1 where there is none
-    beyond: int  # what an overflow and a division by zero give
-    nan: int  # the default NaN, quiet and without payload, or what stands for it
-    quiet: int  # mask of the bit that tells quiet from signaling, 0 where there are no signaling NaN
-    overflow: int  # the flags of an overflow
-
-    @property
-    def word(self) -> np.dtype[Any]:
-        """The smallest unsigned dtype that holds an encoding."""
-        return np.dtype(next(f"u{size}" for size in (1, 2, 4, 8) if self.format.bits <= 8 * size))
-
-
-@lru_cache(maxsize=256)
-def layout(fmt: Format) -> Layout:
-    """The Layout of ``fmt``; without NaN, overflow raises invalid and gives the largest number, as on Arm."""
-    ones = (1 << (fmt.bits - 1)) - 1
-    overflow = int(Flag.OVERFLOW | Flag.INEXACT)
-    if fmt.specials == "nan":
-        return Layout(fmt, ones - 1, -1, ones, ones, 0, overflow)
-    if fmt.specials == "none":
-        return Layout(fmt, ones, -1, ones, 0, 0, int(Flag.INVALID))
-    infinity = ones - ((1 << fmt.nmant) - 1)
-    quiet = (1 << fmt.nmant) >> 1
-    signaling = quiet if fmt.nmant > 1 else 0
-    return Layout(fmt, infinity - 1, infinity, infinity, infinity | quiet, signaling, overflow)
-
-
-@dataclass(frozen=True)
 class Unit:
-    """What rounds: a format, a rounding mode, a rule of tininess."""
+    """What rounds: a format, a rounding mode, a rule of tininess, and what overflow becomes."""
 
     layout: Layout
     rounding: Rounding
     before: bool
+    overflow: str = "infinity"
 
     @property
     def format(self) -> Format:
         return self.layout.format
 
 
-def unit(format: object, rounding: object = "nearest_even", tininess: object = "after") -> Unit:
+def unit(
+    format: object, rounding: object = "nearest_even", tininess: object = "after", overflow: object = "infinity"
+) -> Unit:
     """The Unit that the keywords of an operation name; ``ValueError`` for unknown words and for stochastic rounding."""
-    allowed = [mode.value for mode in _INCREMENT]
+    allowed = [mode.value for mode in AWAY]
     if isinstance(rounding, str) and rounding.strip().lower() not in allowed:
         raise unknown("rounding", rounding, allowed)
     mode = as_rounding(rounding)
-    if mode not in _INCREMENT:
+    if mode not in AWAY:
         raise unknown("rounding", mode.value, allowed)
     if tininess not in _TININESS:
         raise unknown("tininess", tininess, _TININESS)
-    return Unit(layout(as_format(format)), mode, tininess == "before")
+    if overflow not in OVERFLOWS:
+        raise unknown("overflow", overflow, OVERFLOWS)
+    return Unit(layout(as_format(format)), mode, tininess == "before", str(overflow))
 
 
 @dataclass(frozen=True)
@@ -129,23 +87,23 @@ class Number:
 
 
 def unpack(code: Array, lay: Layout) -> Number:
-    """The numbers that a block of encodings stands for."""
+    """The numbers that a block of codes stands for."""
     fmt = lay.format
     code = code.astype(np.int64)
-    sign = (code >> (fmt.bits - 1)) & 1
-    magnitude = code & ((1 << (fmt.bits - 1)) - 1)
-    field = magnitude >> fmt.nmant
-    small = field == 0
+    magnitude, sign = lay.parts(code)
+    small = magnitude < lay.normal
     significand = magnitude & ((1 << fmt.nmant) - 1)
     significand |= (1 << fmt.nmant) * ~small
-    exponent = np.maximum(field, 1)
-    exponent += fmt.emin - 1 - fmt.nmant
+    exponent = np.maximum(magnitude >> fmt.nmant, fmt.emin + fmt.bias)
+    exponent -= fmt.bias + fmt.nmant
     if small.any():
         lift = fmt.precision - bit_length(significand)
         significand <<= lift
         exponent -= lift
-    nan = magnitude > max(lay.largest, lay.infinity)
-    return Number(lay, code, magnitude, sign, exponent, significand, nan, magnitude == lay.infinity, magnitude == 0)
+    zero = small & (magnitude == 0)
+    return Number(
+        lay, code, magnitude, sign, exponent, significand, lay.is_nan(magnitude), magnitude == lay.infinity, zero
+    )
 
 
 def bit_length(x: Array) -> Array:
@@ -174,7 +132,7 @@ def choose(significand: Array, shift: Array, sign: Array, rounding: Rounding) ->
     inexact = (case & 3) != 0
     case |= sign << 3
     seen >>= 1
-    seen += _INCREMENT[rounding].take(case)
+    seen += AWAY[rounding].take(case)
     return seen, inexact
 
 
@@ -185,10 +143,12 @@ def pack(to: Unit, sign: Array, exponent: Array, significand: Array) -> Pair:
     top -= 1
     np.copyto(top, fmt.emin, where=significand == 0)
     shift = np.maximum(top, fmt.emin) - fmt.nmant - exponent
+    cut = np.maximum(shift, 0)
     if (shift < 0).any():
         significand = significand << np.clip(-shift, 0, _FAR)
-        shift = np.maximum(shift, 0)
-    code, inexact = choose(significand, shift, sign, to.rounding)
+    if fmt.zero_field != "subnormals":
+        cut = np.where(top < fmt.emin, fmt.emin - exponent, cut)  # to zero or the smallest normal number
+    code, inexact = choose(significand, cut, sign, to.rounding)
     flags = inexact.astype(np.uint8)
     tiny = top < fmt.emin
     if not to.before:
@@ -199,14 +159,29 @@ def pack(to: Unit, sign: Array, exponent: Array, significand: Array) -> Pair:
     tiny &= inexact
     flags |= tiny * np.uint8(Flag.UNDERFLOW)
     large = top > fmt.emax
+    if fmt.zero_field != "subnormals":
+        code <<= fmt.nmant * (top < fmt.emin)  # one unit there is the smallest normal number
     np.clip(top, fmt.emin, fmt.emax + 1, out=top)
     code += (top - fmt.emin) << fmt.nmant  # the leading bit kept adds one to the exponent field
+    if not lay.normal:  # in which the smallest normal numbers have no one
+        code -= 1 << fmt.nmant
+        np.maximum(code, 0, out=code)  # of what is too small
     large |= code > lay.largest
-    if large.any():  # far beyond the largest number, whose last bit is one, the table still decides
-        outward = _INCREMENT[to.rounding].take(sign << 3 | 7)
-        np.copyto(code, np.where(outward, lay.beyond, lay.largest), where=large)
+    if large.any():
+        away = to.overflow == "infinity" and outward(to.rounding, sign)
+        np.copyto(code, np.where(away, lay.beyond, lay.largest), where=large)
         np.copyto(flags, np.uint8(lay.overflow), where=large)
-    return code | (sign << (fmt.bits - 1)), flags
+    if not lay.plain:
+        lacking = (significand == 0) & (not lay.zeros)
+        lacking |= (significand != 0) & (sign == 1) & (not fmt.signed)
+        absent(code, flags, lay, lacking)
+    return lay.code(code, sign), flags
+
+
+def absent(code: Array, flags: Array, lay: Layout, where: Array) -> None:
+    """Put in what stands for a result that has no code, and invalid."""
+    np.copyto(code, lay.nan, where=where)
+    np.copyto(flags, np.uint8(Flag.INVALID), where=where)
 
 
 Kernel = Callable[..., Pair]
@@ -221,23 +196,6 @@ def arithmetic(kernel: Kernel, to: Unit, operands: Sequence[Number]) -> Pair:
             np.copyto(flags, flags & np.uint8(Flag.INVALID), where=number.nan)
             flags |= number.signaling * np.uint8(Flag.INVALID)
     return code, flags
-
-
-def codes(bits: object, lay: Layout, argument: str) -> Array:
-    """``bits`` as an array of unsigned integers; ``TypeError`` or ``ValueError`` where they are no encodings."""
-    given = np.asarray(bits)
-    if given.size == 0 and not isinstance(bits, np.ndarray):
-        return np.zeros(given.shape, lay.word)
-    if given.dtype.kind in "fO" and not isinstance(bits, np.ndarray):  # Python integers on both sides of 2**63
-        whole = np.asarray(bits, object)
-        if all(isinstance(code, int) and 0 <= code < 2**64 for code in whole.flat):
-            given = whole.astype(np.uint64)
-    if given.dtype.kind not in "iu":
-        raise TypeError(f"{argument}: dtype {given.dtype} is not allowed; allowed: integers")
-    full = given.dtype.kind == "u" and 8 * given.dtype.itemsize <= lay.format.bits
-    if given.size and not full and (int(given.min()) < 0 or int(given.max()) >> lay.format.bits):
-        raise ValueError(f"{argument}: allowed are codes from 0 to {2**lay.format.bits - 1:#x} for {lay.format}")
-    return given
 
 
 def blocked(where: str, kernel: Kernel, arrays: Sequence[Array], dtype: object, names: str) -> Pair:
