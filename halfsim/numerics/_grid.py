@@ -99,6 +99,7 @@ class Grid:
     pivot: Any  # pivot - field(e) is the field of 2**(p - 1 - e)
     ulp: Any  # field(e) - ulp is the field of 2**(e - p + 1)
     alone: Any  # without subnormal numbers: the exponent field that makes the smallest normal number the ulp of less
+    floor: Any  # the magnitude that stands for smaller ones, where scaling would lose them; else None
     single: int  # mask of an exponent where the target has one digit of precision, else 0
     drop: int  # number of trailing significand bits the target lacks
     max: Any  # largest finite number of the target
@@ -132,6 +133,7 @@ def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
         pivot=whole((2 * outer.bias + fmt.nmant) << outer.nmant),
         ulp=whole(fmt.nmant << outer.nmant),
         alone=None if fmt.zero_field == "subnormals" else whole(field(fmt.emin + fmt.nmant)),
+        floor=dtype.type(2.0 ** (fmt.emin - fmt.nmant - 60)) if fmt.emin > fmt.nmant else None,
         single=(1 << outer.nexp) - 1 if fmt.precision == 1 else 0,
         drop=outer.nmant - fmt.nmant,
         max=dtype.type(min(fmt.max, outer.max)),

@@ -111,7 +111,9 @@ def _next(values: Array, fmt: Format, end: float) -> Array:
         if not fmt.signed and end > 0:
             start = np.maximum(start, fmt.min)
         found: Array = np.asarray(round_to(start, fmt, mode))
-        if fmt.zero_field == "normal":  # from below its smallest number a format without zero goes on past zero
-            past = (np.abs(start) < fmt.smallest_normal) & fmt.signed
-            found = np.where(past, np.copysign(fmt.smallest_normal, end), found)
+        if fmt.zero_field == "normal":  # beside its smallest number a format without zero has that of the other sign
+            other = np.copysign(fmt.smallest_normal, end)
+            found = np.where((np.abs(start) < fmt.smallest_normal) & fmt.signed, other, found)
+        if not fmt.signed and end < 0:
+            found = np.where(start < fmt.min, np.nan if fmt.has_nan else fmt.min, found)
         return np.asarray(np.where(np.isnan(values) | (values == end), values, found))

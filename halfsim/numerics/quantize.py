@@ -63,7 +63,7 @@ def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -
         np.copyto(field, grid.alone, where=np.less(field, grid.lowest[:n], out=_scratch.bools[0][:n]))
     np.maximum(field, grid.lowest[:n], out=field)
     np.subtract(grid.pivot, field, out=scale)
-    np.multiply(x, work, out=work)
+    np.multiply(x if grid.floor is None else _lifted(x, grid), work, out=work)
     SCALED[grid.target.rounding](work, _scratch.floats(3, grid, n), source)
     np.subtract(field, grid.ulp, out=field)
     if not large:
@@ -73,6 +73,12 @@ def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -
     over = _settle(x, work, grid)
     np.copyto(out, work)
     return over
+
+
+def _lifted(x: Array, grid: Grid) -> Array:
+    """``x`` with numbers so small that scaling them down would give zero made larger, but rounding the same way."""
+    small = (np.abs(x) < grid.floor) & (x != 0)
+    return np.where(small, np.copysign(grid.floor, x), x)
 
 
 def _round_encoding(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
@@ -212,7 +218,9 @@ def _invalid(x: Array, over: Array | None, grid: Grid) -> Array:
         bad = ~np.isfinite(x) | (False if over is None else over)
     else:
         quiet = grid.integer.type(1) << (CONTAINERS[grid.dtype].nmant - 1)
-        bad = np.isnan(x) & (x.view(grid.integer) & quiet == 0)
+        bad = np.isnan(x)
+        if fmt.has_nan:
+            bad &= x.view(grid.integer) & quiet == 0
         if not fmt.has_infinity and grid.target.overflow != "saturate_inf":
             bad |= np.isinf(x)
     if not grid.plain:
@@ -298,7 +306,7 @@ _TRUNCATING = Mode(Rounding.TOWARD_ZERO)
 def _narrowed(wide: Array, dtype: np.dtype[Any], goal: Target, flags: Array | None) -> Array:
     """Numbers of the format as ``dtype``, which may lack the largest of them: the largest that both have instead.
 
-    Past the range of ``dtype`` they are infinite unless overflow saturates; it is an overflow, in ``flags``, either way.
+    Past the range of ``dtype`` they are infinite unless overflow saturates; ``flags`` tell of the overflow.
     """
     fmt, outer = goal.format, as_format(dtype)
     ends = np.float64([min(fmt.max, outer.max)])

@@ -184,13 +184,8 @@ def convert(
     ['0x2e66', '0x7e01']
     """
     given, to = layout(as_format(source, "source")), unit(as_format(target, "target"), rounding, tininess, overflow)
-    return blocked(
-        "convert",
-        lambda x: kernels.convert(to, unpack(x, given)),
-        [codes(bits, given.format, "bits")],
-        to.layout.word,
-        "bits",
-    )
+    operand = codes(bits, given.format, "bits")
+    return blocked("convert", lambda x: kernels.convert(to, unpack(x, given)), [operand], to.layout.word, "bits")
 
 
 def to_int(

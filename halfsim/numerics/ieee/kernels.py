@@ -130,7 +130,7 @@ def _zero(to: Unit, result: Pair, sign: Array, where: Array) -> Pair:
     np.copyto(code, to.layout.code(np.zeros_like(sign), sign), where=where)
     np.copyto(flags, np.uint8(0), where=where)
     if not to.layout.zeros:
-        absent(code, flags, to.layout, where)
+        absent(code, flags, to.layout, where, sign)
     return result
 
 
@@ -216,7 +216,7 @@ def convert(to: Unit, a: Number) -> Pair:
         payload = a.magnitude & source.payload
         payload = payload >> drop if drop >= 0 else payload << -drop
         np.copyto(code, lay.code(lay.nan | (payload & lay.payload), a.sign), where=a.nan)
-        flag = Flag(0) if lay.format.has_special else Flag.INVALID
+        flag = Flag(0) if lay.format.has_nan else Flag.INVALID
         np.copyto(flags, np.where(a.signaling, np.uint8(Flag.INVALID), np.uint8(flag)), where=a.nan)
     return code, flags
 

@@ -143,11 +143,12 @@ def pack(to: Unit, sign: Array, exponent: Array, significand: Array) -> Pair:
     top -= 1
     np.copyto(top, fmt.emin, where=significand == 0)
     shift = np.maximum(top, fmt.emin) - fmt.nmant - exponent
-    cut = np.maximum(shift, 0)
-    if (shift < 0).any():
-        significand = significand << np.clip(-shift, 0, _FAR)
+    cut = shift
     if fmt.zero_field != "subnormals":
-        cut = np.where(top < fmt.emin, fmt.emin - exponent, cut)  # to zero or the smallest normal number
+        cut = np.where(top < fmt.emin, fmt.emin - exponent, shift)  # to zero or the smallest normal number
+    if (cut < 0).any():
+        significand = significand << np.clip(-cut, 0, _FAR)
+        cut = np.maximum(cut, 0)
     code, inexact = choose(significand, cut, sign, to.rounding)
     flags = inexact.astype(np.uint8)
     tiny = top < fmt.emin
@@ -174,27 +175,39 @@ def pack(to: Unit, sign: Array, exponent: Array, significand: Array) -> Pair:
     if not lay.plain:
         lacking = (significand == 0) & (not lay.zeros)
         lacking |= (significand != 0) & (sign == 1) & (not fmt.signed)
-        absent(code, flags, lay, lacking)
+        code = lay.code(code, sign)
+        absent(code, flags, lay, lacking, sign)
+        return code, flags
     return lay.code(code, sign), flags
 
 
-def absent(code: Array, flags: Array, lay: Layout, where: Array) -> None:
-    """Put in what stands for a result that has no code, and invalid."""
-    np.copyto(code, lay.nan, where=where)
+def absent(code: Array, flags: Array, lay: Layout, where: Array, sign: Array | None = None) -> None:
+    """Put in the default NaN, or for want of it what stands for a result of that sign, and invalid."""
+    signed = sign is not None and not lay.format.has_nan
+    np.copyto(code, lay.code(lay.nan, sign) if signed else lay.nan, where=where)
     np.copyto(flags, np.uint8(Flag.INVALID), where=where)
 
 
 Kernel = Callable[..., Pair]
 
 
+def _product_is_invalid(operands: Sequence[Number]) -> Array:
+    """Where a fused multiply-add multiplies zero by infinity, which it tells even of a quiet NaN that it adds."""
+    if len(operands) < 3:
+        return np.zeros(operands[0].code.shape, np.bool_)
+    a, b = operands[:2]
+    return (a.infinite & b.zero) | (a.zero & b.infinite)
+
+
 def arithmetic(kernel: Kernel, to: Unit, operands: Sequence[Number]) -> Pair:
     """What ``kernel`` computes, but the first NaN operand, quieted, if there is one; signaling ones raise invalid."""
     code, flags = kernel(to, *operands)
-    for number in reversed(operands):
-        if number.nan.any():
-            np.copyto(code, number.quieted, where=number.nan)
-            np.copyto(flags, flags & np.uint8(Flag.INVALID), where=number.nan)
-            flags |= number.signaling * np.uint8(Flag.INVALID)
+    nans = [number for number in operands if number.nan.any()]
+    for number in nans:
+        np.copyto(flags, _product_is_invalid(operands) * np.uint8(Flag.INVALID), where=number.nan)
+    for number in reversed(nans):
+        np.copyto(code, number.quieted, where=number.nan)
+        flags |= number.signaling * np.uint8(Flag.INVALID)
     return code, flags
 
 
