@@ -6,26 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from halfsim.numerics.exact_rounding import HALF, Number, Step, infinity, not_a_number, number, power, value_of
 from halfsim.numerics.explain import drawing, picture
-from halfsim.numerics.explain.exact import (
-    HALF,
-    MODES,
-    Exact,
-    Number,
-    Special,
-    Step,
-    infinity,
-    neighbour,
-    not_a_number,
-    operate,
-    past_largest,
-    power,
-    round_exact,
-    value_of,
-)
+from halfsim.numerics.explain.exact import MODES, Exact, Special, neighbour, operate, round_exact, settled
 from halfsim.numerics.explain.expression import Literal, parse
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format, as_format, unknown
+from halfsim.numerics.layout import layout
 from halfsim.numerics.rounding import Rounding, as_rounding
 from halfsim.text import clipped
 
@@ -151,11 +138,11 @@ def explain(
     parsed = parse(x, bits)
     operands, outcomes, steps = [], [], []
     for literal in parsed.operands:
-        outcome = _read(literal, fmt)
+        outcome = settled(_read(literal, fmt), fmt)
         step = round_exact(outcome, fmt, mode) if isinstance(outcome, Exact) else None
-        number = step.number if step else outcome.number  # type: ignore[union-attr]
+        given = step.number if step else outcome.number  # type: ignore[union-attr]
         exact = outcome.value if isinstance(outcome, Exact) else None
-        operands.append(Operand(clipped(literal.text, 28), exact, number, step.flags if step else Flag(0)))
+        operands.append(Operand(clipped(literal.text, 28), exact, given, step.flags if step else Flag(0)))
         outcomes.append(outcome)
         steps.append(step)
     name = parsed.operation
@@ -170,17 +157,19 @@ def _read(literal: Literal, fmt: Format) -> Exact | Special:
         return Exact(literal.value, literal.negative)
     lost = Flag(0)
     if literal.code is None:
-        make, has = (not_a_number, "ieee nan") if literal.special == "nan" else (infinity, "ieee")
-        number, lost = make(fmt, literal.negative), Flag(0) if fmt.specials in has else Flag.INVALID
+        nan = literal.special == "nan"
+        found = (not_a_number if nan else infinity)(fmt, literal.negative)
+        there = found.kind == "NaN" if nan else found.kind == "infinity" and bool(found.sign) == literal.negative
+        lost = Flag(0) if there else Flag.INVALID
     elif literal.code >> fmt.bits:
         raise ValueError(f"x: the bit pattern {literal.text} is not allowed; allowed: 0x0 to {2**fmt.bits - 1:#x}")
     else:
-        number = Number(fmt, literal.code)
-    if number.value is not None and not lost:
-        return Exact(number.value, bool(number.sign))
+        found = Number(fmt, literal.code)
+    if found.value is not None and not lost:
+        return Exact(found.value, bool(found.sign))
     if lost:
-        return Special(number, lost, f"{fmt} has no {literal.special}: invalid, and {drawing.value(number)} instead.")
-    return Special(number, lost, f"{'NaN' if number.kind == 'NaN' else 'Infinity'}: nothing is rounded.")
+        return Special(found, lost, f"{fmt} has no {literal.text}: invalid, and {drawing.value(found)} instead.")
+    return Special(found, lost, f"{'NaN' if found.kind == 'NaN' else 'Infinity'}: nothing is rounded.")
 
 
 def _explained(
@@ -201,14 +190,29 @@ def _explained(
     )
 
 
-def _around(exact: Fraction, fmt: Format, step: Step) -> tuple[Number | None, Number | None, Fraction]:
-    """The numbers below and above, and their midpoint, in which infinity counts as the number it stands next to."""
-    top, sign = past_largest(fmt), (exact < 0) << (fmt.bits - 1)
-    inner = min(((step.unit + fmt.nmant - fmt.emin) << fmt.nmant) + step.kept, top - 1)
-    near = Number(fmt, sign | inner)
-    far = Number(fmt, sign | (inner + 1)) if inner + 1 < 1 << (fmt.bits - 1) else None
-    midpoint = (value_of(fmt, inner) + value_of(fmt, inner + 1)) / 2
-    return (far, near, -midpoint) if sign else (near, far, midpoint)
+def _around(exact: Fraction, fmt: Format, step: Step) -> tuple[Number | None, Number | None, Fraction | None]:
+    """The numbers below and above, and their midpoint, in which infinity counts as the number it stands next to.
+
+    Below the smallest number of a format without zero the other one is that of the other sign, if there are signs.
+    """
+    lay, negative = layout(fmt), exact < 0
+    far: Number | None
+    if abs(exact) < power(fmt.emin) and fmt.zero_field != "subnormals":
+        far = number(fmt, lay.normal, negative)
+        if lay.zeros:
+            near, midpoint = number(fmt, 0, negative), power(fmt.emin) / 2
+        elif fmt.signed:
+            near, midpoint = number(fmt, lay.normal, not negative), Fraction(0)
+        else:
+            return None, far, None
+    else:
+        code = ((step.unit + fmt.nmant - fmt.emin - 1) << fmt.nmant) + step.kept + lay.normal
+        inner = min(code, lay.largest)
+        near, midpoint = number(fmt, inner, negative), (value_of(fmt, inner) + value_of(fmt, inner + 1)) / 2
+        far = number(fmt, inner + 1 if inner < lay.largest else lay.beyond, negative)
+        if inner == lay.largest == lay.beyond:
+            far = None
+    return (far, near, -midpoint) if negative else (near, far, midpoint)
 
 
 _REASONS: dict[Rounding, str] = {
@@ -231,7 +235,11 @@ def _decision(exact: Exact, step: Step, mode: Rounding, fmt: Format) -> str:
         name = "overflow" if step.flags & Flag.OVERFLOW else "invalid, for want of infinity"
         sentence += f" The magnitude is then beyond {drawing.number(Fraction(fmt.max))}: {name}, giving {end}."
     elif step.rest and abs(exact.value) < power(fmt.emin):
-        sentence += f" The exponent stops at {fmt.emin}, so fewer than {fmt.precision} significant bits are kept."
+        sentence += {
+            "subnormals": f" The exponent stops at {fmt.emin}, so fewer than {fmt.precision} digits are kept.",
+            "zero": f" Without subnormal numbers there is nothing between 0 and 2^{fmt.emin}.",
+            "normal": f" Without a zero, what is too small becomes the smallest number, 2^{fmt.emin}.",
+        }[fmt.zero_field]
     if exact.irrational and step.rest and not beyond:
         points = (0, 1) if mode in _REASONS else (HALF,)
         distance = min(abs(step.rest - p) for p in points)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from halfsim.numerics.explain.exact import Number, log2_floor, power
+from halfsim.numerics.exact_rounding import Number, log2_floor, power
 from halfsim.numerics.explain.expression import SYMBOLS
 from halfsim.numerics.flags import Flag
+from halfsim.numerics.formats import SPECIALS
 from halfsim.numerics.rounding import Rounding
 from halfsim.text import clipped
 
@@ -107,7 +108,7 @@ def brief(x: Fraction) -> str:
 
 def value(x: Number, limit: int = 60) -> str:
     """The number as a person writes it: exact decimal, -0, inf or nan."""
-    sign = "-" if x.sign else ""
+    sign = "-" if x.sign and not (x.kind == "NaN" and SPECIALS[x.format.specials].nan == "minus_zero") else ""
     if x.value is None:
         return f"{sign}inf" if x.kind == "infinity" else f"{sign}nan"
     return number(x.value, limit) if x.value else f"{sign}0"
@@ -298,28 +299,48 @@ def equation(x: Number) -> str:
     return f"{'+-'[x.sign]}{digits(x)} x 2^{x.exponent}"
 
 
+_PLACES = {"last": "the largest code", "minus_zero": "the code of minus zero"}
+
+
+def place(x: Number) -> str:
+    """Which code an infinity or a NaN is where it is a single one: "the code of minus zero: NaN"; else nothing."""
+    special = SPECIALS[x.format.specials]
+    where = special.nan if x.kind == "NaN" else special.infinity
+    return f"{_PLACES[where]}: {x.kind}" if x.value is None and where in _PLACES else ""
+
+
+def biased(x: Number) -> str:
+    """What the exponent field says: "14 - 15 = -1", or what it means where no normal number has it."""
+    bias = x.format.bias
+    shift = f"- {bias}" if bias >= 0 else f"+ {-bias}"
+    if x.value is None:
+        return "all ones: infinity or NaN"
+    if x.kind == "normal":
+        return f"{x.biased_exponent} {shift} = {x.exponent}"
+    return "0: zero" if x.format.zero_field == "zero" else f"0: no implicit bit, 1 {shift} = {x.exponent}"
+
+
 def _fields(x: Number) -> list[str]:
     """The bits, and under each field what it says."""
     sign, exponent, trailing = x.fields
-    head = f"  {x.hex}   {sign} {exponent} {trailing}"
+    head = f"  {x.hex}   {x.binary}"
     start = len(x.hex) + 5
-    bias = x.format.bias
-    says = {
-        "normal": f"exponent {x.biased_exponent} - {bias} = {x.exponent}",
-        "infinity": "exponent all ones: infinity or NaN",
-        "NaN": "exponent all ones: infinity or NaN",
-    }.get(x.kind, f"exponent 0: no implicit bit, 1 - {bias} = {x.exponent}")
+    if place(x):
+        return [head, f"{' ' * start}{place(x)}"]
+    says = f"exponent {biased(x)}"
     significand = f"significand {digits(x)}"
     if start + len(significand) + len(exponent) + 3 > WIDTH:
         significand = f"significand {significand[12:14]} and these bits"
     if x.value is None:
         quiet = "signaling NaN" if x.signaling else "quiet NaN" if x.kind == "NaN" else "empty: infinity"
         significand = f"significand {quiet}"
-    lines = [head.rstrip(), " " * start + "|" + " |" + (" " * len(exponent) + "|" if trailing else "")]
+    before = " " * start + ("| " if sign else "")
+    lines = [head.rstrip(), before + "|" + (" " * len(exponent) + "|" if trailing else "")]
     if trailing:
-        lines.append(" " * start + "| |" + " " * len(exponent) + significand)
-    lines.append(" " * start + "| " + says)
-    lines.append(" " * start + f"sign {sign}: {'-' if x.sign else '+'}")
+        lines.append(before + "|" + " " * len(exponent) + significand)
+    lines.append(before + says)
+    if sign:
+        lines.append(" " * start + f"sign {sign}: {'-' if x.sign else '+'}")
     return lines
 
 
@@ -370,8 +391,10 @@ def neighbours(e: Explanation) -> list[tuple[str, str, str]]:
     if e.midpoint is not None and e.exact is not None:
         inner = [(e.exact, ("exact", "", exact(e))), (e.midpoint, ("midpoint", "", number(e.midpoint)))]
         rows += [row for _, row in sorted(inner, key=lambda pair: pair[0])]
-    else:
+    elif e.exact is None or e.exact == e.result.value:
         rows.append(("result", e.result.hex, value(e.result)))
+    else:
+        rows.append(("exact", "", exact(e)))
     rows += [("above", e.above.hex, value(e.above))] if e.above else []
     return rows
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics.explain.exact import OPERATIONS, power
+from halfsim.numerics.exact_rounding import power
+from halfsim.numerics.explain.exact import OPERATIONS
 
 ALLOWED = (
     "a number (0.1, 1e-8, 0x1.8p3, inf, nan; with bits=True patterns, 0x2e66 or 0b0011), "

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from halfsim.numerics.exact_rounding import Number
 from halfsim.numerics.explain import drawing
-from halfsim.numerics.explain.exact import Number
 
 if TYPE_CHECKING:
     from halfsim.numerics.explain import Explanation
@@ -32,9 +32,9 @@ def _boxes(x: Number, top: float) -> Iterator[str]:
     """A box for each bit, coloured by field; under each field its name and what it says."""
     side = min(34.0, (_WIDTH - 60) / x.format.bits)
     left = (_WIDTH - side * x.format.bits) / 2
-    exponent = f"{x.biased_exponent} {_MINUS} {x.format.bias} = {x.exponent}" if x.kind == "normal" else _unusual(x)
+    exponent = drawing.place(x) or drawing.biased(x).replace(": infinity or NaN", "").replace("no implicit bit, ", "")
     exponent = exponent.replace("-", _MINUS)
-    clear = left + side + 18 + 4.2 * len(exponent)  # beyond the sign, where boxes are narrow
+    clear = left + x.format.signed * (side + 18) + 4.2 * len(exponent)  # beyond the sign, where boxes are narrow
     says = {"sign": _MINUS if x.sign else "+", "exponent": exponent, "significand": _significand(x)}
     for (name, colour), field in zip(_COLOURS.items(), x.fields, strict=True):
         middle = max(left + side * len(field) / 2, clear if name == "exponent" else 0)
@@ -51,12 +51,10 @@ def _boxes(x: Number, top: float) -> Iterator[str]:
             yield _text(middle, top + 73, says[name], size=14, extra=' font-weight="600"')
 
 
-def _unusual(x: Number) -> str:
-    return "all ones" if x.value is None else f"0: 1 {_MINUS} {x.format.bias} = {x.exponent}"
-
-
 def _significand(x: Number) -> str:
     if x.value is None:
+        if drawing.place(x):
+            return ""
         return "signaling NaN" if x.signaling else "quiet NaN" if x.kind == "NaN" else "empty: infinity"
     return drawing.digits(x)
 
@@ -94,7 +92,8 @@ def _number_line(e: Explanation, y: float) -> Iterator[str]:
         for number, x in places:
             if number is not None:
                 yield _dot(x, y, number is e.result) + _label(x, y, number, number is e.result)
-        words = "exact: nothing is rounded" if e.midpoint is None else f"exact {drawing.exact(e, 36)}, off the line"
+        rounded = e.exact != e.result.value
+        words = f"exact {drawing.exact(e, 36)}, off the line" if rounded else "exact: nothing is rounded"
         yield _text((_LEFT + _RIGHT) / 2, y - 18, words if e.exact is not None else drawing.value(e.result))
         return
     middle = (_LEFT + _RIGHT) / 2

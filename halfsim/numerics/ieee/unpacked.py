@@ -182,9 +182,8 @@ def pack(to: Unit, sign: Array, exponent: Array, significand: Array) -> Pair:
 
 
 def absent(code: Array, flags: Array, lay: Layout, where: Array, sign: Array | None = None) -> None:
-    """Put in the default NaN, or for want of it what stands for a result of that sign, and invalid."""
-    signed = sign is not None and not lay.format.has_nan
-    np.copyto(code, lay.code(lay.nan, sign) if signed else lay.nan, where=where)
+    """Put in the default NaN, or what stands for it, and invalid; a rounded result keeps its ``sign``."""
+    np.copyto(code, lay.nan if sign is None else lay.code(lay.nan, sign), where=where)
     np.copyto(flags, np.uint8(Flag.INVALID), where=where)
 
 
