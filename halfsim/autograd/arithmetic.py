@@ -86,7 +86,7 @@ class Arithmetic:
         self._flushes = mode is not None and mode.flush_inputs
         self._directed = mode is not None and not mode.nearest
         self.dtype = container(precision.compute)
-        if mode is not None and precision.compute == float32 and (self._directed or mode.overflow == "saturate"):
+        if mode is not None and precision.compute == float32 and (self._directed or mode.clips):
             self.dtype = np.dtype(np.float64)
         self.native = mode is None and precision.compute in (float32, float64)  # the container's arithmetic rounds
 
@@ -233,8 +233,9 @@ class Arithmetic:
         A value that is on the grid already, being ``exact`` or one of the operands, stays as it is.
         """
         storage = self.precision.storage
-        moved = (exact and self.precision.compute.contains(storage)) or any(y is x for x in operands)
-        if not moved and not storage.contains(self.precision.compute):
+        plain = storage.minus_zero  # else an exact result, as -x, may be a number that the format lacks
+        moved = (exact and plain and self.precision.compute.contains(storage)) or any(y is x for x in operands)
+        if not moved and not (plain and storage.contains(self.precision.compute)):
             y = round_(y, storage, self.storing, self._mode)
         return y.astype(container(storage), copy=False)
 

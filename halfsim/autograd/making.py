@@ -10,7 +10,7 @@ from halfsim.autograd.observer import active
 from halfsim.autograd.policy import PROMOTE, carried, scope
 from halfsim.autograd.tensor import Flushed, Tensor, differentiable, format_of, plain
 from halfsim.frames import caller
-from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype, bool_, float16, float32, float64
+from halfsim.numerics.formats import INTEGERS, NARROW, Format, Integer, as_dtype, bool_, float16, float32, float64
 from halfsim.numerics.inputs import as_floats, unmasked
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, container, round_to
@@ -104,8 +104,9 @@ def foreign(data: Any) -> Any:
     if type(data).__module__.partition(".")[0] != "torch" or not hasattr(data, "detach"):
         return unmasked(data)
     given = data.detach().cpu()
-    if str(given.dtype) in ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2"):
-        return tensor(given.float().numpy(), str(given.dtype).removeprefix("torch."))
+    name = str(given.dtype).removeprefix("torch.")
+    if name in NARROW:
+        return tensor(given.float().numpy(), name)
     return given.numpy()
 
 

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from halfsim.numerics.formats import Format, as_format, float64, tfloat32, unknown
+from halfsim.numerics.formats import RESERVED, Format, as_format, float64, is_format, tfloat32, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, TF32, Precision, native
 from halfsim.numerics.precision import reproducible as without_blas
 
@@ -185,6 +185,7 @@ PROMOTE = Policy("promote")
 AMP = Policy("amp")
 
 _POLICIES = {"amp": AMP, "promote": PROMOTE, "amp_bf16": Policy("amp_bf16")}
+RESERVED.update(_POLICIES)
 
 Rule: TypeAlias = Precision | Policy
 
@@ -216,8 +217,10 @@ def as_rule(spec: object, name: str = "precision") -> Rule:
         return Precision(spec)
     word = spec.strip().lower()
     found = PRESETS.get(word) or _POLICIES.get(word) or _BY_FORMAT.get(word)
+    if found is None and is_format(word):
+        found = native(as_format(word))
     if found is None:
-        raise unknown(name, spec, [*PRESETS, *_POLICIES, "role=value pairs"])
+        raise unknown(name, spec, [*PRESETS, *_POLICIES, "a format", "role=value pairs"])
     return found
 
 

@@ -21,7 +21,18 @@ from halfsim.autograd.storage import Storage, View, view
 from halfsim.frames import Line
 from halfsim.names import missing
 from halfsim.numerics.codec import encode
-from halfsim.numerics.formats import Format, Integer, as_dtype, bool_, float16, float32, float64, unknown
+from halfsim.numerics.formats import (
+    NARROW,
+    Format,
+    Integer,
+    as_dtype,
+    as_format,
+    bool_,
+    float16,
+    float32,
+    float64,
+    unknown,
+)
 from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.quantize import Array
 
@@ -526,7 +537,9 @@ def whole(x: Any) -> Any:
 
 
 def format_of(x: Any) -> Format:
-    """The Format of a NumPy array or scalar by its dtype; float32 where there is none."""
+    """The Format of a NumPy array or scalar by its dtype, ml_dtypes' ones too; float32 where there is none."""
     dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "name", "") in NARROW:
+        return as_format(dtype)
     native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
     return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)

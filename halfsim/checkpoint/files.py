@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from halfsim.atomic import replacing
+from halfsim.numerics.formats import NARROW
 from halfsim.numerics.quantize import Array
 
 VERSION = 1  # of the layout; a reader refuses the versions it does not know
@@ -32,8 +33,11 @@ _WORDS = {  # the dtypes of safetensors
     "BF16": "bfloat16",
     "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F8_E8M0": "float8_e8m0fnu",
 }
-_CODES = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
+_CODES = {kind: word for kind, word in NARROW.items() if kind in _WORDS.values()}
 
 
 class Stored(NamedTuple):

@@ -14,10 +14,10 @@ from numpy.lib.stride_tricks import as_strided
 from halfsim.autograd.tensor import Tensor
 from halfsim.checkpoint.files import INTEGERS, RefusedError, Stored
 from halfsim.checkpoint.tree import as_tensor
-from halfsim.numerics.formats import Format, Integer, as_dtype
+from halfsim.numerics.formats import NARROW, TORCH_FLOAT8, Format, Integer, as_dtype
 from halfsim.numerics.quantize import Array
 
-_CODED = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
+_CODED = {kind: NARROW[kind] for kind in ("bfloat16", *TORCH_FLOAT8)}
 _TYPED = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Bool": "bool"}
 _TYPED |= {"Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8"}
 

@@ -83,17 +83,13 @@ def stored(value: Any, place: str = "") -> Stored:
 
 def kind_of(fmt: Format) -> str:
     """The name of a format, with its parameters where the name alone would not find it."""
-    try:
-        known = as_format(fmt.name) == fmt
-    except ValueError:
-        known = False
-    return fmt.name if known else f"{fmt.name}:{fmt.exponent_bits}:{fmt.precision}:{fmt.specials}"
+    return fmt.spelled
 
 
 def _format(kind: str) -> Format:
     if ":" not in kind:
         return as_format(kind)
-    name, exponent_bits, precision, specials = kind.rsplit(":", 3)
+    name, exponent_bits, precision, specials = kind.rsplit(":", 3)  # as it was written until version 0.1
     return Format(name, int(exponent_bits), int(precision), specials)
 
 

@@ -119,7 +119,7 @@ class Device:
         elif row.inputs == "tf32":  # the unit itself drops bits of float32
             roles["storage"] = "fp32"
         elif row.inputs.startswith("fp8"):
-            roles |= {"storage": "bf16", "operands": "bf16" if row.interleaved else row.inputs}  # MI300's are its own
+            roles |= {"storage": "bf16", "operands": row.input_format}
         elif row.architecture in _FP16_CORES and row.accumulate == "fp16":
             roles["compute"] = "fp16"
         return Precision(**roles)

@@ -11,6 +11,7 @@ from halfsim.hardware._aligned import aligned
 from halfsim.hardware._block import NEAR
 from halfsim.hardware._chains import chained, detached, summed_exactly, summed_in_pairs
 from halfsim.hardware.units import DEVICES, FP8, UNITS, Unit, rows
+from halfsim.numerics.formats import NARROW
 from halfsim.numerics.quantize import Array, flushed, rounded
 
 __all__ = ["DEVICES", "FP8", "UNITS", "Unit", "matmul", "rows", "unit_matmul"]
@@ -70,7 +71,7 @@ def taken(x: ArrayLike, row: Unit, name: str = "a") -> Array:
     """An operand on the unit's grid, in float32."""
     given = np.asarray(x)
     if given.dtype.kind not in "fiub" or given.dtype.itemsize > 8:
-        if given.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        if given.dtype.name not in NARROW:
             raise TypeError(f"{name}: an array of {given.dtype} is not allowed; allowed: real numbers")
         given = given.astype(np.float32)
     with np.errstate(all="ignore"):
@@ -82,17 +83,8 @@ def taken(x: ArrayLike, row: Unit, name: str = "a") -> Array:
             values = given.astype(np.float32)
         else:
             wide = given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
-            values = _fnuz(wide, row) if row.interleaved else rounded(wide, row.input_format).astype(np.float32)
+            values = rounded(wide, row.input_format).astype(np.float32)
         return flushed(values, row.input_format) if row.flush_inputs else values
-
-
-def _fnuz(x: Array, row: Unit) -> Array:
-    """``x`` on the grid of an 8-bit format whose bias is one more: its numbers are half of others. NaN above them."""
-    fmt = row.input_format
-    twice = x.astype(np.float64) * 2
-    values = rounded(twice, fmt)
-    lost = ~(np.abs(twice) < fmt.max + fmt.eps * 2.0 ** (fmt.emax - 1))
-    return np.where(lost, np.nan, values / 2).astype(np.float32)
 
 
 def _addend(c: ArrayLike | None, row: Unit, shape: tuple[int, ...]) -> Array:

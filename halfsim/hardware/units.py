@@ -19,8 +19,6 @@ _FORMATS = {
     "tf32": tfloat32,
     "fp8_e4m3": as_format("fp8_e4m3"),
     "fp8_e5m2": as_format("fp8_e5m2"),
-    "fp8_e4m3_fnuz": Format("float8_e4m3fnuz", 4, 4, "none"),
-    "fp8_e5m2_fnuz": Format("float8_e5m2fnuz", 5, 3, "none"),
     "fp32": float32,
 }
 
@@ -43,7 +41,8 @@ class Unit:
     ``digits`` is the precision of a step's result and ``toward_zero`` its rounding, else to nearest even.
     ``flush_inputs``, ``flush_addend`` and ``flush_outputs`` replace subnormal numbers by zeros. ``detached``: steps
     of 16 in the order k % 4 < 2 before k % 4 >= 2 gather 32 products from zero, which IEEE addition joins to c.
-    ``interleaved``: products of even and odd k are aligned apart. ``nan`` are the bits of a NaN result.
+    ``interleaved``: products of even and odd k are aligned apart. ``grid`` names the format of the factors where that
+    is not the usual one for ``inputs``. ``nan`` are the bits of a NaN result.
     """
 
     architecture: str
@@ -63,22 +62,19 @@ class Unit:
     swapped: bool = False
     detached: bool = False
     interleaved: bool = False
+    grid: str = ""
     nan: int = 0x7FC00000
     evidence: str = ""
 
     @property
     def input_format(self) -> Format:
-        """The grid of the factors; MI300's 8-bit formats are those with one zero and no infinities ("fnuz")."""
-        return _FORMATS[f"{self.inputs}_fnuz" if self.interleaved else self.inputs]
+        """The grid of the factors."""
+        return as_format(self.grid) if self.grid else _FORMATS[self.inputs]
 
     @property
     def input_emin(self) -> int:
         """The exponent of the factors' subnormal numbers."""
-        if self.detached:  # they become halves first
-            return float16.emin
-        if self.interleaved:  # their bias is one more than usual
-            return {"fp8_e4m3": -7, "fp8_e5m2": -15}[self.inputs]
-        return self.input_format.emin
+        return float16.emin if self.detached else self.input_format.emin  # detached ones become halves first
 
     @property
     def output_format(self) -> Format:
@@ -150,8 +146,10 @@ UNITS: dict[str, Rows] = {
     "cdna3": _one("cdna3", "fp16", "fp32", "floored", 8, fraction=24, evidence=_ONE_MODEL)
     | _one("cdna3", "bf16", "fp32", "floored", 8, fraction=24, evidence=_ONE_MODEL)
     | _one("cdna3", "tf32", "fp32", "floored", 4, fraction=24, evidence=_ONE_MODEL)
-    | _one("cdna3", "fp8_e4m3", "fp32", "floored", 16, fraction=24, interleaved=True, evidence=_ONE_MODEL)
-    | _one("cdna3", "fp8_e5m2", "fp32", "floored", 16, fraction=24, interleaved=True, evidence=_ONE_MODEL),
+    | _one("cdna3", "fp8_e4m3", "fp32", "floored", 16, fraction=24, interleaved=True, grid="float8_e4m3fnuz",
+           evidence=_ONE_MODEL)
+    | _one("cdna3", "fp8_e5m2", "fp32", "floored", 16, fraction=24, interleaved=True, grid="float8_e5m2fnuz",
+           evidence=_ONE_MODEL),
     "avx512_bf16": _one(
         "avx512_bf16", "bf16", "fp32", "chain", 1, swapped=True, flush_inputs=True,
         evidence="vendor documentation, and a processor executed (VDPBF16PS)", **_DAZ,

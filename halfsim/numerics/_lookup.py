@@ -119,7 +119,7 @@ def _way(lookup: Lookup, given: np.dtype[Any], dtype: np.dtype[Any]) -> Callable
         halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
         by_half = _by_code(lookup).astype(dtype).take(encode(halves, fmt))
         return lambda x, out: _take(by_half, x.view(np.uint16), out)
-    if not (float32.contains(fmt) and 2 <= fmt.precision <= 11):
+    if not (float32.contains(fmt) and 2 <= fmt.precision <= 11 and fmt.zero_field == "subnormals"):
         by_code = _by_code(lookup).astype(dtype, copy=False)
         return lambda x, out: _take(by_code, encode(x, fmt), out)
     leads = _Leads.of(lookup, dtype)

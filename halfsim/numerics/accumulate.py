@@ -13,13 +13,14 @@ import numpy as np
 from halfsim.numerics import units
 from halfsim.numerics.exact_sums import matmul_exact
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format, as_format, float16, float32, float64, unknown
+from halfsim.numerics.formats import RESERVED, Format, as_format, float16, float32, float64, unknown
 from halfsim.numerics.orders import Watch, added_up, clips, matmul_ordered, unclipped
 from halfsim.numerics.quantize import BLOCK, Array, computable, container, rounded
 from halfsim.numerics.rounding import Mode
 from halfsim.numerics.steps import carrier, nearest, unit_of
 
 _ORDERS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked", "kahan", "neumaier", "exact")
+RESERVED.update(_ORDERS)
 _WORDS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked(k)", "kahan", "neumaier")
 
 
@@ -104,8 +105,8 @@ class Accumulator:
         if self.order in units.UNITS:
             return units.UNITS[self.order].name
         if self.order in ("blas", "exact"):
-            return self.format.name if self.order == "blas" else "exact"
-        return f"{self.format}:{self.order}" + (f"({self.size})" if self.order == "blocked" else "")
+            return self.format.spelled if self.order == "blas" else "exact"
+        return f"{self.format.spelled}:{self.order}" + (f"({self.size})" if self.order == "blocked" else "")
 
 
 def _on_grid(x: Array, fmt: Format) -> bool:

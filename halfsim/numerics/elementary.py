@@ -54,6 +54,12 @@ class Tail:
         y[on] = np.nextafter(self.constant + self.slope * x[on], sign * np.inf)
 
 
+def _halved(fmt: Format) -> Format:
+    """The format of the numbers and midpoints of ``fmt``."""
+    small = "normal" if fmt.zero_field == "normal" else "subnormals"
+    return replace(fmt, name=f"{fmt}+1", precision=fmt.precision + 1, signed=True, zero_field=small)
+
+
 def _near(constant: float, slope: float, side: str) -> Tail:
     return Tail(-_NEAR, _NEAR, constant, slope, side)
 
@@ -95,7 +101,7 @@ class Function:
             finite, at = np.isfinite(x), np.abs(x)  # zeros and poles of all these functions lie at 0, 1 and -1
             y = np.where((y == 0) & finite & (at != 0) & (at != 1), np.copysign(_SMALLEST, y), y)
             y = np.where(np.isinf(y) & finite & (at != 0) & (at != 1), np.copysign(_LARGEST, y), y)
-            midpoint = round_to(y, replace(fmt, name=f"{fmt}+1", precision=fmt.precision + 1))
+            midpoint = round_to(y, _halved(fmt))
             y = np.where(np.abs(y - midpoint) <= _EXACT * np.abs(y), midpoint, y)
             for tail in self.tails:
                 tail.settle(x, y)

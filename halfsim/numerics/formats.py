@@ -208,17 +208,17 @@ class Format:
         """NumPy's dtype of that name, as which NumPy reads this format: ``np.zeros(3, float16)``."""
         return _numpys(self.name)
 
-    @property
+    @cached_property
     def minus_zero(self) -> bool:
         """Whether there are two zeros."""
         return self.signed and self.zero_field != "normal" and SPECIALS[self.specials].nan != "minus_zero"
 
-    @property
+    @cached_property
     def has_infinity(self) -> bool:
         """Whether there are infinities."""
         return bool(SPECIALS[self.specials].infinity)
 
-    @property
+    @cached_property
     def has_nan(self) -> bool:
         """Whether there is a NaN; with one digit of precision the field of infinity and NaN has room for infinity."""
         return SPECIALS[self.specials].nan not in (("", "field") if self.precision == 1 else ("",))
@@ -261,6 +261,17 @@ class Format:
     def epsneg(self) -> float:
         """Distance from 1 to the next smaller number."""
         return 2.0 ** (max(self.emin, -1) - self.nmant)
+
+    @cached_property
+    def overflow_threshold(self) -> float:
+        """Smallest float64 that rounding to nearest, ties to even, takes past ``max``.
+
+        >>> float16.overflow_threshold
+        65520.0
+        """
+        half = math.ldexp(1.0, self.emax - self.precision)
+        tie = self.max + half if self.max < 2.0**1023 else math.inf
+        return tie if self.largest & 1 or self.precision == 1 else math.nextafter(tie, math.inf)
 
     @cached_property
     def smallest_normal(self) -> float:
@@ -492,6 +503,8 @@ NARROW = {
     if name == fmt.name and (fmt.bits <= 8 or fmt is bfloat16)
 }
 
+TORCH_FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")  # its dtypes
+
 _LOCK = threading.Lock()
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")
 _CALL = re.compile(r"\s*([^\s(),=:;]+)\s*\(([^()]*)\)\s*")
@@ -549,6 +562,15 @@ def as_format(spec: object, argument: str = "format") -> Format:
             return _made(call[1], call[2], argument)
         raise unknown(argument, name, dict.fromkeys(f.name for f in list(_BY_NAME.values())), list(_BY_NAME))
     return found
+
+
+def is_format(name: str) -> bool:
+    """Whether a format has that name.
+
+    >>> is_format("bf16"), is_format("bf17")
+    (True, False)
+    """
+    return name.strip().lower() in _BY_NAME
 
 
 def _made(name: str, inside: str, argument: str) -> Format:

@@ -127,7 +127,7 @@ def fused(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
     """One rounding for each k: c <- fma(a_k, b_k, c), from +0; the product is exact in float64, as 2p <= 53.
 
     The sum is rounded to odd in float64 and then to the format, which is one rounding (Boldo and Melquiond 2008).
-    Where 3p + 4 <= 53 and 2 emax + p <= 53 (binary16: 37, 41) rounding it to nearest does as well. Were it inexact
+    Where 3p + 4 <= 53 and emax - emin + p <= 52 (binary16: 37, 40) rounding it to nearest does as well. Were it inexact
     and took a sum s to a midpoint m of the format, then product x and total c differ by 53 bits or more in scale. If c
     is the larger, x = m - c but for 2**-54 s, and m - c is a nonzero multiple of half an ulp of c, so that x is at
     least 2**-(p + 2) s; x has 2p bits, so s needed 3p + 2 bits at most and was exact. If x is the larger, either
@@ -285,7 +285,7 @@ def _tile(a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None
 
 def clips(mode: Mode | None) -> bool:
     """Whether ``mode`` rounds to nearest, but to the largest number what lies past it."""
-    return mode is not None and mode.nearest and mode.overflow == "saturate"
+    return mode is not None and mode.nearest and mode.clips
 
 
 def unclipped(

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from halfsim.numerics.accumulate import Accumulator, accumulator
 from halfsim.numerics.formats import (
+    RESERVED,
     Format,
     as_format,
     bfloat16,
@@ -15,14 +16,15 @@ from halfsim.numerics.formats import (
     float16,
     float32,
     float64,
+    is_format,
     tfloat32,
     unknown,
 )
 from halfsim.numerics.quantize import computable
-from halfsim.numerics.rounding import Mode, Rounding, Stochastic, parsed
+from halfsim.numerics.rounding import OVERFLOWS, SUBNORMALS, Mode, Rounding, Stochastic, parsed
 
 _ROLES = ("storage", "compute", "accumulate", "operands", "rounding", "subnormals", "overflow")
-_WORDS = {"subnormals": ("keep", "flush_inputs", "flush_outputs", "flush"), "overflow": ("infinity", "saturate")}
+_WORDS = {"subnormals": SUBNORMALS, "overflow": OVERFLOWS}
 
 
 @dataclass(frozen=True, init=False)
@@ -32,13 +34,14 @@ class Precision:
     ``storage`` is the grid of what an operation reads and writes, ``compute`` that of each elementary result
     inside it, ``accumulate`` says how sums and dot products are formed, ``operands`` is the grid of the
     operands of matrix products. ``rounding`` (a word of `Rounding`, or "stochastic(seed=0, bits=32)"), ``subnormals``
-    ("keep", "flush_inputs", "flush_outputs", "flush") and ``overflow`` ("infinity", "saturate") say how each of these
-    roundings is done; inside a ``blas`` or ``exact`` accumulation there are none. A flush of inputs takes what
-    an operation reads and what each step inside takes, one of outputs what each step and the store make. It is made
-    from a preset's name or from ``role=value`` pairs, either as one string or as keywords; roles that are left
+    ("keep", "flush_inputs", "flush_outputs", "flush") and ``overflow`` ("infinity", "saturate", "saturate_inf") say how
+    each of these roundings is done; inside a ``blas`` or ``exact`` accumulation there are none. A flush of inputs takes
+    what an operation reads and what each step inside takes, one of outputs what each step and the store make. It is
+    made from a preset's name or from ``role=value`` pairs, either as one string or as keywords; roles that are left
     out are those of a framework's kernel: compute and accumulate in float32 (float64 if storage is
     float64), operands as storage, nearest even, subnormals kept, overflow to infinity. ``str`` gives the pairs back,
-    the last three where they are not these. ``ValueError`` for unknown roles, formats, accumulators and words, and
+    the last three where they are not these, and formats that are not registered with what they are made of.
+    ``ValueError`` for unknown roles, formats, accumulators and words, and
     for a compute in float64 that rounds otherwise than to nearest.
 
     >>> Precision("storage=fp16, compute=fp16, accumulate=fp16:sequential") == Precision("pure_fp16")
@@ -91,7 +94,8 @@ class Precision:
         return f"Precision({str(self)!r})"
 
     def __str__(self) -> str:
-        shown = {role: getattr(self, role) for role in _ROLES[:4]}
+        shown: dict[str, object] = {role: getattr(self, role) for role in _ROLES[:4]}
+        shown = {role: value.spelled if isinstance(value, Format) else value for role, value in shown.items()}
         if isinstance(self.rounding, Stochastic):
             shown["rounding"] = self.rounding
         elif self.rounding is not Rounding.NEAREST_EVEN:
@@ -136,7 +140,9 @@ TF32 = PRESETS["tf32"] = Precision(storage=float32, operands=tfloat32)
 BF16 = PRESETS["bf16"] = Precision(storage=bfloat16)
 FP16 = PRESETS["fp16"] = Precision(storage=float16)
 PURE_FP16 = PRESETS["pure_fp16"] = Precision(storage=float16, compute=float16, accumulate="fp16:sequential")
-FP8 = PRESETS["fp8"] = Precision(storage=bfloat16, operands=float8_e4m3fn, overflow="saturate")
+FP8 = PRESETS["fp8"] = Precision(storage=bfloat16, operands=float8_e4m3fn, overflow="saturate_inf")
+
+RESERVED.update(name for name in PRESETS if not is_format(name))
 
 _NATIVE = {preset.storage: preset for preset in (FP64, FP32, BF16, FP16)}
 

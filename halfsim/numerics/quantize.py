@@ -26,7 +26,7 @@ from halfsim.numerics.formats import Format, as_format
 from halfsim.numerics.inputs import as_floats, beyond_floats, widen
 from halfsim.numerics.rounding import Mode, Rounding, Stochastic, as_rounding, outward, source_of
 
-__all__ = ["BLOCK", "Array", "computable", "container", "flushed", "round_", "round_to", "rounded"]
+__all__ = ["BLOCK", "Array", "computable", "container", "flushed", "lacking", "round_", "round_to", "rounded"]
 
 
 class _Scratch(threading.local):
@@ -183,10 +183,9 @@ def _observe(
     if nan:  # a NaN is not inexact
         np.greater(inexact, np.isnan(x, out=work), out=inexact)
     if not grid.plain:
-        lacking = _lacking(x, grid.target.format)
-        np.greater(inexact, lacking, out=inexact)
+        np.greater(inexact, lacking(x, grid.target.format, out=work), out=inexact)
         if counts is not None:
-            counts.invalid += int(np.count_nonzero(lacking))
+            counts.invalid += int(np.count_nonzero(work))
     if flags is None and counts is not None and magnitude.view(grid.integer).min() >= grid.lowest[0]:  # none is tiny
         counts.inexact += int(np.count_nonzero(inexact))
         counts.overflow += 0 if over is None else int(np.count_nonzero(over))
@@ -224,13 +223,13 @@ def _invalid(x: Array, over: Array | None, grid: Grid) -> Array:
         if not fmt.has_infinity and grid.target.overflow != "saturate_inf":
             bad |= np.isinf(x)
     if not grid.plain:
-        bad |= _lacking(x, fmt)
+        bad |= lacking(x, fmt)
     return bad
 
 
-def _lacking(x: Array, fmt: Format) -> Array:
-    """Where a number ``x`` has nothing near it in the format: zero, or a negative number."""
-    return ((x == 0) & (fmt.zero_field == "normal")) | ((x < 0) & (not fmt.signed))
+def lacking(x: Array, fmt: Format, out: Array | None = None) -> Array:
+    """Where a number ``x`` has nothing near it in the format: a zero where there is none, or one below zero."""
+    return np.logical_or((x == 0) & (fmt.zero_field == "normal"), (x < 0) & (not fmt.signed), out=out)
 
 
 def _flat(x: Array) -> Array | None:

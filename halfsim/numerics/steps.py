@@ -109,7 +109,7 @@ class Fast(Plain):
         super().__init__(fmt, mode)
         self.native = mode is None and fmt == (float32 if dtype == np.float32 else float64)
         # Whether a fused sum may be rounded to float64 first: the proof is in `halfsim.numerics.orders.fused`.
-        self._narrow = 3 * fmt.precision + 4 <= 53 and 2 * fmt.emax + fmt.precision <= 53
+        self._narrow = 3 * fmt.precision + 4 <= 53 and fmt.emax - fmt.emin + fmt.precision <= 52
         self._normal = dtype.type(fmt.smallest_normal)
 
     def add(self, a: Array, b: Array, out: Array | None = None) -> Array:
@@ -139,7 +139,7 @@ def draws(mode: Mode | None) -> bool:
 
 def carrier(fmt: Format, mode: Mode | None) -> np.dtype[Any]:
     """The dtype that holds the operands and partial sums of sums in ``fmt``."""
-    if not nearest(mode) or (fmt == float32 and mode is not None and mode.overflow == "saturate"):
+    if not nearest(mode) or (fmt == float32 and mode is not None and mode.clips):
         return np.dtype(np.float64)  # float32 itself would overflow to infinity
     return container(fmt)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from halfsim.numerics.formats import Format, as_format
+from halfsim.numerics.formats import RESERVED, Format, as_format
 from halfsim.numerics.quantize import Array
 
 
@@ -29,6 +29,7 @@ UNITS: dict[str, Registered] = {}  # by name in lower case, other names of the s
 
 def register(name: str, fmt: Format, product: Callable[[Array, Array], Array], *others: str) -> None:
     """Let ``name``, by ``others`` too, be an accumulator in ``fmt``."""
+    RESERVED.update(word.lower() for word in (name, *others))
     for word in (name, *others):
         UNITS[word.lower()] = Registered(name, fmt, product)
 

@@ -155,8 +155,8 @@ class Counting(Arithmetic):
     def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> None:
         """Note what became of the ``counted`` numbers past the largest of ``fmt``, of which ``y`` are the results."""
         mode = self._mode
-        if mode is None or (mode.nearest and mode.overflow != "saturate"):
-            infinite, nan = (counted, 0) if fmt.specials == "ieee" else (0, counted)
+        if mode is None or (mode.nearest and not mode.clips):
+            infinite, nan = (counted * fmt.has_infinity, counted * (fmt.has_nan and not fmt.has_infinity))
         else:
             infinite, nan = min(counted, int(np.count_nonzero(np.isinf(y)))), 0
         clipped = counted - infinite - nan
@@ -183,7 +183,7 @@ class Counting(Arithmetic):
                 fmt = min(self.precision.compute, self.precision.storage, key=lambda f: f.precision)
                 if (size - 1 <= fmt.eps / 2) if size > 1 else (1 - size <= fmt.epsneg / 2):
                     self._constants.append((kept, Constant("constant", value, fmt, float(np.sign(value)))))
-        elif size >= self.precision.storage.max * (1 + self.precision.storage.epsneg / 2):
+        elif size >= self.precision.storage.overflow_threshold:
             if np.isfinite(kept):  # and is not in memory, if it is stored as it is
                 became = math.copysign(math.inf, value)
                 self._large.append((kept, Constant("constant", value, self.precision.storage, became)))

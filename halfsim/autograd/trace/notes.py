@@ -19,7 +19,7 @@ from halfsim.autograd.trace.shadow import Shadow, met, shadow_of
 from halfsim.frames import Line, caller
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format
-from halfsim.numerics.quantize import Array
+from halfsim.numerics.quantize import Array, lacking
 
 
 class Noting(Following):
@@ -50,8 +50,12 @@ class Noting(Following):
                 int(np.count_nonzero(np.isinf(y) & numbers)),
                 int(np.count_nonzero(np.isnan(y) & numbers)),
             )
-            counts.overflow, counts.flushed = infinite + became, int(np.count_nonzero((y == 0) & (values != 0)))
-            stage = Stage("store", fmt, values.size, infinite, became, 0, counts.flushed, counts.nonzero)
+            counts.invalid = 0 if fmt.minus_zero else int(np.count_nonzero(lacking(values, fmt)))
+            became -= counts.invalid if fmt.has_nan else 0
+            counts.clipped = 0 if fmt.has_special else int(np.count_nonzero(np.abs(values) >= fmt.overflow_threshold))
+            counts.overflow = infinite + became + counts.clipped
+            counts.flushed = int(np.count_nonzero((y == 0) & (values != 0)))
+            stage = Stage("store", fmt, values.size, infinite, became, counts.clipped, counts.flushed, counts.nonzero)
             if values.size > 1 and not there and positions(values):
                 counts.integers = inexact
             lost = _constant_of(values, y, fmt) if values.size == 1 and not there else None
@@ -137,7 +141,7 @@ class Noting(Following):
 
     def hyperparameter(self, op: str, name: str, value: float, fmt: Format) -> None:
         """Note a hyper-parameter that a format makes zero or infinite."""
-        small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.max * (1 + fmt.epsneg / 2) <= value
+        small, large = 0 < value <= fmt.smallest_subnormal / 2, fmt.overflow_threshold <= value
         if small or large:
             counts = Counts(size=1, nonzero=1, inexact=1)
             counts.underflow = counts.flushed = int(small)

@@ -124,7 +124,7 @@ def _begun_low(text: str) -> Fix:
 def _cast(event: Event) -> Fix:
     """A conversion that somebody wrote, which no policy rules."""
     fmt = event.format
-    if fmt.specials == "ieee":
+    if fmt.has_infinity:
         return Fix(f"scale the numbers down before the conversion to {fmt}, as by their norm; or leave them in float32")
     return Fix(f"convert with overflow='saturate', as round_to(x, '{fmt}', overflow='saturate') does, or scale by the "
                f"largest magnitude first: {fmt} has no infinity")  # fmt: skip

@@ -67,7 +67,8 @@ def literal(value: Any) -> str | None:
     if isinstance(value, Tensor):
         more = ", requires_grad=True" if value.requires_grad else ""
         fmt = None if isinstance(value.format, Integer) else value.format
-        return f"hs.tensor({_content(value.array, fmt)}, {value.format.name!r}{more})"
+        name = value.format.name if fmt is None else fmt.spelled
+        return f"hs.tensor({_content(value.array, fmt)}, {name!r}{more})"
     if isinstance(value, np.ndarray):
         fmt = next((fmt for fmt, kind in _KINDS.items() if value.dtype == kind), None)
         return None if value.dtype.kind not in "biuf" else f"np.array({_content(value, fmt)}, np.{value.dtype.name})"
@@ -89,7 +90,7 @@ def literal(value: Any) -> str | None:
         pairs = [(literal(key), literal(item)) for key, item in value.items()]
         return None if any(None in pair for pair in pairs) else f"{{{', '.join(f'{k}: {v}' for k, v in pairs)}}}"
     if isinstance(value, Format):
-        return f"hs.{value.name}" if getattr(sys.modules["halfsim"], value.name, None) == value else None
+        return f"hs.{value.name}" if getattr(sys.modules["halfsim"], value.name, None) == value else f"hs.{value!r}"
     return public(value)
 
 

@@ -47,7 +47,7 @@ def _place(place: Place) -> dict[str, Any]:
     fmt = place.format
     facts = {name: getattr(place, name) for name in ("phase", "path", "op", "tensor", "events", "terms")}
     return facts | {
-        "format": [fmt.name, fmt.exponent_bits, fmt.precision, fmt.specials],
+        "format": [getattr(fmt, field.name) for field in fields(fmt)],
         "counts": {name: n for name, n in asdict(place.counts).items() if n},
         "exponents": {str(e): n for e, n in place.exponents.items()},
         **{name: None if e is None else [e.largest, e.mean, e.relative] for name, e in _errors(place).items()},
@@ -130,7 +130,6 @@ def _fix(facts: Mapping[str, Any]) -> Fix:
 
 
 def _placed(facts: Mapping[str, Any]) -> Place:
-    name, exponent_bits, precision, specials = facts["format"]
     counts = {field.name: _whole(facts["counts"].get(field.name, 0)) for field in fields(Counts)}
     local, total = (None if e is None else Error(*map(_real, e)) for e in (facts["local"], facts["total"]))
     phase, path, op, tensor = (_word(facts[part]) for part in ("phase", "path", "op", "tensor"))
@@ -139,7 +138,7 @@ def _placed(facts: Mapping[str, Any]) -> Place:
         path,
         op,
         tensor,
-        Format(name, exponent_bits, precision, specials),
+        Format(*facts["format"]),  # of its first four arguments in a report of version 0.1
         _whole(facts["events"]),
         _whole(facts["terms"]),
         Counts(**counts),

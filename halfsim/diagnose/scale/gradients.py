@@ -226,7 +226,7 @@ class Unbounded(Gradients):
 
     def _forward(self, place: str, y: Tensor) -> None:
         fmt = self._narrow.get(y.format.name)
-        if fmt is not None and y.size and np.abs(y.array).max() >= fmt.max * (1 + fmt.epsneg / 2):
+        if fmt is not None and y.size and np.abs(y.array).max() >= fmt.overflow_threshold:
             self._note(f"The forward pass overflows {fmt}, first in {place}: no loss scale mends that.")
             self.overflows = True
 
