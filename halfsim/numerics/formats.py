@@ -319,16 +319,28 @@ class Format:
         >>> float32.contains(float16), float16.contains(bfloat16)
         (True, False)
         """
-        last = (
-            other.emin - other.nmant if self.zero_field == "subnormals" else math.frexp(other.smallest_subnormal)[1] - 1
-        )
         return self is other or (
             self.precision >= other.precision
             and self.max >= other.max
-            and math.ldexp(1.0, last) >= self.smallest_subnormal
-            and all(getattr(self, kind) >= getattr(other, kind) for kind in _KINDS)
-            and (self.zero_field != "normal" or other.zero_field == "normal")
+            and self.smallest_subnormal <= (other._finest if self._goes_on else other.smallest_subnormal)
+            and not other._kinds & ~self._kinds
         )
+
+    @cached_property
+    def _goes_on(self) -> bool:
+        """Whether there are numbers of fewer digits below the normal ones."""
+        return self.zero_field == "subnormals"
+
+    @cached_property
+    def _kinds(self) -> int:
+        """Which kinds of number there are, a bit for each that a format may lack."""
+        kinds = (self.has_infinity, self.has_nan, self.minus_zero, self.signed, self.zero_field != "normal")
+        return sum(there << i for i, there in enumerate(kinds))
+
+    @cached_property
+    def _finest(self) -> float:
+        """What every number is a multiple of."""
+        return math.ldexp(1.0, self.emin - self.nmant)
 
     @property
     def itemsize(self) -> int:
@@ -339,7 +351,6 @@ class Format:
         return self.name
 
 
-_KINDS = ("has_infinity", "has_nan", "minus_zero", "signed")  # of numbers that a format may have or lack
 _numbers = attrgetter("name", "exponent_bits", "precision", "specials", "bias", "signed", "zero_field")
 
 

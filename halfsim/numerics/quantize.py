@@ -310,7 +310,7 @@ def _narrowed(wide: Array, dtype: np.dtype[Any], goal: Target, flags: Array | No
     fmt, outer = goal.format, as_format(dtype)
     ends = np.float64([min(fmt.max, outer.max)])
     shared = float(rounded(ends, fmt if fmt.max > outer.max else outer, None, _TRUNCATING)[0])
-    result, lost = wide.astype(dtype), np.isfinite(wide) & (np.abs(wide) > shared)
+    result, lost = wide.astype(dtype), np.isfinite(wide) & (np.abs(wide) > min(shared, outer.max))
     if lost.any():
         past = lost & (np.abs(wide) > outer.max)
         within = lost if goal.overflow != "infinity" else lost & ~past

@@ -283,6 +283,7 @@ def _compare(
 ) -> Pair:
     """Numbers compare as the integers that their magnitudes are, with their signs; NaN compares only in ``total``."""
     lay = layout(as_format(format))
+    first = int(not lay.zeros)  # where magnitude 0 is a number and its negative another one
 
     def kernel(*parts: Array) -> Pair:
         x, y = (unpack(part, lay) for part in parts)
@@ -290,7 +291,7 @@ def _compare(
             return test(x.magnitude ^ -x.sign, y.magnitude ^ -y.sign), np.zeros(x.code.shape, np.uint8)
         unordered = x.nan | y.nan
         invalid = unordered if signaling else x.signaling | y.signaling
-        holds = test(x.magnitude * (1 - 2 * x.sign), y.magnitude * (1 - 2 * y.sign))
+        holds = test((x.magnitude + first) * (1 - 2 * x.sign), (y.magnitude + first) * (1 - 2 * y.sign))
         return holds & ~unordered, invalid * _INVALID
 
     return blocked(where, kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], np.bool_, "a, b")
