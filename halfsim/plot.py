@@ -17,6 +17,7 @@ from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown
+from halfsim.numerics.layout import layout
 from halfsim.numerics.quantize import Array
 
 if TYPE_CHECKING:
@@ -73,14 +74,15 @@ def _numbers(fmt: Format, low: float, high: float) -> Array:
     """The numbers of a format in a range; one zero."""
     parts = []
     for sign, a, b in ((-1.0, max(-high, 0.0), -low), (1.0, max(low, 0.0), high)):
-        if b < a or (sign < 0 and b == 0):
+        if b < a or (sign < 0 and (b == 0 or not fmt.signed)):
             continue
-        first = int(encode([a], fmt, "upward", overflow="saturate")[0]) & ((1 << (fmt.bits - 1)) - 1)
+        a = max(a, fmt.smallest_subnormal) if fmt.zero_field == "normal" else a
+        first = int(layout(fmt).parts(int(encode([a], fmt, "upward", overflow="saturate")[0]))[0])
         last = int(encode([min(b, fmt.max)], fmt, "toward_zero")[0])
         if last - first >= _MOST:
             count = f"{last - first + 1:,} numbers of {fmt}"
             raise ValueError(f"number_line: {count} are from {low:g} to {high:g}; allowed: at most {_MOST:,}")
-        values = sign * decode(np.arange(first, last + 1, dtype=np.uint64), fmt)
+        values = sign * np.unique(decode(np.arange(first, last + 1, dtype=np.uint64), fmt))
         parts.append(values[(values >= low) & (values <= high) & ((values != 0) | (sign > 0) | (high < 0))])
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0)
 
@@ -103,10 +105,10 @@ def exponents(source: object, format: object = None, ax: Axes | None = None) -> 
     ax = _axes(ax, (7, 3))
     numbers = {e: n for e, n in counts.items() if -127 < e < 128}
     whole = max(sum(counts.values()), 1)
-    low, high = min([fmt.emin - fmt.nmant, *numbers]) - 3, max([fmt.emax, *numbers]) + 4
+    low, high = min([fmt.lowest, *numbers]) - 3, max([fmt.emax, *numbers]) + 4
     if high - low > 80 and numbers:
         low, high = min(numbers) - 4, max(numbers) + 5
-    bottom, top = fmt.emin - fmt.nmant, fmt.emax + 1
+    bottom, top = fmt.lowest, fmt.emax + 1
     spans = [(low, bottom, _RED, "outside the range"), (bottom, fmt.emin, _ORANGE, "subnormal"), (top, high, _RED, "")]
     for a, b, colour, label in spans:
         if max(a, low) < min(b, high):

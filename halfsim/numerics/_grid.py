@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -121,7 +120,6 @@ def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
     def field(exponent: int) -> int:
         return (exponent + outer.bias) << outer.nmant
 
-    least = math.frexp(fmt.smallest_subnormal)[1] - 1
     return Grid(
         target=target,
         dtype=dtype,
@@ -135,7 +133,7 @@ def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
         pivot=whole((2 * outer.bias + fmt.nmant) << outer.nmant),
         ulp=whole(fmt.nmant << outer.nmant),
         alone=None if fmt.zero_field == "subnormals" else whole(field(fmt.emin + fmt.nmant)),
-        floor=dtype.type(2.0 ** (least - 60)) if least > 0 else None,
+        floor=dtype.type(2.0 ** (fmt.lowest - 60)) if fmt.lowest > 0 else None,
         single=(1 << outer.nexp) - 1 if fmt.precision == 1 else 0,
         drop=outer.nmant - fmt.nmant,
         max=dtype.type(min(fmt.max, outer.max)),

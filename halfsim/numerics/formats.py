@@ -247,6 +247,11 @@ class Format:
         return (self.zero_field != "normal") - self.bias
 
     @cached_property
+    def lowest(self) -> int:
+        """Exponent of the smallest positive number, a subnormal one where there are such."""
+        return self.emin - (self.nmant if self.zero_field == "subnormals" else 0)
+
+    @cached_property
     def max(self) -> float:
         """Largest finite number."""
         trailing = self.largest & ((1 << self.nmant) - 1)
@@ -281,7 +286,7 @@ class Format:
     @cached_property
     def smallest_subnormal(self) -> float:
         """Smallest positive number: a subnormal one where there are such."""
-        return math.ldexp(1.0, self.emin - (self.nmant if self.zero_field == "subnormals" else 0))
+        return math.ldexp(1.0, self.lowest)
 
     @property
     def min(self) -> float:

@@ -38,7 +38,7 @@ def histogram(
     zeros, special, whole = exponents.get(-127, 0), exponents.get(128, 0), sum(exponents.values())
     low, high, step = span(numbers, fmt, 80, spare=3)
     if fmt.emax - fmt.emin < 64:  # the whole range, and what lies beside it
-        low, high = min(low, fmt.emin - fmt.nmant - 4), max(high, fmt.emax + 4)
+        low, high = min(low, fmt.lowest - 4), max(high, fmt.emax + 4)
     width, height = size
     left, right, top, bottom = 46.0, width - 42.0, 22.0, height - 32.0
     shares = {b: sum(n for e, n in numbers.items() if b <= e < b + step) / whole for b in range(low, high + 1, step)}
@@ -81,7 +81,7 @@ def _regions(fmt: Format, low: int, high: int, x: Any, top: float, bottom: float
     """The format's subnormal and normal range and what lies outside, shaded and named."""
     edges = [
         (-9999, "underflow"),
-        (fmt.emin - fmt.nmant, "subnormal"),
+        (fmt.lowest, "subnormal"),
         (fmt.emin, "normal"),
         (fmt.emax + 1, "overflow"),
     ]

@@ -181,7 +181,7 @@ def region(exponent: int, fmt: Format) -> str:
         return "overflow"
     if exponent >= fmt.emin:
         return "normal"
-    return "subnormal" if exponent >= fmt.emin - fmt.nmant else "underflow"
+    return "subnormal" if exponent >= fmt.lowest else "underflow"
 
 
 def span(numbers: Mapping[int, int], fmt: Format, rows: int, spare: int = 2) -> tuple[int, int, int]:
@@ -189,7 +189,7 @@ def span(numbers: Mapping[int, int], fmt: Format, rows: int, spare: int = 2) -> 
 
     The whole range of a format of up to 64 binades, else what is occupied and ``spare`` bars beside it.
     """
-    low, high = fmt.emin - fmt.nmant, fmt.emax
+    low, high = fmt.lowest, fmt.emax
     if numbers:
         low, high = min(low, *numbers), max(high, *numbers)
     step = 1
@@ -213,7 +213,7 @@ def bars(place: Place) -> Iterator[str]:
     at = left
     while at <= right:
         end = min(at + step - 1, right)  # a bar does not reach over the limits of the format
-        limits = (fmt.emin - fmt.nmant - 1, fmt.emin - 1, fmt.emax)
+        limits = (fmt.lowest - 1, fmt.emin - 1, fmt.emax)
         end = min([end, *(limit for limit in limits if at <= limit < end)])
         label = f"2^{at}" + (f" to 2^{end}" if end > at else "")
         lines.append((label, region(at, fmt), sum(numbers.get(e, 0) for e in range(at, end + 1))))
