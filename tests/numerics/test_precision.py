@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import halfsim as hs
@@ -61,3 +62,16 @@ def test_precisions_are_values() -> None:
 def test_a_precision_shows_what_makes_it_again() -> None:
     for precision in (hs.PURE_FP16, hs.Precision("fp16", rounding="stochastic(seed=1, bits=8)")):
         assert repr(precision) == f"Precision('{precision}')"
+
+
+def test_overflow_saturates_infinities_too() -> None:
+    precision = hs.Precision("storage=bf16, operands=e4m3, overflow=saturate_inf")
+    assert hs.Precision(str(precision)) == precision == hs.FP8
+    with hs.precision("fp8"), hs.trace() as trace:
+        product = hs.tensor([[np.inf, 1.0]], "fp32") @ hs.tensor([[1.0], [1.0]], "fp32")
+    assert product.tolist() == [[448.0 + 1.0 - 1.0]]  # 449 is 448 in bfloat16
+    assert trace.verdict().klass == "clipped"
+    with hs.precision("storage=fp16, overflow=saturate_inf"):
+        assert (1 / hs.tensor([0.0, -0.0])).tolist() == [65504.0, -65504.0]
+    with hs.precision("storage=fp32, overflow=saturate_inf"):
+        assert (1 / hs.tensor([0.0])).tolist() == [hs.float32.max]

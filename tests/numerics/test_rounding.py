@@ -261,3 +261,34 @@ def test_what_float16_cannot_hold_overflows_visibly() -> None:
     values, flags = hs.round_to(np.float16([65504, 1.0]), "bfloat16", return_flags=True)
     assert values.tolist() == [np.inf, 1]
     assert flags.tolist() == [5, 0]
+
+
+@pytest.mark.parametrize("fmt", [hs.float16, hs.bfloat16, hs.float8_e4m3fn, hs.float8_e5m2, hs.float8_e5m2fnuz], ids=str)
+@pytest.mark.parametrize("container", [np.float16, np.float32, np.float64])
+def test_saturation_of_infinities_is_an_overflow(fmt: hs.Format, container: type) -> None:
+    x = np.array([np.inf, -np.inf, 1.0, np.nan], container)
+    top = min(fmt.max, float(np.finfo(container).max) if fmt != hs.bfloat16 or container != np.float16 else 65280.0)
+    got, flags = hs.round_to(x, fmt, overflow="saturate_inf", return_flags=True)
+    assert got[:3].tolist() == [top, -top, 1.0]
+    assert np.isnan(got[3])
+    assert flags.tolist() == [5, 5, 0, 0]
+    codes = hs.encode(x, fmt, overflow="saturate_inf")
+    assert hs.decode(codes, fmt)[:3].tolist() == [fmt.max, -fmt.max, 1.0]
+    bits, flags = hs.ieee.convert(x.view(f"u{x.itemsize}"), x.dtype.name, fmt, overflow="saturate_inf")
+    assert bits.tolist() == codes.tolist()
+    assert flags.tolist() == [5, 5, 0, 0]
+
+
+def test_without_nan_infinities_are_invalid_in_every_word() -> None:
+    for word in ("infinity", "saturate", "saturate_inf"):
+        got, flags = hs.round_to([np.inf, 1e9, np.nan], "float6_e2m3fn", overflow=word, return_flags=True)
+        assert got.tolist() == [7.5, 7.5, 0.0]
+        assert flags.tolist() == [16, 16, 16]
+
+
+def test_float32_to_itself_saturates_infinities() -> None:
+    x = np.float32([np.inf, -np.inf, 1.0])
+    got, flags = hs.round_to(x, "float32", overflow="saturate_inf", return_flags=True)
+    assert got.tolist() == [hs.float32.max, -hs.float32.max, 1.0]
+    assert flags.tolist() == [5, 5, 0]
+    assert hs.round_to(x, "float32", overflow="saturate").tolist() == [np.inf, -np.inf, 1.0]
