@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, tfloat32, unknown
 
@@ -95,7 +96,7 @@ Rows = dict[tuple[str, str], Unit]
 
 
 def _nvidia(
-    architecture: str, fraction: int, blocks: dict[str, int], evidence: str, fp8_fraction: int = 13, **more: bool
+    architecture: str, fraction: int, blocks: dict[str, int], evidence: str, fp8_fraction: int = 13, **more: Any
 ) -> Rows:
     """Tensor cores: one algorithm; the zero exponent follows from the width."""
     rows = {}

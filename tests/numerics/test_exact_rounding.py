@@ -1,4 +1,4 @@
-"""The readable rounding and the fast one, which share nothing but the table of decisions, agree on every kind of format."""
+"""The readable rounding and the fast one, which share nothing but the table of decisions, agree on every kind."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import ml_dtypes
@@ -140,7 +141,10 @@ def test_short_names(name: str, short: str) -> None:
 CANNOT = [
     ({"exponent_bits": 11, "precision": 20, "specials": "nan"}, "bias: 1023 is not allowed with exponent_bits=11"),
     ({"exponent_bits": 11, "precision": 53, "specials": "none"}, "bias: 1023 is not allowed with exponent_bits=11"),
-    ({"exponent_bits": 11, "precision": 40, "zero_field": "zero"}, "numbers would leave float64's range; allowed: none"),
+    (
+        {"exponent_bits": 11, "precision": 40, "zero_field": "zero"},
+        "numbers would leave float64's range; allowed: none",
+    ),
     ({"exponent_bits": 5, "precision": 11, "bias": 1100}, "numbers would leave float64's range; allowed: -993 to 1013"),
     ({"exponent_bits": 5, "precision": 11, "bias": -(10**100)}, "bias: -1000000"),
     ({"exponent_bits": 4, "precision": 4, "specials": "fnuz", "signed": False}, "specials: 'fnuz' is not allowed"),
@@ -152,9 +156,8 @@ CANNOT = [
 
 @pytest.mark.parametrize(("arguments", "message"), CANNOT)
 def test_a_format_that_cannot_work_is_refused_in_one_line(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
         hs.Format("f", **arguments)  # type: ignore[arg-type]
-    assert message in str(error.value)
     assert len(str(error.value)) <= 300
     assert "\n" not in str(error.value)
 
@@ -219,9 +222,8 @@ def test_a_format_is_spelled_so_that_it_can_be_read(fmt: hs.Format) -> None:
     ],
 )
 def test_a_format_that_is_spelled_wrong_gets_one_line(text: str, message: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         as_format(text)
-    assert str(error.value).startswith(message)
 
 
 def test_registered_formats_are_words_of_every_grammar() -> None:

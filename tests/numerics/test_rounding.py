@@ -263,7 +263,9 @@ def test_what_float16_cannot_hold_overflows_visibly() -> None:
     assert flags.tolist() == [5, 0]
 
 
-@pytest.mark.parametrize("fmt", [hs.float16, hs.bfloat16, hs.float8_e4m3fn, hs.float8_e5m2, hs.float8_e5m2fnuz], ids=str)
+@pytest.mark.parametrize(
+    "fmt", [hs.float16, hs.bfloat16, hs.float8_e4m3fn, hs.float8_e5m2, hs.float8_e5m2fnuz], ids=str
+)
 @pytest.mark.parametrize("container", [np.float16, np.float32, np.float64])
 def test_saturation_of_infinities_is_an_overflow(fmt: hs.Format, container: type) -> None:
     x = np.array([np.inf, -np.inf, 1.0, np.nan], container)

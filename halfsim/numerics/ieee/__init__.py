@@ -9,9 +9,10 @@ Unless a function says otherwise, a NaN operand gives that NaN, quieted (the fir
 signaling NaN raises invalid; an invalid operation on numbers gives the default NaN, quiet, positive and without payload
 (0x7e00 in float16). Infinities are exact, subnormals are numbers like all others, and zeros keep the signs that clause
 6.3 gives them. A format without infinities overflows to its NaN, or without NaN to its largest number, and then raises
-invalid; with one digit of precision infinity stands for NaN. ``ValueError`` for codes outside the format, unknown words
-and shapes that do not broadcast, ``TypeError`` for codes that are not integers. What is raised here is counted by
-`flags` and ruled by `errstate`. Clause numbers below are those of IEEE 754-2019.
+invalid; with one digit of precision infinity stands for NaN. A result that a format has nothing near for, below zero
+without a sign or a zero where there is none, is invalid; where there is one zero, it is positive. ``ValueError`` for
+codes outside the format, unknown words and shapes that do not broadcast, ``TypeError`` for codes that are not integers.
+What is raised here is counted by `flags` and ruled by `errstate`. Clause numbers below are those of IEEE 754-2019.
 """
 
 from __future__ import annotations
@@ -439,6 +440,8 @@ def _neighbour(where: str, a: object, format: object, down: int) -> Pair:
 
 def next_up(a: object, *, format: object = "float16") -> Pair:
     """The least number above a; of -0 and +0 the smallest subnormal, of +inf +inf; raises nothing on numbers (5.3.1).
+
+    Above the largest number of a format without infinities is NaN, for want of that the number itself.
 
     >>> [hex(x) for x in next_up([0x3C00, 0x8000, 0x8001, 0x7BFF, 0xFC00])[0]]
     ['0x3c01', '0x1', '0x8000', '0x7c00', '0xfbff']
