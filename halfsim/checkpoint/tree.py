@@ -87,7 +87,7 @@ def kind_of(fmt: Format) -> str:
 
 
 def _format(kind: str) -> Format:
-    if ":" not in kind:
+    if ":" not in kind or kind.endswith(")"):
         return as_format(kind)
     name, exponent_bits, precision, specials = kind.rsplit(":", 3)  # as it was written until version 0.1
     return Format(name, int(exponent_bits), int(precision), specials)

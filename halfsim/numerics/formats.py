@@ -523,7 +523,6 @@ TORCH_FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2f
 
 _LOCK = threading.Lock()
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")
-_CALL = re.compile(r"\s*([^\s(),=:;]+)\s*\(([^()]*)\)\s*")
 RESERVED: set[str] = set()  # words that the grammars above have for something else; those who read them add them
 
 
@@ -573,9 +572,9 @@ def as_format(spec: object, argument: str = "format") -> Format:
         raise TypeError(f"{argument}: expected a Format or its name, got {type(spec).__name__}")
     found = _BY_NAME.get(name.strip().lower())
     if found is None:
-        call = _CALL.fullmatch(name)
-        if call is not None:
-            return _made(call[1], call[2], argument)
+        own, call, inside = name.strip().rpartition("(")
+        if call and own and inside.endswith(")"):
+            return _made(own, inside[:-1], argument)
         raise unknown(argument, name, dict.fromkeys(f.name for f in list(_BY_NAME.values())), list(_BY_NAME))
     return found
 

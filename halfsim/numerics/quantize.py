@@ -308,7 +308,7 @@ def _narrowed(wide: Array, dtype: np.dtype[Any], goal: Target, flags: Array | No
     Past the range of ``dtype`` they are infinite unless overflow saturates; ``flags`` tell of the overflow.
     """
     fmt, outer = goal.format, as_format(dtype)
-    ends = np.float64([min(fmt.max, outer.max)])
+    ends = np.array([min(fmt.max, outer.max)])
     shared = float(rounded(ends, fmt if fmt.max > outer.max else outer, None, _TRUNCATING)[0])
     result, lost = wide.astype(dtype), np.isfinite(wide) & (np.abs(wide) > min(shared, outer.max))
     if lost.any():

@@ -92,7 +92,23 @@ def test_archives_of_numpy(tmp_path: Path) -> None:
         assert archive["c"].tolist() == hs.tensor([0.1], "bf16").bits().tolist()
 
 
-@pytest.mark.parametrize("dtype", ["F8_E8M0", "F8_E4M3FNUZ", "C64", "NO"])
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [("F8_E8M0", "float8_e8m0fnu"), ("F8_E4M3FNUZ", "float8_e4m3fnuz"), ("F8_E5M2FNUZ", "float8_e5m2fnuz")],
+)
+def test_eight_bit_dtypes_are_read_and_written(tmp_path: Path, dtype: str, name: str) -> None:
+    safetensors = pytest.importorskip("safetensors", reason="the extra safetensors is not installed")
+    header = json.dumps({"x": {"dtype": dtype, "shape": [3], "data_offsets": [0, 3]}}).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes([1, 64, 100]))
+    found = checkpoint.load_weights(tmp_path / "x.safetensors")["x"]
+    assert found.dtype == getattr(hs, name)
+    assert found.bits().tolist() == [1, 64, 100]
+    checkpoint.save_weights(tmp_path / "y.safetensors", {"x": found})
+    ((_, written),) = safetensors.deserialize((tmp_path / "y.safetensors").read_bytes())
+    assert (written["dtype"], bytes(written["data"])) == (dtype, bytes([1, 64, 100]))
+
+
+@pytest.mark.parametrize("dtype", ["F6_E2M3", "F4", "C64", "NO"])
 def test_other_dtypes_are_refused(tmp_path: Path, dtype: str) -> None:
     pytest.importorskip("safetensors", reason="the extra safetensors is not installed")
     header = json.dumps({"x": {"dtype": dtype, "shape": [0], "data_offsets": [0, 0]}}).encode()

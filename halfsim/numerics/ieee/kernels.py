@@ -228,7 +228,7 @@ def to_int(to: Unit, a: Number, low: int, high: int, exact: bool) -> Pair:
     size = magnitude.astype(np.uint64)
     lifted = a.significand.astype(np.uint64) << np.clip(a.exponent, 0, 63).astype(np.uint64)
     size = np.where(whole, lifted, size)
-    huge = (a.exponent + bit_length(a.significand) > 64) | a.infinite
+    huge = (a.exponent + bit_length(a.significand) > 64) & ~a.zero | a.infinite
     minus = a.sign == 1
     out = huge | (size > np.where(minus, np.uint64(-low), np.uint64(high)))
     value = np.where(minus, np.uint64(0) - size, size)
