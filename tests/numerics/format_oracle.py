@@ -7,9 +7,9 @@ Written from the documents, not from the package, of which it uses nothing but t
 - the "fnuz" formats as their proposers and LLVM's APFloat describe them: NaN is the code of minus zero;
 - the interim report of IEEE P3109: NaN is the code of minus zero, the largest magnitudes are infinities.
 
-A number is rounded by looking it up among the magnitudes that the codes stand for, which grow with the code; an overflow
-and tininess are judged, as the standard words it, on the result "with unbounded exponent range", so the codes go on
-above the largest finite number, and a tiny number is rounded again after doubling.
+A number is rounded by finding the codes of its two neighbours, of which it is then asserted that it lies between what
+they stand for. Overflow and tininess are judged, as the standard words it, on the result "with unbounded exponent range",
+so the codes go on above the largest finite number, and a tiny number is rounded again after doubling.
 
 What the documents leave open, and what is taken here:
 
@@ -28,11 +28,10 @@ What the documents leave open, and what is taken here:
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from math import inf, isqrt
 from typing import Any
 
@@ -88,9 +87,16 @@ def value(x: Any) -> Value:
     return Value(negative, inf if x in (inf, -inf) else Fraction(abs(x)))
 
 
+@cache
 def power(exponent: int) -> Fraction:
     """Two to any integer."""
     return Fraction(1 << exponent) if exponent >= 0 else Fraction(1, 1 << -exponent)
+
+
+def floor_log2(x: Fraction) -> int:
+    """The exponent of a positive number."""
+    exponent = x.numerator.bit_length() - x.denominator.bit_length()
+    return exponent - (x < power(exponent))
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ class Oracle:
     @cached_property
     def smallest(self) -> Fraction:
         """The smallest positive number."""
-        return self._at(self._rank(0 if self.zero_field == "normal" else 1))
+        return self._at(self.neighbours(Fraction(0))[1])
 
     @property
     def has_nan(self) -> bool:
@@ -213,25 +219,20 @@ class Oracle:
         assert found is not None
         return found
 
-    def _rank(self, rank: int) -> int:
-        """The code of the rank-th magnitude: not the rank where a zero is alone in its exponent field."""
-        return rank + (1 << (self.precision - 1)) - 1 if self.zero_field == "zero" and rank else rank
-
     def neighbours(self, magnitude: Fraction) -> tuple[int | None, int]:
         """The codes of the largest number not above ``magnitude`` (None below them all) and of the next one."""
         if magnitude >= 2 * self.max:
             return self.top + 1, self.top + 2  # far above: two that overflow
-        if self.width <= 12:
-            rank = bisect_right(self.magnitudes, magnitude) - 1
+        if magnitude < self.normal:
+            least = self.normal if self.zero_field == "zero" else power(1 - self.bias - self.precision + 1)
+            low, high = (None, 0) if self.zero_field == "normal" else (int(magnitude / least), int(magnitude / least) + 1)
+            high = 1 << (self.precision - 1) if self.zero_field == "zero" else high
         else:
-            rank = bisect_right(range(2 << self.width), magnitude, key=lambda i: self._at(self._rank(i))) - 1
-        return (self._rank(rank) if rank >= 0 else None), self._rank(rank + 1)
-
-    @cached_property
-    def magnitudes(self) -> list[Fraction]:
-        """The magnitudes of a narrow format, in order, and as many above them."""
-        ranks = (2 << self.width) - ((1 << (self.precision - 1)) - 1) * (self.zero_field == "zero")
-        return [self._at(self._rank(rank)) for rank in range(ranks)]
+            exponent = floor_log2(magnitude)
+            low = int(magnitude / power(exponent - self.precision + 1)) + (exponent + self.bias - 1 << (self.precision - 1))
+            high = low + 1
+        assert (low is None or self._at(low) <= magnitude) and magnitude < self._at(high)  # whatever the formula
+        return low, high
 
     # Rounding.
 
@@ -355,9 +356,7 @@ class Oracle:
         least = self.normal if self.zero_field == "zero" else power(self.first - self.bias - self.precision + 1)
         if x.magnitude < self.normal:
             return Value(False, least)
-        exponent = x.magnitude.numerator.bit_length() - x.magnitude.denominator.bit_length()
-        exponent -= x.magnitude < power(exponent)
-        return Value(False, power(exponent - self.precision + 1))
+        return Value(False, power(floor_log2(x.magnitude) - self.precision + 1))
 
     def next_up(self, x: Value) -> Value:
         """The least number greater than ``x``."""
