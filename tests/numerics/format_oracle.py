@@ -293,7 +293,7 @@ class Oracle:
             if self.specials == "none":
                 return self.absent(x.negative)
             if not self.has_nan:  # one digit: the infinity stands for it
-                return Rounded(Value(x.negative and self.signed, inf), INVALID if x.signaling else 0)
+                return self.absent(x.negative)
             return Rounded(x, INVALID if x.signaling else 0)
         if x.negative and not self.signed:
             return self.absent(True)
@@ -389,7 +389,8 @@ class Oracle:
             return Value(x.negative, self.max)
         low, _ = self.neighbours(x.magnitude)
         if low is not None and self._at(low) == x.magnitude:
-            low = None if low == 0 else self.neighbours(x.magnitude - self.smallest / 4)[0]
+            alone = self.zero_field == "zero" and x.magnitude == self.normal
+            low = None if low == 0 else 0 if alone else low - 1
         if low is None:  # below the smallest number of a format without zero
             if not self.signed:
                 return NAN if self.has_nan else Value(False, self.smallest)
@@ -400,6 +401,9 @@ class Oracle:
 
     def _result(self, exact: Fraction, negative_zero: bool, mode: str) -> Rounded:
         return self.round(Value(exact < 0 or (exact == 0 and negative_zero), abs(exact)), mode)
+
+    def _infinite(self, negative: bool) -> Rounded:
+        return self.absent(True) if negative and not self.signed else Rounded(Value(negative, inf), 0)
 
     def _invalid(self) -> Rounded:
         return self.absent(False)
@@ -414,7 +418,7 @@ class Oracle:
         if a.infinite or b.infinite:
             if a.infinite and b.infinite and a.negative != b.negative:
                 return self._invalid()
-            return Rounded(a if a.infinite else b, 0)
+            return self._infinite(a.negative if a.infinite else b.negative)
         same = a.negative == b.negative
         minus = a.negative if a.zero and b.zero and same else mode == "downward"
         return self._result(a.exact + b.exact, minus, mode)
@@ -427,7 +431,7 @@ class Oracle:
             return nan
         negative = a.negative != b.negative
         if a.infinite or b.infinite:
-            return self._invalid() if a.zero or b.zero else Rounded(Value(negative, inf), 0)
+            return self._invalid() if a.zero or b.zero else self._infinite(negative)
         return self._result(a.exact * b.exact, negative, mode)
 
     def div(self, a: Value, b: Value, mode: str) -> Rounded:
@@ -437,7 +441,7 @@ class Oracle:
         if (a.infinite and b.infinite) or (a.zero and b.zero):
             return self._invalid()
         if a.infinite:
-            return Rounded(Value(negative, inf), 0)
+            return self._infinite(negative)
         if b.infinite:
             if self.zero_field == "normal":
                 return self.absent(negative)
@@ -457,9 +461,9 @@ class Oracle:
         if a.infinite or b.infinite:
             if c.infinite and c.negative != negative:
                 return self._invalid()
-            return Rounded(Value(negative, inf), 0)
+            return self._infinite(negative)
         if c.infinite:
-            return Rounded(c, 0)
+            return self._infinite(c.negative)
         product = a.exact * b.exact
         same = negative == c.negative
         minus = negative if product == 0 and c.zero and same else mode == "downward"
