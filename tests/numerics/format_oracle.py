@@ -8,16 +8,16 @@ Written from the documents, not from the package, of which it uses nothing but t
 - the interim report of IEEE P3109: NaN is the code of minus zero, the largest magnitudes are infinities.
 
 A number is rounded by finding the codes of its two neighbours, of which it is then asserted that it lies between what
-they stand for. Overflow and tininess are judged, as the standard words it, on the result "with unbounded exponent range",
-so the codes go on above the largest finite number, and a tiny number is rounded again after doubling.
+they stand for. Overflow and tininess are judged, as the standard words it, on the result "with unbounded exponent
+range", so the codes go on above the largest finite number, and a tiny number is rounded again after doubling.
 
 What the documents leave open, and what is taken here:
 
 - With one digit of precision both neighbours of a number are odd: nearest_even takes the larger magnitude (4.3.1; so
   does ml_dtypes), to_odd the smaller one. Zero is even.
 - Between zero and the smallest normal number of a format without subnormals, zero is even and that number is odd.
-- A format without zero (float8_e8m0fnu) gives its smallest number for every positive number below it, in every mode, and
-  NaN for zero; a format without a sign gives NaN for negative numbers. Both raise invalid. ml_dtypes does the same.
+- A format without zero (float8_e8m0fnu) gives its smallest number for every positive number below it, in every mode,
+  and NaN for zero; one without a sign gives NaN for negative numbers. Both raise invalid. ml_dtypes does the same.
 - What rounds to zero in a format with one zero is +0, as is -0.
 - A format without infinities gives NaN for an infinity and raises invalid; one without NaN either gives its largest
   number, and for NaN zero, as Arm's conversions do, and raises invalid alone, for an overflow too.
@@ -28,7 +28,6 @@ What the documents leave open, and what is taken here:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
@@ -225,13 +224,18 @@ class Oracle:
             return self.top + 1, self.top + 2  # far above: two that overflow
         if magnitude < self.normal:
             least = self.normal if self.zero_field == "zero" else power(1 - self.bias - self.precision + 1)
-            low, high = (None, 0) if self.zero_field == "normal" else (int(magnitude / least), int(magnitude / least) + 1)
+            low, high = (
+                (None, 0) if self.zero_field == "normal" else (int(magnitude / least), int(magnitude / least) + 1)
+            )
             high = 1 << (self.precision - 1) if self.zero_field == "zero" else high
         else:
             exponent = floor_log2(magnitude)
-            low = int(magnitude / power(exponent - self.precision + 1)) + (exponent + self.bias - 1 << (self.precision - 1))
+            low = int(magnitude / power(exponent - self.precision + 1)) + (
+                exponent + self.bias - 1 << (self.precision - 1)
+            )
             high = low + 1
-        assert (low is None or self._at(low) <= magnitude) and magnitude < self._at(high)  # whatever the formula
+        assert low is None or self._at(low) <= magnitude  # whatever the formulas
+        assert magnitude < self._at(high)
         return low, high
 
     # Rounding.
@@ -307,7 +311,9 @@ class Oracle:
         """What is settled before any rounding."""
         if not x.finite:
             return self.special_rounded(x, overflow)
-        if x.zero or (self.zero_field != "normal" and subnormals in ("flush_inputs", "flush") and x.magnitude < self.normal):
+        if x.zero or (
+            self.zero_field != "normal" and subnormals in ("flush_inputs", "flush") and x.magnitude < self.normal
+        ):
             if self.zero_field == "normal":
                 return self.absent(x.negative)
             return Rounded(self._signed(x.negative, Fraction(0)), 0)
@@ -332,16 +338,17 @@ class Oracle:
             return settled
         return self._leave(x, self._choose(x.magnitude, x.negative, mode)[0], mode, overflow, subnormals)
 
-    def chances(
-        self, x: Value, overflow: str = "infinity", subnormals: str = "keep"
-    ) -> list[tuple[Rounded, Fraction]]:
+    def chances(self, x: Value, overflow: str = "infinity", subnormals: str = "keep") -> list[tuple[Rounded, Fraction]]:
         """The results of stochastic rounding, each with its probability."""
         settled = self._enter(x, subnormals, overflow)
         if settled is not None:
             return [(settled, Fraction(1))]
         low_code, high_code = self.neighbours(x.magnitude)
         low, high = self._at(high_code if low_code is None else low_code), self._at(high_code)
-        leave: Callable[[Fraction], Rounded] = lambda y: self._leave(x, y, "stochastic", overflow, subnormals)  # noqa: E731
+
+        def leave(y: Fraction) -> Rounded:
+            return self._leave(x, y, "stochastic", overflow, subnormals)
+
         if low_code is None or low == x.magnitude or low > self.max:
             return [(leave(low), Fraction(1))]
         up = (x.magnitude - low) / (high - low)
@@ -377,7 +384,7 @@ class Oracle:
         return NAN if self.has_nan else Value(False, self._at(0))  # nothing is below the smallest number
 
     def _away(self, magnitude: Fraction, negative: bool) -> Value:
-        low, high = (None, self.top + 1) if magnitude >= self.max else self.neighbours(magnitude)
+        high = self.top + 1 if magnitude >= self.max else self.neighbours(magnitude)[1]
         if high <= self.top:
             return Value(negative, self._at(high))
         if self.has_infinity:

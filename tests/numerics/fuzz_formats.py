@@ -2,7 +2,7 @@
 
 A case is one number (or one pair, or triple of codes) that one function of halfsim brought to one format, and its
 flags; `format_oracle` says what it should have been. Arrays are drawn a format at a time, which keeps the whole at
-some minutes on one core. ``--cases 200000 --seed 1`` are the defaults, and what docs/formats.md records.
+some minutes on one core. ``--write`` puts the counts into docs/formats.md.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import date
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,8 +24,20 @@ import numpy as np
 import halfsim as hs
 from halfsim.numerics._grid import computable
 from halfsim.numerics.formats import as_format
-from tests.numerics.format_oracle import INEXACT, INVALID, MODES, OVERFLOW, Oracle, Rounded, Value, floor_log2, power, value
+from tests.numerics.format_oracle import (
+    INEXACT,
+    INVALID,
+    MODES,
+    OVERFLOW,
+    Oracle,
+    Rounded,
+    Value,
+    floor_log2,
+    power,
+    value,
+)
 
+DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
 SPECIALS = ("ieee", "nan", "none", "fnuz", "p3109")
 OVERFLOWS = ("infinity", "saturate", "saturate_inf")
 SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
@@ -94,9 +108,9 @@ class Fuzz:
                 fmt = hs.Format("drawn", bits, precision, rnd.choice(SPECIALS), bias, signed, field)
                 break
             except ValueError as error:
-                assert len(str(error)) <= 300, error
-                assert "\n" not in str(error), error
                 self.formats["refused"] += 1
+                if len(str(error)) > 300 or "\n" in str(error):
+                    raise
         self.formats[fmt.specials] += 1
         return fmt, Oracle.of(fmt)
 
@@ -200,7 +214,8 @@ def held(right: Rounded, dtype: str, oracle: Oracle, overflow: str) -> Rounded:
         low, _ = oracle.neighbours(HELD[dtype].max)
         if overflow != "infinity" and low is not None:
             nearest = Value(x.negative, oracle.number(low))
-        return Rounded(nearest, right.flags | OVERFLOW | INEXACT)
+        least = right.flags & INVALID and x.magnitude == oracle.smallest  # no overflow, though nothing else is there
+        return Rounded(nearest, right.flags | (0 if least else OVERFLOW | INEXACT))
     if nearest.magnitude == x.magnitude:
         return right
     return Rounded(HELD[dtype].round(x, "toward_zero").value, right.flags)  # the largest of many digits
@@ -401,6 +416,13 @@ KINDS: dict[str, tuple[Callable[[Fuzz, hs.Format, Oracle], Iterator[Case]], int]
 }
 
 
+def marked(page: Path, mark: str, text: str) -> None:
+    """Put ``text`` between a page's comments ``mark`` and ``/mark``."""
+    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+    head, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(f"{head}{begin}{text}{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
 def fuzzed(cases: int, seed: int) -> Fuzz:
     """A whole run."""
     fuzz = Fuzz(cases, seed)
@@ -408,26 +430,37 @@ def fuzzed(cases: int, seed: int) -> Fuzz:
     return fuzz
 
 
+def table(fuzz: Fuzz) -> str:
+    """The counts as docs/formats.md has them."""
+    lines = ["| what | cases | wrong |", "| --- | ---: | ---: |"]
+    for kind in KINDS:
+        wrong = sum(len(texts) for key, texts in fuzz.wrong.items() if key[0] == kind)
+        lines.append(f"| {kind} | {fuzz.counts[kind]:,} | {wrong:,} |")
+    wrong = sum(map(len, fuzz.wrong.values()))
+    lines.append(
+        f"| all, of {fuzz.formats.total() - fuzz.formats['refused']:,} formats | {fuzz.counts.total():,} | {wrong:,} |"
+    )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Run, print counts and what was wrong; exit with 1 if anything was."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="put the counts into docs/formats.md")
     given = parser.parse_args()
     start = time.perf_counter()
     fuzz = fuzzed(given.cases, given.seed)
-    for kind, count in fuzz.counts.items():
-        wrong = sum(len(texts) for key, texts in fuzz.wrong.items() if key[0] == kind)
-        print(f"{kind:32} {count:9,} cases, {wrong:,} wrong")
-    refused = fuzz.formats.pop("refused", 0)
-    print(f"{fuzz.formats.total():,} formats ({', '.join(f'{n:,} {k}' for k, n in fuzz.formats.items())}); {refused:,} refused")
+    took = f"Seed {given.seed}, {date.today()}: {time.perf_counter() - start:.0f} s on one core.\n"
+    print(table(fuzz) + "\n" + took)
     for key, texts in sorted(fuzz.wrong.items()):
-        print(f"\n{len(texts):,} wrong: {', '.join(filter(None, key))}")
+        print(f"{len(texts):,} wrong: {', '.join(filter(None, key))}")
         for text in sorted(texts, key=len)[:3]:
             print(f"  {text}")
-    wrong = sum(map(len, fuzz.wrong.values()))
-    print(f"{fuzz.counts.total():,} cases, seed {given.seed}: {wrong:,} wrong; {time.perf_counter() - start:.0f} s")
-    raise SystemExit(wrong > 0)
+    if given.write:
+        marked(DOCS, "fuzz", f"{table(fuzz)}\n{took}")
+    raise SystemExit(bool(fuzz.wrong))
 
 
 if __name__ == "__main__":

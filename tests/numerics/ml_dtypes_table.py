@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -19,9 +18,8 @@ import numpy as np
 
 import halfsim as hs
 from tests.numerics.format_oracle import Oracle, Rounded, Value, value
+from tests.numerics.fuzz_formats import DOCS, marked
 
-DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
-BEGIN, END = "<!-- ml_dtypes -->\n", "<!-- /ml_dtypes -->"
 TYPES = (
     *("float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2"),
     *("float8_e5m2fnuz", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn", "bfloat16"),
@@ -104,10 +102,12 @@ def decoding(row: Row, of: Type) -> None:
 
 
 def inputs(of: Type) -> dict[str, Any]:
-    """float16: all values; float32 and float64: numbers of the type, ties, edges, both neighbours of each, and noise."""
+    """float16: all values; float32, float64: numbers of the type, ties, edges, both neighbours of each, and noise."""
     numbers = np.unique(of.values[np.isfinite(of.values)])
     above = 2 * numbers[-1] - numbers[-2]  # where the number after the largest would be
-    grid = np.concatenate([numbers, [above, 2 * above, -above], numbers[:1] / 2, np.abs(numbers[numbers != 0]).min() / [2, 4, 8]])
+    grid = np.concatenate(
+        [numbers, [above, 2 * above, -above], numbers[:1] / 2, np.abs(numbers[numbers != 0]).min() / [2, 4, 8]]
+    )
     grid = np.unique(grid)
     points = np.concatenate([grid, (grid[1:] + grid[:-1]) / 2, [0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30]])
     found = {"float16": np.arange(65536, dtype=np.uint16).view(np.float16)}
@@ -182,9 +182,12 @@ def comparing(row: Row, of: Type) -> None:
     tensors = {"eq": t == u, "lt": t < u, "le": t <= u}
     for name, (theirs_of, ours_of) in COMPARISONS.items():
         theirs = theirs_of(x, y).astype(np.int64)
-        for ours in (ours_of(a, b, format=of.format)[0], tensors[name].numpy()):
-            text = f"{name} of codes"
-            row.compare("comparisons", ours.astype(np.int64), theirs, lambda i, text=text: (False, f"{text} {a[i]:#x}, {b[i]:#x}", ""))  # type: ignore[misc]
+        for door, ours in {"ieee": ours_of(a, b, format=of.format)[0], "tensors": tensors[name].numpy()}.items():
+
+            def judge(i: int, name: str = name, door: str = door) -> tuple[bool, str, str]:
+                return False, f"{name} of {a[i]:#x} and {b[i]:#x} by {door}", ""
+
+            row.compare("comparisons", ours.astype(np.int64), theirs, judge)
 
 
 @cache
@@ -203,7 +206,10 @@ KINDS = ("codes", "roundings", "arithmetic", "comparisons")
 def table() -> str:
     """The table of docs/formats.md."""
     rows = [row(name) for name in TYPES]
-    lines = ["| type | codes | roundings | + - * / | = < <= | wrong |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| type | codes | roundings | arithmetic | comparisons | wrong |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for r in rows:
         counts = " | ".join(f"{r.counts[kind]:,}" for kind in KINDS)
         lines.append(f"| `{r.name}` | {counts} | {len(r.wrong):,} |")
@@ -228,9 +234,7 @@ def main() -> None:
     wrong = [case for name in TYPES for case in row(name).wrong]
     print("\n".join(wrong[:40]))
     if arguments.write:
-        page = DOCS.read_text(encoding="utf-8")
-        head, _, rest = page.partition(BEGIN)
-        DOCS.write_text(f"{head}{BEGIN}{text}{END}{rest.partition(END)[2]}", encoding="utf-8")
+        marked(DOCS, "ml_dtypes", text)
     raise SystemExit(bool(wrong))
 
 
