@@ -64,7 +64,8 @@ class Type:
         self.name, self.dtype, self.format = name, np.dtype(getattr(ml_dtypes, name)), getattr(hs, name)
         self.word = np.dtype(f"u{self.dtype.itemsize}")
         self.codes = np.arange(1 << ml_dtypes.finfo(self.dtype).bits, dtype=self.word)
-        self.values = self.codes.view(self.dtype).astype(np.float64)  # by ml_dtypes
+        with np.errstate(invalid="ignore"):
+            self.values = self.codes.view(self.dtype).astype(np.float64)  # by ml_dtypes
         self.oracle = Oracle.of(self.format)
 
     def plain(self, codes: Any) -> Any:
@@ -97,8 +98,7 @@ def decoding(row: Row, of: Type) -> None:
     back = (hs.encode(of.values, of.format), hs.encode(theirs, of.format), hs.tensor(of.values, of.format).bits())
     for codes in back:
         row.compare("codes", of.plain(codes), numbers, lambda i: (False, f"encode({of.values[i]})", ""))
-    want = [f"{of.format.bits} bits"] + [of.code(of.decoded(i)) for i in range(of.codes.size)]
-    assert want[1:] == numbers.tolist(), f"{of.name}: the oracle differs"
+    assert numbers.tolist() == [of.code(of.decoded(code)) for code in range(of.codes.size)]  # so says the oracle
 
 
 def inputs(of: Type) -> dict[str, Any]:
@@ -119,19 +119,28 @@ def inputs(of: Type) -> dict[str, Any]:
     return found
 
 
+def odd(x: Any) -> Any:
+    """float64 as float32, the last bit set where any was lost: rounding that is rounding ``x``, once."""
+    y = x.astype(np.float32)
+    lost = (y != x) & (y.view(np.uint32) & 1 == 0) & ~np.isnan(x)
+    return np.where(lost, np.nextafter(y, np.where(x > y, np.inf, -np.inf).astype(np.float32)), y)
+
+
 def rounding(row: Row, of: Type) -> None:
     """Each of `inputs` as a code."""
     for name, x in inputs(of).items():
-        theirs, ours = of.plain(x.astype(of.dtype).view(of.word)), of.plain(hs.encode(x, of.format))
+        once = odd(x) if name == "float64" else x
+        theirs, ours = of.plain(once.astype(of.dtype).view(of.word)), of.plain(hs.encode(x, of.format))
+        twice = of.plain(x.astype(of.dtype).view(of.word)) != theirs
+        if twice.any():
+            row.theirs["float64 is first rounded to float32"] += int(np.count_nonzero(twice))
         if not of.format.has_nan:  # NaN becomes a zero, here of NaN's sign, there of the other one
             nan = np.isnan(x)
             ours[nan], theirs[nan] = ours[nan] & _magnitude(of), theirs[nan] & _magnitude(of)
 
         def judge(i: int, name: str = name, x: Any = x, ours: Any = ours) -> tuple[bool, str, str]:
             right = of.code(of.oracle.round(value(x[i])).value) == ours[i]
-            twice = x[i] != np.float32(x[i])
-            why = "float64 is first rounded to float32" if twice else "subnormal numbers of float32 are rounded up"
-            return right, f"encode({name} {x[i]!r})", why
+            return right, f"encode({name} {x[i]!r})", "subnormal numbers of float32 are rounded up"
 
         row.compare("roundings", ours, theirs, judge)
 
@@ -169,7 +178,11 @@ def arithmetic(row: Row, of: Type) -> None:
             def judge(i: int, name: str = name, door: str = door, ours: Any = ours) -> tuple[bool, str, str]:
                 right: Rounded = getattr(of.oracle, name)(of.decoded(int(a[i])), of.decoded(int(b[i])), "nearest_even")
                 text = f"{name} of {a[i]:#x} and {b[i]:#x} by {door}"
-                return of.code(right.value) == ours[i], text, "results below float32's normal numbers are rounded twice"
+                return (
+                    of.code(right.value) == ours[i],
+                    text,
+                    "results are first rounded to float32, where the smallest become zero",
+                )
 
             row.compare("arithmetic", ours, theirs, judge)
 
