@@ -214,7 +214,7 @@ def held(right: Rounded, dtype: str, oracle: Oracle, overflow: str) -> Rounded:
         low, _ = oracle.neighbours(HELD[dtype].max)
         if overflow != "infinity" and low is not None:
             nearest = Value(x.negative, oracle.number(low))
-        least = right.flags & INVALID and x.magnitude == oracle.smallest  # no overflow, though nothing else is there
+        least = x.magnitude == oracle.smallest  # no overflow, though nothing smaller is there
         return Rounded(nearest, right.flags | (0 if least else OVERFLOW | INEXACT))
     if nearest.magnitude == x.magnitude:
         return right

@@ -85,20 +85,18 @@ class Type:
 def decoding(row: Row, of: Type) -> None:
     """Every code's number, and every number's code, through each door that takes them."""
     theirs = of.codes.view(of.dtype)
-    exact = [value(x) for x in of.values]
+    plain = np.where(np.isnan(of.values), np.nan, of.values).view(np.int64)  # zeros with their signs, one NaN
     for ours in (hs.decode(of.codes, of.format), hs.round_to(theirs, "float64"), hs.tensor(theirs).numpy()):
-        ours = np.asarray(ours, np.float64)
+        found = np.asarray(ours, np.float64)
+        differ = np.where(np.isnan(found), np.nan, found).view(np.int64) != plain
         row.counts["codes"] += of.codes.size
-        row.wrong += [
-            f"{of.name}: decode({i:#x}) is {x}, theirs {y.magnitude}"
-            for i, (x, y) in enumerate(zip(ours, exact, strict=True))
-            if not value(x).same(y)
-        ]
+        row.wrong += [f"{of.name}: decode({i:#x}) is {found[i]}, theirs {of.values[i]}" for i in np.flatnonzero(differ)]
     numbers = of.plain(of.codes)
     back = (hs.encode(of.values, of.format), hs.encode(theirs, of.format), hs.tensor(of.values, of.format).bits())
     for codes in back:
         row.compare("codes", of.plain(codes), numbers, lambda i: (False, f"encode({of.values[i]})", ""))
-    assert numbers.tolist() == [of.code(of.decoded(code)) for code in range(of.codes.size)]  # so says the oracle
+    if of.format.bits <= 8:
+        assert numbers.tolist() == [of.code(of.decoded(code)) for code in range(of.codes.size)]  # so says the oracle
 
 
 def inputs(of: Type) -> dict[str, Any]:
