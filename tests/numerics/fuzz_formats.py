@@ -140,7 +140,9 @@ class Fuzz:
         if draw < 0.15:
             exponent = floor_log2(rnd.choice((oracle.smallest, oracle.normal, oracle.max))) + rnd.randint(-6, 6)
             found = Fraction(rnd.uniform(1, 2)) * power(exponent)
-        elif draw < 0.25:
+        elif draw < 0.2:  # where arrays begin and end
+            found = power(rnd.choice((-1074, -1022, -149, -126, -24, 15, 127, 1023))) * rnd.choice((1, Fraction(3, 2)))
+        elif draw < 0.3:
             edges = (oracle.max, oracle.normal, oracle.smallest, oracle.smallest / 2, oracle.normal / 2, 2 * oracle.max)
             found = rnd.choice(edges)
         else:
@@ -214,8 +216,7 @@ def held(right: Rounded, dtype: str, oracle: Oracle, overflow: str) -> Rounded:
         low, _ = oracle.neighbours(HELD[dtype].max)
         if overflow != "infinity" and low is not None:
             nearest = Value(x.negative, oracle.number(low))
-        least = x.magnitude == oracle.smallest  # no overflow, though nothing smaller is there
-        return Rounded(nearest, right.flags | (0 if least else OVERFLOW | INEXACT))
+        return Rounded(nearest, right.flags | OVERFLOW | INEXACT)
     if nearest.magnitude == x.magnitude:
         return right
     return Rounded(HELD[dtype].round(x, "toward_zero").value, right.flags)  # the largest of many digits
