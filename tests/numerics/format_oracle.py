@@ -98,6 +98,20 @@ def floor_log2(x: Fraction) -> int:
     return exponent - (x < power(exponent))
 
 
+def integral(x: Fraction, negative: bool, mode: str) -> int:
+    """A magnitude as an integer."""
+    n, rest = divmod(x, 1)
+    up = {
+        "nearest_even": rest > Fraction(1, 2) or (rest == Fraction(1, 2) and n % 2 == 1),
+        "nearest_away": rest >= Fraction(1, 2),
+        "toward_zero": False,
+        "upward": rest > 0 and not negative,
+        "downward": rest > 0 and negative,
+        "to_odd": rest > 0 and n % 2 == 0,
+    }[mode]
+    return n + up
+
+
 @dataclass(frozen=True)
 class Rounded:
     """A result, and the flags that it raises."""
@@ -488,6 +502,32 @@ class Oracle:
         root = isqrt(n * d << 2 * shift)
         sticky = root * root != n * d << 2 * shift
         return self._result(Fraction(2 * root + sticky, d << (shift + 1)), a.negative, mode)
+
+    def rem(self, a: Value, b: Value, mode: str) -> Rounded:
+        if nan := self._nans(a, b):
+            return nan
+        if a.infinite or b.zero:
+            return self._invalid()
+        if b.infinite:
+            return self._result(a.exact, a.negative, mode)
+        quotient = round(a.exact / b.exact)  # ties to even
+        return self._result(a.exact - b.exact * quotient, a.negative, mode)
+
+    def round_to_integral(self, x: Value, mode: str) -> Rounded:
+        if nan := self._nans(x):
+            return nan
+        if x.infinite:
+            return Rounded(x, 0)
+        n = integral(x.magnitude, x.negative, mode)
+        found = self._result(-Fraction(n) if x.negative else Fraction(n), x.negative, mode)
+        return Rounded(found.value, found.flags | INEXACT * (n != x.magnitude))
+
+    def classify(self, x: Value) -> str:
+        """The class of 5.7.2."""
+        if x.nan:
+            return "signaling_nan" if x.signaling else "quiet_nan"
+        small = "zero" if x.zero else "subnormal" if x.magnitude < self.normal else "normal"
+        return f"{'negative' if x.negative else 'positive'}_{'infinity' if x.infinite else small}"
 
     def convert(self, x: Value, mode: str) -> Rounded:
         """A number of another format."""

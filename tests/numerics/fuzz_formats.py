@@ -13,51 +13,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
-from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 
 import halfsim as hs
 from halfsim.numerics._grid import computable
-from halfsim.numerics.formats import as_format
-from tests.numerics.format_oracle import (
-    INEXACT,
-    INVALID,
-    MODES,
-    OVERFLOW,
-    Oracle,
-    Rounded,
-    Value,
-    floor_log2,
-    power,
-    value,
-)
+from tests.numerics.format_oracle import INEXACT, INVALID, MODES, OVERFLOW, Oracle, Rounded, Value, integral, value
+from tests.numerics.fuzz_draws import EACH, HELD, Draws, decimal, nearest_float
 
 DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
-SPECIALS = ("ieee", "nan", "none", "fnuz", "p3109")
-OVERFLOWS = ("infinity", "saturate", "saturate_inf")
-SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
-NAMED = (
-    *("float16", "bfloat16", "tfloat32", "float32", "float64", "float16_ahp", "float8_e4m3fn", "float8_e5m2"),
-    *("float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"),
-    *("float4_e2m1fn", "float6_e2m3fn", "float6_e3m2fn"),
-)
-HELD = {"float16": Oracle(5, 11), "float32": Oracle(8, 24), "float64": Oracle(11, 53)}  # what arrays can hold
-EACH = 20  # cases of one call
 Case = tuple[str, Any, Any]  # how to say it, what came out, what should have
 
 
-class Fuzz:
+class Fuzz(Draws):
     """One run: draws, compares, and keeps what was wrong."""
 
     def __init__(self, cases: int, seed: int) -> None:
-        self.random, self.left = Random(seed), cases
+        super().__init__(seed)
+        self.left = cases
         self.counts: Counter[str] = Counter()
-        self.formats: Counter[str] = Counter()
         self.wrong: dict[tuple[str, ...], list[str]] = {}
 
     def run(self) -> None:
@@ -90,114 +67,6 @@ class Fuzz:
         self.wrong.setdefault(key, []).append(f"{fmt!r}: {text}")
 
     # Formats and values.
-
-    def format(self) -> tuple[hs.Format, Oracle]:
-        """A format that can be made, half of the time a narrow one."""
-        rnd = self.random
-        while True:
-            if rnd.random() < 0.3:
-                fmt = as_format(rnd.choice(NAMED))
-                break
-            narrow = rnd.random() < 0.6
-            bits = rnd.randint(2, 5 if narrow else 11)
-            precision = rnd.randint(1, 5 if narrow else rnd.choice((12, 25, 53)))
-            usual = (1 << (bits - 1)) - 1
-            bias = rnd.choice((None, None, usual + 1, usual + rnd.randint(-8, 8), usual + rnd.randint(-300, 300)))
-            signed, field = rnd.random() < 0.8, rnd.choice(("subnormals", "subnormals", "zero", "normal"))
-            try:
-                fmt = hs.Format("drawn", bits, precision, rnd.choice(SPECIALS), bias, signed, field)
-                break
-            except ValueError as error:
-                self.formats["refused"] += 1
-                if len(str(error)) > 300 or "\n" in str(error):
-                    raise
-        self.formats[fmt.specials] += 1
-        return fmt, Oracle.of(fmt)
-
-    def code(self, oracle: Oracle) -> int:
-        """A code that stands for something, often one at an edge."""
-        rnd = self.random
-        while True:
-            magnitude = rnd.choice(
-                (
-                    rnd.getrandbits(oracle.width),
-                    rnd.getrandbits(oracle.width),
-                    oracle.top - rnd.randint(0, 2),
-                    (1 << (oracle.precision - 1)) + rnd.randint(-2, 2),
-                    rnd.randint(0, 3),
-                    (1 << oracle.width) - 1 - rnd.randint(0, 2),
-                    oracle.bias << (oracle.precision - 1),
-                )
-            )
-            code = max(0, magnitude) & ((1 << oracle.width) - 1) | (rnd.getrandbits(1) * oracle.signed) << oracle.width
-            if oracle.decode(code) is not None:
-                return code
-
-    def number(self, oracle: Oracle) -> Fraction:
-        """A number that is hard to round: on the grid, between two, beside either, at an edge, or anywhere."""
-        rnd = self.random
-        draw = rnd.random()
-        if draw < 0.15:
-            exponent = floor_log2(rnd.choice((oracle.smallest, oracle.normal, oracle.max))) + rnd.randint(-6, 6)
-            found = Fraction(rnd.uniform(1, 2)) * power(exponent)
-        elif draw < 0.2:  # where arrays begin and end
-            found = power(rnd.choice((-1074, -1022, -149, -126, -24, 15, 127, 1023))) * rnd.choice((1, Fraction(3, 2)))
-        elif draw < 0.3:
-            edges = (oracle.max, oracle.normal, oracle.smallest, oracle.smallest / 2, oracle.normal / 2, 2 * oracle.max)
-            found = rnd.choice(edges)
-        else:
-            low = min(oracle.top, max(0, self.code(oracle) & ((1 << oracle.width) - 1)))
-            a = oracle.number(low) or Fraction(0)
-            _, code = oracle.neighbours(a)
-            b = oracle.number(code) or a
-            found = a + (b - a) * rnd.choice((Fraction(0), Fraction(1, 2), Fraction(1, 2), Fraction(rnd.random())))
-        beside = rnd.choice((0, 0, 0, 1, -1)) * power(-rnd.choice((12, 22, 40, 51, 60, 200)))
-        return found * (1 + beside) * rnd.choice((1, 1, -1))
-
-    def inputs(self, oracle: Oracle) -> tuple[str, Any, list[Value]]:
-        """A name, EACH values in one container, and what they exactly are."""
-        rnd = self.random
-        numbers = [self.number(oracle) for _ in range(EACH)]
-        name = rnd.choice(("float16", "float32", "float32", "float64", "float64", "Fraction", "int", "str", "Decimal"))
-        if name in HELD:
-            with np.errstate(all="ignore"):
-                array = np.array([_float(x) for x in numbers]).astype(name)
-            array[rnd.randrange(EACH)] = rnd.choice((0.0, -0.0, np.inf, -np.inf, np.nan))
-            return name, array, [value(x) for x in array]
-        if name == "Fraction":
-            return name, numbers, [value(x) for x in numbers]
-        if name == "int":
-            whole = [round(x * rnd.choice((1, 1, 2**80))) for x in numbers]
-            return name, whole, [value(x) for x in whole]
-        words = [_decimal(x) for x in numbers]
-        exact = [value(Fraction(word)) for word in words]
-        if name == "Decimal":
-            return name, [Decimal(word) for word in words], exact
-        i = rnd.randrange(EACH)
-        words[i] = rnd.choice(("inf", "-inf", "nan", "-0.0", "0", "1e5000", "-1e-5000"))
-        far = {"1e5000": Fraction(10) ** 5000, "-1e-5000": -(Fraction(10) ** -5000)}
-        exact[i] = value(far[words[i]] if words[i] in far else float(words[i]))
-        return name, words, exact
-
-    def modes(self) -> tuple[str, str, str]:
-        """A rounding, an overflow word and a subnormals word."""
-        rnd = self.random
-        overflow = rnd.choice(OVERFLOWS) if rnd.random() < 0.6 else "infinity"
-        return rnd.choice(MODES), overflow, rnd.choice(SUBNORMALS) if rnd.random() < 0.5 else "keep"
-
-
-def _float(x: Fraction) -> float:
-    try:
-        return float(x)
-    except OverflowError:
-        return math.inf if x > 0 else -math.inf
-
-
-def _decimal(x: Fraction) -> str:
-    """All digits of a fraction over a power of two."""
-    with localcontext() as context:
-        context.prec = 5000
-        return str(Decimal(x.numerator) / Decimal(x.denominator))
 
 
 def seen(x: Any) -> tuple[bool, Any]:
@@ -271,7 +140,7 @@ def _decoding(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
 
 def _neighbours(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
     rnd = fuzz.random
-    given = np.array([_float(fuzz.number(oracle)) for _ in range(EACH)])
+    given = np.array([nearest_float(fuzz.number(oracle)) for _ in range(EACH)])
     given[rnd.randrange(EACH)] = rnd.choice((0.0, -0.0, np.inf, -np.inf, np.nan))
     name = rnd.choice(("ulp", "next_up", "next_down"))
     found = getattr(hs, name)(given, fmt)
@@ -280,13 +149,15 @@ def _neighbours(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
         yield f"{name}({x!r})", seen(y), seen(right)
 
 
-_OPERANDS = {"add": 2, "sub": 2, "mul": 2, "div": 2, "fma": 3, "sqrt": 1}
+_OPERANDS = {"add": 2, "sub": 2, "mul": 2, "div": 2, "rem": 2, "fma": 3, "sqrt": 1}
 
 
 def _operation(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
     name, mode = fuzz.random.choice(list(_OPERANDS)), fuzz.random.choice(MODES)
     operands = [[fuzz.code(oracle) for _ in range(EACH)] for _ in range(_OPERANDS[name])]
-    found, flags = getattr(hs.ieee, name)(*(np.array(x, np.uint64) for x in operands), format=fmt, rounding=mode)
+    mode = "nearest_even" if name == "rem" else mode  # which is exact but where numbers are alone above zero
+    how = {"format": fmt} if name == "rem" else {"format": fmt, "rounding": mode}
+    found, flags = getattr(hs.ieee, name)(*(np.array(x, np.uint64) for x in operands), **how)
     for i, codes in enumerate(zip(*operands, strict=True)):
         right = getattr(oracle, name)(*(oracle.decode(code) for code in codes), mode)
         said = f"ieee.{name}({', '.join(map(hex, codes))}, rounding={mode!r})"
@@ -353,6 +224,94 @@ def _stepping(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
         yield said, (coded(int(found[i]), oracle), int(flags[i])), (_code(right, oracle), right.flags)
 
 
+def _integers(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
+    """To integers and back."""
+    name, mode = fuzz.random.choice(("round_to_integral", "to_int", "from_int")), fuzz.random.choice(MODES)
+    codes = [fuzz.code(oracle) for _ in range(EACH)]
+    said = f"rounding={mode!r}"
+    if name == "from_int":
+        n = [round(fuzz.number(oracle) * 2 ** fuzz.random.choice((0, 0, 20, 60))) for _ in range(EACH)]
+        n = [max(-(2**63), min(2**63 - 1, x)) for x in n]
+        found, flags = hs.ieee.from_int(np.array(n, np.int64), fmt, rounding=mode)
+        for i, x in enumerate(n):
+            right = oracle.round(value(x), mode)
+            yield f"ieee.from_int({x}, {said})", (coded(int(found[i]), oracle), int(flags[i])), _pair(right, oracle)
+        return
+    values = [oracle.decode(code) for code in codes]
+    if name == "round_to_integral":
+        found, flags = hs.ieee.round_to_integral(np.array(codes, np.uint64), format=fmt, rounding=mode)
+        for i, x in enumerate(values):
+            assert x is not None
+            got = (coded(int(found[i]), oracle), int(flags[i]))
+            yield f"ieee.{name}({codes[i]:#x}, {said})", got, _pair(oracle.round_to_integral(x, mode), oracle)
+        return
+    bounds = np.iinfo(fuzz.random.choice(("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64")))
+    low, high = int(bounds.min), int(bounds.max)
+    found, flags = hs.ieee.to_int(np.array(codes, np.uint64), bounds.dtype, format=fmt, rounding=mode)
+    for i, x in enumerate(values):
+        assert x is not None
+        whole = 0 if not x.finite else integral(x.magnitude, x.negative, mode) * (-1 if x.negative else 1)
+        exact = (whole, INEXACT * (x.finite and whole != x.exact))
+        if x.infinite or not low <= whole <= high:
+            exact = (low if x.negative else high, INVALID)
+        got = (int(found[i]), int(flags[i]))
+        yield f"ieee.to_int({codes[i]:#x}, {bounds.dtype}, {said})", got, (0, INVALID) if x.nan else exact
+
+
+def _pair(right: Rounded, oracle: Oracle) -> tuple[int | None, int]:
+    return _code(right, oracle), right.flags
+
+
+def _classes(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
+    """Classes, and the smaller and larger of two."""
+    name = fuzz.random.choice(("classify", "minimum", "maximum"))
+    a, b = ([fuzz.code(oracle) for _ in range(EACH)] for _ in range(2))
+    if name == "classify":
+        found, _ = hs.ieee.classify(np.array(a, np.uint64), format=fmt)
+        for code, got in zip(a, found, strict=True):
+            x = oracle.decode(code)
+            assert x is not None
+            yield f"ieee.classify({code:#x})", str(got), oracle.classify(x)
+        return
+    found, flags = getattr(hs.ieee, name)(np.array(a, np.uint64), np.array(b, np.uint64), format=fmt)
+    for i, codes in enumerate(zip(a, b, strict=True)):
+        pair = [oracle.decode(code) for code in codes]
+        nan = any(x is None or x.nan for x in pair)
+        order = {
+            id(x): (_huge(x) if x.infinite else x.exact, not x.negative) for x in pair if x is not None and not nan
+        }
+        best = (
+            None if nan else (min if name == "minimum" else max)(codes, key=lambda c: order[id(pair[codes.index(c)])])
+        )
+        raised = INVALID * any(x is not None and x.signaling for x in pair)
+        right = best if best is None else oracle.encode(pair[codes.index(best)])  # type: ignore[arg-type]
+        yield (
+            f"ieee.{name}({codes[0]:#x}, {codes[1]:#x})",
+            (coded(int(found[i]), oracle), int(flags[i])),
+            (right, raised),
+        )
+
+
+def _explaining(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
+    """One value, or one operation, worked by hand."""
+    mode = fuzz.random.choice(MODES)
+    numbers = [decimal(fuzz.number(oracle)) for _ in range(2)]
+    if max(map(len, numbers)) > 200:
+        return
+    sign = fuzz.random.choice(("", "+", "-", "*", "/"))
+    text = f"{numbers[0]} {sign} {numbers[1]}" if sign else numbers[0]
+    found = hs.explain(text, fmt, rounding=mode)
+    operands = [oracle.round(value(Fraction(x)), mode) for x in numbers]
+    a, b = (x.value for x in operands)
+    if sign and any(x.flags & INVALID for x in operands):
+        return  # an operand that the format has nothing for
+    names = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+    right = getattr(oracle, names[sign])(a, b, mode) if sign else operands[0]
+    got = (coded(found.result.code, oracle), int(found.flags))
+    yield f"explain({text!r}, rounding={mode!r})", got, _pair(right, oracle)
+    assert str(found)
+
+
 def _chance(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
     """Stochastic rounding gives one of two results with its flags, at six standard deviations as often as it should."""
     name, given, exact = fuzz.inputs(oracle)
@@ -388,7 +347,7 @@ def _tensor(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
         computable(fmt, "format")
     except ValueError:  # no host format computes in it
         return
-    numbers = [np.array([_float(fuzz.number(oracle)) for _ in range(EACH)]) for _ in range(2)]
+    numbers = [np.array([nearest_float(fuzz.number(oracle)) for _ in range(EACH)]) for _ in range(2)]
     with hs.precision(hs.Precision(storage=fmt, compute=fmt)):
         a, b = (hs.tensor(x, fmt) for x in numbers)
         name = rnd.choice(("tensor", "add", "sub", "mul", "div"))
@@ -409,9 +368,12 @@ KINDS: dict[str, tuple[Callable[[Fuzz, hs.Format, Oracle], Iterator[Case]], int]
     "decode and back": (_decoding, 6),
     "ulp, next_up, next_down": (_neighbours, 8),
     "stochastic rounding": (_chance, 4),
-    "ieee: + - * / sqrt fma": (_operation, 14),
+    "ieee: + - * / rem sqrt fma": (_operation, 14),
     "ieee: convert": (_converting, 5),
     "ieee: comparisons": (_comparing, 4),
+    "ieee: integers": (_integers, 3),
+    "ieee: classes, minimum, maximum": (_classes, 2),
+    "explain": (_explaining, 6),
     "ieee: next_up, next_down": (_stepping, 3),
     "tensors stored in the format": (_tensor, 4),
 }
