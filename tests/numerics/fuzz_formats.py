@@ -293,7 +293,12 @@ def _classes(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
 
 
 def _explaining(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
-    """One value, or one operation, worked by hand."""
+    """Values and operations worked by hand."""
+    for _ in range(EACH // 4):
+        yield from _explained(fuzz, fmt, oracle)
+
+
+def _explained(fuzz: Fuzz, fmt: hs.Format, oracle: Oracle) -> Iterator[Case]:
     mode = fuzz.random.choice(MODES)
     numbers = [decimal(fuzz.number(oracle)) for _ in range(2)]
     if max(map(len, numbers)) > 200:
