@@ -32,8 +32,9 @@ class ConversionWarning(UserWarning):
 class ConversionRow:
     """What rounding did to one parameter or buffer of ``size`` values, ``nonzero`` of them finite and not zero.
 
-    ``to_infinity`` counts finite values that are infinite (NaN where the format has no infinity) afterwards,
-    ``to_zero`` nonzero values that are zero, ``to_subnormal`` normal values that are subnormal.
+    ``to_infinity`` counts finite values that the format has no number near: infinite afterwards, or NaN where it has no
+    infinity (no sign, no zero), or clipped to the largest number where it has neither; ``to_zero`` nonzero values that
+    are zero, ``to_subnormal`` normal values that are subnormal.
     ``largest_relative_error`` is that of the values that are neither infinite nor zero afterwards.
     """
 
@@ -82,6 +83,13 @@ class Conversion:
     def largest_relative_error(self) -> float:
         return max((row.largest_relative_error for row in self.rows), default=0.0)
 
+    @property
+    def past(self) -> str:
+        """What became of values that the format has no number near: "infinite", "NaN" or "clipped"."""
+        if not self.format.has_infinity:
+            return "NaN" if self.format.has_nan else "clipped"
+        return "infinite" if self.format.signed else "infinite or NaN"
+
     def worst(self) -> list[ConversionRow]:
         """The rows that lost something: by infinities, then zeros, then subnormal numbers."""
         lossy = [row for row in self.rows if row.lost]
@@ -90,11 +98,11 @@ class Conversion:
     def __str__(self) -> str:
         error = f"largest relative error {self.largest_relative_error:.3g}"
         if not self.worst():
-            return f"{self.format}: of {self.size:,} values none became infinite, zero or subnormal; {error}"
+            return f"{self.format}: of {self.size:,} values none became {self.past}, zero or subnormal; {error}"
         total = ConversionRow(
             "all", self.size, 0, self.to_infinity, self.to_zero, self.to_subnormal, self.largest_relative_error
         )
-        head = (f"to {self.format}", "values", "to infinity", "to zero", "to subnormal", "relative error")
+        head = (f"to {self.format}", "values", self.past, "to zero", "to subnormal", "relative error")
         rows = [(r.name, *_numbers(r), f"{r.largest_relative_error:.3g}") for r in (*self.worst()[:10], total)]
         return columns([head, *rows])
 
@@ -136,7 +144,7 @@ def loaded(rounded: Rounded) -> Conversion:
 def _warned(what: str, report: Conversion) -> Conversion:
     """The report, with a warning where it is worth one."""
     if any(row.to_infinity or row.to_zero > ZEROED_SHARE * row.nonzero for row in report.rows):
-        counts = f"{report.to_infinity:,} values infinite and {report.to_zero:,} zero of {report.size:,}"
+        counts = f"{report.to_infinity:,} values {report.past} and {report.to_zero:,} zero of {report.size:,}"
         text = f"{what} made {counts}, most in {report.worst()[0].name}; see model.conversion"
         warnings.warn(text, ConversionWarning, stacklevel=4)
     return report
@@ -153,8 +161,10 @@ def _row(name: str, before: Tensor, after: Tensor) -> ConversionRow:
     x, y = np.abs(before.array), np.abs(after.array)
     with np.errstate(all="ignore"):
         number = np.isfinite(x) & (x != 0)
-        infinite, zero = number & ~np.isfinite(y), number & (y == 0)
-        small = (y < after.format.smallest_normal) & (x >= before.format.smallest_normal) & (y != 0)
+        fmt = after.format
+        past = x > fmt.max + 2.0 ** (fmt.emax - fmt.precision)  # more than half an ulp beyond the largest number
+        infinite, zero = np.isfinite(x) & (~np.isfinite(y) | past), number & (y == 0)
+        small = (y < fmt.smallest_normal) & (x >= before.format.smallest_normal) & (y != 0)
         error = np.abs(y - x, dtype=np.float64) / x
         worst = error.max(initial=0.0, where=number & ~infinite & ~zero)
     nonzero, *lost = (int(np.count_nonzero(mask)) for mask in (number, infinite, zero, small))

@@ -228,6 +228,16 @@ class Format:
         """Whether there is an infinity or a NaN, so that an overflow has something to become."""
         return self.has_nan or self.has_infinity
 
+    @property
+    def lacking(self) -> str:
+        """What numbers it does not have at all, in words: "zero", "negative numbers", or both; mostly "".
+
+        >>> float8_e8m0fnu.lacking, float16.lacking
+        ('zero and no negative numbers', '')
+        """
+        lacks = {"zero": self.zero_field == "normal", "negative numbers": not self.signed}
+        return " and no ".join(word for word, lacked in lacks.items() if lacked)
+
     @cached_property
     def largest(self) -> int:
         """The code of the largest finite number."""

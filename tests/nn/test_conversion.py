@@ -58,8 +58,7 @@ def test_converting_reports_and_warns_in_one_line() -> None:
         "to",
         "float16",
         "values",
-        "to",
-        "infinity",
+        "infinite",
         "to",
         "zero",
         "to",
@@ -167,3 +166,23 @@ def test_loading_under_a_wider_precision_rounds_nothing() -> None:
         before = net.conversion
         net.load_state_dict(hs.nn.Linear(3, 2).state_dict())
     assert net.conversion is before
+
+
+@pytest.mark.parametrize(
+    ("format", "past", "values", "lost"),
+    [
+        ("float16", "infinite", [65519.0, 65520.0, 1.0], 1),
+        ("float8_e4m3fnuz", "NaN", [247.0, 249.0, -1.0], 1),
+        ("float4_e2m1fn", "clipped", [6.5, 7.5, -100.0], 2),
+        ("float8_e8m0fnu", "NaN", [0.0, -1.0, 2.0], 2),
+    ],
+)
+def test_what_is_past_a_format_is_named_by_what_became_of_it(
+    format: str, past: str, values: list[float], lost: int
+) -> None:
+    model = hs.nn.Linear(3, 1, bias=False)
+    model.weight = hs.nn.Parameter([values])
+    report = hs.nn.conversion.conversion_report(model, format)
+    assert (report.to_infinity, report.past) == (lost, past)
+    with pytest.warns(hs.nn.conversion.ConversionWarning, match=f"made {lost} values {past} and 0 zero of 3"):
+        model.to(format)

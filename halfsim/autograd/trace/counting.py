@@ -66,6 +66,7 @@ class Counting(Arithmetic):
         "inputs",
         "large",
         "reading",
+        "replaced",
         "stages",
         "storing",
         "summing",
@@ -86,6 +87,7 @@ class Counting(Arithmetic):
         self.stages: list[Stage] = []
         self.inputs: list[Array] = []
         self.terms = 1
+        self.replaced = False  # whether a format without infinities and NaN has put numbers in their place
         self.given = label != GRADIENT  # whether operands are results of one rounding each; gradients are of several
         self.watched = label not in _UNWATCHED  # whether additions are looked at
         self.disorder = 0.0
@@ -104,9 +106,8 @@ class Counting(Arithmetic):
         counts = self.counts
         if self.taking is not None:
             counts += self.taking
-        if (counts.invalid or counts.divide_by_zero) and finite(
-            y
-        ):  # which the formula masks, as a norm's gradient at 0
+        if (counts.invalid or counts.divide_by_zero) and not self.replaced and finite(y):
+            # Which the formula masks, as a norm's gradient at 0.
             counts.killed, counts.invalid, counts.divide_by_zero = counts.invalid + counts.divide_by_zero, 0, 0
         if counts.overflow or counts.divide_by_zero or counts.invalid:
             size = counts.size
@@ -123,6 +124,7 @@ class Counting(Arithmetic):
         y, compute, counts = np.asarray(y), self.precision.compute, self.counts
         before, zeros = counts.flushed, self._made(y, op, operands)
         over = counts.overflow
+        self.replaced |= not compute.has_special and not finite(y)
         z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts, self._mode)
         if counts.overflow > over:
             self._past("step", z, compute, counts.overflow - over)
@@ -377,6 +379,7 @@ class Counting(Arithmetic):
         counts.size += y.size
         over, flushed, inexact = storing.overflow, storing.flushed, storing.inexact
         nonzero = int(np.count_nonzero(y != 0)) + inner
+        self.replaced |= not self.precision.storage.has_special and not finite(y)
         out = super().store(y, operands, exact)
         if storing.overflow > over:
             if self._large:  # as a mask that is filled with it

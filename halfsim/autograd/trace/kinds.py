@@ -92,10 +92,13 @@ def _broken_words(e: Event) -> str:
     if e.given and not (c.invalid or c.overflow > c.clipped or c.divide_by_zero):
         what = "a NaN" if e.given == "NaN" else "an infinity"
         return f"there was {what} among the values given, which no operation under the trace made"
-    parts = [f"{c.invalid:,} of {c.size:,} values became NaN"] if c.invalid else []
+    instead = "" if e.format.has_nan else f", for which {e.format} has a number instead"
+    lacking = f"; {e.format} has no {e.format.lacking}" if e.format.lacking else ""
+    parts = [f"{c.invalid:,} of {c.size:,} values became NaN{instead}{lacking}"] if c.invalid else []
     parts += _became(e) if c.overflow > c.clipped else []
     if c.divide_by_zero:
-        parts.append(f"{c.divide_by_zero:,} of {c.size:,} results are infinite by a division by zero")
+        became = "infinite" if e.format.has_infinity else "NaN" if e.format.has_nan else f"{e.format.max:.6g}"
+        parts.append(f"{c.divide_by_zero:,} of {c.size:,} results are {became} by a division by zero")
     return " and ".join(parts)
 
 

@@ -274,6 +274,8 @@ def nan(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix(_LOOK), *_optimizer(event, readers)]
     if event.given:
         return [Fix("the NaN was in the data or in a parameter: look where it comes from")]
+    if event.format.lacking:
+        return [kept(event, _chain(event, readers), also=f", for {event.format} has no {event.format.lacking}")]
     if event.op in ("sqrt", "rsqrt", "log", "log2", "log10"):
         return [
             Fix(f"keep the argument of {event.op} from being negative: clamp(min=0), or what it is a difference of")

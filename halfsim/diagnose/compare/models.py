@@ -143,7 +143,8 @@ class _Pair:
         lost = half_model.conversion
         notes = [f"The conversion itself: {lost}"] if lost is not None and not lost.worst() else []
         if lost is not None and lost.worst():
-            text = f"made {lost.to_infinity:,} weights infinite, {lost.to_zero:,} zero, {lost.to_subnormal:,} subnormal"
+            text = f"made {lost.to_infinity:,} weights {lost.past}, {lost.to_zero:,} zero, {lost.to_subnormal:,} "
+            text += "subnormal"
             notes.append(f"The conversion to {lost.format} {text}, most in {lost.worst()[0].name}.")
         if self.broken:
             notes.append(
