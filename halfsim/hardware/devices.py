@@ -299,7 +299,7 @@ class Catalogue(tuple[Device, ...]):
     def sources(self) -> str:
         """Every figure of every device with its mark and the document that states it, as text.
 
-        >>> print(devices().sources().split(chr(10))[6].strip())
+        >>> print(devices().sources().split(chr(10))[5].strip())
         memory             16 GiB [p100-wp, v100-news]
         """
         lines = []

@@ -409,9 +409,9 @@ def round_to(
     "saturate_nan", the mode of Ascend 910, NaN becomes 0 besides, and is invalid. Formats without infinities have NaN
     in their place; those without NaN either take the largest number for infinity and zero for NaN. What a format has
     nothing near for, a negative number without a sign or a zero where there is none, is NaN (for want of one the
-    smallest number); where there is one zero, -0 is 0. ``subnormals`` is "keep", or flushes those of ``format`` to zeros
-    of their sign: "flush_inputs" before rounding (unflagged), "flush_outputs" after it, "flush" both. Random numbers go
-    to the elements in C order, whatever the memory layout of ``x``.
+    smallest number); where there is one zero, -0 is 0. ``subnormals`` is "keep", or flushes those of ``format`` to
+    zeros of their sign: "flush_inputs" before rounding (unflagged), "flush_outputs" after it, "flush" both. Random
+    numbers go to the elements in C order, whatever the memory layout of ``x``.
     ``out``, which may be ``x``, is an array of the result's shape and dtype. With ``return_flags`` the result is
     ``(y, flags)``, the latter a uint8 mask of `Flag` for each element, tininess judged after rounding (before it
     for stochastic rounding). ``ValueError`` for unknown words and a mismatched ``out``, ``TypeError`` for what is
