@@ -263,8 +263,9 @@ class Device:
             lines.append(("note", self.note))
         lines += [("described in", str(document)) for document in self.described]
         lines += [(number, source) for source, number in numbers.items()]
+        cut = textwrap.TextWrapper(76, break_long_words=False, break_on_hyphens=False)  # addresses stay whole
         wrapped = [(name if i == 0 else "", part) for name, words in lines
-                   for i, part in enumerate(textwrap.wrap(words, 76))]  # fmt: skip
+                   for i, part in enumerate(cut.wrap(words))]  # fmt: skip
         of = f"; figures of {self.product}" if self.product else ""
         return f"{self.name}: {self.vendor}, {self.architecture}, {self.year}{of}\n" + columns(wrapped, left=2)
 
