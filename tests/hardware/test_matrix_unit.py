@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -360,3 +361,16 @@ def test_mi100_keeps_what_lies_far_below_a_tie(c: float, sign: int) -> None:
     exact = Fraction(c) + Fraction(1, 16) + sign * Fraction(1, 2**48)
     got = hs.hardware.device("MI100").matmul(a, b, np.array([[c]]))
     assert got.item() == hs.round_to(exact, "float32")
+
+
+@pytest.mark.parametrize(("inputs", "grid"), [("fp8_e4m3", "float8_e4m3fnuz"), ("fp8_e5m2", "float8_e5m2fnuz")])
+def test_mi300_takes_factors_of_its_own_formats(inputs: str, grid: str) -> None:
+    """Their largest numbers, NaN past them and one zero: against ml_dtypes' casts."""
+    mi300, dtype = hs.hardware.device("MI300X"), getattr(ml_dtypes, grid)
+    assert mi300.unit(inputs).input_format == dtype
+    assert mi300.precision(inputs).operands == dtype
+    x = np.float32([1.0, 1.1, 239.0, 248.0, 57344.0, 61440.0, 2.0**-10, 2.0**-17, -0.0, np.inf])
+    with np.errstate(all="ignore"):
+        cast = x.astype(dtype).astype(np.float32)
+    got = mi300.matmul(x[:, None], np.float32([[1.0]]), inputs=inputs)[:, 0]
+    assert np.array_equal(got, cast, equal_nan=True)
