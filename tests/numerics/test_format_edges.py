@@ -35,6 +35,8 @@ ROUNDED: list[tuple[hs.Format, Any, dict[str, Any], float, int]] = [
     (hs.float8_e8m0fnu, -0.0, {}, NAN, 16),
     (hs.float8_e8m0fnu, -1.0, {"overflow": "saturate_inf"}, NAN, 16),
     (hs.float8_e8m0fnu, 1.5, {}, 2.0, 1),
+    (hs.float8_e8m0fnu, np.float32(1.25 * 2.0**127), {}, 2.0**127, 1),
+    (hs.float8_e8m0fnu, np.float32(1.5 * 2.0**127), {}, NAN, 5),
     # infinities that saturate
     (hs.float8_e4m3fn, INF, {"overflow": "saturate_inf"}, 448.0, 5),
     (hs.float8_e4m3fn, INF, {"overflow": "saturate"}, NAN, 16),
@@ -90,3 +92,15 @@ def test_convert_to_a_format_without_subnormal_numbers() -> None:
     source, target = F("x", 5, 1, "nan", zero_field="normal"), F("x", 3, 8, "p3109", bias=4, zero_field="zero")
     code, flags = hs.ieee.convert(0xB, source, target, rounding="nearest_away")
     assert (int(code), int(flags)) == (128, 3)
+
+
+def test_codes_below_a_lone_zeros_neighbour_are_zeros() -> None:
+    """Where an exponent field of 0 holds zero alone, whatever the significand field says (a hardware's DAZ)."""
+    fmt = F("x", 2, 3, "none", zero_field="zero")
+    assert hs.decode(range(8), fmt).tolist() == [0, 0, 0, 0, 1, 1.25, 1.5, 1.75]
+    assert hs.ieee.eq([1, 2, 3], 0, format=fmt)[0].all()
+    assert hs.ieee.add([1, 2, 3], 4, format=fmt)[0].tolist() == [4, 4, 4]
+    assert hs.ieee.next_up([1, 2, 3], format=fmt)[0].tolist() == [4, 4, 4]
+    one = F("x", 2, 3, "fnuz", zero_field="zero")
+    assert not np.signbit(hs.decode([17, 18, 19], one)).any()
+    assert hs.ieee.classify([17, 18, 19], format=one)[0].tolist() == ["positive_zero"] * 3
