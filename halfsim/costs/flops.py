@@ -17,7 +17,9 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.costs.kernels import CELLS, FUSED, WRITTEN, copied, kernel, result_format, width
 from halfsim.costs.memory import outs
 from halfsim.costs.products import Shape, product
+from halfsim.costs.shapes import Shapes
 from halfsim.numerics.formats import Format
+from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 
 
@@ -40,13 +42,21 @@ class Work:
 
 
 class Ledger(Observer):
-    """Notes the work of each forward operation; what is in ``parameters`` is not counted as live memory."""
+    """Notes the work of each forward operation; what is in ``parameters`` is not counted as live memory.
 
-    def __init__(self, parameters: Sequence[Array]) -> None:
+    Without ``computes`` results are zeros.
+    """
+
+    def __init__(self, parameters: Sequence[Array], computes: bool = True) -> None:
+        self.computes = computes
         self.works: list[Work] = []
         self._parameters = {_address(p) for p in parameters}
         self._kept: dict[int, Array] = {}  # results whose kernels wrote the format to which the engine casts them next
         self._cached: set[tuple[int, str]] = set()
+
+    def unit(self, precision: Precision, label: str) -> Arithmetic | None:
+        """A plain unit, or one that computes nothing."""
+        return None if self.computes else Shapes(precision)
 
     def result(
         self, spec: Op, fp: Arithmetic, out: Tensor, operands: Sequence[Any], arrays: Sequence[Any],

@@ -48,21 +48,26 @@ class Pass:
         return max((self.held, *self.during)) if self.during else self.live
 
 
-def measured(model: Module, example: tuple[Any, Any], recipe: str, training: bool, loss: Loss | None = None) -> Pass:
-    """Run a copy of ``model`` on ``example``, an input and a target or None.
+def measured(
+    model: Module, example: tuple[Any, Any], recipe: str, training: bool, loss: Loss | None = None,
+    computes: bool = True,
+) -> Pass:  # fmt: skip
+    """Run a copy of ``model`` on ``example``, an input and a target or None; without ``computes`` for its shapes alone.
 
     It runs out of all scopes and traces, with a random stream of its own.
     """
-    return Context().run(_measured, model, *example, recipe, training, loss)
+    return Context().run(_measured, model, *example, recipe, training, loss, computes)
 
 
-def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: Loss | None) -> Pass:
+def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: Loss | None, computes: bool) -> Pass:
     manual_seed(0)
     rule, fmt = RECIPES[recipe].rule, RECIPES[recipe].weights
-    net = copy.deepcopy(model).to(fmt)
+    net = copy.deepcopy(model)
+    if any(isinstance(x, Tensor) and x.format != fmt for x in (*net.parameters(), *net.buffers())):
+        net.to(fmt)
     net.train(training)
     parameters = list(net.parameters())
-    ledger = Ledger([p.array for p in parameters])
+    ledger = Ledger([p.array for p in parameters], computes)
     with observing(ledger), precision(rule):
         root = _first(net(_given(x, fmt)))
         if training and y is not None:
