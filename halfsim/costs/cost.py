@@ -16,7 +16,7 @@ from halfsim.costs.facts import Bill, Facts
 from halfsim.costs.flops import Work
 from halfsim.costs.measure import Loss, Pass, alike, between, largest
 from halfsim.costs.recipes import RECIPES
-from halfsim.costs.roofline import by_layer, least, total
+from halfsim.costs.roofline import bounded, by_layer, least, total
 from halfsim.document import Document
 from halfsim.hardware.devices import Device, device
 from halfsim.nn import Module
@@ -52,7 +52,8 @@ class Cost(Facts, Document):
             "schema": 1, "kind": "cost",
             "device": self.device.name, "model": self.model, "parameters": self.parameters, "batch": self.batch,
             "optimizer": self.optimizer, "energy": energy.SOURCE, "memory": energy.memory(self.device)[0],
-            "time": text.TIME, "assumed": text.assumed(self), "left_out": list(text.LEFT_OUT),
+            "time": text.TIME, "least_is_a_bound": bounded(self.device),
+            "assumed": text.assumed(self), "left_out": list(text.LEFT_OUT),
             **{name: [bill.to_dict() for bill in bills.values()] for name, bills in both.items()},
         }  # fmt: skip
 
@@ -92,7 +93,7 @@ def cost(
     roofline's (Williams, Waterman and Patterson 2009) kernel by kernel: the longer of its arithmetic at the peak rate
     of the unit that can do it and of its bytes at the memory's bandwidth, as `halfsim.costs.kernels` has them, none of
     them kept in a cache; a time step of a recurrent layer takes no less than its kernels' latency. Published
-    measurements come to 40 to 90 % of it (docs/hardware.md); fusion and caches can beat it, where bytes are the limit.
+    measurements come to 50 to 85 % of it (docs/hardware.md); fusion and caches can beat it, where bytes are the limit.
     ``bill.least`` is a bound: the products alone at the peak rate. ``ValueError`` for an unknown word, ``TypeError``
     for a batch that is of neither kind.
 

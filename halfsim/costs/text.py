@@ -9,7 +9,7 @@ from html import escape
 from halfsim.costs.energy import SOURCE, memory
 from halfsim.costs.facts import Bill, Facts
 from halfsim.costs.recipes import RECIPES
-from halfsim.costs.roofline import latency
+from halfsim.costs.roofline import bounded, latency
 from halfsim.markup import definitions, table
 from halfsim.text import clipped, columns, short, si, size
 
@@ -160,7 +160,8 @@ def _device(cost: Facts) -> list[str]:
     lines = [f"{d.name}: {d.bandwidth.value:g} GB/s, {d.memory.value:g} GB; {rest}.", f"Figures: {d.bandwidth.source}."]
     if marks:
         lines.append(f"Marks: {'; '.join(sorted(marks))}.")
-    lines.append(f"Time is {TIME}; 'at least' is one. 'products at' is in TFLOP/s.")
+    least = "'at least' is one" if bounded(d) else "nor is 'at least': these peaks, of the base clock, can be passed"
+    lines.append(f"Time is {TIME}; {least}. 'products at' is in TFLOP/s.")
     return lines
 
 

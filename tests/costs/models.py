@@ -71,7 +71,7 @@ class Layer(nn.Module):
 
 
 class Bert(nn.Module):
-    """BERT-large for pretraining with one of its 24 layers; its loss is that of one word in 6.4, and of what follows."""
+    """The loss of BERT-large in pretraining, with one of its 24 layers: one word in 6.4, and what follows."""
 
     def __init__(self, length: int) -> None:
         super().__init__()

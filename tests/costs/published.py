@@ -1,4 +1,4 @@
-"""The bill against published measurements: ``python -m tests.costs.published`` prints, ``--write`` puts it into the docs.
+"""The bill against published measurements: ``python -m tests.costs.published`` prints, ``--write`` writes the page.
 
 Every figure was read in the document that its row names, at the commit of ``READ``; none is from memory.
 """
@@ -12,23 +12,24 @@ from pathlib import Path
 
 import numpy as np
 
+from halfsim.costs.cost import cost
 from halfsim.costs.flops import Work
 from halfsim.costs.measure import Pass, between, measured
 from halfsim.costs.recipes import RECIPES
 from halfsim.costs.roofline import least, total
-from halfsim.hardware import Device, device
+from halfsim.hardware import Device, device, devices
 from halfsim.hardware.devices import Figure
 from tests.costs.models import LAYERS, Bert, resnet50
 
 DOCS = Path(__file__).parents[2] / "docs" / "hardware.md"
-BEGIN, END = "<!-- python -m tests.costs.published -->\n", "<!-- end -->\n"
 
 SIZES = (2, 3)  # with one example some copies are views
 
 READ = "github.com/NVIDIA/DeepLearningExamples, commit 729963d of 4 April 2024"
 RESNET = "PyTorch/Classification/ConvNets/resnet50v1.5/README.md, container 21.03"
 BERT = "PyTorch/LanguageModeling/BERT/README.md, container 21.11"
-OLDER = "the same file as of container 20.06"
+SMALLER = "A100 40 GB"
+OLDER = "PyTorch/LanguageModeling/BERT/README.md of July 2020, container 20.06"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Row:
     source: str
 
 
-# The batch of BERT is that of one pass; the optimizer runs once in hundreds or thousands of them, and is left out.
+# The batch of BERT is that of one pass. The optimizer is left out: there it runs once in hundreds or thousands of them.
 ROWS = (
     Row("ResNet-50", "V100", "fp32", 128, 367, RESNET + ", DGX-1 16GB"),
     Row("ResNet-50", "V100", "fp32", 128, 356, RESNET + ", DGX-1 32GB"),
@@ -55,25 +56,23 @@ ROWS = (
     Row("BERT-large, 128", "V100", "amp", 16, 158, OLDER + ", DGX-1 32G"),
     Row("BERT-large, 128", "V100", "fp32", 32, 50, BERT + ", DGX-1 32G"),
     Row("BERT-large, 128", "V100", "amp", 64, 224, BERT + ", DGX-1 32G"),
-    Row("BERT-large, 128", "A100 40 GB", "tf32", 54, 234, OLDER + ", DGX A100 40GB"),
-    Row("BERT-large, 128", "A100 40 GB", "amp", 64, 415, OLDER + ", DGX A100 40GB"),
+    Row("BERT-large, 128", SMALLER, "tf32", 54, 234, OLDER + ", DGX A100 40GB"),
+    Row("BERT-large, 128", SMALLER, "amp", 64, 415, OLDER + ", DGX A100 40GB"),
     Row("BERT-large, 128", "A100", "tf32", 128, 317, BERT + ", DGX A100 80GB"),
     Row("BERT-large, 128", "A100", "amp", 256, 580, BERT + ", DGX A100 80GB"),
     Row("BERT-large, 512", "V100", "fp32", 2, 9, OLDER + ", DGX-1 32G"),
     Row("BERT-large, 512", "V100", "amp", 4, 33, OLDER + ", DGX-1 32G"),
-    Row("BERT-large, 512", "A100 40 GB", "tf32", 8, 41, OLDER + ", DGX A100 40GB"),
-    Row("BERT-large, 512", "A100 40 GB", "amp", 16, 78, OLDER + ", DGX A100 40GB"),
+    Row("BERT-large, 512", SMALLER, "tf32", 8, 41, OLDER + ", DGX A100 40GB"),
+    Row("BERT-large, 512", SMALLER, "amp", 16, 78, OLDER + ", DGX A100 40GB"),
 )
 
 
 def where(name: str) -> Device:
     """The device of a row."""
-    if name != "A100 40 GB":
+    if name != SMALLER or name in [d.name for d in devices()]:
         return device(name)
     source = "NVIDIA A100 whitepaper"
-    return replace(
-        device("A100"), name=name, bandwidth=Figure(1555, "GB/s", source), memory=Figure(40, "GB", source)
-    )
+    return replace(device("A100"), name=name, bandwidth=Figure(1555, "GB/s", source), memory=Figure(40, "GB", source))
 
 
 @lru_cache(maxsize=16)
@@ -112,22 +111,53 @@ def line(row: Row) -> str:
 
 
 def table() -> str:
-    """The table of the page about devices."""
+    """The table of measurements."""
     head = ("training of", "on one", "recipe", "batch", "measured", "estimate", "measured is", "at most", "measured by")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(line, ROWS)]
-    return "\n".join(lines) + f"\n\nExamples a second: images of 224 x 224, sequences of 128 or 512 tokens. Read in {READ}.\n"
+    told = "Examples a second: images of 224 x 224, sequences of 128 or 512 tokens"
+    return "\n".join(lines) + f"\n\n{told}. Read in {READ};\nrows of July 2020 in that file as it was then.\n"
+
+
+# The small models of `halfsim cost`: what a training step of 128 examples gains.
+DEVICES = ("P100", "V100", "A100", "H100", "MI250X", "Xeon Sapphire Rapids", "Xeon Ice Lake", "Cortex-A76")
+COLUMNS = (("transformer", "fp16"), ("transformer", "amp"), ("cnn", "amp"), ("lstm", "amp"), ("mlp", "fp16"),
+           ("mlp", "amp"))  # fmt: skip
+
+
+def gains(name: str) -> str:
+    """A row of the table of ratios."""
+    bills = {model: cost(model, 128, name).training for model, _ in COLUMNS}
+    found = [bills[model]["fp32"].total.seconds / bills[model][recipe].total.seconds for model, recipe in COLUMNS]
+    return "| " + " | ".join((name, *(f"{ratio:.2g} x" for ratio in found))) + " |"
+
+
+def ratios() -> str:
+    """The table of ratios."""
+    head = ("device", *(f"{model}, {recipe}" for model, recipe in COLUMNS))
+    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(gains, DEVICES)]) + "\n"
+
+
+BLOCKS = {"<!-- published -->\n": table, "<!-- ratios -->\n": ratios}
+END = "<!-- end -->\n"
+
+
+def block(page: str, begin: str) -> str:
+    """What the page has between a mark and the next end."""
+    return page.split(begin)[1].split(END)[0]
 
 
 def main() -> None:
-    """Print the table, or write it into the page."""
+    """Print the tables, or write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write it into docs/hardware.md")
-    if not parser.parse_args().write:
-        print(table(), end="")
-        return
-    page = DOCS.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    DOCS.write_text(before + BEGIN + table() + END + rest.split(END, 1)[1], encoding="utf-8")
+    parser.add_argument("--write", action="store_true", help="write them into docs/hardware.md")
+    write, page = parser.parse_args().write, DOCS.read_text(encoding="utf-8")
+    for begin, made in BLOCKS.items():
+        if write:
+            page = page.replace(begin + block(page, begin) + END, begin + made() + END)
+        else:
+            print(made())
+    if write:
+        DOCS.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
