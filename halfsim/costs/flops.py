@@ -14,7 +14,7 @@ from halfsim.autograd.observer import Observer
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tape import SPECS, Node, Op
 from halfsim.autograd.tensor import Tensor
-from halfsim.costs.kernels import CELLS, FUSED, WRITTEN, copied, kernel, result_format, width
+from halfsim.costs.kernels import CELLS, FUSED, WRITTEN, copied, kernel, passes, result_format, width
 from halfsim.costs.memory import outs
 from halfsim.costs.products import Shape, product
 from halfsim.costs.shapes import Shapes
@@ -44,11 +44,11 @@ class Work:
 class Ledger(Observer):
     """Notes the work of each forward operation; what is in ``parameters`` is not counted as live memory.
 
-    Without ``computes`` results are zeros.
+    In ``training`` kernels save what backward needs. Without ``computes`` results are zeros.
     """
 
-    def __init__(self, parameters: Sequence[Array], computes: bool = True) -> None:
-        self.computes = computes
+    def __init__(self, parameters: Sequence[Array], training: bool, computes: bool = True) -> None:
+        self.training, self.computes = training, computes
         self.works: list[Work] = []
         self._parameters = {_address(p) for p in parameters}
         self._kept: dict[int, Array] = {}  # results whose kernels wrote the format to which the engine casts them next
@@ -77,7 +77,8 @@ class Ledger(Observer):
         for _, operand in found:
             self._copy(spec, operand, storage, here.path)
         if spec.name in CELLS:
-            self.works += recurrent(spec.name, here.path, [None if x is None else x.shape for x in arrays], storage)
+            shapes = [None if x is None else x.shape for x in arrays]
+            self.works += recurrent(spec.name, here.path, shapes, storage, self.training)
             return
         row, numbers = kernel(spec), product(spec.name, [getattr(x, "shape", None) for x in arrays], y.shape)
         read = [min(x.size, y.size) if exact or spec.name == "embedding" else x.size for x, _ in found]
@@ -86,8 +87,8 @@ class Ledger(Observer):
         if written != storage:
             self._kept[_address(y)] = y
         ends = y.size * (written.bits / 8 + WRITTEN.get(row.saved, 0))
-        passes = [row.forward, *[1] * len(read)]
-        moved = sum(n * w * p for n, w, p in zip(read, wide, passes, strict=False))
+        times = [passes(spec, operands)[0], *[1] * len(read)]
+        moved = sum(n * w * k for n, w, k in zip(read, wide, times, strict=False))
         live = sum(n * w for n, w, (x, _) in zip(read, wide, found, strict=True) if _address(x) not in self._parameters)
         flops = numbers[0] if numbers else 0.0 if exact else float(max([y.size, *read]))
         self.works.append(
@@ -112,7 +113,7 @@ def _is_kept(x: Any, kept: dict[int, Array]) -> bool:
     return isinstance(x, Tensor) and kept.get(_address(x.array)) is x.array
 
 
-def recurrent(op: str, path: str, shapes: Sequence[Any], storage: Format) -> Iterator[Work]:
+def recurrent(op: str, path: str, shapes: Sequence[Any], storage: Format, training: bool) -> Iterator[Work]:
     """Forward of one direction of a recurrent layer: a product for all time steps, then two kernels a step in turn.
 
     Each step reads the recurrent weights again.
@@ -121,12 +122,12 @@ def recurrent(op: str, path: str, shapes: Sequence[Any], storage: Format) -> Ite
     each, rows, byte = batch * hidden, steps * batch, storage.bits / 8
     inner, own = prod(shapes[1]), prod(shapes[2])
     made = rows * cell.gates * hidden
-    live = (prod(shapes[0]) + 2 * made + 2 * rows * hidden) * byte
+    live = (prod(shapes[0]) + made + 2 * rows * hidden) * byte
     yield Work("forward", path, op, storage, True, 2.0 * rows * inner, (prod(shapes[0]) + inner + made) * byte, live)
     moved = steps * (own + each * (1 + cell.gates)) * byte
     yield Work("forward", path, op, storage, True, 2.0 * rows * own, moved, 0.0, steps)
-    gates = float(steps * each)
-    yield Work("forward", path, op, storage, False, gates * cell.forward, gates * cell.moved * byte, 0.0, steps)
+    gates, kept = float(steps * each), cell.moved + cell.saved * training
+    yield Work("forward", path, op, storage, False, gates * cell.forward, gates * kept * byte, 0.0, steps)
 
 
 def gradients(root: Tensor) -> Iterator[Work]:
@@ -134,7 +135,7 @@ def gradients(root: Tensor) -> Iterator[Work]:
     reached: set[int] = set()
     cast: set[tuple[int, str]] = set()
     for out, node in outs(root):
-        spec, storage = SPECS[node.op], node.precision.storage
+        spec, storage = node.spec, node.precision.storage
         inputs = list(node.inputs or ())
         wanted = {i: x for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad}
         if node.op != "cast" or not _after_kept(inputs[0], storage):
@@ -162,7 +163,7 @@ def _after_kept(x: Any, target: Format) -> bool:
 
 
 def _backward(node: Node, out: Tensor, inputs: Sequence[Any], wanted: dict[int, Tensor]) -> Iterator[Work]:
-    spec, storage, op, path = SPECS[node.op], node.precision.storage, node.op, node.path
+    spec, storage, op, path = node.spec, node.precision.storage, node.op, node.path
     row, byte = kernel(spec), storage.bits / 8
     shapes: list[Shape | None] = [x.shape if hasattr(x, "shape") else None for x in inputs]
     numbers, exact = product(op, shapes, out.shape), spec.exact is True
@@ -195,7 +196,9 @@ def _backward(node: Node, out: Tensor, inputs: Sequence[Any], wanted: dict[int, 
         }.get(row.saved, 0.0)  # fmt: skip
         ends = sum(x.size * width(spec, x, storage) for x in wanted.values())
         flops = 0.0 if exact else float(max(out.size, *(x.size for x in wanted.values())))
-        yield made(flops, row.backward * (above + saved) + ends)
+        yield made(
+            flops, passes(spec, node.call[0] if isinstance(node.call, tuple) else inputs)[1] * (above + saved) + ends
+        )
 
 
 def _through_time(

@@ -26,13 +26,14 @@ class Kernel:
     ``saved`` is what backward reads: "input", its operand; "result"; "others", for each operand the other ones; "mask",
     a byte an element, and "places", eight bytes a result, which forward writes too; "nothing". ``alike`` says that a
     gradient goes on as it is, without a kernel, where shapes are equal. Of the formats in ``takes`` autocast makes no
-    copy; ``keeps`` says that the result has the format of the first operand, whatever the statistics are in.
+    XX
     """
 
     forward: int = 1
     backward: int = 1
     saved: str = "input"
     alike: bool = False
+    known: int = 0
     takes: tuple[str, ...] = ()
     keeps: bool = False
 
@@ -41,8 +42,8 @@ _NORM = Kernel(forward=2, backward=2)  # statistics, then the result; two sums, 
 
 KERNELS = {
     # cuDNN takes halves beside float32 weights and statistics, and gives halves.
-    "batch_norm": Kernel(forward=2, backward=2, takes=ALL, keeps=True),
-    "instance_norm": Kernel(forward=2, backward=2, takes=ALL, keeps=True),
+    "batch_norm": Kernel(forward=2, backward=2, known=3, takes=ALL, keeps=True),
+    "instance_norm": Kernel(forward=2, backward=2, known=3, takes=ALL, keeps=True),
     # A row stays on the chip; backward is one kernel for the operand, one for weight and bias.
     "layer_norm": Kernel(backward=2),
     "rms_norm": Kernel(backward=2),
@@ -77,6 +78,13 @@ def kernel(spec: Op) -> Kernel:
     return KERNELS.get(spec.name) or (_MOVED if spec.exact else _ELSE)
 
 
+def passes(spec: Op, operands: Sequence[Any]) -> tuple[int, int]:
+    """How often forward goes through the first operand, and backward through it and the gradient."""
+    row = kernel(spec)
+    known = 0 < row.known < len(operands) and operands[row.known] is not None
+    return (1, 1) if known else (row.forward, row.backward)
+
+
 def copied(spec: Op, x: Any, storage: Format) -> bool:
     """Whether operand ``x`` is copied in the format of its operation before the kernel; others convert in registers."""
     asked = isinstance(x, Tensor) and spec.category is not None and x.format != storage
@@ -100,20 +108,22 @@ class Cell:
     """The kernel of one time step of a recurrent layer, for each element of its state, the products apart.
 
     ``forward`` and ``backward`` count elementary operations; ``moved`` and ``returned`` the numbers that are read and
-    written: the two products, the state, what is saved for backward; there that, the gradients of state and gates.
+    written: the two products and the state, besides what is ``saved`` for backward; there that, the gradients of state
+    and gates.
     """
 
     gates: int
     forward: int
     backward: int
     moved: int
+    saved: int
     returned: int
 
 
 # (x + h) + b_ih + b_hh for each gate, the activations, the new state; see halfsim/autograd/ops/recurrent.py.
 CELLS = {
-    "rnn_tanh": Cell(1, 4, 4, 3, 4),
-    "rnn_relu": Cell(1, 4, 2, 3, 4),
-    "lstm": Cell(4, 21, 24, 15, 14),
-    "gru": Cell(3, 16, 18, 12, 14),
+    "rnn_tanh": Cell(1, 4, 4, 3, 0, 4),
+    "rnn_relu": Cell(1, 4, 2, 3, 0, 4),
+    "lstm": Cell(4, 21, 24, 11, 4, 14),
+    "gru": Cell(3, 16, 18, 8, 4, 14),
 }

@@ -67,7 +67,7 @@ def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: 
         net.to(fmt)
     net.train(training)
     parameters = list(net.parameters())
-    ledger = Ledger([p.array for p in parameters], computes)
+    ledger = Ledger([p.array for p in parameters], training, computes)
     with observing(ledger), precision(rule):
         root = _first(net(_given(x, fmt)))
         if training and y is not None:

@@ -69,9 +69,8 @@ def body(cost: Facts) -> Iterator[str]:
         for what, rows in (("memory", _memory(bills)), ("time", _steps(bills)), ("by layer", _layers(bills))):
             heading = f"{name[:1].upper()}{name[1:]}: {what}"
             yield f"<h2>{escape(heading)}</h2>" + table(rows[0], rows[1:], words=1, label=heading)
-    yield "<h2>What is assumed, and what is left out</h2>" + definitions(
-        [*(("assumed", line) for line in assumed(cost)), *(("not counted", line) for line in LEFT_OUT)]
-    )
+    for heading, lines in (("What is assumed", assumed(cost)), ("What is left out", LEFT_OUT)):
+        yield f"<h2>{heading}</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
     yield "<h2>The device</h2>" + "".join(f"<p>{escape(line)}</p>" for line in _device(cost))
     yield "<h2>What the words mean</h2>" + definitions(WORDS)
 

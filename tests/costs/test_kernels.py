@@ -46,6 +46,13 @@ def test_batch_norm_under_autocast_reads_and_writes_halves() -> None:
     assert len(of(works(net, np.ones((2, 4, 5, 5), np.float32), "fp32"), "batch_norm")) == 2
 
 
+def test_batch_norm_with_given_statistics_goes_once_through_its_operand() -> None:
+    net = hs.nn.Sequential(hs.nn.Conv2d(4, 4, 1), hs.nn.BatchNorm2d(4))
+    n, channels = 2 * 4 * 5 * 5, 4 * 4 * 4  # float32 weight, bias, mean and variance
+    (only,) = of(list(measured(net, (np.ones((2, 4, 5, 5), np.float32), None), "amp", False).works), "batch_norm")
+    assert only.bytes == 2 * n * 2 + channels
+
+
 def test_batch_norm_holds_halves() -> None:
     net = hs.nn.Sequential(hs.nn.Conv2d(4, 4, 1, bias=False), hs.nn.BatchNorm2d(4))
     with hs.precision("amp"):
@@ -122,6 +129,7 @@ def test_recurrent_layers_run_in_steps(layer: str, op: str) -> None:
     weights = cell.gates * hidden * hidden
     assert recurrent.bytes == steps * (weights + batch * hidden * (1 + cell.gates)) * 4
     assert recurrent.flops == 2 * steps * batch * weights
+    assert gates.bytes == steps * batch * hidden * (cell.moved + cell.saved) * 4
     assert gates.flops == steps * batch * hidden * cell.forward > 0
     assert inputs.flops == 2 * steps * batch * cell.gates * hidden * 8
     gpu, cpu = (hs.cost(net, np.ones((steps, batch, 8), np.float32), name) for name in ("A100", "Cortex-A76"))
