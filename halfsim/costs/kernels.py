@@ -25,8 +25,9 @@ class Kernel:
 
     ``saved`` is what backward reads: "input", its operand; "result"; "others", for each operand the other ones; "mask",
     a byte an element, and "places", eight bytes a result, which forward writes too; "nothing". ``alike`` says that a
-    gradient goes on as it is, without a kernel, where shapes are equal. Of the formats in ``takes`` autocast makes no
-    XX
+    gradient goes on as it is, without a kernel, where shapes are equal. The operand at ``known``, if there is one, is
+    what the first pass would find. Of the formats in ``takes`` autocast makes no copy; ``keeps`` says that the result
+    has the format of the first operand, whatever the statistics are in.
     """
 
     forward: int = 1
