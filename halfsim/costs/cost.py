@@ -90,13 +90,14 @@ def cost(
     (Williams, Waterman and Patterson 2009): for each operation the longer of its arithmetic at the peak rate of the
     unit that can do it and of its bytes at the memory's bandwidth, none of them kept in a cache. It is a lower bound:
     real kernels reach half to nine tenths of it, and small ones wait for their launch. ``ValueError`` for an unknown
-    word, ``TypeError`` for a batch that is of neither kind.
+    word and for a device of which no rate in fp32 is known, ``TypeError`` for a batch that is of neither kind. Where
+    software sees a card as several devices, the bill is that of one.
 
     >>> bill = cost("mlp", 128, "V100").training
     >>> bill["fp32"].parameters, bill["fp16"].parameters
     (814120, 407060)
     """
-    where, names = _device(device), [recipes] if isinstance(recipes, str) else list(dict.fromkeys(recipes))
+    where, names = _device(device).seen, [recipes] if isinstance(recipes, str) else list(dict.fromkeys(recipes))
     for name in names:
         if name not in RECIPES:
             raise unknown("recipes", name, RECIPES)
@@ -104,6 +105,7 @@ def cost(
         raise ValueError(f"recipes: none given; allowed: {', '.join(RECIPES)}")
     if optimizer not in OPTIMIZERS:
         raise unknown("optimizer", optimizer, OPTIMIZERS)
+    where.peak("fp32", False)  # of which every model has need
     net, run, sizes, n, named = example(model, batch, batch_axis, width, loss)
     bills: dict[bool, dict[str, Bill]] = {True: {}, False: {}}
     for training, found in bills.items():

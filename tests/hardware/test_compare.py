@@ -49,7 +49,7 @@ def test_careless_inputs():
     with pytest.raises(ValueError, match="devices: at least two"):
         compare([1.0], [1.0], ["V100"])
     with pytest.raises(ValueError, match="did you mean 'A100'"):
-        hs.hardware.compare([1.0], [1.0], ["A10", "V100"])
+        hs.hardware.compare([1.0], [1.0], ["A1000", "V100"])
     with pytest.raises(TypeError, match="devices: expected names, got int"):
         compare([1.0], [1.0], ["V100", 3])
     with pytest.raises(ValueError, match="V100: no unit takes bf16 into fp32; allowed: fp16 into fp32, fp16 into fp16"):

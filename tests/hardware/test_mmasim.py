@@ -30,7 +30,8 @@ TORCH = {
     "fp8_e4m3": "float8_e4m3fn",
     "fp8_e5m2": "float8_e5m2",
 }
-NVIDIA = {"volta": "Volta", "turing": "Turing", "ampere": "Ampere", "ada": "Ada Lovelace", "hopper": "Hopper"}
+NVIDIA = {"volta": "Volta", "turing": "Turing", "ampere": "Ampere", "ada": "Ada Lovelace", "hopper": "Hopper",
+          "rtx_blackwell": "RTX Blackwell"}  # fmt: skip
 PTX = {"fp16": "f16", "bf16": "bf16", "tf32": "tf32", "fp8_e4m3": "e4m3", "fp8_e5m2": "e5m2", "fp32": "f32"}
 MFMA = {
     ("cdna1", "fp16"): "f32_32x32x8f16", ("cdna1", "bf16"): "f32_32x32x4bf16",
@@ -44,6 +45,8 @@ def model(row):
     if row.architecture.startswith("cdna"):
         return amd.MFMA(row.architecture.upper(), MFMA[row.architecture, row.inputs])
     d, i = PTX[row.accumulate], PTX[row.inputs]
+    if row.architecture == "rtx_blackwell" and row.inputs in ("fp8_e4m3", "fp8_e5m2"):
+        return nv.MMA("RTX Blackwell", f"m16n8k32.kind::f8f6f4.{d}.{i}.{i}.{d}")
     if row.architecture == "blackwell" or (row.architecture == "hopper" and row.inputs.startswith("fp8")):
         k = 32 if row.inputs.startswith("fp8") else 8 if i == "tf32" else 16
         if row.architecture == "hopper":
