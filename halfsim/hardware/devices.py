@@ -178,7 +178,7 @@ class Device:
         array. ``ValueError`` where the device has no such unit.
 
         >>> H100, tiny = device("H100"), 2.0**-7
-        >>> [float(H100.matmul([[1, tiny]], [[1], [tiny]], 1.0, "fp8_e4m3", instruction=i)) for i in (None, "mma")]
+        >>> [H100.matmul([1, tiny], [1, tiny], 1.0, "fp8_e4m3", instruction=i).item() for i in (None, "mma")]
         [2.0, 2.00006103515625]
         """
         return matmul(self.unit(inputs, accumulate, instruction), a, b, c)
@@ -299,8 +299,8 @@ class Catalogue(tuple[Device, ...]):
     def sources(self) -> str:
         """Every figure of every device with its mark and the document that states it, as text.
 
-        >>> print(devices().sources().split(chr(10))[1][:40])
-          year           2016 [p100-wp]  unverif
+        >>> print(devices().sources().split(chr(10))[6].strip())
+        memory             16 GiB [p100-wp, v100-news]
         """
         lines = []
         used: dict[str, Document] = {}

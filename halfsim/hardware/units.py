@@ -14,6 +14,7 @@ _RECORDED = "recorded outputs of real GPUs"
 _MODEL = "two published models agree (MMA-Sim; Khattak and Mikaitis); no recorded outputs here"
 _ONE_MODEL = "one published model (MMA-Sim); no recorded outputs here"
 _PUBLISHED = "outputs of GPUs that Khattak and Mikaitis published; none of 5,000 wrong; none recorded here"
+_BOTH = (_PUBLISHED, _PUBLISHED)  # with results in float32 and in float16
 _VENDOR = "vendor documentation; not executed here"
 
 _FORMATS = {
@@ -103,7 +104,7 @@ def _nvidia(
     blocks: dict[str, int],
     evidence: str,
     fp8_fraction: int = 13,
-    fp8_evidence: str = _MODEL,
+    fp8_evidence: tuple[str, str] = (_MODEL, _MODEL),
     **more: Any,
 ) -> Rows:
     """Tensor cores: one algorithm; the zero exponent follows from the width."""
@@ -117,7 +118,7 @@ def _nvidia(
                 architecture, inputs, accumulate, "aligned", block, width,
                 zero_exponent=(4 if half else -108) - fraction, digits=11 if half else digits, toward_zero=not half,
                 nan=0x7FFF if half else 0x7FFFFFFF,
-                evidence=fp8_evidence if inputs in FP8 else evidence, **more,
+                evidence=fp8_evidence[half] if inputs in FP8 else evidence, **more,
             )  # fmt: skip
     return rows
 
@@ -139,12 +140,12 @@ UNITS: dict[str, Rows] = {
     "volta": _nvidia("volta", 23, {"fp16": 4}, _RECORDED),
     "turing": _nvidia("turing", 24, {"fp16": 8}, _ONE_MODEL),
     "ampere": _nvidia("ampere", 24, _AMPERE, _RECORDED),
-    "ada": _nvidia("ada", 24, {**_AMPERE, "fp8_e4m3": 16, "fp8_e5m2": 16}, _RECORDED, fp8_evidence=_PUBLISHED),
-    "hopper": _nvidia("hopper", 25, _HOPPER, _RECORDED),
-    "blackwell": _nvidia("blackwell", 25, _HOPPER, _MODEL, 25),
+    "ada": _nvidia("ada", 24, {**_AMPERE, "fp8_e4m3": 16, "fp8_e5m2": 16}, _RECORDED, fp8_evidence=_BOTH),
+    "hopper": _nvidia("hopper", 25, _HOPPER, _RECORDED, fp8_evidence=(_PUBLISHED, _MODEL)),
+    "blackwell": _nvidia("blackwell", 25, _HOPPER, _PUBLISHED, 25),
     "rtx_blackwell": _nvidia("rtx_blackwell", 25, _HOPPER, _MODEL, 25),
-    "hopper_legacy": _nvidia("hopper_legacy", 25, _LEGACY, "", 25, _PUBLISHED, detached=True),
-    "blackwell_legacy": _nvidia("blackwell_legacy", 25, _LEGACY, "", 25, _PUBLISHED, detached=True),
+    "hopper_legacy": _nvidia("hopper_legacy", 25, _LEGACY, "", 25, _BOTH, detached=True),
+    "blackwell_legacy": _nvidia("blackwell_legacy", 25, _LEGACY, "", 25, _BOTH, detached=True),
     "cdna1": _one("cdna1", "fp16", "fp32", "exact", 4, evidence=_MODEL)
     | _one("cdna1", "bf16", "fp32", "exact", 2, evidence=_MODEL),
     "cdna2": _one("cdna2", "fp16", "fp32", "tree", 4, flush_inputs=True, evidence=_MODEL, **_DAZ)
