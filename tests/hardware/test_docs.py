@@ -39,7 +39,10 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.S):
         exec(compile(block, "hardware.md", "exec"), names)
-    assert "largest batch" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "largest batch" in out
+    for line in re.findall(r"^# (.*)$", PAGE, re.M):  # what the page says that its code prints
+        assert f"\n{line}\n" in out or line.startswith(("Devices", "#"))
 
 
 def test_autocast_takes_more_memory_for_a_small_model() -> None:
