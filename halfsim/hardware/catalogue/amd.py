@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsim.hardware.catalogue.row import MODELS, UNKNOWN, Row
+from halfsim.hardware.catalogue.row import MODELS, ONE_MODEL, UNKNOWN, Row
 
 _PACKED = "derived: twice fp32 (packed: 256 operations a cycle and unit)"
 _GCDS = (
@@ -38,20 +38,20 @@ ROWS = (
         _GCDS, seen=2, described="mi200-mfma"),
     Row("MI300A", "AMD", ("cdna3",), _CDNA3,
         {"year": 2023, "fp32": 122.6, "fp16": 122.6, "fp16 matrix": 980.6, "bf16 matrix": 980.6, "tf32 matrix": 490.3,
-         "fp8 matrix": 1961.2, "bandwidth": 5300, "memory": "128 GiB"}, {"*": "mi300a-ds"}, MODELS,
+         "fp8 matrix": 1961.2, "bandwidth": 5300, "memory": "128 GiB"}, {"*": "mi300a-ds"}, ONE_MODEL,
         {"fp16": "derived: fp32's rate, 256 operations a cycle and unit"}, ("Instinct MI300A",),
         "its memory is shared with the 24 Zen 4 cores of the package"),
     Row("MI300X", "AMD", ("cdna3",), _CDNA3,
         {"year": 2023, "fp32": 163.4, "fp16": 163.4, "fp16 matrix": 1307.4, "bf16 matrix": 1307.4,
          "tf32 matrix": 653.7, "fp8 matrix": 2614.9, "bandwidth": 5325, "memory": "192 GiB"},
-        {"*": "mi300", "year, memory": "mi300x-ds"}, MODELS,
+        {"*": "mi300", "year, memory": "mi300x-ds"}, ONE_MODEL,
         {"fp16": "derived: fp32's rate, 256 operations a cycle and unit, as MI355X's table has it",
          "bandwidth": "5.3 TB/s in the text read: 8192 bits x 5.2 Gbit/s make 5325 GB/s", **_XF32},
         ("Instinct MI300X", "Instinct MI300X OAM")),
     Row("MI325X", "AMD", ("cdna3",), _CDNA3,
         {"year": 2024, "fp32": 163.4, "fp16": 163.4, "fp16 matrix": 1307.4, "bf16 matrix": 1307.4,
          "tf32 matrix": 653.7, "fp8 matrix": 2614.9, "bandwidth": 6000, "memory": "256 GiB"},
-        {"*": "mi300", "year, bandwidth, memory": "mi325x"}, MODELS,
+        {"*": "mi300", "year, bandwidth, memory": "mi325x"}, ONE_MODEL,
         {"fp32, fp16, fp16 matrix, bf16 matrix, tf32 matrix, fp8 matrix": _SAMECHIP}, ("Instinct MI325X",)),
     Row("MI355X", "AMD", (), "fp16 matrix, bf16 matrix, fp8 matrix",
         {"year": 2025, "fp32": 157.3, "fp32 matrix": 157.3, "fp16": 157.3, "fp16 matrix": 2500, "bf16 matrix": 2500,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsim.hardware.catalogue.row import DOCUMENTS, MODELS, PUBLISHED, RECORDED, SIBLING, Row
+from halfsim.hardware.catalogue.row import DOCUMENTS, ONE_MODEL, PUBLISHED, RECORDED, SIBLING, Row
 
 _NV = "NVIDIA"
 _FP16 = "fp16 matrix"
@@ -47,12 +47,12 @@ ROWS = (
         ("Tesla V100-PCIE-32GB",), "also sold with 16 GB"),
     Row("T4", _NV, ("turing",), _FP16,
         {"year": 2018, "fp32": 8.1, "fp16": 16.2, "fp16 matrix": 65, "bandwidth": 320, "memory": "16 GiB"},
-        {"*": "t4-ds"}, MODELS,
+        {"*": "t4-ds"}, ONE_MODEL,
         {"fp16": _TWICE.format("7.5"), "bandwidth": "conflicting: other editions of the data sheet have 300"},
         ("Tesla T4",)),
     Row("RTX 2080 Ti", _NV, ("turing",), _FP16,
         {"year": 2018, "fp32": 14.2, "fp16": 28.5, "fp16 matrix": 56.9, "fp16 matrix fp16": 113.8, "bandwidth": 616,
-         "memory": "11 GiB"}, {"*": "turing-wp: Founders Edition"}, MODELS, {}, ("GeForce RTX 2080 Ti", "2080 Ti")),
+         "memory": "11 GiB"}, {"*": "turing-wp: Founders Edition"}, ONE_MODEL, {}, ("GeForce RTX 2080 Ti", "2080 Ti")),
     Row("RTX 3060", _NV, ("ampere",), _AMPERE,
         _tensor(12.7, 25.5, year=2021, fp16=12.7, fp16_matrix_fp16=51, bandwidth=360, memory="12 GiB")
         | {"tf32 matrix": 12.7}, {"*": "3060-page"}, _3060,

@@ -9,6 +9,7 @@ RECORDED = "GPU outputs: its own are recorded here; the model has none of them w
 PUBLISHED = "GPU outputs: 5,000 of its own that Khattak and Mikaitis published, none wrong; none recorded here"
 SIBLING = "GPU outputs: none of its own; those recorded of other {} devices have none wrong"
 MODELS = "literature: published models (MMA-Sim; Khattak and Mikaitis) agree; no outputs of the hardware compared here"
+ONE_MODEL = "literature: one published model (MMA-Sim); no outputs of the hardware compared here"
 DOCUMENTS = "documents: the maker's instruction reference; not compared with the hardware"
 EXECUTED = "executed: conversions and bf16 dot products were compared with a CPU that has them; none wrong"
 CONVERSIONS = "executed: conversions were compared with a CPU that has them; none wrong"
