@@ -94,6 +94,7 @@ def _add_hardware(commands: Any) -> None:
         "name also how it rounds, flushes and accumulates, and the sources.",
     )
     shown.add_argument("name", nargs="?", metavar="NAME", help="only this one, as A100 or 'RTX 4090'")
+    shown.add_argument("--sources", action="store_true", help="every figure with the document that states it")
     shown.add_argument("--json", action="store_true", help=told)
     shown.set_defaults(run=_devices)
     cost = commands.add_parser(
@@ -121,10 +122,13 @@ def _show(found: Any, as_json: bool) -> None:
 
 
 def _devices(arguments: argparse.Namespace) -> int:
-    from halfsim.hardware.devices import device, devices
+    from halfsim.hardware.devices import Catalogue, device, devices
 
     found = devices() if arguments.name is None else device(arguments.name)
-    _show(found, arguments.json)
+    if arguments.sources and not arguments.json:
+        print((found if isinstance(found, Catalogue) else Catalogue([found])).sources())
+    else:
+        _show(found, arguments.json)
     return 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import halfsim as hs
 from halfsim.cli import main
 
 
@@ -14,7 +15,16 @@ def test_devices_is_a_table_of_all_of_them(capsys: pytest.CaptureFixture[str]) -
     assert len(lines) > 24
     assert max(map(len, lines)) <= 100
     assert main(["devices", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 24
+    assert len(json.loads(capsys.readouterr().out)) == len(hs.hardware.devices()) == 70
+
+
+def test_sources_are_every_figure_with_its_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices", "--sources"]) == 0
+    out = capsys.readouterr().out
+    assert "  fp16 matrix        312 TFLOP/s [a100-ds, a100-notes]" in out
+    assert "[a100-ds] NVIDIA: NVIDIA A100 Tensor Core GPU data sheet, 1758950 r4, June 2021, https://" in out
+    assert main(["devices", "L4", "--sources"]) == 0
+    assert "derived: half of what is stated with sparsity" in capsys.readouterr().out
 
 
 def test_one_device_has_its_sources(capsys: pytest.CaptureFixture[str]) -> None:

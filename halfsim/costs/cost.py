@@ -16,7 +16,7 @@ from halfsim.costs.facts import Bill, Facts
 from halfsim.costs.flops import Work
 from halfsim.costs.measure import Loss, Pass, alike, between, largest
 from halfsim.costs.recipes import RECIPES
-from halfsim.costs.roofline import bounded, by_layer, least, total
+from halfsim.costs.roofline import by_layer, least, total
 from halfsim.document import Document
 from halfsim.hardware.devices import Device, device
 from halfsim.nn import Module
@@ -52,7 +52,7 @@ class Cost(Facts, Document):
             "schema": 1, "kind": "cost",
             "device": self.device.name, "model": self.model, "parameters": self.parameters, "batch": self.batch,
             "optimizer": self.optimizer, "energy": energy.SOURCE, "memory": energy.memory(self.device)[0],
-            "time": text.TIME, "least_is_a_bound": bounded(self.device),
+            "time": text.TIME, "least_is_a_bound": self.device.ceiling,
             "assumed": text.assumed(self), "left_out": list(text.LEFT_OUT),
             **{name: [bill.to_dict() for bill in bills.values()] for name, bills in both.items()},
         }  # fmt: skip
@@ -94,14 +94,15 @@ def cost(
     of the unit that can do it and of its bytes at the memory's bandwidth, as `halfsim.costs.kernels` has them, none of
     them kept in a cache; a time step of a recurrent layer takes no less than its kernels' latency. Published
     measurements come to 50 to 85 % of it (docs/hardware.md); fusion and caches can beat it, where bytes are the limit.
-    ``bill.least`` is a bound: the products alone at the peak rate. ``ValueError`` for an unknown word, ``TypeError``
-    for a batch that is of neither kind.
+    ``bill.least`` is a bound: the products alone at the peak rate. ``ValueError`` for an unknown word
+    and for a device of which no rate in fp32 is known, ``TypeError`` for a batch that is of neither kind. Where
+    software sees a card as several devices, the bill is that of one.
 
     >>> bill = cost("mlp", 128, "V100").training
     >>> bill["fp32"].parameters, bill["fp16"].parameters
     (814120, 407060)
     """
-    where, names = _device(device), [recipes] if isinstance(recipes, str) else list(dict.fromkeys(recipes))
+    where, names = _device(device).seen, [recipes] if isinstance(recipes, str) else list(dict.fromkeys(recipes))
     for name in names:
         if name not in RECIPES:
             raise unknown("recipes", name, RECIPES)
@@ -109,6 +110,7 @@ def cost(
         raise ValueError(f"recipes: none given; allowed: {', '.join(RECIPES)}")
     if optimizer not in OPTIMIZERS:
         raise unknown("optimizer", optimizer, OPTIMIZERS)
+    where.peak("fp32", False)  # of which every model has need
     net, run, sizes, n, named = example(model, batch, batch_axis, batch_size, width, loss)
     bills: dict[bool, dict[str, Bill]] = {True: {}, False: {}}
     for training, found in bills.items():

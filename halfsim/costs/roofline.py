@@ -24,11 +24,6 @@ def latency(where: Device) -> float:
     return 0.0 if where.architecture.startswith(_CORES) else LATENCY
 
 
-def bounded(where: Device) -> bool:
-    """Whether no peak of the device can be passed, as those at the base clock of a processor can."""
-    return not any("base clock" in figure.mark for figure in where.peaks.values())
-
-
 def by_layer(works: Sequence[Work], recipe: Recipe, where: Device) -> tuple[Step, ...]:
     """What the kernels of each layer take, in the order of the pass."""
     by_path: dict[str, list[Work]] = {}

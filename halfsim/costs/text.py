@@ -9,7 +9,7 @@ from html import escape
 from halfsim.costs.energy import SOURCE, memory
 from halfsim.costs.facts import Bill, Facts
 from halfsim.costs.recipes import RECIPES
-from halfsim.costs.roofline import bounded, latency
+from halfsim.costs.roofline import latency
 from halfsim.markup import definitions, table
 from halfsim.text import clipped, columns, short, si, size
 
@@ -159,7 +159,7 @@ def _device(cost: Facts) -> list[str]:
     lines = [f"{d.name}: {d.bandwidth.value:g} GB/s, {d.memory.value:g} GB; {rest}.", f"Figures: {d.bandwidth.source}."]
     if marks:
         lines.append(f"Marks: {'; '.join(sorted(marks))}.")
-    least = "'at least' is one" if bounded(d) else "nor is 'at least': these peaks, of the base clock, can be passed"
+    least = "'at least' is one" if d.ceiling else "nor is 'at least': these peaks can be passed"
     lines.append(f"Time is {TIME}; {least}. 'products at' is in TFLOP/s.")
     return lines
 

@@ -1,9 +1,10 @@
 """How named devices compute: matrix units of GPUs and processors, bit for bit."""
 
 from halfsim.hardware.accumulators import install_all
+from halfsim.hardware.catalogue import Document
 from halfsim.hardware.compare import Comparison, Difference, compare
 from halfsim.hardware.convert import narrow, widen
-from halfsim.hardware.devices import Device, device, devices
+from halfsim.hardware.devices import Device, Figure, device, devices
 from halfsim.hardware.matrix_unit import matmul, rows, unit_matmul
 from halfsim.hardware.units import Unit
 
@@ -11,6 +12,8 @@ __all__ = [
     "Comparison",
     "Device",
     "Difference",
+    "Document",
+    "Figure",
     "Unit",
     "compare",
     "device",

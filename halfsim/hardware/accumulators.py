@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from halfsim.hardware.matrix_unit import matmul
-from halfsim.hardware.units import DEVICES, UNITS, Unit
+from halfsim.hardware.units import DEVICES, INSTRUCTIONS, UNITS, Unit
 from halfsim.numerics.quantize import Array
 from halfsim.numerics.units import register
 
@@ -31,13 +31,17 @@ def install(device: str, architecture: str) -> None:
     for (inputs, accumulate), row in UNITS[architecture].items():
         product: Callable[[Array, Array], Array] = partial(matmul, row)
         full = f"{device}:{inputs}/{accumulate}"
-        register(named(device, row), row.output_format, product, full)
+        register(
+            named(device, row), row.output_format, product, full, *([f"{device}:{inputs}"] * (accumulate == "fp32"))
+        )
 
 
 def install_all() -> None:
-    """All architectures, and the devices that are known by their own names."""
-    for architecture in UNITS:
-        if architecture not in _WITHOUT:
-            install(architecture, architecture)
-    for device, architecture in DEVICES.items():
-        install(device, architecture)
+    """All architectures, and the devices that are known by their own names; their other instructions as "H100:mma"."""
+    for name, architecture in [*((name, name) for name in UNITS), *DEVICES.items()]:
+        if architecture in _WITHOUT:
+            continue
+        install(name, architecture)
+        for instruction, other in INSTRUCTIONS.get(architecture, {}).items():
+            if other != architecture:
+                install(f"{name}:{instruction}", other)

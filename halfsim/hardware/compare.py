@@ -96,11 +96,15 @@ def described(row: Unit) -> str:
 
 
 def unit_of(device: object, inputs: str, accumulate: str) -> Unit:
-    """The unit of a device or an architecture, by name or by its ``architecture``.
+    """The unit of a device, the first of its ``units``, or of an architecture; of both also by name.
 
     An architecture that has these inputs with one accumulator alone gives that. ``ValueError`` otherwise.
     """
-    name = getattr(device, "architecture", device)
+    own = getattr(device, "units", None)
+    if own == ():
+        raise ValueError(f"{getattr(device, 'name', device)}: nobody has described the bits of its sums; allowed: "
+                         "devices with units, as 'A100'")  # fmt: skip
+    name = own[0] if own else device
     if not isinstance(name, str):
         raise TypeError(f"devices: expected names, got {type(device).__name__}")
     known = {"".join(word.lower().split()): word for word in (*UNITS, *DEVICES)}

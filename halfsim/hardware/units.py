@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from halfsim.hardware.catalogue import ROWS as CATALOGUE
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, tfloat32, unknown
 
 FP8 = ("fp8_e4m3", "fp8_e5m2")
@@ -12,6 +13,8 @@ FP8 = ("fp8_e4m3", "fp8_e5m2")
 _RECORDED = "recorded outputs of real GPUs"
 _MODEL = "two published models agree (MMA-Sim; Khattak and Mikaitis); no recorded outputs here"
 _ONE_MODEL = "one published model (MMA-Sim); no recorded outputs here"
+_PUBLISHED = "outputs of GPUs that Khattak and Mikaitis published; none of 5,000 wrong; none recorded here"
+_BOTH = (_PUBLISHED, _PUBLISHED)  # with results in float32 and in float16
 _VENDOR = "vendor documentation; not executed here"
 
 _FORMATS = {
@@ -96,7 +99,13 @@ Rows = dict[tuple[str, str], Unit]
 
 
 def _nvidia(
-    architecture: str, fraction: int, blocks: dict[str, int], evidence: str, fp8_fraction: int = 13, **more: Any
+    architecture: str,
+    fraction: int,
+    blocks: dict[str, int],
+    evidence: str,
+    fp8_fraction: int = 13,
+    fp8_evidence: tuple[str, str] = (_MODEL, _MODEL),
+    **more: Any,
 ) -> Rows:
     """Tensor cores: one algorithm; the zero exponent follows from the width."""
     rows = {}
@@ -109,7 +118,7 @@ def _nvidia(
                 architecture, inputs, accumulate, "aligned", block, width,
                 zero_exponent=(4 if half else -108) - fraction, digits=11 if half else digits, toward_zero=not half,
                 nan=0x7FFF if half else 0x7FFFFFFF,
-                evidence=_MODEL if inputs.startswith("fp8") else evidence, **more,
+                evidence=fp8_evidence[half] if inputs in FP8 else evidence, **more,
             )  # fmt: skip
     return rows
 
@@ -131,15 +140,12 @@ UNITS: dict[str, Rows] = {
     "volta": _nvidia("volta", 23, {"fp16": 4}, _RECORDED),
     "turing": _nvidia("turing", 24, {"fp16": 8}, _ONE_MODEL),
     "ampere": _nvidia("ampere", 24, _AMPERE, _RECORDED),
-    "ada": _nvidia("ada", 24, {**_AMPERE, "fp8_e4m3": 16, "fp8_e5m2": 16}, _RECORDED),
-    "hopper": _nvidia("hopper", 25, _HOPPER, _RECORDED),
-    "blackwell": _nvidia("blackwell", 25, _HOPPER, _MODEL, fp8_fraction=25),
-    "hopper_legacy": {
-        key: row
-        for key, row in _nvidia("hopper_legacy", 25, _LEGACY, _ONE_MODEL, fp8_fraction=25, detached=True).items()
-        if key[1] == "fp16"
-    },
-    "blackwell_legacy": _nvidia("blackwell_legacy", 25, _LEGACY, _ONE_MODEL, fp8_fraction=25, detached=True),
+    "ada": _nvidia("ada", 24, {**_AMPERE, "fp8_e4m3": 16, "fp8_e5m2": 16}, _RECORDED, fp8_evidence=_BOTH),
+    "hopper": _nvidia("hopper", 25, _HOPPER, _RECORDED, fp8_evidence=(_PUBLISHED, _MODEL)),
+    "blackwell": _nvidia("blackwell", 25, _HOPPER, _PUBLISHED, 25),
+    "rtx_blackwell": _nvidia("rtx_blackwell", 25, _HOPPER, _MODEL, 25),
+    "hopper_legacy": _nvidia("hopper_legacy", 25, _LEGACY, "", 25, _BOTH, detached=True),
+    "blackwell_legacy": _nvidia("blackwell_legacy", 25, _LEGACY, "", 25, _BOTH, detached=True),
     "cdna1": _one("cdna1", "fp16", "fp32", "exact", 4, evidence=_MODEL)
     | _one("cdna1", "bf16", "fp32", "exact", 2, evidence=_MODEL),
     "cdna2": _one("cdna2", "fp16", "fp32", "tree", 4, flush_inputs=True, evidence=_MODEL, **_DAZ)
@@ -165,11 +171,16 @@ UNITS: dict[str, Rows] = {
     "f16c": _one("f16c", "fp16", "fp32", "chain", 1),
 }  # fmt: skip
 
-DEVICES = {  # which architecture stands behind the name of a device
-    "P100": "pascal", "V100": "volta", "T4": "turing", "RTX 2080 Ti": "turing", "A100": "ampere", "A2": "ampere",
-    "RTX 3090": "ampere", "RTX 4090": "ada", "L40S": "ada", "H100": "hopper", "H200": "hopper", "B200": "blackwell",
-    "MI100": "cdna1", "MI250X": "cdna2", "MI300X": "cdna3",
-}  # fmt: skip
+# Which architecture stands behind the name of a device, where it has but one.
+DEVICES = {row.name: row.units[0] for row in CATALOGUE if len(row.units) == 1 and row.units[0] != "f16c"}
+
+# The instructions of an architecture, its own first, and whose rows they are: Hopper and Blackwell multiply 8-bit
+# numbers in other ways by the older one, and all others alike.
+INSTRUCTIONS: dict[str, dict[str, str]] = {
+    **{name: {"mma": name} for name in ("volta", "turing", "ampere", "ada", "rtx_blackwell")},
+    "hopper": {"wgmma": "hopper", "mma": "hopper_legacy"},
+    "blackwell": {"tcgen05": "blackwell", "mma": "blackwell_legacy"},
+}
 
 
 def rows(architecture: str) -> Rows:

@@ -69,7 +69,8 @@ def _codes(given: Array, rounded: Array, fmt: Format) -> Array:
     special = ~np.isfinite(rounded)
     if special.any():
         field[special] = np.where(np.isnan(rounded[special]), _nan(given[special], fmt), lay.infinity)
-    return np.asarray(lay.code(field, (given.view(np.int64) < 0).astype(np.int64))).astype(lay.word)
+    signed = np.where(np.isnan(rounded), given, rounded)  # a NaN that became zero has lost its sign
+    return np.asarray(lay.code(field, (signed.view(np.int64) < 0).astype(np.int64))).astype(lay.word)
 
 
 def _nan(given: Array, fmt: Format) -> Array:

@@ -34,15 +34,15 @@ class Precision:
     ``storage`` is the grid of what an operation reads and writes, ``compute`` that of each elementary result
     inside it, ``accumulate`` says how sums and dot products are formed, ``operands`` is the grid of the
     operands of matrix products. ``rounding`` (a word of `Rounding`, or "stochastic(seed=0, bits=32)"), ``subnormals``
-    ("keep", "flush_inputs", "flush_outputs", "flush") and ``overflow`` ("infinity", "saturate", "saturate_inf") say how
-    each of these roundings is done; inside a ``blas`` or ``exact`` accumulation there are none. A flush of inputs takes
-    what an operation reads and what each step inside takes, one of outputs what each step and the store make. It is
-    made from a preset's name or from ``role=value`` pairs, either as one string or as keywords; roles that are left
-    out are those of a framework's kernel: compute and accumulate in float32 (float64 if storage is
+    ("keep", "flush_inputs", "flush_outputs", "flush") and ``overflow`` ("infinity", "saturate", "saturate_inf",
+    "saturate_nan") say how each of these roundings is done; inside a ``blas`` or ``exact`` accumulation there are none.
+    A flush of inputs takes what an operation reads and what each step inside takes, one of outputs what each step and
+    the store make. It is made from a preset's name or from ``role=value`` pairs, either as one string or as keywords;
+    roles that are left out are those of a framework's kernel: compute and accumulate in float32 (float64 if storage is
     float64), operands as storage, nearest even, subnormals kept, overflow to infinity. ``str`` gives the pairs back,
     the last three where they are not these, and formats that are not registered with what they are made of.
-    ``ValueError`` for unknown roles, formats, accumulators and words, and
-    for a compute in float64 that rounds otherwise than to nearest.
+    ``ValueError`` for unknown roles, formats, accumulators and words, and for a compute in float64 that rounds
+    otherwise than to nearest.
 
     >>> Precision("storage=fp16, compute=fp16, accumulate=fp16:sequential") == Precision("pure_fp16")
     True

@@ -36,7 +36,16 @@ from halfsim.numerics.exact_rounding import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, as_format
 from halfsim.numerics.inputs import as_floats, beyond_floats, widen
-from halfsim.numerics.rounding import Mode, Rounding, Stochastic, as_rounding, outward, source_of
+from halfsim.numerics.rounding import (
+    CLIPS_INFINITIES,
+    ZEROES_NAN,
+    Mode,
+    Rounding,
+    Stochastic,
+    as_rounding,
+    outward,
+    source_of,
+)
 
 __all__ = ["BLOCK", "Array", "computable", "container", "flushed", "holder", "lacking", "round_", "round_to", "rounded"]
 
@@ -125,7 +134,9 @@ def _settle(x: Array, y: Array, grid: Grid) -> Array:
         infinite, nan = np.isinf(given), _absent(grid, given)
         if fmt.has_nan:
             nan = given * grid.dtype.type(1)  # quiets a signaling NaN, keeps its sign and payload
-        clipped = not fmt.has_special or goal.overflow == "saturate_inf"
+        clipped = not fmt.has_special or goal.overflow in CLIPS_INFINITIES
+        if goal.overflow in ZEROES_NAN and fmt.zero_field != "normal":
+            nan = np.zeros_like(given)
         ends = grid.max if clipped else grid.dtype.type(np.inf if fmt.has_infinity else np.nan)
         y[special] = np.where(infinite, np.copysign(ends, given), nan)
         if fmt.has_special and clipped:
@@ -232,7 +243,9 @@ def _invalid(x: Array, over: Array | None, grid: Grid) -> Array:
         bad = np.isnan(x)
         if fmt.has_nan:
             bad &= x.view(grid.integer) & quiet == 0
-        if not fmt.has_infinity and grid.target.overflow != "saturate_inf":
+        if grid.target.overflow in ZEROES_NAN:
+            bad = np.isnan(x)
+        if not fmt.has_infinity and grid.target.overflow not in CLIPS_INFINITIES:
             bad |= np.isinf(x)
     if not grid.plain:
         bad |= lacking(x, fmt)
@@ -267,7 +280,7 @@ def _round_flat(
 ) -> None:
     """Round ``x`` into ``out``; ``overflowed``, if given, gains True where a finite number overflowed."""
     fmt, outer = goal.format, CONTAINERS[x.dtype]
-    whole, clips = fmt.contains(outer), goal.overflow == "saturate_inf"
+    whole, clips = fmt.contains(outer), goal.overflow in CLIPS_INFINITIES
     if whole and not (goal.flush_inputs or goal.flush_outputs or clips):
         np.copyto(out, x)
         if flags is not None:
@@ -306,7 +319,7 @@ def _round_flat(
 
 def _copy(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
     np.copyto(out, x)
-    if grid.target.overflow == "saturate_inf" and not np.isfinite(x).all():
+    if grid.target.overflow in CLIPS_INFINITIES and not np.isfinite(x).all():
         return _settle(x, out, grid)
     return np.zeros(x.size, np.bool_)
 
@@ -404,12 +417,13 @@ def round_to(
     ``rounding`` is a `Rounding`, its name, or a `Stochastic`. NaN stays NaN with its sign and payload (a signaling one
     is quieted), infinities and both zeros stay, and a result that rounds to zero keeps its sign. Past the overflow
     threshold a number becomes infinity or, where the mode rounds it inward, the largest finite number, as it always
-    does with ``overflow="saturate"``; with "saturate_inf" infinities become that too, and count as overflows. Formats
-    without infinities have NaN in their place; those without NaN either take the largest number for infinity and zero
-    for NaN. What a format has nothing near for, a negative number without a sign or a zero where there is none, is NaN
-    (for want of one the smallest number); where there is one zero, -0 is 0. ``subnormals`` is "keep", or flushes those
-    of ``format`` to zeros of their sign: "flush_inputs" before rounding (unflagged), "flush_outputs" after it, "flush"
-    both. Random numbers go to the elements in C order, whatever the memory layout of ``x``.
+    does with ``overflow="saturate"``; with "saturate_inf" infinities become that too, and count as overflows, and with
+    "saturate_nan", the mode of Ascend 910, NaN becomes 0 besides, and is invalid. Formats without infinities have NaN
+    in their place; those without NaN either take the largest number for infinity and zero for NaN. What a format has
+    nothing near for, a negative number without a sign or a zero where there is none, is NaN (for want of one the
+    smallest number); where there is one zero, -0 is 0. ``subnormals`` is "keep", or flushes those of ``format`` to
+    zeros of their sign: "flush_inputs" before rounding (unflagged), "flush_outputs" after it, "flush" both. Random
+    numbers go to the elements in C order, whatever the memory layout of ``x``.
     ``out``, which may be ``x``, is an array of the result's shape and dtype. With ``return_flags`` the result is
     ``(y, flags)``, the latter a uint8 mask of `Flag` for each element, tininess judged after rounding (before it
     for stochastic rounding). ``ValueError`` for unknown words and a mismatched ``out``, ``TypeError`` for what is

@@ -49,7 +49,10 @@ AWAY: dict[Rounding, NDArray[np.bool_]] = {
 
 # What a number past the largest one becomes: infinity, or (what "saturate" does to numbers, "saturate_inf" to
 # infinities as well) the largest number. Without infinities NaN takes their place, without NaN the largest number does.
-OVERFLOWS = ("infinity", "saturate", "saturate_inf")
+# By "saturate_nan", the mode of Huawei's Ascend 910, NaN becomes 0 besides.
+OVERFLOWS = ("infinity", "saturate", "saturate_inf", "saturate_nan")
+CLIPS_INFINITIES = OVERFLOWS[2:]
+ZEROES_NAN = OVERFLOWS[3:]
 SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
 
 

@@ -6,7 +6,7 @@ Every figure was read in the document that its row names, at the commit of ``REA
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +17,7 @@ from halfsim.costs.flops import Work
 from halfsim.costs.measure import Pass, between, measured
 from halfsim.costs.recipes import RECIPES
 from halfsim.costs.roofline import least, total
-from halfsim.hardware import Device, device, devices
-from halfsim.hardware.devices import Figure
+from halfsim.hardware import device
 from tests.costs.models import LAYERS, Bert, resnet50
 
 DOCS = Path(__file__).parents[2] / "docs" / "hardware.md"
@@ -67,14 +66,6 @@ ROWS = (
 )
 
 
-def where(name: str) -> Device:
-    """The device of a row."""
-    if name != SMALLER or name in [d.name for d in devices()]:
-        return device(name)
-    source = "NVIDIA A100 whitepaper"
-    return replace(device("A100"), name=name, bandwidth=Figure(1555, "GB/s", source), memory=Figure(40, "GB", source))
-
-
 @lru_cache(maxsize=16)
 def counted(model: str, recipe: str) -> tuple[Pass, Pass]:
     """What batches of `SIZES` take, by their shapes alone; of BERT with one of its layers."""
@@ -98,7 +89,7 @@ def works(row: Row) -> list[Work]:
 
 def estimate(row: Row) -> tuple[float, float]:
     """Examples a second by the estimate of time, and by its bound."""
-    every, rule, here = works(row), RECIPES[row.recipe], where(row.device)
+    every, rule, here = works(row), RECIPES[row.recipe], device(row.device)
     return row.batch / total(every, rule, here).seconds, row.batch / least(every, rule, here)
 
 
@@ -137,7 +128,7 @@ def ratios() -> str:
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(gains, DEVICES)]) + "\n"
 
 
-BLOCKS = {"<!-- published -->\n": table, "<!-- ratios -->\n": ratios}
+BLOCKS = {"<!-- published -->\n": table, "<!-- gains -->\n": ratios}
 END = "<!-- end -->\n"
 
 

@@ -141,7 +141,7 @@ def test_roofline_by_hand() -> None:
 def test_where_halves_are_converted_they_save_bytes_alone() -> None:
     bills = hs.cost("mlp", 4096, "Ice Lake").inference
     assert bills["fp16"].total.peak == bills["fp32"].total.peak == "fp32 vector"
-    assert bills["fp16"].total.seconds / bills["fp32"].total.seconds > 0.9
+    assert bills["fp16"].total.seconds / bills["fp32"].total.seconds > 0.85
     assert hs.cost("mlp", 4096, "V100").inference["fp16"].total.seconds < bills["fp32"].total.seconds / 10
 
 
@@ -158,7 +158,7 @@ def test_the_largest_batch_fits_and_the_next_does_not(name: str, recipe: str, tr
         c = hs.cost(name, batch, "Cortex-A76", recipes=[recipe], width=8)
         return (c.training if training else c.inference)[recipe]
 
-    most, memory = bill(4).largest_batch, 6e9
+    most, memory = bill(4).largest_batch, 6 * 2**30
     assert bill(most).peak <= memory < bill(most + 1).peak
     assert bill(17).largest_batch == most, "whatever the batch it is asked with"
 
@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_said() -> None:
     c = hs.cost("cnn", 128, "Cortex-M4F")
     assert c.training["fp32"].largest_batch == 0
     assert "none fits" in str(c)
-    assert c.training["fp32"].largest_model == 192_000 // 16
+    assert c.training["fp32"].largest_model == 192 * 1024 // 16
 
 
 def test_the_model_scopes_and_random_stream_stay_as_they_were() -> None:
@@ -246,7 +246,7 @@ def test_careless_calls_get_one_line(
 def test_text_page_and_json(tmp_path: Path) -> None:
     c = hs.cost("transformer", 64, "RTX 3090", width=8)
     assert max(map(len, str(c).split("\n"))) <= 100
-    for word in ("largest batch", "Horowitz", "unverified", "others", "bandwidth"):
+    for word in ("largest batch", "Horowitz", "quoted", "others", "bandwidth"):
         assert word in str(c)
     path = tmp_path / "cost.html"
     c.to_html(path)
@@ -274,9 +274,8 @@ def test_what_is_left_out_is_said_where_the_numbers_are(tmp_path: Path) -> None:
     assert "an estimate (roofline), not a bound" in text
     assert facts["time"] == "an estimate (roofline), not a bound"
     assert facts["least_is_a_bound"]
-    assert "nor is 'at least'" in " ".join(str(hs.cost("mlp", 8, "Xeon Ice Lake")).split()), (
-        "a base clock is no ceiling"
-    )
+    passable = next(d for d in hs.hardware.devices() if not d.ceiling)
+    assert "nor is 'at least'" in " ".join(str(hs.cost("mlp", 8, passable)).split())
 
 
 def test_a_batch_of_another_size_is_priced_from_an_example() -> None:

@@ -45,7 +45,7 @@ def test_no_gpu_beats_the_bound_or_the_estimate() -> None:
 
 
 def test_the_ratios_are_those_of_the_models() -> None:
-    assert block(PAGE, "<!-- ratios -->\n") == ratios()
+    assert block(PAGE, "<!-- gains -->\n") == ratios()
 
 
 @pytest.mark.slow

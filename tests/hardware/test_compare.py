@@ -49,10 +49,14 @@ def test_careless_inputs():
     with pytest.raises(ValueError, match="devices: at least two"):
         compare([1.0], [1.0], ["V100"])
     with pytest.raises(ValueError, match="did you mean 'A100'"):
-        hs.hardware.compare([1.0], [1.0], ["A10", "V100"])
+        hs.hardware.compare([1.0], [1.0], ["A1000", "V100"])
     with pytest.raises(TypeError, match="devices: expected names, got int"):
         compare([1.0], [1.0], ["V100", 3])
     with pytest.raises(ValueError, match="V100: no unit takes bf16 into fp32; allowed: fp16 into fp32, fp16 into fp16"):
         compare([1.0], [1.0], ["A100", "V100"], inputs="bf16")
+    with pytest.raises(ValueError, match="TPU v4: nobody has described the bits of its sums"):
+        compare([1.0], [1.0], ["V100", hs.hardware.device("TPU v4")])
+    m4f = hs.hardware.device("Cortex-M4F")
+    assert compare([1.0], [1.0], ["V100", m4f]).outputs["Cortex-M4F"] == 1
     assert compare(np.ones((0, 3)), np.ones((3, 2)), ["V100", "A100"]).differences[0].count == 0
     assert compare([[np.nan]], [[1.0]], ["V100", "MI100"]).differences[0].count == 0

@@ -30,7 +30,8 @@ TORCH = {
     "fp8_e4m3": "float8_e4m3fn",
     "fp8_e5m2": "float8_e5m2",
 }
-NVIDIA = {"volta": "Volta", "turing": "Turing", "ampere": "Ampere", "ada": "Ada Lovelace", "hopper": "Hopper"}
+NVIDIA = {"volta": "Volta", "turing": "Turing", "ampere": "Ampere", "ada": "Ada Lovelace", "hopper": "Hopper",
+          "rtx_blackwell": "RTX Blackwell"}  # fmt: skip
 PTX = {"fp16": "f16", "bf16": "bf16", "tf32": "tf32", "fp8_e4m3": "e4m3", "fp8_e5m2": "e5m2", "fp32": "f32"}
 MFMA = {
     ("cdna1", "fp16"): "f32_32x32x8f16", ("cdna1", "bf16"): "f32_32x32x4bf16",
@@ -44,6 +45,8 @@ def model(row):
     if row.architecture.startswith("cdna"):
         return amd.MFMA(row.architecture.upper(), MFMA[row.architecture, row.inputs])
     d, i = PTX[row.accumulate], PTX[row.inputs]
+    if row.architecture == "rtx_blackwell" and row.inputs in ("fp8_e4m3", "fp8_e5m2"):
+        return nv.MMA("RTX Blackwell", f"m16n8k32.kind::f8f6f4.{d}.{i}.{i}.{d}")
     if row.architecture == "blackwell" or (row.architecture == "hopper" and row.inputs.startswith("fp8")):
         k = 32 if row.inputs.startswith("fp8") else 8 if i == "tf32" else 16
         if row.architecture == "hopper":
@@ -79,3 +82,24 @@ def test_zero_wrong(row, kind, rng):
         same |= (got == 0) & (expected == 0)
     wrong = np.flatnonzero(~same)
     assert not wrong.size, (len(wrong), a[wrong[0]], b[wrong[0]], c[wrong[0]], got[wrong[0]], expected[wrong[0]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("row", [*rows("hopper_legacy").values(), *rows("blackwell_legacy").values()],
+                         ids=lambda row: row.name)  # fmt: skip
+def test_the_older_fp8_instruction_is_two_steps_of_halves_and_an_addition(row, kind, rng):
+    """mmasim has no such instruction; it has the steps of 16 halves that make it up, and IEEE adds."""
+    a, b, c = operands(row, kind, 1000, 32, rng)
+    order = [k for k in range(32) if k % 4 < 2] + [k for k in range(32) if k % 4 >= 2]
+    d = PTX[row.accumulate]
+    dtype = np.float16 if row.accumulate == "fp16" else np.float32
+    with np.errstate(all="ignore"):
+        step = nv.MMA({"hopper": "Hopper", "blackwell": "Blackwell"}[row.architecture.removesuffix("_legacy")],
+                      f"m16n8k16.{d}.f16.f16.{d}")  # fmt: skip
+        halves = [torch.tensor(x[:, order].astype(np.float16)) for x in (a, b)]
+        expected = step.dpa(*halves, torch.zeros(len(c), dtype=torch.float16 if d == "f16" else torch.float32)).numpy()
+        expected = expected + c.astype(dtype)
+    got = rowwise(a, b, c, row)
+    assert got.dtype == dtype
+    same = (got == expected) & (np.signbit(got) == np.signbit(expected)) | (np.isnan(got) & np.isnan(expected))
+    assert same.all()

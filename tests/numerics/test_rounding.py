@@ -213,7 +213,7 @@ def test_few_bits_give_probabilities_in_steps() -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"rounding": "up"}, "rounding: 'up' is not allowed"),
     ({"rounding": "nearest"}, "did you mean"),
-    ({"overflow": "clip"}, "overflow: 'clip' is not allowed; allowed: infinity, saturate, saturate_inf"),
+    ({"overflow": "clip"}, "overflow: 'clip' is not allowed; allowed: infinity, saturate, saturate_inf, saturate_nan"),
     ({"subnormals": "daz"}, "subnormals: 'daz' is not allowed; allowed: keep, flush_inputs, flush_outputs, flush"),
 ]
 

@@ -179,7 +179,8 @@ def convert(
 
     NaN keeps its sign and as many leading bits of its payload as there is room for. An infinity that ``target`` lacks
     raises invalid, as does a NaN; they give its NaN or its largest number, and zero. ``overflow`` is that of
-    `halfsim.round_to`: with "saturate" numbers past the largest one become that, with "saturate_inf" infinities too.
+    `halfsim.round_to`: with "saturate" numbers past the largest one become that, with "saturate_inf" infinities too,
+    with "saturate_nan" NaN becomes zero besides, and invalid.
 
     >>> [hex(x) for x in convert([0x3DCCCCCD, 0x7FC02000], "float32", "float16")[0]]
     ['0x2e66', '0x7e01']

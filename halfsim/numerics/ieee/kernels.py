@@ -11,7 +11,7 @@ import numpy as np
 
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.ieee.unpacked import WINDOW, Array, Number, Pair, Unit, absent, bit_length, choose, jam, pack
-from halfsim.numerics.rounding import Rounding
+from halfsim.numerics.rounding import CLIPS_INFINITIES, ZEROES_NAN, Rounding
 
 Triple = tuple[Array, Array, Array]  # sign, exponent, significand
 
@@ -204,7 +204,7 @@ def convert(to: Unit, a: Number) -> Pair:
     """Rounding; of a NaN the sign and the leading bits of the payload stay."""
     lay, source = to.layout, a.layout
     code, flags = _settle(to, pack(to, a.sign, a.exponent, a.significand), a.sign, a.infinite, np.zeros_like(a.nan))
-    clips = to.overflow == "saturate_inf"
+    clips = to.overflow in CLIPS_INFINITIES
     if (lay.infinity < 0 or clips) and a.infinite.any():
         lost = Flag(lay.overflow) if clips else Flag.INVALID
         np.copyto(code, lay.code(lay.largest if clips else lay.beyond, a.sign), where=a.infinite)
@@ -218,6 +218,9 @@ def convert(to: Unit, a: Number) -> Pair:
         np.copyto(code, lay.code(lay.nan | (payload & lay.payload), a.sign), where=a.nan)
         flag = Flag(0) if lay.format.has_nan else Flag.INVALID
         np.copyto(flags, np.where(a.signaling, np.uint8(Flag.INVALID), np.uint8(flag)), where=a.nan)
+        if to.overflow in ZEROES_NAN and lay.format.zero_field != "normal":
+            np.copyto(code, lay.code(0, 0), where=a.nan)
+            np.copyto(flags, np.uint8(Flag.INVALID), where=a.nan)
     return code, flags
 
 
