@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_hardware(commands: Any) -> None:
     from halfsim.costs.cost import OPTIMIZERS
-    from halfsim.costs.measure import RECIPES
     from halfsim.costs.presets import PRESETS
+    from halfsim.costs.recipes import RECIPES
 
     told = "print the facts as JSON instead of the text"
     shown = commands.add_parser(

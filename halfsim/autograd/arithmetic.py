@@ -15,7 +15,7 @@ from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import Array, container, flushed, round_, rounded
+from halfsim.numerics.quantize import Array, container, flushed, holder, round_, rounded
 from halfsim.numerics.rounding import Mode
 
 _FUNCTIONS: dict[str, Callable[..., Array]] = {  # in float64; their exact values round to what these round to
@@ -237,13 +237,13 @@ class Arithmetic:
         moved = (exact and plain and self.precision.compute.contains(storage)) or any(y is x for x in operands)
         if not moved and not (plain and storage.contains(self.precision.compute)):
             y = round_(y, storage, self.storing, self._mode)
-        return y.astype(container(storage), copy=False)
+        return y.astype(holder(storage), copy=False)
 
     def delivered(self, y: Array, fmt: Format) -> Array:
         """``y`` as `store` left it, in ``fmt``: a gradient on its way to the tensor that it belongs to."""
         if not fmt.contains(self.precision.storage):
             y = rounded(y, fmt, self.storing)
-        return y.astype(container(fmt), copy=False)
+        return y.astype(holder(fmt), copy=False)
 
     @property
     def _sums(self) -> np.dtype[Any]:

@@ -13,7 +13,7 @@ from halfsim.frames import caller
 from halfsim.numerics.formats import INTEGERS, NARROW, Format, Integer, as_dtype, bool_, float16, float32, float64
 from halfsim.numerics.inputs import as_floats, unmasked
 from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import Array, container, round_to
+from halfsim.numerics.quantize import Array, holder, round_to
 
 
 def tensor(
@@ -51,9 +51,9 @@ def tensor(
         return Tensor(_whole(plain(data), wanted), wanted)
     fmt = carried(made_in(data) if wanted is None else wanted)
     given = as_floats(plain(data), fmt)
-    wide = given.astype(np.promote_types(given.dtype, container(fmt)), copy=False)
+    wide = given.astype(np.promote_types(given.dtype, holder(fmt)), copy=False)
     with np.errstate(all="ignore"):
-        made = Tensor(np.array(round_to(wide, fmt), container(fmt), order="C"), fmt, requires_grad)
+        made = Tensor(np.array(round_to(wide, fmt), holder(fmt), order="C"), fmt, requires_grad)
     if found is not None:
         made.counted = made.array, np.asarray(plain(data))
     observer = active()

@@ -13,7 +13,7 @@ from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision, replace_roles
-from halfsim.numerics.quantize import Array, container
+from halfsim.numerics.quantize import Array, holder
 from halfsim.numerics.rounding import Stochastic
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class OnTape:
 def _constant(x: Any, array: Any, fmt: Format) -> Any:
     """An operand without a gradient, as the operation read it."""
     if isinstance(x, Tensor):
-        return Tensor(array.astype(container(fmt), copy=False), fmt)
+        return Tensor(array.astype(holder(fmt), copy=False), fmt)
     return array if isinstance(x, np.ndarray) else x
 
 

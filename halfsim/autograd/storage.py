@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from halfsim.numerics.formats import Format
-from halfsim.numerics.quantize import Array, container, round_to
+from halfsim.numerics.quantize import Array, holder, round_to
 
 _DEEPEST = 32  # views of views that are followed one by one; a loop may make thousands
 
@@ -54,7 +54,7 @@ class View(Storage):
         if self.base.storage.version != self.seen:
             picked = self.move.pick(whole)
             if self.narrow is not None:
-                picked = np.asarray(round_to(picked, self.narrow)).astype(container(self.narrow), copy=False)
+                picked = np.asarray(round_to(picked, self.narrow)).astype(holder(self.narrow), copy=False)
             self.array, self.seen, self.version = picked, self.base.storage.version, self.version + 1
         return self.array
 

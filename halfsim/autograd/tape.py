@@ -22,7 +22,7 @@ from halfsim.autograd.tensor import Tensor, format_of
 from halfsim.numerics.formats import Format, Integer, as_dtype, promoted
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
-from halfsim.numerics.quantize import Array, container
+from halfsim.numerics.quantize import Array, holder
 
 Pullback = Callable[[Arithmetic, Array], Array]
 
@@ -314,7 +314,7 @@ def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
         return fp.constant(x.item() if isinstance(x, np.generic) else x)
     values = as_floats(x, fp.precision.storage)
     fmt = format_of(values)
-    return fp.read(values.astype(container(fmt)), fmt, exact)  # a copy: the caller's array may change
+    return fp.read(values.astype(holder(fmt)), fmt, exact)  # a copy: the caller's array may change
 
 
 def cast(fp: Arithmetic, x: Array, /) -> Any:

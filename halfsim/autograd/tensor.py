@@ -198,7 +198,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         return self.node
 
     def numpy(self, *, force: bool = False) -> Array:
-        """A copy of the values: float16, float32 or float64 for these formats, the container dtype for others."""
+        """A copy of the values: float16, float32, float64 for these formats, else float32 if that has them all."""
         return self.array.astype(_DTYPES.get(self.format, self.array.dtype))
 
     def bits(self) -> Array:

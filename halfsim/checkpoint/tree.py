@@ -19,7 +19,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.checkpoint.files import INTEGERS, NATIVE, Arrays, Stored
 from halfsim.numerics.codec import decode
 from halfsim.numerics.formats import Format, Integer, as_dtype, as_format
-from halfsim.numerics.quantize import Array, container
+from halfsim.numerics.quantize import Array, holder
 
 _ALLOWED = "Tensor, ndarray, int, float, bool, str, bytes, None, list, tuple, set, dict with str or int keys"
 _DIGITS = 1024  # bits up to which an integer is written in decimal; Python reads no more than 4300 digits
@@ -102,7 +102,7 @@ def as_tensor(given: Stored) -> Tensor:
         return Tensor(array.copy(), fmt)
     codes: Array = array.view(np.uint16) if given.kind == "float16" else array
     with np.errstate(all="ignore"):  # a signaling NaN is quieted
-        return Tensor(decode(codes, fmt).astype(container(fmt)), fmt)
+        return Tensor(decode(codes, fmt).astype(holder(fmt)), fmt)
 
 
 def unpack(node: Any, arrays: Arrays) -> Any:

@@ -18,14 +18,18 @@ Run = Callable[[int, str, bool], Pass]  # of a batch size, a recipe, in training
 
 
 def example(
-    model: Any, batch: Any, axis: int, width: int | None, loss: Loss | None
+    model: Any, batch: Any, axis: int, batch_size: int | None, width: int | None, loss: Loss | None
 ) -> tuple[Module, Run, tuple[int, int], int, str]:
     """The module, how to run it, two batch sizes to measure at, the size asked for, and a description.
 
     See `halfsim.cost`. Models of one's own are measured at the size asked for and another, presets at two small ones.
     """
     number = isinstance(batch, (int, np.integer)) and not isinstance(batch, bool)
+    if batch_size is not None and whole("batch_size", batch_size) < 1:
+        raise ValueError(f"batch_size: {batch_size} is not allowed; allowed: integers from 1")
     if isinstance(model, str):
+        if batch_size is not None:
+            raise TypeError(f"batch_size: not for the preset {model!r}, whose batch is a size; allowed: None")
         return _preset(model, batch, number, width, loss)
     if not isinstance(model, Module):
         raise TypeError(f"model: expected a Module or a preset's name, got {type(model).__name__}")
@@ -38,7 +42,8 @@ def example(
         raise ValueError(f"batch: shape {x.shape} has no batch along axis {axis}; allowed: at least one example there")
     n = x.shape[axis]
     run = partial(_pass, model, lambda size: (_sized(x, size, axis), _sized(y, size, 0)), loss)
-    return model, run, (n, n // 2 if n >= 4 else 2 * n), n, type(model).__name__
+    sizes = (n, n // 2 if n >= 4 else 2 * n)
+    return model, run, sizes, n if batch_size is None else int(batch_size), type(model).__name__
 
 
 def _preset(

@@ -12,8 +12,8 @@ from halfsim.hardware.devices import Device
 class Step:
     """What the operations of a layer, or all of them, take: FLOPs, bytes to and from memory, seconds, joules.
 
-    ``bound`` says what takes more of the time, "compute" or "bandwidth"; ``peak`` is the rate that its products, or
-    else its other operations, are held against, ``at`` in FLOP/s.
+    ``seconds`` is an estimate. ``bound`` says what takes most of it, "compute", "bandwidth" or "latency"; ``peak`` is
+    the rate that its products, or else its other operations, are held against, ``at`` in FLOP/s.
     """
 
     path: str
@@ -38,8 +38,10 @@ class Bill:
     """One recipe, in training or inference: bytes by kind, the step as a whole and by layer, and what would fit.
 
     In training ``activations`` are the bytes that the engine holds for the backward pass; in inference the operands and
-    the result of the operation that has most, parameters apart. ``largest_batch`` is None where memory is not a matter
-    of the batch, ``largest_model`` the number of parameters that would leave no room for anything else.
+    the result of the operation that has most, parameters apart. ``peak`` is the most in use at one time, gradients on
+    their way included. ``largest_batch`` is None where memory is not a matter of the batch, ``largest_model`` the
+    number of parameters that would leave no room for anything else. ``kernels`` are those that a device is told to run;
+    ``least`` a bound on the time, in seconds: the products alone at the peak rate.
     """
 
     recipe: str
@@ -52,6 +54,9 @@ class Bill:
     layers: tuple[Step, ...]
     largest_batch: int | None
     largest_model: int
+    peak: int = 0
+    kernels: int = 0
+    least: float = 0.0
 
     @property
     def bytes(self) -> int:
@@ -63,7 +68,8 @@ class Bill:
         return {
             "recipe": self.recipe,
             "bytes": {"parameters": self.parameters, "gradients": self.gradients, "optimizer": self.optimizer,
-                      "activations": self.activations, "together": self.bytes},
+                      "activations": self.activations, "together": self.bytes, "peak": self.peak},
+            "kernels": self.kernels, "least_seconds": self.least,
             "step": self.total.to_dict(), "layers": [layer.to_dict() for layer in self.layers],
             "largest_batch": self.largest_batch, "largest_model_parameters": self.largest_model,
         }  # fmt: skip

@@ -17,59 +17,66 @@ from halfsim.autograd.observer import observing
 from halfsim.autograd.policy import precision, scoped
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.tensor import Tensor
-from halfsim.costs.flops import Ledger, Work, conversions, gradients
-from halfsim.costs.memory import held_bytes
+from halfsim.costs.flops import Ledger, Work, gradients
+from halfsim.costs.memory import backward_bytes, held_bytes
+from halfsim.costs.recipes import RECIPES
 from halfsim.nn import Module
-from halfsim.numerics.formats import Format, Integer, bfloat16, float16, float32
+from halfsim.numerics.formats import Format, Integer
 
 Loss = Callable[[Any, Any], Tensor]
-
-RECIPES = {  # the rule of operations, and the format of weights, gradients and optimizer state
-    "fp32": ("fp32", float32),
-    "tf32": ("tf32", float32),
-    "fp16": ("fp16", float16),
-    "bf16": ("bf16", bfloat16),
-    "amp": ("amp", float32),
-}
 
 
 @dataclass(frozen=True)
 class Pass:
-    """The work of one pass, and the bytes that it leaves for a backward pass, if there is to be one."""
+    """The work of one pass, the bytes that it leaves for a backward pass if there is to be one, and those in use there.
+
+    ``during`` has an entry for each operation on the way back.
+    """
 
     works: tuple[Work, ...]
     held: float
+    during: tuple[float, ...] = ()
 
     @property
     def live(self) -> float:
         """The most that one operation reads and writes, parameters apart."""
         return max((w.live for w in self.works), default=0.0)
 
+    @property
+    def peak(self) -> float:
+        """The most bytes in use at one time, parameters and their gradients apart."""
+        return max((self.held, *self.during)) if self.during else self.live
 
-def measured(model: Module, example: tuple[Any, Any], recipe: str, training: bool, loss: Loss | None = None) -> Pass:
-    """Run a copy of ``model`` on ``example``, an input and a target or None.
+
+def measured(
+    model: Module, example: tuple[Any, Any], recipe: str, training: bool, loss: Loss | None = None,
+    computes: bool = True,
+) -> Pass:  # fmt: skip
+    """Run a copy of ``model`` on ``example``, an input and a target or None; without ``computes`` for its shapes alone.
 
     It runs out of all scopes and traces, with a random stream of its own.
     """
-    return Context().run(_measured, model, *example, recipe, training, loss)
+    return Context().run(_measured, model, *example, recipe, training, loss, computes)
 
 
-def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: Loss | None) -> Pass:
+def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: Loss | None, computes: bool) -> Pass:
     manual_seed(0)
-    rule, fmt = RECIPES[recipe]
-    net = copy.deepcopy(model).to(fmt)
+    rule, fmt = RECIPES[recipe].rule, RECIPES[recipe].weights
+    net = copy.deepcopy(model)
+    if any(isinstance(x, Tensor) and x.format != fmt for x in (*net.parameters(), *net.buffers())):
+        net.to(fmt)
     net.train(training)
     parameters = list(net.parameters())
-    ledger = Ledger([p.array for p in parameters])
+    ledger = Ledger([p.array for p in parameters], training, computes)
     with observing(ledger), precision(rule):
         root = _first(net(_given(x, fmt)))
         if training and y is not None:
             with scoped(path="(loss)"):
                 root = (loss or _loss(y))(root, y)
-    works = [*ledger.works, *conversions(root)]
-    if training:
-        return Pass((*works, *gradients(root)), held_bytes(root, parameters))
-    return Pass(tuple(w for w in works if w.phase == "forward"), 0.0)
+    if not training:
+        return Pass(tuple(ledger.works), 0.0)
+    works = (*ledger.works, *gradients(root))
+    return Pass(works, held_bytes(root, parameters), tuple(map(float, backward_bytes(root, parameters))))
 
 
 def _given(x: Any, fmt: Format) -> Any:
@@ -98,7 +105,8 @@ def _loss(y: Any) -> Loss:
 
 def alike(low: Pass, high: Pass) -> bool:
     """Whether two passes run the same operations."""
-    return [(w.phase, w.path, w.op) for w in low.works] == [(w.phase, w.path, w.op) for w in high.works]
+    each = [(w.phase, w.path, w.op, w.steps) for w in low.works]
+    return each == [(w.phase, w.path, w.op, w.steps) for w in high.works] and len(low.during) == len(high.during)
 
 
 def between(low: Pass, high: Pass, share: float) -> Pass:
@@ -114,15 +122,17 @@ def between(low: Pass, high: Pass, share: float) -> Pass:
         replace(a, flops=line(a.flops, b.flops), bytes=line(a.bytes, b.bytes), live=line(a.live, b.live))
         for a, b in zip(low.works, high.works, strict=True)
     )
-    return Pass(tuple(works), line(low.held, high.held))
+    during = map(line, low.during, high.during)
+    return Pass(tuple(works), line(low.held, high.held), tuple(during))
 
 
 def largest(low: Pass, high: Pass, sizes: tuple[int, int], room: float, training: bool) -> int | None:
     """The largest batch whose activations take no more than ``room`` bytes; None where they do not grow."""
-    pairs = [(low.held, high.held)]
-    if not training:
-        same = zip(low.works, high.works, strict=False) if alike(low, high) else ()
-        pairs = [(low.live, high.live), *((a.live, b.live) for a, b in same)]
+    pairs = [(low.peak, high.peak)]
+    if alike(low, high):  # each grows in proportion; which is most may change
+        each = zip(low.works, high.works, strict=True)
+        lines = zip((low.held, *low.during), (high.held, *high.during), strict=True)
+        pairs = list(lines) if training else [(a.live, b.live) for a, b in each]
     found = []
     for a, b in pairs:
         slope = (b - a) / (sizes[1] - sizes[0])

@@ -18,7 +18,7 @@ from halfsim.diagnose.reach import KINDS
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import container
+from halfsim.numerics.quantize import holder
 from halfsim.numerics.rounding import Stochastic
 from halfsim.optim import Optimizer
 
@@ -207,6 +207,6 @@ def _carried(objects: Iterable[Any]) -> Iterator[Tensor]:
 
 def _widen(tensor: Tensor, widest: Format) -> None:
     if tensor.is_floating_point() and tensor.format != widest and widest.contains(tensor.format):
-        tensor.array, tensor.format = tensor.array.astype(container(widest)), widest
+        tensor.array, tensor.format = tensor.array.astype(holder(widest)), widest
         if tensor.grad is not None:
-            tensor.grad = Tensor(tensor.grad.array.astype(container(widest)), widest)
+            tensor.grad = Tensor(tensor.grad.array.astype(holder(widest)), widest)

@@ -18,7 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.numerics._grid import BLOCK, CONTAINERS, Array, Grid, Target, computable, container, grid_of, held, target
+from halfsim.numerics._grid import (
+    BLOCK,
+    CONTAINERS,
+    Array,
+    Grid,
+    Target,
+    computable,
+    container,
+    grid_of,
+    held,
+    holder,
+    target,
+)
 from halfsim.numerics._modes import INCREMENT, SCALED
 from halfsim.numerics.exact_rounding import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
@@ -35,7 +47,7 @@ from halfsim.numerics.rounding import (
     source_of,
 )
 
-__all__ = ["BLOCK", "Array", "computable", "container", "flushed", "lacking", "round_", "round_to", "rounded"]
+__all__ = ["BLOCK", "Array", "computable", "container", "flushed", "holder", "lacking", "round_", "round_to", "rounded"]
 
 
 class _Scratch(threading.local):

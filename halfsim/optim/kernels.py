@@ -12,7 +12,7 @@ from halfsim.autograd.ops._common import bound
 from halfsim.autograd.tape import private
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format
-from halfsim.numerics.quantize import Array, container, round_to
+from halfsim.numerics.quantize import Array, holder, round_to
 from halfsim.numerics.rounding import Stochastic
 
 
@@ -47,7 +47,7 @@ def narrowed(x: Tensor, fmt: Format, source: Stochastic, label: str) -> Tensor:
     observer = active()
     if observer is not None:
         observer.rounded(x.array, y, flags, fmt, label)
-    return Tensor(y.astype(container(fmt), copy=False), fmt)
+    return Tensor(y.astype(holder(fmt), copy=False), fmt)
 
 
 def watch_constant(op: str, name: str, value: float, fmt: Format) -> None:

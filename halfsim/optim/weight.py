@@ -20,7 +20,7 @@ from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import native
-from halfsim.numerics.quantize import Array, container, rounded
+from halfsim.numerics.quantize import Array, holder, rounded
 from halfsim.numerics.rounding import Stochastic
 from halfsim.optim.kernels import narrowed
 
@@ -30,7 +30,7 @@ def as_format_of(x: Tensor, fmt: Format) -> Tensor:
     if x.format == fmt:
         return x
     if fmt.contains(x.format):
-        return Tensor(x.array.astype(container(fmt), copy=False), fmt)
+        return Tensor(x.array.astype(holder(fmt), copy=False), fmt)
     return kernel("cast", x, precision=native(fmt))
 
 
@@ -46,7 +46,7 @@ class Weight:
 
     def zeros(self, fill: float = 0.0, shape: tuple[int, ...] | None = None) -> Tensor:
         """A state tensor of this weight's shape, or of ``shape``, every element ``fill`` as the format has it."""
-        data = np.full(self.value.shape if shape is None else shape, fill, container(self.format))
+        data = np.full(self.value.shape if shape is None else shape, fill, holder(self.format))
         return Tensor(rounded(data, self.format), self.format)
 
     def kept(self, key: str, fill: float = 0.0, shape: tuple[int, ...] | None = None) -> Tensor:

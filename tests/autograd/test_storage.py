@@ -286,3 +286,25 @@ def test_in_a_narrower_precision_a_part_is_rounded_and_still_a_part() -> None:
         p.fill_(0.3)
         assert row.tolist() == [float(np.float16(0.3))] * 2
     assert p.dtype == hs.float32
+
+
+def test_moving_bfloat16_copies_nothing_more_than_moving_float16() -> None:
+    """Its numbers are float32's: a transposed or reshaped tensor is a view, and reading it for a kernel too."""
+    for fmt in ("float16", "bfloat16", "tfloat32", "float8_e5m2"):
+        x = hs.tensor(np.ones((4, 6)), fmt)
+        assert x.array.dtype == np.float32
+        with hs.precision(hs.Precision(storage=fmt)):
+            for y in (x.T, x.reshape(6, 4), x[1:], x.reshape(2, 12).T):
+                assert np.shares_memory(x.array, y.array)
+
+
+def test_bfloat16_in_float32_is_rounded_once_down_to_its_smallest_number() -> None:
+    """Every step in bfloat16 itself: products in its subnormal range, where float32 would round twice."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2**16, (2, 4000), dtype=np.uint16)
+    a, b = (v[np.isfinite(v)] for v in hs.decode(codes, "bfloat16"))
+    a, b = a[:3000] * 2.0**-64, b[:3000] * 2.0**-64
+    a, b = hs.round_to(a, "bfloat16"), hs.round_to(b, "bfloat16")
+    with hs.precision("storage=bf16, compute=bf16, accumulate=fp32:sequential"):
+        got = (hs.tensor(a, "bf16") * hs.tensor(b, "bf16")).array
+    np.testing.assert_array_equal(got, hs.round_to(a * b, "bfloat16"))  # float64 holds each product

@@ -12,6 +12,7 @@ from halfsim.costs.cost import DRAM, OPTIMIZERS, PICOJOULES
 from halfsim.costs.measure import alike, between, measured
 from halfsim.costs.memory import held_bytes
 from halfsim.costs.presets import PRESETS, preset
+from halfsim.costs.recipes import RECIPES
 from halfsim.nn.parameter import Parameter
 
 
@@ -33,15 +34,15 @@ def test_bytes_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("recipe", ["fp32", "fp16", "amp"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_activations_are_what_the_engine_holds(name: str, recipe: str) -> None:
     """Counted in the batch itself, though presets are priced from two small ones."""
     net, example, _ = preset(name, 16)
     x, y = example(3)
     expected = hs.cost(name, 3, "A100", recipes=recipe, width=16).training[recipe].activations
-    fmt = "fp16" if recipe == "fp16" else "fp32"
+    fmt = RECIPES[recipe].weights
     net = net.to(fmt)
-    with hs.precision(recipe):
+    with hs.precision(RECIPES[recipe].rule):
         loss = hs.nn.functional.cross_entropy(net(hs.tensor(x, fmt)), y)
     assert held_bytes(loss, net.parameters()) == expected
 
@@ -158,7 +159,7 @@ def test_the_largest_batch_fits_and_the_next_does_not(name: str, recipe: str, tr
         return (c.training if training else c.inference)[recipe]
 
     most, memory = bill(4).largest_batch, 6 * 2**30
-    assert bill(most).bytes <= memory < bill(most + 1).bytes
+    assert bill(most).peak <= memory < bill(most + 1).peak
     assert bill(17).largest_batch == most, "whatever the batch it is asked with"
 
 
@@ -226,6 +227,8 @@ BAD: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     ((mlp(), 8), {}, TypeError, "batch: a model of your own needs an example"),
     ((mlp(), np.float32(1.0)), {}, ValueError, "batch: shape () has no batch along axis 0"),
     ((mlp(), X[:0]), {}, ValueError, "batch: shape (0, 8) has no batch along axis 0"),
+    ((mlp(), X), {"batch_size": 0}, ValueError, "batch_size: 0 is not allowed; allowed: integers from 1"),
+    (("mlp", 8), {"batch_size": 8}, TypeError, "batch_size: not for the preset 'mlp'"),
     ((mlp(), X), {"batch_axis": 2}, ValueError, "batch: shape (6, 8) has no batch along axis 2"),
 ]
 
@@ -259,6 +262,37 @@ def test_text_page_and_json(tmp_path: Path) -> None:
     whole, layers = facts["training"][0]["step"], facts["training"][0]["layers"]
     for key in ("flops", "bytes", "seconds", "joules"):
         assert whole[key] == pytest.approx(sum(layer[key] for layer in layers))
+
+
+def test_what_is_left_out_is_said_where_the_numbers_are(tmp_path: Path) -> None:
+    c = hs.cost("lstm", 64, "A100", recipes=("fp32", "amp"), width=8)
+    text, page, facts = " ".join(str(c).split()), c._repr_html_(), c.to_dict()
+    for words in ("CUDA context", "cuDNN", "fragmentation", "launches", "fusion", "persistent kernels", "Horowitz"):
+        assert words in text
+        assert words in page
+        assert words in json.dumps(facts)
+    assert "an estimate (roofline), not a bound" in text
+    assert facts["time"] == "an estimate (roofline), not a bound"
+    assert facts["least_is_a_bound"]
+    passable = next(d for d in hs.hardware.devices() if not d.ceiling)
+    assert "nor is 'at least'" in " ".join(str(hs.cost("mlp", 8, passable)).split())
+
+
+def test_a_batch_of_another_size_is_priced_from_an_example() -> None:
+    for size in (2, 6, 40):
+        whole = hs.cost(mlp(), (np.ones((size, 8), np.float32), np.zeros(size, int)), "A100").training
+        from_example = hs.cost(mlp(), (X, Y), "A100", batch_size=size)
+        assert from_example.batch == size
+        for recipe, bill in from_example.training.items():
+            assert bill.to_dict() == whole[recipe].to_dict()
+
+
+def test_counting_by_shapes_finds_the_same() -> None:
+    for name in PRESETS:
+        net, example, _ = preset(name, 16)
+        for recipe in ("fp32", "amp", "bf16"):
+            plain, shapes = (measured(net, example(3), recipe, True, None, computes) for computes in (True, False))
+            assert plain == shapes
 
 
 def test_views_move_nothing_and_gradients_that_meet_are_added() -> None:
