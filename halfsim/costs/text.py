@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
 
 from halfsim.costs.facts import Bill, Facts
 from halfsim.markup import definitions, table
-from halfsim.text import clipped, columns, short, si, size
+from halfsim.text import columns, filled, short, si, size
 
 _SHOWN = 16  # layers of the text, those that take longest
 _HEAD = ("recipe", "parameters", "gradients", "optimizer", "activations", "together", "largest batch", "model")
@@ -33,13 +32,13 @@ def title(cost: Facts) -> str:
 
 
 def text(cost: Facts) -> str:
-    """Tables no wider than 100 columns, for a terminal."""
-    parts = [_wrapped(title(cost))]
+    """Tables for a terminal."""
+    parts = [filled(title(cost))]
     for name, bills in _both(cost):
         parts += [f"{name}: memory", columns(_memory(bills)), f"{name}: time", columns(_steps(bills), left=1)]
         if name.startswith("training"):
             parts += [f"{name}: by layer", columns(_layers(bills, _SHOWN))]
-    parts.append("\n".join(map(_wrapped, _notes(cost))))
+    parts.append("\n".join(map(filled, _notes(cost))))
     return "\n\n".join(parts)
 
 
@@ -88,13 +87,7 @@ def _layers(bills: Sequence[Bill], most: int | None = None) -> list[tuple[str, .
             own = [f.get(path) for f in found]
             flops = max(s.flops for s in own if s is not None)
             cells = [("-", "-") if s is None else (si(s.seconds, "s"), s.bound) for s in own]
-            rows.append(
-                (
-                    path if most is None else clipped(path, 26, "end"),
-                    f"{flops / 1e9:.3g}",
-                    *(cell for pair in cells for cell in pair),
-                )
-            )
+            rows.append((path, f"{flops / 1e9:.3g}", *(cell for pair in cells for cell in pair)))
     rest = [path for path in paths if path not in slowest]
     if rest:
         sums = [sum(f[path].seconds for path in rest if path in f) for f in found]
@@ -111,7 +104,3 @@ def _notes(cost: Facts) -> list[str]:
         lines.append(f"Marks: {'; '.join(sorted(marks))}.")
     lines.append("Time is a lower bound (roofline). Energy: Horowitz 2014, 45 nm.")
     return lines
-
-
-def _wrapped(line: str) -> str:
-    return "\n".join(textwrap.wrap(line, 100))
