@@ -202,10 +202,9 @@ def test_tables_fit_the_terminal_and_a_bar_shows_on_it_only(tmp_path: Path) -> N
 
 
 def test_an_interrupted_command_ends_with_130(tmp_path: Path) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", "from halfsim.cli import main; print('ready', flush=True); raise SystemExit(main())"]
-        + ["demo", "--epochs", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    started = "from halfsim.cli import main; print('ready', flush=True); raise SystemExit(main())"
+    command = [sys.executable, "-c", started, "demo", "--epochs", "100000"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
