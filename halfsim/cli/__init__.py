@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     `halfsim run` gives that of its script. An error is one line on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    command = COMMANDS.get(words[0]) if words else None
+    command = COMMANDS.get(words[0].rstrip("\r\n")) if words else None
     name = f"halfsim {command.name}" if command else "halfsim"
     try:
         return flushed(_run(command, words, name))

@@ -66,7 +66,7 @@ def traced(
         stack.enter_context(_arguments(target, arguments, module))
         code, recorded.raised = _exit_code(target, module)
     if code is None:
-        raise ValueError(f"-m: no module named {target!r} that can be run")
+        raise ValueError(f"-m: no module named {clipped(repr(target), 120)} that can be run")
     return recorded, code
 
 

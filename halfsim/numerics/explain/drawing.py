@@ -434,7 +434,7 @@ def title(e: Explanation) -> str:
 def text(e: Explanation) -> str:
     """The whole explanation."""
     lines = [filled(title(e)), ""]
-    room = max(8, min(60, width() - 19 - len(e.result.hex)))
+    room = min(60, max(width() - 19 - len(e.result.hex), width() - 12 if width() < 60 else 8))
     if e.operation:
         lines += [*operand_lines(e.operands), ""]
     heading, drawn = alignment(e)
@@ -456,7 +456,8 @@ def text(e: Explanation) -> str:
     lines += [""]
     for name, code, words in reversed(around):
         mark = "  <--" if code == e.result.hex else ""
-        lines.append(f"  {name:<9} {code:<{wide}}  {words}{mark}".rstrip())
+        line_ = f"  {name:<9} {code:<{wide}}  {words}{mark}".rstrip()
+        lines += [line_] if len(line_) <= width() else [f"  {name:<9} {code}{mark}", f"            {words}"]
     if line(e):
         lines += ["", f"  {line(e)}"]
         lines.append(" " * min(len(e.result.hex) + 3, width() - 31) + "x exact, : midpoint, * chosen")
