@@ -75,7 +75,7 @@ class Optimizer(Hooked):
         **execution: bool | None,
     ) -> None:
         name = type(self).__name__
-        remedy = {"master_weights": master_weights, "kahan": kahan, "rounding": rounding}
+        remedy: dict[str, Any] = {"master_weights": master_weights, "kahan": kahan, "rounding": rounding}
         defaults = {**defaults, **executed(name, self.execution, execution, [*defaults, *remedy])}
         remedy = overridden(name, remedy)
         master_weights, kahan, rounding = remedy["master_weights"], remedy["kahan"], remedy["rounding"]
