@@ -22,7 +22,9 @@ def _run(arguments: argparse.Namespace) -> int:
     outputs = Outputs(arguments)
     found = device(" ".join(arguments.name).strip()) if arguments.name else devices()
     listed = found if isinstance(found, Catalogue) else Catalogue([found])
-    outputs.give(lambda: listed.sources() if arguments.sources else str(found), json=lambda: json_text(found.to_dict(), 2))
+    outputs.give(
+        lambda: listed.sources() if arguments.sources else str(found), json=lambda: json_text(found.to_dict(), 2)
+    )
     return 0
 
 

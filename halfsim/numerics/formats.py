@@ -10,34 +10,46 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.names import public
 from halfsim.numerics._format import (
-    HASHES,
-    NAMES,
-    SPECIALS,
-    ZERO_FIELDS,
-    Format,
-    Specials,
-    is_numpys,
-    numpys_dtype,
-    shortened,
-    unknown,
-    whole,
+    HASHES as HASHES,
+)
+from halfsim.numerics._format import (
+    NAMES as NAMES,
+)
+from halfsim.numerics._format import (
+    SPECIALS as SPECIALS,
+)
+from halfsim.numerics._format import (
+    ZERO_FIELDS as ZERO_FIELDS,
+)
+from halfsim.numerics._format import (
+    Format as Format,
+)
+from halfsim.numerics._format import (
+    Specials as Specials,
+)
+from halfsim.numerics._format import (
+    is_numpys as is_numpys,
+)
+from halfsim.numerics._format import (
+    numpys_dtype as numpys_dtype,
+)
+from halfsim.numerics._format import (
+    shortened as shortened,
+)
+from halfsim.numerics._format import (
+    unknown as unknown,
+)
+from halfsim.numerics._format import (
+    whole as whole,
 )
 
 __all__ = [
-    "INTEGERS",
-    "NARROW",
-    "RESERVED",
-    "SPECIALS",
-    "TORCH_FLOAT8",
-    "ZERO_FIELDS",
     "Format",
-    "Integer",
     "Specials",
-    "as_dtype",
     "as_format",
     "bfloat16",
-    "bool_",
     "float4_e2m1fn",
     "float6_e2m3fn",
     "float6_e3m2fn",
@@ -53,22 +65,8 @@ __all__ = [
     "float16_ahp",
     "float32",
     "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "is_format",
-    "promoted",
     "register",
-    "shortened",
     "tfloat32",
-    "together",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "unknown",
-    "whole",
 ]
 
 
@@ -333,3 +331,6 @@ def promoted(dtypes: Iterable[Format | Integer]) -> Any:
         if not found.contains(other):
             found = other if other.contains(found) else float32
     return found
+
+
+public(__name__)
