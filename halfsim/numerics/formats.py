@@ -11,39 +11,23 @@ from typing import Any
 import numpy as np
 
 from halfsim.names import public
+
+# isort: off  # what others import from here, without being listed
 from halfsim.numerics._format import (
     HASHES as HASHES,
-)
-from halfsim.numerics._format import (
     NAMES as NAMES,
-)
-from halfsim.numerics._format import (
     SPECIALS as SPECIALS,
-)
-from halfsim.numerics._format import (
     ZERO_FIELDS as ZERO_FIELDS,
-)
-from halfsim.numerics._format import (
     Format as Format,
-)
-from halfsim.numerics._format import (
     Specials as Specials,
-)
-from halfsim.numerics._format import (
     is_numpys as is_numpys,
-)
-from halfsim.numerics._format import (
     numpys_dtype as numpys_dtype,
-)
-from halfsim.numerics._format import (
     shortened as shortened,
-)
-from halfsim.numerics._format import (
     unknown as unknown,
-)
-from halfsim.numerics._format import (
     whole as whole,
 )
+
+# isort: on
 
 __all__ = [
     "Format",
