@@ -47,6 +47,7 @@ from halfsim.numerics.precision import BF16, FP8, FP16, FP32, FP64, PURE_FP16, T
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
 from halfsim.ported import *  # noqa: F403
+from halfsim.ported import __all__ as _ported
 
 if _TYPE_CHECKING:
     from halfsim import checkpoint, plot, utils
@@ -208,10 +209,10 @@ def __getattr__(name: str) -> _Any:
     if name in _MODULES:
         return _import_module(f"halfsim.{name}")
     if name not in _LATER:
-        raise _missing("halfsim", name)
+        raise _missing("halfsim", name, __dir__())
     found = globals()[name] = getattr(_import_module(f"halfsim.{_LATER[name]}"), name)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*__all__, *ops.__all__, *_ported, *_MODULES, "__version__"})

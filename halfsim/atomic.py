@@ -46,9 +46,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text in UTF-8 to ``path``, all at once; ``OSError`` where it cannot be written."""
+    """Write a text in UTF-8 to ``path``, all at once; ``OSError`` where it cannot be written.
+
+    Of a name that is no text, its bytes are written as escapes.
+    """
     with replacing(Path(path)) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def _opened(target: Path) -> tuple[Path, IO[bytes]]:

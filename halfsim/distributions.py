@@ -17,7 +17,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import no_grad
 from halfsim.autograd.tensor import Size, Tensor, plain
-from halfsim.names import missing
+from halfsim.names import public
 from halfsim.nn import functional as F
 
 __all__ = [
@@ -568,5 +568,4 @@ def _of_events(p: Independent, q: Independent) -> Tensor:
     return p._summed(kl_divergence(p.base_dist, q.base_dist))
 
 
-def __getattr__(name: str) -> Any:
-    raise missing("halfsim.distributions", name, __all__)
+public(__name__)

@@ -26,7 +26,7 @@ from halfsim.autograd.ops import (
     vecdot,
     vector_norm,
 )
-from halfsim.names import missing as _missing
+from halfsim.names import public as _public
 
 __all__ = [
     "cholesky",
@@ -57,6 +57,4 @@ __all__ = [
 
 cond, cross, norm, vander = linalg_cond, linalg_cross, linalg_norm, linalg_vander
 
-
-def __getattr__(name: str) -> object:
-    raise _missing("halfsim.linalg", name)
+_public(__name__)

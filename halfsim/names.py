@@ -1,9 +1,10 @@
-"""What to say of a name that is not there: the nearest that is, where it is, or why it is left out."""
+"""The names of a room: which are listed, and what to say of one that is not there."""
 
 from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Iterable
 
 # Names of PyTorch that are left out on purpose, and why.
 LEFT_OUT = {
@@ -42,22 +43,54 @@ LEFT_OUT = {
 _PLACES = ("halfsim", "halfsim.nn", "halfsim.nn.functional", "halfsim.nn.utils", "halfsim.optim",
            "halfsim.optim.lr_scheduler", "halfsim.amp", "halfsim.ops", "halfsim.linalg")  # fmt: skip
 _SHORT = {"halfsim": "hs", "halfsim.ops": "hs.ops"}
+_KNOWN_AS = {"halfsim.autograd.ops": "halfsim.ops", "halfsim.numerics.": "halfsim."}
+
+
+def public(module: str) -> None:
+    """Let ``dir`` of a module list what its ``__all__`` has, as ``import *`` takes it, and nothing that it imports.
+
+    A name that it lacks is refused with the nearest that it has, unless it looks names up in a way of its own.
+    """
+    names = vars(sys.modules[module])
+    names["__dir__"] = lambda: sorted(names["__all__"])
+    if "__getattr__" not in names:
+        names["__getattr__"] = lambda name: _refuse(module, name)
+
+
+def _refuse(module: str, name: str) -> None:
+    if name[:2] == "__":  # what Python and its tools ask every module for
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    owner = module
+    for place, known in _KNOWN_AS.items():
+        owner = owner.replace(place, known)
+    raise missing(owner, name, [one for one in sys.modules[module].__all__ if one[:1] != "_"])
+
+
+def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """The name nearest to one that is not there, if there is one: the same in other letters, or nearly the same.
+
+    >>> near("sgd", ["Adam", "SGD"]), near("Lineer", ["Linear", "LSTM"]), near("x", ["SGD"])
+    (['SGD'], ['Linear'], [])
+    """
+    names = list(names)
+    same = [one for one in names if one.casefold() == name.casefold()]
+    return same[:1] or difflib.get_close_matches(name, names, 1, cutoff)
 
 
 def missing(owner: str, name: str, own: list[str] | None = None) -> AttributeError:
-    """The error for the attribute ``name`` that ``owner`` lacks; ``own`` are its names, if it is no module."""
+    """The error for the attribute ``name`` that ``owner`` lacks, whose names are ``own`` or its module's."""
     if name in LEFT_OUT:
         return AttributeError(f"{owner}.{name} is left out: {LEFT_OUT[name]}")
     found = [f"{shown(place)}.{name}" for place in _PLACES if place != owner and name in _names(place)]
     if found:
         return AttributeError(f"{owner} has no attribute {name!r}; it is {found[0]}")
-    near = difflib.get_close_matches(name, own if own is not None else _names(owner), 1)
-    if near:
-        return AttributeError(f"{owner} has no attribute {name!r}; did you mean {near[0]!r}?")
+    nearest = near(name, own if own is not None else _names(owner))
+    if nearest:
+        return AttributeError(f"{owner} has no attribute {name!r}; did you mean {nearest[0]!r}?")
     for place in _PLACES:
-        near = difflib.get_close_matches(name, _names(place), 1, 0.8)
-        if near:
-            return AttributeError(f"{owner} has no attribute {name!r}; did you mean {shown(place)}.{near[0]}?")
+        nearest = near(name, _names(place), 0.8)
+        if nearest:
+            return AttributeError(f"{owner} has no attribute {name!r}; did you mean {shown(place)}.{nearest[0]}?")
     return AttributeError(f"{owner} has no attribute {name!r}")
 
 

@@ -15,10 +15,13 @@ from halfsim.autograd.trace import sample
 from halfsim.diagnose.report.facts import WHATS, Place
 from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.trace import Trace
+from halfsim.names import public
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.layout import layout
 from halfsim.numerics.quantize import Array
+
+__all__ = ["errors", "exponents", "heatmap", "number_line"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -221,3 +224,6 @@ def errors(source: Trace | Report, ax: Axes | None = None) -> Axes:
     ax.set(ylabel=f"relative error against {report.reference}", xlim=(-0.5, len(places) - 0.5))
     ax.legend(frameon=False)
     return ax
+
+
+public(__name__)

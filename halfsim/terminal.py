@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsim.atomic import write_text
+from halfsim.text import clipped, width
 
 
 def writer(path: str, option: str = "--html") -> Callable[[str], None]:
@@ -27,7 +28,9 @@ def writer(path: str, option: str = "--html") -> Callable[[str], None]:
     except OSError as error:
         wrong = (error.strerror or str(error)).lower()
     if wrong:
-        raise ValueError(f"{option}: {path!r}: {wrong}; allowed: the path of a file that can be written")
+        raise ValueError(
+            f"{option}: {clipped(repr(path), 120)}: {wrong}; allowed: the path of a file that can be written"
+        )
     return lambda content: write_text(target, content)
 
 
@@ -42,10 +45,12 @@ def bar(label: str, total: int, unit: str = "steps") -> Iterator[Callable[[int],
 
     def progress(done: int) -> None:
         nonlocal shown
-        filled = 30 * done // total
+        count = f"{done}/{total} {unit}"
+        room = max(4, min(30, width() - 29 - len(f"{total}/{total} {unit}")))
+        filled = room * done // total
         if filled != shown:
             shown = filled
-            stream.write(f"\r  {label:<22} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} {unit} ")
+            stream.write(f"\r  {clipped(label, 22):<22} [{'#' * filled}{'.' * (room - filled)}] {count} ")
             stream.flush()
 
     try:

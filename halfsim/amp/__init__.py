@@ -8,6 +8,7 @@ from halfsim.amp.autocast import autocast
 from halfsim.amp.custom import custom_bwd, custom_fwd, is_autocast_available
 from halfsim.amp.grad_scaler import GradScaler, ScaleRecord
 from halfsim.autograd.policy import AMP
+from halfsim.names import public as _public
 
 __all__ = [
     "AMP",
@@ -18,3 +19,5 @@ __all__ = [
     "custom_fwd",
     "is_autocast_available",
 ]
+
+_public(__name__)

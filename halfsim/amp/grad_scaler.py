@@ -15,10 +15,13 @@ from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import SPECS, apply, kernel
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer
 from halfsim.optim.weight import as_format_of
+
+__all__ = ["GradScaler", "ScaleRecord"]
 
 
 def _single(value: Any) -> np.float32:
@@ -303,3 +306,6 @@ def _named(optimizer: Optimizer) -> list[tuple[str, Tensor]]:
     """The parameters of ``optimizer`` with their names, or numbers where they have none."""
     leaves = [p for group in optimizer.param_groups for p in group["params"]]
     return [(p.name or f"parameter {i}", p) for i, p in enumerate(leaves)]
+
+
+public(__name__)

@@ -13,6 +13,7 @@ from halfsim.array_api._dtypes import __array_namespace_info__
 from halfsim.array_api._elementwise import *
 from halfsim.array_api._statistics import *
 from halfsim.array_api.linalg import matmul, matrix_transpose, tensordot, vecdot
+from halfsim.names import public as _public
 
 __array_api_version__ = "2024.12"
 
@@ -23,3 +24,5 @@ __all__ = sorted(
         "__array_namespace_info__",
     }
 )
+
+_public(__name__)

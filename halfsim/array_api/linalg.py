@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from halfsim.array_api._dtypes import adopted
 from halfsim.array_api._statistics import sum as _sum
 from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.tensor import Tensor
-from halfsim.names import missing as _missing
+from halfsim.names import public
 
 __all__ = [
     "cholesky",
@@ -131,5 +131,4 @@ def solve(x1: Any, x2: Any, /) -> Tensor:
     return numpy_functions["linalg.solve"](*adopted(x1, x2))
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise _missing("halfsim.array_api.linalg", name)
+public(__name__)

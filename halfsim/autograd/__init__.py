@@ -4,6 +4,9 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from halfsim.names import missing as _missing
+from halfsim.names import public as _public
+
 if TYPE_CHECKING:
     from halfsim.autograd import functional
     from halfsim.autograd.function import Function, Variable, grad
@@ -68,5 +71,8 @@ def __getattr__(name: str) -> _Any:
     if name == "functional":
         return _import_module("halfsim.autograd.functional")
     if name not in _LATER:
-        raise AttributeError(f"module 'halfsim.autograd' has no attribute {name!r}")
+        raise _missing("halfsim.autograd", name, __all__)
     return getattr(_import_module(f"halfsim.{_LATER[name]}"), name)
+
+
+_public(__name__)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.names import near
+
 Check = Callable[[Any], bool]
 
 _SHOWN = 60  # characters of a value that an error repeats
@@ -188,4 +190,5 @@ def explained(
 
 def unknown_option(function: str, name: str, allowed: Sequence[str]) -> TypeError:
     """The error of an option that a function does not have."""
-    return TypeError(f"{function}: {name}= is not an option here; allowed: {', '.join(allowed)}")
+    hint = "".join(f" (did you mean {one}=?)" for one in near(name, allowed))
+    return TypeError(f"{function}: {name}= is not an option here{hint}; allowed: {', '.join(allowed)}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from halfsim.names import public as _public
+
 __all__ = ["cpu", "cuda", "cudnn", "mkl", "mps"]
 
 cudnn = SimpleNamespace(
@@ -26,3 +28,5 @@ cuda = SimpleNamespace(
 mps = SimpleNamespace(is_available=lambda: False, is_built=lambda: False)
 mkl = SimpleNamespace(is_available=lambda: False)
 cpu = SimpleNamespace(get_cpu_capability=lambda: "DEFAULT")
+
+_public(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -11,7 +10,7 @@ from halfsim.costs.facts import Bill, Facts
 from halfsim.costs.recipes import RECIPES
 from halfsim.costs.roofline import latency
 from halfsim.markup import definitions, table
-from halfsim.text import clipped, columns, short, si, size
+from halfsim.text import columns, filled, short, si, size
 
 _SHOWN = 16  # layers of the text, those that take longest
 _HEAD = ("recipe", "parameters", "gradients", "optimizer", "activations", "peak", "largest batch", "model")
@@ -50,15 +49,15 @@ def title(cost: Facts) -> str:
 
 
 def text(cost: Facts) -> str:
-    """Tables no wider than 100 columns, for a terminal."""
-    parts = [_wrapped(title(cost))]
+    """Tables for a terminal."""
+    parts = [filled(title(cost))]
     for name, bills in _both(cost):
         parts += [f"{name}: memory", columns(_memory(bills)), f"{name}: time", columns(_steps(bills), left=1)]
         if name.startswith("training"):
             parts += [f"{name}: by layer", columns(_layers(bills, _SHOWN))]
     for word, lines in (("assumed", assumed(cost)), ("not counted", LEFT_OUT)):
-        parts.append("\n".join([f"{word}:", *(_wrapped(line, "- ") for line in lines)]))
-    parts.append("\n".join(map(_wrapped, _device(cost))))
+        parts.append("\n".join([f"{word}:", *(filled(line, "- ") for line in lines)]))
+    parts.append("\n".join(map(filled, _device(cost))))
     return "\n\n".join(parts)
 
 
@@ -117,13 +116,7 @@ def _layers(bills: Sequence[Bill], most: int | None = None) -> list[tuple[str, .
             own = [f.get(path) for f in found]
             flops = max(s.flops for s in own if s is not None)
             cells = [("-", "-") if s is None else (si(s.seconds, "s"), s.bound) for s in own]
-            rows.append(
-                (
-                    path if most is None else clipped(path, 26, "end"),
-                    f"{flops / 1e9:.3g}",
-                    *(cell for pair in cells for cell in pair[: 1 + both]),
-                )
-            )
+            rows.append((path, f"{flops / 1e9:.3g}", *(cell for pair in cells for cell in pair[: 1 + both])))
     rest = [path for path in paths if path not in slowest]
     if rest:
         sums = [sum(f[path].seconds for path in rest if path in f) for f in found]
@@ -162,7 +155,3 @@ def _device(cost: Facts) -> list[str]:
     least = "'at least' is one" if d.ceiling else "nor is 'at least': these peaks can be passed"
     lines.append(f"Time is {TIME}; {least}. 'products at' is in TFLOP/s.")
     return lines
-
-
-def _wrapped(line: str, start: str = "") -> str:
-    return "\n".join(textwrap.wrap(line, 100, initial_indent=start, subsequent_indent=" " * len(start)))

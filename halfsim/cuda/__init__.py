@@ -6,6 +6,7 @@ from typing import Any
 
 from halfsim.autograd.random import manual_seed
 from halfsim.cuda import amp
+from halfsim.names import public as _public
 
 __all__ = ["amp", "current_device", "device_count", "empty_cache", "get_device_name", "is_available",
            "is_bf16_supported", "manual_seed", "manual_seed_all", "max_memory_allocated", "memory_allocated",
@@ -62,3 +63,5 @@ def memory_allocated(device: Any = None) -> int:
 
 
 max_memory_allocated = memory_allocated
+
+_public(__name__)

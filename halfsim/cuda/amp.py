@@ -7,6 +7,7 @@ from typing import Any
 from halfsim.amp import autocast as _autocast
 from halfsim.amp.custom import custom_bwd, custom_fwd
 from halfsim.amp.grad_scaler import GradScaler as _GradScaler
+from halfsim.names import public
 
 __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
 
@@ -30,3 +31,6 @@ class GradScaler(_GradScaler):
         enabled: bool = True,
     ) -> None:
         super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
+
+
+public(__name__)

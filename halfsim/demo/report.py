@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from halfsim.demo.training import MOMENTUM, Run, Settings, trouble
-from halfsim.text import columns, size
+from halfsim.text import columns, filled, size
 
-WIDTH = 100
 HEAD = (
     *("recipe", "test acc", "loss", "upd lost", "live lost", "grad flushed", "overflows", "NaN"),
     *("memory", "sec"),
@@ -58,11 +56,11 @@ def first_trouble(run: Run) -> str:
 
 
 def text(runs: Sequence[Run], settings: Settings) -> str:
-    """The table, the first trouble of each recipe, and one sentence of advice for each; at most 100 columns wide."""
+    """The table, the first trouble of each recipe, and one sentence of advice for each."""
     table = columns([HEAD, *(cells(run) for run in runs)])
     base = reference(runs)
     blocks = [
-        textwrap.fill(title(settings, runs), WIDTH),
+        filled(title(settings, runs)),
         table,
         "First trouble\n" + _listing([(run, first_trouble(run)) for run in runs]),
         "Advice\n" + _listing([(run, run.advice(base)) for run in runs]),
@@ -71,11 +69,7 @@ def text(runs: Sequence[Run], settings: Settings) -> str:
 
 
 def _listing(lines: Sequence[tuple[Run, str]]) -> str:
-    indent = " " * 13
-    return "\n".join(
-        textwrap.fill(line, WIDTH, initial_indent=f"  {run.recipe.name:<11}", subsequent_indent=indent)
-        for run, line in lines
-    )
+    return "\n".join(filled(line, f"  {run.recipe.name:<11}") for run, line in lines)
 
 
 def to_dict(runs: Sequence[Run], settings: Settings) -> dict[str, Any]:

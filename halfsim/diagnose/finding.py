@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, NAMES, kind_of
 from halfsim.autograd.trace.trace import Trace
 from halfsim.document import attributes
-from halfsim.text import located, place_name
+from halfsim.text import filled, located, place_name
 
 CLASSES = NAMES
 
@@ -64,7 +63,7 @@ class Finding:
 
     def __str__(self) -> str:
         fix = str(self.fixes[0]) if self.fixes else self.fix
-        return textwrap.fill(f"{self.sentence}. Usual fix: {fix}.", 100, break_long_words=False)
+        return filled(f"{self.sentence}. Usual fix: {fix}.", whole=True)
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, without the event, as plain data."""

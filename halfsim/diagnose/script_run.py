@@ -30,15 +30,16 @@ _HALFSIM = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 def check(target: str, module: bool) -> None:
     """``ValueError`` in one line where there is no such script, or no module of a possible name."""
+    named = clipped(repr(target), 120)
     if module:
         if not all(part.isidentifier() for part in target.split(".")):
-            raise ValueError(f"-m: {target!r} is not the name of a module")
+            raise ValueError(f"-m: {named} is not the name of a module")
     elif not Path(target).exists():
-        raise ValueError(f"{target!r}: no such script")
+        raise ValueError(f"{named}: no such script")
     elif Path(target).is_dir() and not (Path(target) / "__main__.py").is_file():
-        raise ValueError(f"{target!r} is a directory without __main__.py; allowed: the path of a script")
+        raise ValueError(f"{named} is a directory without __main__.py; allowed: the path of a script")
     elif not os.access(target, os.R_OK):
-        raise ValueError(f"{target!r}: permission denied")
+        raise ValueError(f"{named}: permission denied")
 
 
 def traced(
@@ -65,7 +66,7 @@ def traced(
         stack.enter_context(_arguments(target, arguments, module))
         code, recorded.raised = _exit_code(target, module)
     if code is None:
-        raise ValueError(f"-m: no module named {target!r} that can be run")
+        raise ValueError(f"-m: no module named {clipped(repr(target), 120)} that can be run")
     return recorded, code
 
 

@@ -7,6 +7,7 @@ from halfsim.hardware.convert import narrow, widen
 from halfsim.hardware.devices import Device, Figure, device, devices
 from halfsim.hardware.matrix_unit import matmul, rows, unit_matmul
 from halfsim.hardware.units import Unit
+from halfsim.names import public as _public
 
 __all__ = [
     "Comparison",
@@ -26,3 +27,5 @@ __all__ = [
 ]
 
 install_all()
+
+_public(__name__)

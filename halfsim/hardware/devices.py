@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from halfsim.hardware.units import INSTRUCTIONS, Unit, rows
 from halfsim.numerics.formats import as_format, unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
-from halfsim.text import columns
+from halfsim.text import columns, filled
 
 INPUTS = {"float16": "fp16", "bfloat16": "bf16", "tfloat32": "tf32", "float8_e4m3fn": "fp8_e4m3",
           "float8_e5m2": "fp8_e5m2"}  # fmt: skip
@@ -263,11 +262,11 @@ class Device:
             lines.append(("note", self.note))
         lines += [("described in", str(document)) for document in self.described]
         lines += [(number, source) for source, number in numbers.items()]
-        cut = textwrap.TextWrapper(76, break_long_words=False, break_on_hyphens=False)  # addresses stay whole
-        wrapped = [(name if i == 0 else "", part) for name, words in lines
-                   for i, part in enumerate(cut.wrap(words))]  # fmt: skip
+        room = max(len(name) for name, _ in lines) + 2
         of = f"; figures of {self.product}" if self.product else ""
-        return f"{self.name}: {self.vendor}, {self.architecture}, {self.year}{of}\n" + columns(wrapped, left=2)
+        text = [filled(f"{self.name}: {self.vendor}, {self.architecture}, {self.year}{of}")]
+        text += [filled(words, f"{name:<{room}}", whole=True) for name, words in lines]  # addresses stay whole
+        return "\n".join(text)
 
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: dict(v) if isinstance(v := getattr(self, f.name), Mapping) else v for f in fields(self)}
@@ -291,11 +290,12 @@ class Catalogue(tuple[Device, ...]):
             kind = d.support.get("fp16", "-")
             lines.append((d.name, str(d.year), {"convert": "converted"}.get(kind, kind), *peaks, _marked(d.bandwidth),
                           _marked(d.memory, 1e9 / 2**30), d.evidence.split(":")[0]))  # fmt: skip
-        return columns(lines) + (
-            "\n\nfp32, fp16, matrix: dense peaks in TFLOP/s of the vector units, and of matrix units that take fp16."
-            '\n? unverified or conflicting, * derived, " quoted. The evidence is that of the arithmetic. A device'
-            "\nby its name has all of it, with the documents; --sources lists every figure with its own."
+        notes = (
+            "fp32, fp16, matrix: dense peaks in TFLOP/s of the vector units, and of matrix units that take fp16.",
+            '? unverified or conflicting, * derived, " quoted. The evidence is that of the arithmetic. A device '
+            "by its name has all of it, with the documents; --sources lists every figure with its own.",
         )
+        return "\n".join((columns(lines), "", *map(filled, notes)))
 
     def sources(self) -> str:
         """Every figure of every device with its mark and the document that states it, as text.

@@ -2,6 +2,7 @@
 
 from halfsim.autograd.ops import cross_entropy
 from halfsim.names import missing as _missing
+from halfsim.names import public as _public
 from halfsim.nn import functional, init, utils
 from halfsim.nn.activation import (
     CELU,
@@ -320,3 +321,6 @@ def __getattr__(name: str) -> object:
             f"nn.{name}: shapes are not found from the first input; allowed: {name[4:]}, with its sizes"
         )
     raise _missing("halfsim.nn", name)
+
+
+_public(__name__)

@@ -117,7 +117,7 @@ from halfsim.autograd.ops import (
 )
 from halfsim.autograd.ops._common import indices, integer_tensor
 from halfsim.autograd.tensor import Tensor
-from halfsim.names import missing as _missing
+from halfsim.names import public
 from halfsim.nn.activation import implicit_dim
 from halfsim.nn.attention import multi_head_attention_forward
 
@@ -265,5 +265,4 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     return integer_tensor((classes[..., None] == np.arange(count)).astype(np.int64))
 
 
-def __getattr__(name: str) -> object:
-    raise _missing("halfsim.nn.functional", name)
+public(__name__)

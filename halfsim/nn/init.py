@@ -17,9 +17,30 @@ from halfsim.autograd.making import made_in
 from halfsim.autograd.making import tensor as rounded
 from halfsim.autograd.random import Generator, drawn_in, normal, permutation, uniform
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 _GAINS = {
     **dict.fromkeys(("linear", "sigmoid", "conv1d", "conv2d", "conv3d"), 1.0),
@@ -239,3 +260,6 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     for column in range(shape[1]):
         values[permutation(shape[0])[: ceil(sparsity * shape[0])], column] = 0
     return _fill(tensor, values)
+
+
+public(__name__)

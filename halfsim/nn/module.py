@@ -10,6 +10,7 @@ import numpy as np
 from halfsim.autograd.options import checked
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import near
 from halfsim.nn.conversion import Conversion, convert, loaded
 from halfsim.nn.hooks import Handle, Table, called
 from halfsim.nn.parameter import Buffer, Parameter, as_buffer
@@ -102,7 +103,12 @@ class Module:
                 return self.__dict__[kind][name]
         if name in Module.__annotations__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        alike = [one for one in dir(self) if one[0] == name[:1] != "_"]  # few, since hasattr() comes here too
+        hint = "".join(f"; did you mean {one!r}?" for one in near(name, alike))
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(name for kind in _TABLES for name in self.__dict__.get(kind, ()))})
 
     def __delattr__(self, name: str) -> None:
         for kind in _TABLES:

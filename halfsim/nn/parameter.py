@@ -9,7 +9,10 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.numerics.quantize import Array
+
+__all__ = ["Buffer", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -45,3 +48,6 @@ def as_buffer(name: str, value: Any) -> Tensor | Array | None:
     if value is not None and not isinstance(value, Tensor):
         raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: Tensor, ndarray, None")
     return value
+
+
+public(__name__)

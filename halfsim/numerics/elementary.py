@@ -22,12 +22,47 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.names import public
 from halfsim.numerics._lookup import Lookup, apply, dtype_of_results, tabulated
 from halfsim.numerics.erf import each
 from halfsim.numerics.formats import Format, as_format
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.numerics.rounding import Rounding, as_rounding
+
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "exp10",
+    "expm1",
+    "gelu",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "reciprocal",
+    "rsqrt",
+    "sigmoid",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+]
 
 _LARGEST, _SMALLEST = math.ldexp(1.0 - 2.0**-53, 1024), math.ldexp(1.0, -1074)
 _EXACT = 2.0**-46  # relative; 64 units or more in the last place of float64
@@ -193,3 +228,5 @@ gelu = Function(
     (_near(0, 0.5, "above"), Tail(6, math.inf, 0, 1, "below")),
 )
 silu = Function("silu", lambda x: _times(x, _sigmoid(x)), (_near(0, 0.5, "above"), Tail(20, math.inf, 0, 1, "below")))
+
+public(__name__)

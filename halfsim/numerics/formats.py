@@ -10,34 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.names import public
+
+# isort: off  # what others import from here, without being listed
 from halfsim.numerics._format import (
-    HASHES,
-    NAMES,
-    SPECIALS,
-    ZERO_FIELDS,
-    Format,
-    Specials,
-    is_numpys,
-    numpys_dtype,
-    shortened,
-    unknown,
-    whole,
+    HASHES as HASHES,
+    NAMES as NAMES,
+    SPECIALS as SPECIALS,
+    ZERO_FIELDS as ZERO_FIELDS,
+    Format as Format,
+    Specials as Specials,
+    is_numpys as is_numpys,
+    numpys_dtype as numpys_dtype,
+    shortened as shortened,
+    unknown as unknown,
+    whole as whole,
 )
 
+# isort: on
+
 __all__ = [
-    "INTEGERS",
-    "NARROW",
-    "RESERVED",
-    "SPECIALS",
-    "TORCH_FLOAT8",
-    "ZERO_FIELDS",
     "Format",
-    "Integer",
     "Specials",
-    "as_dtype",
     "as_format",
     "bfloat16",
-    "bool_",
     "float4_e2m1fn",
     "float6_e2m3fn",
     "float6_e3m2fn",
@@ -53,22 +49,8 @@ __all__ = [
     "float16_ahp",
     "float32",
     "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "is_format",
-    "promoted",
     "register",
-    "shortened",
     "tfloat32",
-    "together",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "unknown",
-    "whole",
 ]
 
 
@@ -333,3 +315,6 @@ def promoted(dtypes: Iterable[Format | Integer]) -> Any:
         if not found.contains(other):
             found = other if other.contains(found) else float32
     return found
+
+
+public(__name__)

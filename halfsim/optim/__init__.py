@@ -1,6 +1,6 @@
 """Optimizers with PyTorch's names and semantics."""
 
-from halfsim.names import missing as _missing
+from halfsim.names import public as _public
 from halfsim.optim import lr_scheduler, swa_utils
 from halfsim.optim.adafactor import Adafactor
 from halfsim.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
@@ -34,6 +34,4 @@ __all__ = [
     "swa_utils",
 ]
 
-
-def __getattr__(name: str) -> object:
-    raise _missing("halfsim.optim", name)
+_public(__name__)

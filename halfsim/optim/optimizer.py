@@ -21,6 +21,7 @@ from halfsim.autograd.options import checked
 from halfsim.autograd.overrides import overridden
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
@@ -74,8 +75,9 @@ class Optimizer(Hooked):
         **execution: bool | None,
     ) -> None:
         name = type(self).__name__
-        defaults = {**defaults, **executed(name, self.execution, execution)}
-        remedy = overridden(name, {"master_weights": master_weights, "kahan": kahan, "rounding": rounding})
+        remedy: dict[str, Any] = {"master_weights": master_weights, "kahan": kahan, "rounding": rounding}
+        defaults = {**defaults, **executed(name, self.execution, execution, [*defaults, *remedy])}
+        remedy = overridden(name, remedy)
         master_weights, kahan, rounding = remedy["master_weights"], remedy["kahan"], remedy["rounding"]
         defaults = overridden(name, defaults)
         if rounding is not None and as_rounding(rounding) is not Rounding.STOCHASTIC:
@@ -327,3 +329,6 @@ def check_gradient(p: Tensor) -> None:
         raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
     if p.grad.shape != p.shape:
         raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
+
+
+public(__name__)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any, TypedDict
 
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import near
 from halfsim.numerics.rounding import Stochastic
 
 
@@ -31,12 +33,12 @@ class Options(TypedDict, total=False):
 EXECUTION: dict[str, bool | None] = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
 
 
-def executed(owner: str, allowed: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """The options of execution that ``owner`` has, as given or as they are by default."""
+def executed(owner: str, allowed: tuple[str, ...], given: dict[str, Any], others: Iterable[str]) -> dict[str, Any]:
+    """The options of execution that ``owner`` has, as given or as they are by default; it takes ``others`` as well."""
     for name in given.keys() - set(allowed):
-        raise TypeError(
-            f"{owner}: option {name!r} is not known; allowed: {', '.join(allowed) or 'those of its formula'}"
-        )
+        known = [*allowed, *others]
+        hint = "".join(f" (did you mean {one!r}?)" for one in near(name, known))
+        raise TypeError(f"{owner}: option {name!r} is not known{hint}; allowed: {', '.join(known)}")
     options = {name: given.get(name, EXECUTION[name]) for name in allowed}
     for name, value in options.items():
         if not (isinstance(value, (bool, np.bool_)) or (value is None and EXECUTION[name] is None)):

@@ -14,6 +14,7 @@ from halfsim.autograd.observer import active
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import _BatchNorm
 from halfsim.numerics.formats import float32, unknown, whole
@@ -269,3 +270,5 @@ _CURVES: Mapping[str, Callable[[float], float]] = {
     "cos": lambda t: (1 - math.cos(math.pi * t)) / 2,
     "linear": lambda t: t,
 }
+
+public(__name__)

@@ -15,6 +15,7 @@ import numpy as np
 from halfsim.autograd.making import made_in, tensor
 from halfsim.autograd.options import checked
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.numerics.bessel import i0
 from halfsim.numerics.formats import Integer, as_dtype
 from halfsim.numerics.quantize import Array
@@ -182,3 +183,5 @@ def kaiser(
 
 for _name in __all__:
     globals()[_name] = checked(globals()[_name])
+
+public(__name__)

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from halfsim.names import public
+
+__all__ = ["checkpoint", "checkpoint_sequential"]
+
 
 def checkpoint(
     function: Callable[..., Any],
@@ -45,3 +49,6 @@ def checkpoint_sequential(
     for function in functions.children() if hasattr(functions, "children") else functions:
         input = function(input)
     return input
+
+
+public(__name__)

@@ -53,6 +53,7 @@ from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
 from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
+from halfsim.names import public as _public
 
 _SUBJECTS = (
     "activation",
@@ -109,3 +110,5 @@ for _name in __all__:
     if OPS.get(globals()[_name].__name__) is not globals()[_name]:
         globals()[_name] = composed(checked(globals()[_name]))
     OPS[_name] = globals()[_name]
+
+_public(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isnan
@@ -12,9 +11,8 @@ from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections
-from halfsim.text import clipped, columns, number, percent
+from halfsim.text import columns, filled, number, percent
 
-WIDTH = 100
 LINES = 12  # of each table in the text
 
 
@@ -83,18 +81,18 @@ class Comparison(Document):
 
     def table(self) -> str:
         """One line for each module path."""
-        return columns(_layer_table(self.layers, 22))
+        return columns(_layer_table(self.layers))
 
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"
-        blocks = [textwrap.fill(f"{head}, tolerance {self.tolerance:.2g}", WIDTH), str(self.verdict())]
+        blocks = [filled(f"{head}, tolerance {self.tolerance:.2g}"), str(self.verdict())]
         if self.results:
             blocks.append("Returned\n" + columns(_shortened(_result_table(self.results))))
         if self.layers:
-            blocks.append("Layers\n" + columns(_shortened(_layer_table(_worst(self.layers), 22))))
+            blocks.append("Layers\n" + columns(_shortened(_layer_table(_worst(self.layers)))))
         if len(self.steps) > 1:
             blocks.append("Steps\n" + columns(_step_table(_spread(self.steps)), left=0))
-        blocks += [textwrap.fill(note, WIDTH) for note in self.notes]
+        blocks += [filled(note) for note in self.notes]
         return "\n\n".join(blocks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,7 +123,7 @@ class Comparison(Document):
         ]
         tables = (
             ("Returned", _result_table(self.results)),
-            ("Layers", _layer_table(self.layers, None)),
+            ("Layers", _layer_table(self.layers)),
             ("Steps", _step_table(self.steps)),
             ("Operations", _place_table(self.places)),
         )
@@ -186,7 +184,7 @@ class ModelComparison(Document):
     def __str__(self) -> str:
         blocks = [columns(self._facts(), left=2), str(self.verdict())]
         blocks.append("Layers\n" + columns(_inference_table(_worst(self.layers))))
-        return "\n\n".join((*blocks, *(textwrap.fill(note, WIDTH) for note in self.notes)))
+        return "\n\n".join((*blocks, *(filled(note) for note in self.notes)))
 
     def _facts(self) -> list[tuple[str, str]]:
         facts = [("models", f"{self.format} against {self.reference}, {self.predictions:,} predictions")]
@@ -211,7 +209,7 @@ class ModelComparison(Document):
         yield definitions(self._facts())
         blocks: list[tuple[str, Block]] = [
             ("Verdict", str(self.verdict())),
-            ("Layers", _inference_table(self.layers, None)),
+            ("Layers", _inference_table(self.layers)),
         ]
         yield from sections([*blocks, *(("", note) for note in self.notes)])
 
@@ -238,12 +236,12 @@ def _percent(x: float) -> Figure:
     return Figure(percent(x), x)
 
 
-def _layer_table(rows: Sequence[LayerRow], width: int | None) -> list[tuple[str, ...]]:
+def _layer_table(rows: Sequence[LayerRow]) -> list[tuple[str, ...]]:
     """Head and lines, one a layer."""
     head = ("layer", "error", "ulp", "mean ulp", "gradient", "cosine", "vanished", "lost", "off at")
     lines = (
         (
-            clipped(r.path or "(outside)", width, "end"),
+            r.path or "(outside)",
             _figure(r.relative_error), _figure(r.ulp), _figure(r.mean_ulp), _figure(r.gradient_error),
             _cosine(r.cosine), _percent(r.vanished), _percent(r.updates_lost),
             Figure("-" if r.step is None else str(r.step), r.step),
@@ -267,10 +265,7 @@ def _gravity(row: LayerRow) -> float:
 
 def _result_table(rows: Sequence[ResultRow]) -> list[tuple[str, ...]]:
     head = ("value", "run", "reference", "error", "ulp")
-    lines = [
-        (clipped(r.name, 40, "end"), _six(r.run), _six(r.reference), _figure(r.relative_error), _figure(r.ulp))
-        for r in rows
-    ]
+    lines = [(r.name, _six(r.run), _six(r.reference), _figure(r.relative_error), _figure(r.ulp)) for r in rows]
     return [head, *lines]
 
 
@@ -317,7 +312,7 @@ def _index(where: tuple[int, ...]) -> str:
     return str(where[0]) if len(where) == 1 else str(where)
 
 
-def _inference_table(rows: Sequence[LayerRow], width: int | None = 40) -> list[tuple[str, ...]]:
+def _inference_table(rows: Sequence[LayerRow]) -> list[tuple[str, ...]]:
     """The columns that matter to inference."""
     picked = (0, 1, 2, 3, 8)
-    return [tuple(line[i] for i in picked) for line in _layer_table(rows, width)]
+    return [tuple(line[i] for i in picked) for line in _layer_table(rows)]

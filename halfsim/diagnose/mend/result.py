@@ -13,10 +13,9 @@ from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, Lines, sections
-from halfsim.text import columns, number
+from halfsim.text import columns, filled, number, width
 
-_WIDTH = 100
-_CELLS = (26, 26, 14)  # characters of a cell of words, which goes on in the next line
+_CELLS = (26, 26, 14)  # of 100 columns, for a cell of words, which goes on in the next line
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ class Mended(Document):
         return next((one.fix for one in self.tried if one.mends), None)
 
     def __str__(self) -> str:
-        blocks = [textwrap.fill(text, _WIDTH) for text in self._story()]
+        blocks = [filled(text) for text in self._story()]
         if self.tried:
             lines = [line for row in self._rows() for line in _wrapped(row)]
             blocks.append(columns([_HEAD, *lines], left=3))
-        blocks += (textwrap.fill(text, _WIDTH, subsequent_indent=_indent(text)) for text in self._end())
+        blocks += (filled(text, further=_indent(text)) for text in self._end())
         return "\n\n".join(blocks)
 
     def _story(self) -> Iterator[str]:
@@ -175,6 +174,7 @@ def _short(fix: Fix) -> str:
 
 def _wrapped(row: tuple[str, ...]) -> list[tuple[str, ...]]:
     """A row as lines of cells no wider than they should be."""
-    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, _CELLS, strict=False)]
+    rooms = [most * width() // 100 for most in _CELLS]
+    cells = [textwrap.wrap(cell, room) or [""] for cell, room in zip(row, rooms, strict=False)]
     cells += [[cell] for cell in row[len(_CELLS) :]]
     return [tuple(line) for line in zip_longest(*cells, fillvalue="")]

@@ -23,6 +23,7 @@ from halfsim.diagnose.returned import raised
 from halfsim.diagnose.script_run import check, executed, is_module
 from halfsim.nn.module import Module
 from halfsim.optim import EMA
+from halfsim.text import clipped
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|inf|nan)(?![\w.])", re.IGNORECASE)
 
@@ -38,7 +39,7 @@ def mend_script(target: str, arguments: Sequence[str] = (), *, module: bool = Fa
     """
     check(target, module)
     if module and not is_module(target):
-        raise ValueError(f"-m: no module named {target!r} that can be run")
+        raise ValueError(f"-m: no module named {clipped(repr(target), 120)} that can be run")
     script = _Script(target, list(arguments), module)
     try:
         Experiment.of(script, [], lambda done: None).reference()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor, inf, log2
@@ -14,11 +13,10 @@ from halfsim.document import Document, jsonable
 from halfsim.markup import Block, Figure, Lines, sections
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array, round_to
-from halfsim.text import clipped, columns, percent
+from halfsim.text import columns, distinct, filled, percent, width
 
 EXPONENTS = 1100  # beyond those of float64
 
-_WIDTH = 100
 _LINES = 12  # of the table, for each end of the range
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -134,11 +132,11 @@ class LossScaleRange(Document):
 
     def __str__(self) -> str:
         rows = self.layers if len(self.layers) <= 2 * _LINES else self._deciding()
-        blocks = [textwrap.fill(self._story(), _WIDTH), columns(_table(rows))]
+        blocks = [filled(self._story()), columns(_table(rows))]
         blocks.append("\n".join(self._bars(rows)))
         if len(rows) < len(self.layers):
             blocks.append(f"{len(self.layers) - len(rows)} more layers, whose scales go beyond these, are in .layers.")
-        return "\n\n".join((*blocks, *(textwrap.fill(note, _WIDTH) for note in self.notes)))
+        return "\n\n".join((*blocks, *(filled(note) for note in self.notes)))
 
     def _deciding(self) -> tuple[LayerScale, ...]:
         """The layers with the highest low and the lowest high."""
@@ -166,23 +164,23 @@ class LossScaleRange(Document):
         used = [e for row in rows for e in row.histogram]
         if not used:
             return
-        width = max(len(clipped(row.name, 24, "end")) for row in rows)
-        width = max(width, len("scaled") if self.recommended not in (None, 1.0) else 5)
-        group = -(-(max(used) - min(used) + 1) // (_WIDTH - width - 2))
+        names = distinct([row.name for row in rows], min(24, width() // 3), "end")
+        words = max(*map(len, names), len("scaled") if self.recommended not in (None, 1.0) else 5)
+        group = -(-(max(used) - min(used) + 1) // (width() - words - 2))
         first, count = min(used), -(-(max(used) - min(used) + 1) // group)
         yield f"Gradients by exponent, {first} to {first + count * group - 1}"
-        for row in rows:
+        for name, row in zip(names, rows, strict=True):
             bins = [0] * count
             for e, n in row.histogram.items():
                 bins[(e - first) // group] += n
-            yield f"{clipped(row.name, 24, 'end'):<{width}}  {bars(bins)}".rstrip()
+            yield f"{name:<{words}}  {bars(bins)}".rstrip()
         fmt = rows[0].format
         starts = [first + i * group for i in range(count)]
-        yield f"{'as is':<{width}}  {''.join(_fate(e, fmt) for e in starts)}"
+        yield f"{'as is':<{words}}  {''.join(_fate(e, fmt) for e in starts)}"
         if self.recommended not in (None, 1.0):
             shift = int(log2(self.recommended or 1.0))
-            yield f"{'scaled':<{width}}  {''.join(_fate(e + shift, fmt) for e in starts)}"
-        yield f"0 becomes zero, s subnormal, n normal, ! infinite in {fmt}"
+            yield f"{'scaled':<{words}}  {''.join(_fate(e + shift, fmt) for e in starts)}"
+        yield filled(f"0 becomes zero, s subnormal, n normal, ! infinite in {fmt}")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
@@ -228,7 +226,7 @@ def _table(rows: tuple[LayerScale, ...]) -> list[tuple[str, ...]]:
     head = ("layer", "low", "normal", "high", "smallest", "largest", "nonzero", "to zero", "subnormal")
     lines = (
         (
-            clipped(r.name, 24, "end"), _power(r.low), _power(r.normal), _power(r.high),
+            r.name, _power(r.low), _power(r.normal), _power(r.high),
             Figure(f"{r.smallest:.2g}", r.smallest), Figure(f"{r.largest:.2g}", r.largest),
             Figure(f"{r.nonzero:,}", r.nonzero), Figure(percent(r.zero_share), r.zero_share),
             Figure(percent(r.subnormal_share), r.subnormal_share),

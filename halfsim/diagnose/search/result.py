@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +12,8 @@ from halfsim.autograd.policy import Policy
 from halfsim.autograd.tensor import Tensor
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, sections
-from halfsim.text import clipped, columns
+from halfsim.text import clipped, columns, filled
 
-_WIDTH = 100
 _SHOWN = 16  # tries in the printed table; values of an array that are kept
 
 
@@ -69,12 +67,12 @@ class PolicySearch(Document):
         return len(self.evidence)
 
     def __str__(self) -> str:
-        blocks = [textwrap.fill(self._story(), _WIDTH)]
+        blocks = [filled(self._story())]
         proof, tries = self._proof(), self._tries(_SHOWN)
         if len(proof) > 1:
             blocks.append(columns(_narrowed(proof, (36, 14, 44)), left=3))
         if self.kept:
-            blocks.append(textwrap.fill(f"policy: {self.policy}", _WIDTH, subsequent_indent="  "))
+            blocks.append(filled(f"policy: {self.policy}", further="  "))
         more = self.evaluations - _SHOWN
         rest = f"\n... and {more} more, see evidence" if more > 0 else ""
         blocks.append(columns(_narrowed(tries, (None, 34, 28, 14, None)), left=4) + rest)

@@ -1,5 +1,6 @@
 """What PyTorch has in ``torch.nn.utils``: clipping, parameters as a vector, packed sequences, parametrizations."""
 
+from halfsim.names import public as _public
 from halfsim.nn.utils import parametrizations, parametrize, rnn
 from halfsim.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from halfsim.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
@@ -22,3 +23,5 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+_public(__name__)

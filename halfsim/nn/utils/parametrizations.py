@@ -10,9 +10,12 @@ from halfsim.autograd.ops.norms import normalize
 from halfsim.autograd.policy import no_grad
 from halfsim.autograd.random import drawn_in, normal
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.nn.conv import ConvTranspose1d, ConvTranspose2d
 from halfsim.nn.module import Module
 from halfsim.nn.utils.parametrize import register_parametrization
+
+__all__ = ["spectral_norm", "weight_norm"]
 
 
 def _lengths(weight: Any, dim: int) -> Tensor:
@@ -116,3 +119,6 @@ def spectral_norm(
 def default_dim(module: Module) -> int:
     """The axis of the outputs of a weight."""
     return 1 if isinstance(module, (ConvTranspose1d, ConvTranspose2d)) else 0
+
+
+public(__name__)

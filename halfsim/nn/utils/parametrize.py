@@ -6,9 +6,12 @@ from typing import Any
 
 from halfsim.autograd.policy import no_grad
 from halfsim.autograd.tensor import Tensor
+from halfsim.names import public
 from halfsim.nn.containers import ModuleDict, ModuleList
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
+
+__all__ = ["ParametrizationList", "is_parametrized", "register_parametrization", "remove_parametrizations"]
 
 
 class ParametrizationList(ModuleList):
@@ -128,3 +131,6 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
         object.__setattr__(module, "__class__", type(module).__mro__[1])
     module.register_parameter(tensor_name, Parameter(value.detach(), requires_grad=learnt))
     return module
+
+
+public(__name__)

@@ -11,7 +11,19 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, whole
+from halfsim.names import public
 from halfsim.numerics.quantize import Array
+
+__all__ = [
+    "PackedSequence",
+    "invert_permutation",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "unpack_sequence",
+    "unpad_sequence",
+]
 
 
 class _Packed(NamedTuple):
@@ -219,3 +231,6 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
 def _check(sequence: Any) -> None:
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"sequence: {type(sequence).__name__} is not allowed; allowed: PackedSequence")
+
+
+public(__name__)

@@ -1,9 +1,8 @@
-"""An explanation as plain text of at most 100 columns."""
+"""An explanation as plain text."""
 
 from __future__ import annotations
 
 import decimal
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,14 +13,13 @@ from halfsim.numerics.explain.expression import SYMBOLS
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import SPECIALS
 from halfsim.numerics.rounding import Rounding
-from halfsim.text import clipped
+from halfsim.text import clipped, distinct, filled, width
 
 if TYPE_CHECKING:
     from halfsim.numerics.explain import Explanation, Operand
 
-WIDTH = 100
 _CONTEXT = decimal.Context(prec=60_000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
-_COLUMNS = 68  # of digits in an alignment
+_DIGITS = 68  # columns of digits in an alignment, at most
 _WORDS = {
     Rounding.NEAREST_EVEN: "to nearest, ties to even",
     Rounding.NEAREST_AWAY: "to nearest, ties away from zero",
@@ -70,7 +68,7 @@ def _written(value: decimal.Decimal, limit: int, endless: bool = False) -> str:
         text = f"{text[: exponent + 1]}.{text[exponent + 1 :]}"
     room = limit - len(scale) - 1
     if endless:
-        text += "..."
+        text = f"{text[: max(room - 2, 5)]}..."
     else:
         text = text.removesuffix(".")
         text = _elided(text, room) if len(text) > room else text
@@ -167,10 +165,11 @@ def _own_low(x: Fraction, unit: int) -> tuple[int, bool]:
 def _weights(lines: Sequence[_Digits], point: int, low: int) -> list[int | tuple[int, int]]:
     """Columns by weight; a long run of columns without a 1 in any row is one pair (first, last)."""
     top = max([point] + [line.row.high for line in lines] + [line.top for line in lines])
+    most = _digits_shown()
     columns: list[int | tuple[int, int]] = []
     run: list[int] = []
     for weight in range(top, low - 2, -1):
-        if len(columns) > _COLUMNS:
+        if len(columns) > most:
             break
         if low <= weight < point - 1 and all(line.at(weight, point) in " 0" for line in lines):
             run.append(weight)
@@ -180,6 +179,11 @@ def _weights(lines: Sequence[_Digits], point: int, low: int) -> list[int | tuple
         if weight >= low:
             columns.append(weight)
     return columns
+
+
+def _digits_shown() -> int:
+    """How many columns of digits an alignment has room for."""
+    return min(_DIGITS, width() - 28)
 
 
 class _Digits:
@@ -204,7 +208,7 @@ def aligned(rows: Sequence[Row], point: int, unit: int, endless: bool) -> list[s
     digits = [_Digits(row, low) for row in rows]
     columns = _weights(digits, point, low)
     cells = [_cell(c, digits, point, unit) for c in columns]
-    while sum(len(texts[-1]) for texts in cells) > _COLUMNS + 4:
+    while sum(len(texts[-1]) for texts in cells) > _digits_shown() + 4:
         cells.pop()
         endless = True
     lines = []
@@ -214,7 +218,7 @@ def aligned(rows: Sequence[Row], point: int, unit: int, endless: bool) -> list[s
             lines.append(" " * 18 + "-" * (len(line) + 2))
         more = "..." if row is rows[-1] and endless else ""
         lines.append(f"{clipped(row.label, 16):>16}  {row.sign} {line}{more}".rstrip())
-    return [*lines, " " * 20 + "".join(texts[-1] for texts in cells).rstrip()]
+    return [*lines, (" " * 20 + "".join(texts[-1] for texts in cells)).rstrip()]
 
 
 def _cell(column: int | tuple[int, int], digits: Sequence[_Digits], point: int, unit: int) -> list[str]:
@@ -326,19 +330,22 @@ def _fields(x: Number) -> list[str]:
     head = f"  {x.hex}   {x.binary}"
     start = len(x.hex) + 5
     if place(x):
-        return [head, f"{' ' * start}{place(x)}"]
+        return [filled(head, further="     "), filled(place(x), " " * min(start, width() - 24))]
     says = f"exponent {biased(x)}"
-    significand = f"significand {digits(x)}"
-    if start + len(significand) + len(exponent) + 3 > WIDTH:
-        significand = f"significand {significand[12:14]} and these bits"
+    begin = digits(x)[:2]
+    wordings = [f"significand {digits(x)}", f"significand {begin} and these bits", f"{begin} and these bits"]
     if x.value is None:
         quiet = "signaling NaN" if x.signaling else "quiet NaN" if x.kind == "NaN" else "empty: infinity"
-        significand = f"significand {quiet}"
+        wordings = [f"significand {quiet}", quiet]
+    if len(head.rstrip()) > width():
+        signed = f"sign {sign}; " if sign else ""
+        return filled(f"{x.hex}: {signed}{says}; bits of the {wordings[0]}", "  ").split("\n")
+    significand = next((words for words in wordings if start + len(words) + len(exponent) + 3 <= width()), "these bits")
     before = " " * start + ("| " if sign else "")
     lines = [head.rstrip(), before + "|" + (" " * len(exponent) + "|" if trailing else "")]
     if trailing:
         lines.append(before + "|" + " " * len(exponent) + significand)
-    lines.append(before + says)
+    lines += filled(says, before).split("\n")
     if sign:
         lines.append(" " * start + f"sign {sign}: {'-' if x.sign else '+'}")
     return lines
@@ -352,9 +359,10 @@ def line(e: Explanation) -> str:
     unit = 2 * (e.midpoint - (below.value if below.value is not None else 2 * e.midpoint - (above.value or 0)))
     start = e.midpoint - unit / 2
     share = (e.exact - start) / unit
-    width = min(57, 91 - 2 * len(below.hex))
-    last = width - 1
-    row = ["-"] * width
+    last = min(57, width() - 9 - 2 * len(below.hex)) - 1
+    if last < 8:
+        return ""
+    row = ["-"] * (last + 1)
     row[0], row[last] = ("*" if n.code == e.result.code else "o" for n in (below, above))
     row[last // 2] = ":"
     ends = f"{below.hex} ", f" {above.hex}"
@@ -370,32 +378,35 @@ def line(e: Explanation) -> str:
 
 def operand_lines(operands: Sequence[Operand]) -> list[str]:
     """Each operand: what was written, its code, its fields, its value, and whether rounding changed it."""
-    wide = max(len(o.text) for o in operands)
+    texts = distinct([o.text for o in operands], width() // 3)
+    wide = max(map(len, texts))
     lines, indent = [], " " * (wide + 4)
-    for o in operands:
+    for o, text in zip(operands, texts, strict=True):
         x = o.number
-        line = f"  {o.text:<{wide}}  {x.hex}  {x.binary}  {equation(x)}"
-        lines += (
-            [line] if len(line) <= WIDTH else [f"  {o.text:<{wide}}  {x.hex}  {x.binary}", f"{indent}{equation(x)}"]
-        )
+        line = f"  {text:<{wide}}  {x.hex}  {x.binary}  {equation(x)}"
+        if len(line) > width():
+            line = line.removesuffix(f"  {equation(x)}")
+            lines += [*filled(line, further=indent).split("\n"), f"{indent}{equation(x)}"]
+        else:
+            lines.append(line)
         if o.changed:
             raised = f" ({flags(o)})" if o.flags & ~Flag.INEXACT else ""
             note = f"{o.text} is first rounded to {value(x, 50)}{raised}"
-            lines += textwrap.wrap(note, WIDTH, initial_indent=indent, subsequent_indent=indent)
+            lines += filled(note, indent).split("\n")
     return lines
 
 
-def neighbours(e: Explanation) -> list[tuple[str, str, str]]:
+def neighbours(e: Explanation, limit: int = 60) -> list[tuple[str, str, str]]:
     """Rows of name, code and decimal value, upwards: below, exact or result, above."""
-    rows = [("below", e.below.hex, value(e.below))] if e.below else []
+    rows = [("below", e.below.hex, value(e.below, limit))] if e.below else []
     if e.midpoint is not None and e.exact is not None:
-        inner = [(e.exact, ("exact", "", exact(e))), (e.midpoint, ("midpoint", "", number(e.midpoint)))]
+        inner = [(e.exact, ("exact", "", exact(e, limit))), (e.midpoint, ("midpoint", "", number(e.midpoint, limit)))]
         rows += [row for _, row in sorted(inner, key=lambda pair: pair[0])]
     elif e.exact is None or e.exact == e.result.value:
-        rows.append(("result", e.result.hex, value(e.result)))
+        rows.append(("result", e.result.hex, value(e.result, limit)))
     else:
-        rows.append(("exact", "", exact(e)))
-    rows += [("above", e.above.hex, value(e.above))] if e.above else []
+        rows.append(("exact", "", exact(e, limit)))
+    rows += [("above", e.above.hex, value(e.above, limit))] if e.above else []
     return rows
 
 
@@ -412,7 +423,7 @@ def errors(e: Explanation) -> str:
 
 
 def _entry(name: str, text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=f"  {name:<9} ", subsequent_indent=" " * 12)
+    return filled(text, f"  {name:<9} ").split("\n")
 
 
 def title(e: Explanation) -> str:
@@ -422,7 +433,8 @@ def title(e: Explanation) -> str:
 
 def text(e: Explanation) -> str:
     """The whole explanation."""
-    lines = [title(e), ""]
+    lines = [filled(title(e)), ""]
+    room = min(60, max(width() - 19 - len(e.result.hex), width() - 12 if width() < 60 else 8))
     if e.operation:
         lines += [*operand_lines(e.operands), ""]
     heading, drawn = alignment(e)
@@ -430,24 +442,25 @@ def text(e: Explanation) -> str:
         bits = (
             f"guard {e.guard} (the last bit kept), round {e.round} (the first dropped), sticky {e.sticky} (any after)"
         )
-        lines += [f"  {heading}:", *drawn, f"  {bits}", ""]
+        lines += [filled(f"{heading}:", "  "), *drawn, filled(bits, "  "), ""]
     if e.exact is not None:
-        lines += _entry("exact", exact(e))
+        lines += _entry("exact", exact(e, min(60, width() - 12)))
     lines += _entry("decision", e.decision)
-    lines += _entry("result", value(e.result))
+    lines += _entry("result", value(e.result, min(60, width() - 12)))
     lines += ["", *_fields(e.result), ""]
     lines += _entry("class", e.result.kind)
     if e.result.value is not None:
         lines += _entry("", f"= {equation(e.result)}")
-    around = neighbours(e)
+    around = neighbours(e, room)
     wide = max(len(code) for _, code, _ in around)
     lines += [""]
     for name, code, words in reversed(around):
         mark = "  <--" if code == e.result.hex else ""
-        lines.append(f"  {name:<9} {code:<{wide}}  {words}{mark}".rstrip())
+        line_ = f"  {name:<9} {code:<{wide}}  {words}{mark}".rstrip()
+        lines += [line_] if len(line_) <= width() else [f"  {name:<9} {code}{mark}", f"            {words}"]
     if line(e):
         lines += ["", f"  {line(e)}"]
-        lines.append("  " + " " * (len(e.result.hex) + 1) + "x exact, : midpoint, * chosen")
+        lines.append(" " * min(len(e.result.hex) + 3, width() - 31) + "x exact, : midpoint, * chosen")
     lines += ["", *_entry("error", errors(e)), *_entry("flags", flags(e))]
     return "\n".join(lines)
 

@@ -12,14 +12,16 @@ import numpy as np
 
 from halfsim.numerics.exact_rounding import power
 from halfsim.numerics.explain.exact import OPERATIONS
+from halfsim.numerics.formats import shortened
 
 ALLOWED = (
-    "a number (0.1, 1e-8, 0x1.8p3, inf, nan; with bits=True patterns, 0x2e66 or 0b0011), "
+    "a number (0.1, 1e-8, 0x1.8p3, inf, nan; with bits=True patterns: 0x2e66, 0b0011, 15360), "
     "one operation of two of these (+ - * /), fma(a, b, c), "
     + ", ".join(f"{name}(x)" for name, (arity, _) in OPERATIONS.items() if arity == 1)
 )
 INFIX = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 SYMBOLS = {name: symbol for symbol, name in INFIX.items()}
+_PATTERN = 66  # characters of a bit pattern
 _LIMIT = 5000  # decimal digits before or after the point: far outside of every format
 
 _TOKEN = re.compile(
@@ -106,14 +108,18 @@ class _Reader:
             negative = sign == "-"
         kind, word = self.tokens.pop(0)
         shown = ("-" if negative else "") + word
+        plain = {"bin": True, "number": word.isdigit(), "hex": not {*"pP."} & {*word}}
+        if self.bits and plain.get(kind):
+            if sign or len(word) > _PATTERN:
+                raise _wrong(self.text)
+            code = int(word, 10 if kind == "number" else 0)
+            return Literal(hex(code) if kind == "number" else word, False, code=code)
         if kind == "number":
             value = _decimal(word, self.text)
             return Literal(shown, negative, -value if negative else value)
-        if kind == "hex" and (not self.bits or "p" in word.lower() or "." in word):
+        if kind == "hex":
             value = _hexadecimal(word, self.text)
             return Literal(shown, negative, -value if negative else value)
-        if kind in ("hex", "bin") and self.bits and not sign and len(word) <= 66:
-            return Literal(word, False, code=int(word, 0))
         if kind == "name" and word.lower() in ("inf", "infinity", "nan"):
             return Literal(shown, negative, special="nan" if word.lower() == "nan" else "inf")
         raise _wrong(self.text)
@@ -141,13 +147,22 @@ class _Reader:
 def parse(x: object, bits: bool = False) -> Expression:
     """What a str says, or any real number; ``ValueError`` for other text, ``TypeError`` for other objects.
 
-    With ``bits`` a plain 0x... or 0b... is a bit pattern, and so is an int.
+    With ``bits`` an integer, plain or written as 0x... or 0b..., is a bit pattern, and there has to be one.
     """
     if isinstance(x, str):
         if len(x) > 4 * _LIMIT:
             raise _wrong(x)
-        return _Reader(x, bits).expression()
-    if bits and isinstance(x, (int, np.integer)) and not isinstance(x, bool):
+        found = _Reader(x, bits).expression()
+        if bits and all(operand.code is None for operand in found.operands):
+            raise ValueError(
+                f"x: {shortened(x)} is not allowed; allowed: with bits=True patterns: 0x2e66, 0b0011, 15360"
+            )
+        return found
+    if isinstance(x, np.ndarray) and x.ndim == 0:
+        x = x[()]
+    if bits:
+        if isinstance(x, bool) or not isinstance(x, (int, np.integer)):
+            raise TypeError(f"x: {type(x).__name__} is not allowed; allowed: with bits=True an int or a str")
         if not 0 <= x < 1 << 64:
             raise ValueError(f"x: the bit pattern {hex(x)[:40]} is not allowed; allowed: integers from 0, below 2**64")
         return Expression("", (Literal(hex(x), False, code=int(x)),))
@@ -155,8 +170,6 @@ def parse(x: object, bits: bool = False) -> Expression:
 
 
 def _number(x: Any) -> Literal:
-    if isinstance(x, np.ndarray) and x.ndim == 0:
-        x = x[()]
     if isinstance(x, np.integer):
         x = int(x)
     if isinstance(x, bool) or not isinstance(x, (int, float, Fraction, decimal.Decimal, np.floating)):

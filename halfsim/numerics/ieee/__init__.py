@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.names import public as _public
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import as_format, unknown
 from halfsim.numerics.ieee import kernels
@@ -37,6 +38,37 @@ from halfsim.numerics.ieee.unpacked import (
     unpack,
 )
 from halfsim.numerics.layout import codes, layout
+
+__all__ = [
+    "add",
+    "classify",
+    "convert",
+    "copy_sign",
+    "div",
+    "eq",
+    "eq_signaling",
+    "fma",
+    "from_int",
+    "le",
+    "le_quiet",
+    "logb",
+    "lt",
+    "lt_quiet",
+    "maximum",
+    "maximum_number",
+    "minimum",
+    "minimum_number",
+    "mul",
+    "next_down",
+    "next_up",
+    "rem",
+    "round_to_integral",
+    "scaleb",
+    "sqrt",
+    "sub",
+    "to_int",
+    "total_order",
+]
 
 _INVALID = np.uint8(Flag.INVALID)
 _NAMES = ("a", "b", "c")
@@ -490,3 +522,6 @@ def copy_sign(a: object, b: object, *, format: object = "float16") -> Pair:
         return lay.code(x.magnitude, y.sign), np.zeros(x.code.shape, np.uint8)
 
     return blocked("copy_sign", kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], lay.word, "a, b")
+
+
+_public(__name__)

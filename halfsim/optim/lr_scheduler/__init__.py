@@ -4,6 +4,7 @@ Warm-up is a `LinearLR` before another schedule:
 ``SequentialLR(optimizer, [LinearLR(optimizer, 0.1, total_iters=5), CosineAnnealingLR(optimizer, 95)], [5])``.
 """
 
+from halfsim.names import public as _public
 from halfsim.optim.lr_scheduler.base import LRScheduler, _LRScheduler
 from halfsim.optim.lr_scheduler.compound import ChainedScheduler, ReduceLROnPlateau, SequentialLR
 from halfsim.optim.lr_scheduler.curves import (
@@ -38,3 +39,5 @@ __all__ = [
     "StepLR",
     "_LRScheduler",
 ]
+
+_public(__name__)

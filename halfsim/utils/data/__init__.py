@@ -1,5 +1,6 @@
 """Data sets, samplers and loaders by the names of ``torch.utils.data``, in its order for the same seed."""
 
+from halfsim.names import public as _public
 from halfsim.utils.data.collate import default_collate, default_convert
 from halfsim.utils.data.dataset import (
     ChainDataset,
@@ -45,3 +46,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+_public(__name__)

@@ -19,6 +19,10 @@ WORDS = [
     (["1 + 0.0004"], "1 + 0.0004"),
     (["fma(0.1, 3, -0.3)"], "fma(0.1, 3, -0.3)"),
     (["0x2e66"], "0x2e66"),
+    (["1", "+", "0.0004"], "1 + 0.0004"),
+    (["1", "-0.5"], "1 - 0.5"),
+    (["-NaN"], "-NaN"),
+    (["  0.1\r\n"], "0.1"),
 ]
 
 
@@ -33,6 +37,9 @@ def test_bits_prints_the_explanation(arguments: list[str], text: str, capsys: py
 def test_patterns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bits", "--bits", "0x2e66"]) == 0
     assert capsys.readouterr().out == f"{explain(0x2E66, bits=True)}\n"
+    for pattern in ("15360", "0x3c00", "0b11110000000000"):
+        assert main(["bits", pattern, "--bits", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["result"]["value"] == "1"
 
 
 def test_format_and_rounding(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,14 +68,22 @@ def test_svg_and_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
 
 
 BAD = [
-    (["bits"], "VALUE"),
-    (["bits", "1+2+3"], "x: '1+2+3' is not allowed; allowed: a number"),
-    (["bits", "0.1", "--format", "float17"], "format: 'float17' is not allowed (did you mean 'float16'?)"),
+    (["bits"], "halfsim bits: VALUE is missing; as in: halfsim bits 0.1"),
+    (["bits", "1+2+3"], "VALUE: '1+2+3' is not allowed; allowed: a number"),
+    (
+        ["bits", "0.1", "--format", "float17"],
+        "halfsim bits: --format: 'float17' is not allowed (did you mean 'float16'?)",
+    ),
+    (["bits", "--bits", "abc"], "with --bits patterns: 0x2e66, 0b0011, 15360"),
+    (["bits", "--bits", "1.5"], "VALUE: '1.5' is not allowed; allowed: with --bits patterns"),
+    (["bits", "--bits", "-15360"], "VALUE: '-15360' is not allowed"),
+    (["bits", "--bits", "65536"], "the bit pattern 0x10000 is not allowed; allowed: 0x0 to 0xffff"),
+    (["bits", "9" * 100_000], "VALUE: '999"),
     (["bits", "0.1", "--rounding", "stochastic"], "nearest_even"),
     (["bits", "0.1", "--svg", "/nowhere/at/all.svg"], "--svg: '/nowhere/at/all.svg': no such file"),
     (["bits", "0.1", "--html", "."], "--html: '.': is a directory"),
-    (["bits", "-x"], "VALUE"),
-    (["bits", "1", "2"], "unrecognized"),
+    (["bits", "-x"], "option: '-x' is not allowed; allowed: -h, --help"),
+    (["bits", "1", "2"], "VALUE: '1 2' is not allowed"),
 ]
 
 

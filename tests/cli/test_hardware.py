@@ -52,8 +52,8 @@ def test_cost_prints_tables_and_writes_a_page(capsys: pytest.CaptureFixture[str]
 
 BAD = [
     (["devices", "A10O"], "halfsim devices: device: 'A10O' is not allowed (did you mean 'A100'?)"),
-    (["cost", "--device", "H10"], "halfsim cost: device: 'H10' is not allowed (did you mean 'H100'?)"),
-    (["cost", "--model", "mpl"], "--model: invalid choice: 'mpl'"),
+    (["cost", "--device", "H10"], "halfsim cost: --device: 'H10' is not allowed (did you mean 'H100'?)"),
+    (["cost", "--model", "mpl"], "--model: 'mpl' is not allowed (did you mean 'mlp'?)"),
     (["cost", "--batch", "0"], "--batch: '0' is not allowed; allowed: integers from 1"),
     (["cost", "--recipe", "fp17"], "fp16"),
     (["cost", "--model", "transformer", "--width", "9"], "width: 9 is not allowed; allowed: multiples of 8"),
