@@ -7,12 +7,15 @@ PyTorch's own suites, once it is.
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import halfsim as hs
+
+os.environ.pop("COLUMNS", None)  # which xdist sets in its workers: texts are as wide as in a pipe
 
 settings.register_profile("halfsim", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("halfsim")
