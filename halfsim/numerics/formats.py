@@ -12,7 +12,8 @@ import numpy as np
 
 from halfsim.names import public
 
-# isort: off  # what others import from here, without being listed
+# What others import from here, without being listed.
+# isort: off
 from halfsim.numerics._format import (
     HASHES as HASHES,
     NAMES as NAMES,
