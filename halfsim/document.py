@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from halfsim.atomic import write_text
-from halfsim.markup import SORTING, document, fragment
+from halfsim.markup import PAGE_STYLE, SORTING, document, fragment
 
 
 class Document(ABC):
@@ -73,7 +73,7 @@ class Document(ABC):
         return text
 
     def _repr_html_(self) -> str:
-        return fragment(list(self._body()), self._style, self._script)
+        return fragment(list(self._body()), PAGE_STYLE + self._style, self._script)
 
 
 def attributes(x: Any, *without: str) -> dict[str, Any]:
