@@ -56,8 +56,8 @@ body.halfsim { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 4rem; }
   max-width: 8.5rem; overflow-wrap: anywhere; } }
 .halfsim .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem; }
 .halfsim figure { margin: 0; } .halfsim figcaption { font-size: .9rem; color: var(--soft); }
-.halfsim svg { width: 100%; height: auto; display: block; }
-.halfsim svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
+.halfsim figure svg { width: 100%; height: auto; display: block; }
+.halfsim figure svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 .halfsim .key { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
 .halfsim .key svg { width: 2.4rem; height: .9rem; display: inline-block; vertical-align: middle; }
 .halfsim details { border-top: 1px solid var(--line); padding: .4rem 0; } .halfsim summary { cursor: pointer; }

@@ -54,9 +54,9 @@ STYLE = """
 .halfsim .swatch { display: inline-block; width: .75rem; height: .75rem; border-radius: 2px; vertical-align: -1px; }
 .halfsim ul { margin: .25rem 0; padding-left: 1.2rem; } .halfsim li { margin: .2rem 0; overflow-wrap: anywhere; }
 .halfsim .wide { max-width: 44rem; }
-.halfsim svg text.tight { font-size: 10.5px; }
+.halfsim figure svg text.tight { font-size: 10.5px; }
 @container (max-width: 36rem) { .halfsim .map { grid-template-columns: 6.5rem 1fr; }
-  .halfsim .wide.scroll svg { min-width: 36rem; } .halfsim .wide svg text { font-size: 15px; } }
+  .halfsim .wide.scroll svg { min-width: 36rem; } .halfsim figure.wide svg text { font-size: 15px; } }
 """
 
 # Tables that sort, and what is under the pointer in a heat map, in words.
