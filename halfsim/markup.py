@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import takewhile
 from math import inf, isnan
 
+# On light and on dark paper. Those of lines, c0 to c3, can be told apart with each kind of colour blindness.
+COLOURS = {
+    "ink": ("#1d2330", "#e6e9ef"), "soft": ("#5b6476", "#a2abbb"), "line": ("#d8dce4", "#3a4150"),
+    "paper": ("#ffffff", "#14181f"), "band": ("#f4f6f9", "#1c222c"),
+    "c0": ("#1f4ea8", "#7c9cff"), "c1": ("#cc5500", "#ff8a3d"), "c2": ("#b03a8c", "#e3b8ea"),
+    "c3": ("#0b8a6a", "#22d39a"),
+    "bad": ("#b3202c", "#ff7b83"), "warn": ("#8f5a00", "#f0b455"), "good": ("#1c7a43", "#6fd69a"),
+}  # fmt: skip
+
 # Everything is inside .halfsim, so that a page around it keeps its own looks; `fragment` guards it against that page's.
 # Light and dark follow the reader's system, or the page around: a notebook's theme is none of the system's.
-# The colours of lines, c0 to c3, can be told apart with each kind of colour blindness.
-STYLE = """
-.halfsim { color-scheme: light dark; container-type: inline-size; --ink: light-dark(#1d2330, #e6e9ef);
-  --soft: light-dark(#5b6476, #a2abbb); --line: light-dark(#d8dce4, #3a4150); --paper: light-dark(#ffffff, #14181f);
-  --band: light-dark(#f4f6f9, #1c222c); --c0: light-dark(#1f4ea8, #7c9cff); --c1: light-dark(#cc5500, #ff8a3d);
-  --c2: light-dark(#b03a8c, #e3b8ea); --c3: light-dark(#0b8a6a, #22d39a); --bad: light-dark(#b3202c, #ff7b83);
-  --warn: light-dark(#8f5a00, #f0b455); --good: light-dark(#1c7a43, #6fd69a);
-  background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; text-align: left; }
+STYLE = f"""
+.halfsim {{ color-scheme: light dark; container-type: inline-size;
+  {" ".join(f"--{name}: light-dark({light}, {dark});" for name, (light, dark) in COLOURS.items())} }}
+""" + """
+.halfsim { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; text-align: left; }
 :is([data-jp-theme-light=true], .vscode-light, [theme=light], [data-theme=light], [data-md-color-scheme=default])
   .halfsim { color-scheme: light; }
 :is([data-jp-theme-light=false], .vscode-dark, [theme=dark], [data-theme=dark], [data-md-color-scheme=slate])
@@ -137,21 +143,23 @@ class Figure(str):
 Block = str | Sequence[Sequence[str]]
 
 
-def sections(blocks: Sequence[tuple[str, Block]]) -> Iterator[str]:
-    """Headings, each with a paragraph, with `Lines`, or with a table whose first row is its head and which sorts."""
+def sections(blocks: Sequence[tuple[str, Block | Mapping[str, str]]], sort: bool = True) -> Iterator[str]:
+    """Headings, each with a paragraph, `Lines`, facts by name, or a table whose first row is its head; it may sort."""
     for heading, block in blocks:
         if heading:
             yield f"<h2>{escape(heading)}</h2>"
         if isinstance(block, Lines):
             yield f'<div class="scroll" tabindex="0"><pre>{escape(block)}</pre></div>'
         elif isinstance(block, str):
-            yield f"<p>{escape(block)}</p>"
+            yield f"<p>{escape(block)}</p>" if block else ""
+        elif isinstance(block, Mapping):
+            yield definitions([*block.items()], "facts") if block else ""
         else:
             head, *rows = block
             first = rows[0] if rows else ()
             words = len(list(takewhile(lambda cell: not isinstance(cell, Figure), first)))
             values = [[cell.value if isinstance(cell, Figure) else None for cell in row] for row in rows]
-            yield table(head, rows, words, values, label=heading)
+            yield table(head, rows, words, values if sort else None, label=heading)
 
 
 _LONG = 24  # characters of a cell of words that may go on in a second line on a narrow screen

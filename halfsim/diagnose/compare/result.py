@@ -9,6 +9,7 @@ from math import inf, isnan
 from typing import Any
 
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
+from halfsim.card import Text
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections
@@ -83,7 +84,7 @@ class Comparison(Document):
 
     def table(self) -> str:
         """One line for each module path."""
-        return columns(_layer_table(self.layers, 22))
+        return Text(columns(_layer_table(self.layers, 22)))
 
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"

@@ -8,10 +8,12 @@ from typing import Any
 
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.report.facts import Facts, Place, infinite
+from halfsim.markup import Figure
 from halfsim.numerics.formats import Format
-from halfsim.text import clipped, columns, percent, short
+from halfsim.text import clipped, columns, counted, percent, short
 
 WIDTH = 100
+_BRIEF = 8  # places that a card shows
 _PLACES = 12  # in the table
 _OTHERS = 8  # findings beside the verdict
 _BAR = 40
@@ -29,6 +31,20 @@ def story(report: Facts) -> str:
         _title(report), raised, _verdict(report), _left_out(report), _table(report), _evidence(report), _advice(report),
     ]  # fmt: skip
     return "\n\n".join(filter(None, parts))
+
+
+def brief(report: Facts) -> list[tuple[str, Any]]:
+    """What a notebook shows of a trace: its verdict, and the places that matter most."""
+    if not report.places:
+        return [("", "Nothing was computed while the trace was open.")]
+    v, worst = report.verdict, report.worst
+    told = "Every result was exact: nothing was rounded." if v is None else f"{v.klass}: {sentence(v)}."
+    fix = [] if v is None else [("", f"What helps: {v.fixes[0] if v.fixes else v.fix}.")]
+    error = any(place.total is not None for place in worst)
+    shown = [cells(place, error, 56) for place in worst[:_BRIEF]]
+    rows = [heading(error), *((*row[:2], *(Figure(cell, None) for cell in row[2:])) for row in shown)]
+    more = f"and {counted(len(worst) - _BRIEF, 'place')} more; " if len(worst) > _BRIEF else ""
+    return [("", title(report)), ("Verdict", told), *fix, ("", rows), ("", f"{more}report() has all of it.")]
 
 
 def summary(report: Facts) -> list[tuple[str, str]]:
@@ -94,29 +110,33 @@ def _left_out(report: Facts) -> str:
 def _table(report: Facts) -> str:
     worst = report.worst
     error = any(place.total is not None for place in worst)
-    head = ("phase", "place", "values", "NaN", "inf", "flushed", "lost", "swamped") + ("error",) * error
-    rows = [head] + [cells(place, error) for place in worst[:_PLACES]]
+    rows = [heading(error)] + [cells(place, error) for place in worst[:_PLACES]]
     text = "Places, gravest first" + (" (error: relative in norm, come together so far)" if error else "")
     text += "\n" + textwrap.indent(columns(rows, left=2), "  ")
     rest = len(worst) - _PLACES
     return text + (f"\n  and {rest:,} more, see to_html" if rest > 0 else "")
 
 
+def heading(error: bool) -> tuple[str, ...]:
+    """The head of the table."""
+    return ("phase", "place", *("error",) * error, "NaN", "inf", "flushed", "lost", "swamped", "values")
+
+
 def cells(place: Place, error: bool, width: int = 34) -> tuple[str, ...]:
     """One line of the table."""
     c = place.counts
     width -= 4 * error
-    row = (
+    return (
         place.phase,
         clipped(place.name, width),
-        short(c.size),
+        *(error_of(place),) * error,
         short(c.invalid),
         short(infinite(c)),
         percent(c.flushed, c.nonzero),
         percent(c.lost, c.updates),
         percent(c.swamped, c.addends),
+        short(c.size),
     )
-    return (*row, error_of(place)) if error else row
 
 
 def error_of(place: Place) -> str:
