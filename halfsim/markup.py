@@ -18,10 +18,12 @@ COLOURS = {
 
 # Everything is inside .halfsim, so that a page around it keeps its own looks; `fragment` guards it against that page's.
 # Light and dark follow the reader's system, or the page around: a notebook's theme is none of the system's.
-STYLE = f"""
+STYLE = (
+    f"""
 .halfsim {{ color-scheme: light dark; container-type: inline-size;
   {" ".join(f"--{name}: light-dark({light}, {dark});" for name, (light, dark) in COLOURS.items())} }}
-""" + """
+"""
+    + """
 .halfsim { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; text-align: left; }
 :is([data-jp-theme-light=true], .vscode-light, [theme=light], [data-theme=light], [data-md-color-scheme=default])
   .halfsim { color-scheme: light; }
@@ -49,6 +51,7 @@ STYLE = f"""
 @container (max-width: 48rem) { .halfsim .long { white-space: normal; min-width: 11rem; } }
 .halfsim :focus-visible { outline: 2px solid var(--c0); outline-offset: 2px; border-radius: 2px; }
 """
+)
 
 # What only whole pages have: tables that sort, charts, parts that unfold.
 PAGE_STYLE = """

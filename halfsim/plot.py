@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd.trace import sample
-from halfsim.diagnose.report.charts import decades
 from halfsim.diagnose.report.facts import WHATS, Place
 from halfsim.diagnose.report.report import Report
+from halfsim.diagnose.report.text import decades
 from halfsim.diagnose.trace import Trace
 from halfsim.markup import COLOURS
 from halfsim.numerics.codec import decode, encode
@@ -128,7 +128,9 @@ def exponents(source: object, format: object = None, ax: Axes | None = None) -> 
         if counts.get(e):
             ax.bar(x, 100 * counts[e] / whole, width=0.9 * wide, color=colour)
     steps = [e for e in range(low, high) if e % (8 if high - low > 24 else 4) == 0]
-    ax.set_xticks([e + 0.5 for e in steps] + [x for x, _, _ in ends.values()], [*steps, *(w for _, w, _ in ends.values())])
+    ax.set_xticks(
+        [e + 0.5 for e in steps] + [x for x, _, _ in ends.values()], [*steps, *(w for _, w, _ in ends.values())]
+    )
     beside = [
         f"{100 * counts[e] / whole:.3g} % {name}"
         for e, name in ((-127, "zero"), (128, "infinite or NaN"))

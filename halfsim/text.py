@@ -1,26 +1,142 @@
-"""Plain text: columns, and numbers, shares and names in few characters."""
+"""Plain text that fits its terminal: paragraphs, tables, and numbers, shares and names in few characters."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import sys
+import textwrap
 from collections.abc import Sequence
 from math import isfinite, isinf
 
+WIDE = 100  # columns where nobody says how many there are: files, pipes, notebooks
+_NARROW = 24  # fewer hold no table
+_WORD = 14  # what a column of words may be cut to before a table is folded
 
-def columns(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+
+def width() -> int:
+    """How many columns a text may have: COLUMNS if set, else those of the terminal, else, and at most, 100.
+
+    >>> 24 <= width() <= 100
+    True
+    """
+    given = os.environ.get("COLUMNS", "")
+    found = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 0
+    if not found:
+        try:
+            found = os.get_terminal_size(sys.stdout.fileno()).columns
+        except (AttributeError, ValueError, OSError):  # no terminal, or a stream without a file
+            found = 0
+    return min(max(found, _NARROW), WIDE) if found else WIDE
+
+
+def filled(text: str, indent: str = "", further: str | None = None, whole: bool = False) -> str:
+    """A paragraph in lines that fit `width`, the first after ``indent``, the others after ``further`` or as far in.
+
+    A word longer than a line is cut, but with ``whole``.
+
+    >>> print(filled("halfsim report: 1 step", "- "))
+    - halfsim report: 1 step
+    """
+    further = " " * len(indent) if further is None else further
+    cut = not whole
+    return textwrap.fill(text, width(), initial_indent=indent, subsequent_indent=further, break_long_words=cut)
+
+
+def columns(rows: Sequence[Sequence[str]], left: int = 1, room: int | None = None) -> str:
     """Rows of equal length as aligned lines, the first ``left`` columns to the left, the others to the right.
+
+    No line is longer than ``room``, by default `width`: words are cut where there is no place for them, rows that
+    differ still differing; where that is not enough, the other columns stand in blocks, one below the other, beside the
+    words that tell the rows apart.
 
     >>> print(columns([("name", "bits"), ("float16", "16")]))
     name     bits
     float16    16
+    >>> print(columns([("name", "bits", "max"), ("float16", "16", "65504")], room=16))
+    name     bits
+    float16    16
+    <BLANKLINE>
+    name       max
+    float16  65504
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = width() if room is None else room
+    table = [list(column) for column in zip(*rows, strict=True)]
+    fitting = _cut(table, left, room, _WORD)
+    if _across(fitting) <= room:
+        return _drawn(fitting, left)
+    keys = next((n for n in range(1, left) if len({*zip(*table[:n], strict=True)}) == len(rows)), max(1, left))
+    widest = max((len(cell) for column in table[keys:] for cell in column), default=0)
+    block = heads = _cut(table[:keys], keys, max(room - widest - 2, room // 2), _WORD // 2)
+    blocks = []
+    for i, column in enumerate(table[keys:], keys):
+        part = distinct(column, max(_WORD // 2, room - _across(heads) - 2)) if i < left else column
+        if len(block) > keys and _across([*block, part]) > room:
+            blocks.append(_drawn(block, keys))
+            block = heads
+        block = [*block, part]
+    return "\n\n".join([*blocks, _drawn(block, keys)])
+
+
+def _across(table: Sequence[Sequence[str]]) -> int:
+    """The columns that a table needs."""
+    return sum(max(map(len, column), default=0) for column in table) + 2 * (len(table) - 1)
+
+
+def _cut(table: list[list[str]], left: int, room: int, least: int) -> list[list[str]]:
+    """The table with its columns of words, the widest first, cut as far as needed, and not below ``least``."""
+    while (over := _across(table) - room) > 0:
+        wide = [max(map(len, column), default=0) for column in table[:left]]
+        most = max(wide, default=0)
+        if most <= least:
+            break
+        i = wide.index(most)
+        second = max([n for j, n in enumerate(wide) if j != i], default=0)
+        to = max(least, most - over, min(second, most - 1))
+        table = [*table[:i], distinct(table[i], to), *table[i + 1 :]]
+    return table
+
+
+def _drawn(table: Sequence[Sequence[str]], left: int) -> str:
+    widths = [max(map(len, column)) for column in table]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in rows
+        for row in zip(*table, strict=True)
     )
+
+
+def distinct(texts: Sequence[str], width: int, keep: str = "middle") -> list[str]:
+    """Texts of at most ``width`` characters, as `clipped` cuts them; those that would look the same, elsewhere.
+
+    >>> distinct(["layers.0.attention.out", "layers.1.attention.out", "head"], 12)
+    ['...0.atte...', '...1.atte...', 'head']
+    """
+    found = {text: clipped(text, width, keep) for text in texts}
+    groups: dict[str, list[str]] = {}
+    for text, cut in found.items():
+        groups.setdefault(cut, []).append(text)
+    for group in groups.values():
+        if len(group) > 1:
+            found |= zip(group, _apart(group, width, set(found.values())), strict=True)
+    return [found[text] for text in texts]
+
+
+def _apart(texts: Sequence[str], width: int, taken: set[str]) -> list[str]:
+    """Texts that look the same where they are cut: cut where they do not, or else numbered."""
+    ends = zip(min(texts), max(texts), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
+    for part in range(max(0, width - 2)):
+        for cut in (
+            [f"{text[:part]}...{text[len(text) - (width - 3 - part) :]}" for text in texts],
+            [f"...{text[max(0, shared - part) :][: width - 6]}..." for text in texts],
+        ):
+            if len({*cut} - taken) == len(texts):
+                return cut
+    numbers = [f"~{i}" for i in range(1, len(texts) + 1)]
+    return [f"{text[: max(0, width - len(number))]}{number}" for text, number in zip(texts, numbers, strict=True)]
 
 
 def size(count: float) -> str:
@@ -43,7 +159,7 @@ def clipped(text: str, width: int | None, keep: str = "middle") -> str:
     its name.
 
     >>> clipped("linear in encoder.layers.11.self_attn.out_proj", 30)
-    'linear i...self_attn.out_proj'
+    'linear in...self_attn.out_proj'
     >>> clipped("encoder.layers.11", 10, "end"), clipped("raised an error", 10, "start")
     ('...yers.11', 'raised ...')
     """

@@ -27,7 +27,8 @@ def visit(
 ) -> tuple[Any, list[str]]:
     """What ``probe``, the body of a JavaScript function, returns on a page of that width; and what the console said.
 
-    ``served`` is where ``folder`` is served, if the page is to be read from there. Windows of Chromium are never narrower than 500 pixels, so the page is in a frame.
+    ``served`` is where ``folder`` is served, if the page is to be read from there. Windows of Chromium are never
+    narrower than 500 pixels, so the page is in a frame.
     """
     script = f"<script>parent.postMessage(JSON.stringify((() => {{{probe}}})()), '*')</script></body>"
     (folder / "page.html").write_text(html.replace("</body>", script), encoding="utf-8")

@@ -22,7 +22,8 @@ pytest.importorskip("mkdocs", reason="mkdocs is not installed (pip install -e '.
 ROOT = Path(__file__).parents[1]
 PROBE = """
 const cell = document.querySelector('table:not(.highlighttable) td');
-const outside = performance.getEntriesByType('resource').map((e) => e.name).filter((n) => !n.startsWith(location.origin));
+const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
+const outside = loaded.filter((name) => !name.startsWith(location.origin));
 return {
   total: document.documentElement.scrollWidth, visible: innerWidth, outside,
   search: document.querySelectorAll('input[data-md-component=search-query]').length,

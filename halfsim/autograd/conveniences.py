@@ -312,7 +312,7 @@ class Conveniences(Card):
         """Random integers from 0 (or the first bound) below the last."""
         return self._drawn("integers", *bounds, generator=generator)
 
-    def _card(self) -> Any:
+    def _card(self: Any) -> Any:
         x, shape = self.array, " x ".join(map(str, self.shape)) or "scalar"
         facts: dict[str, Any] = {"shape": shape, "format": self.format}
         if not isinstance(self.format, Integer) and x.size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isfinite, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from halfsim.autograd.trace.event import Error, Event
 from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from math import inf, isnan
 from typing import Any
 
-from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.card import Text
+from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from halfsim.diagnose.report.facts import Facts, Place
-from halfsim.diagnose.report.text import region, span
+from halfsim.diagnose.report.text import decades, region, span
 from halfsim.numerics.formats import Format
 from halfsim.text import percent
 
@@ -25,16 +25,6 @@ def _power(e: int) -> str:
 def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
     start = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">'
     return f"{start}{''.join(parts)}</svg>"
-
-
-def decades(shares: Sequence[float]) -> tuple[int, int]:
-    """The powers of ten between which a logarithmic axis shows each of these shares, the smallest well above its foot.
-
-    >>> decades([1.0, 0.001]), decades([0.2]), decades([])
-    ((-4, 0), (-2, 0), (-2, 0))
-    """
-    least = min((share for share in shares if share > 0), default=1.0)
-    return min(math.floor(math.log10(least) - 0.15), -2), 0
 
 
 def histogram(
@@ -71,7 +61,7 @@ def histogram(
         )
 
     parts = list(_regions(fmt, low, high, x, top, bottom))
-    for e in range(head, foot, -(-(-(head - foot) // 5))):
+    for e in range(head, foot, -math.ceil((head - foot) / 5)):
         parts.append(f'<path class="rule" d="M48 {y(10.0**e):.1f}H{width - 4}"/>')
         parts.append(_text(45, y(10.0**e) + 4, f"{10.0 ** (e + 2):g} %" if e > -5 else f"10{_power(e)[1:]}", "end"))
     wide = max((right - left) * step / (high + 1 - low) - 1, 1.5)
@@ -81,7 +71,9 @@ def histogram(
     parts.append(bar(54, 20, zeros / whole, "b-zero", "zero"))
     parts.append(bar(54, 20, gone, "b-underflow", "zero, made from nonzero"))
     parts.append(bar(width - 28, 20, special / whole, "b-overflow", "infinite or NaN"))
-    parts.append(f'<path class="axis" d="M50 {bottom}H78M{left - 2} {bottom}H{right + 2}M{width - 32} {bottom}H{width - 4}"/>')
+    parts.append(
+        f'<path class="axis" d="M50 {bottom}H78M{left - 2} {bottom}H{right + 2}M{width - 32} {bottom}H{width - 4}"/>'
+    )
     parts += [_text(64, bottom + 15, "0"), _text(width - 18, bottom + 15, "∞ NaN", kind="tight")]
     every = next(n for n in (1, 2, 4, 8, 16, 32, 64) if (high - low) / n <= 7)
     ticks = [e for e in range(-(-low // every) * every, high + 1, every) if left + 8 < x(e) < right - 20]
@@ -171,7 +163,8 @@ def scales(report: Facts) -> str:
                 f"scale {scale:g} was too large</title></path>"
             )
     parts += [_text(left, height - 10, f"step {first}", "start"), _text(right, height - 10, f"{last:,}", "end")]
-    return f'<figure class="wide">{_svg(width, height, f"Loss scale by step, logarithmic, at the end {report.scales[-1][1]:g}", parts)}</figure>'
+    label = f"Loss scale by step, logarithmic, at the end {report.scales[-1][1]:g}"
+    return f'<figure class="wide">{_svg(width, height, label, parts)}</figure>'
 
 
 def errors(report: Facts) -> str:

@@ -103,7 +103,8 @@ def _share(e: Explanation) -> float | None:
 def _number_line(e: Explanation, y: float, room: _Room) -> Iterator[str]:
     share, left, right = _share(e), room.left, room.right
     digits = min(36, room.digits + 6)
-    yield f'<path d="M{room.margin} {y}H{room.width - room.margin}" stroke="currentColor" stroke-width="1.5" opacity="0.6"/>'
+    axis = f'd="M{room.margin} {y}H{room.width - room.margin}" stroke="currentColor"'
+    yield f'<path {axis} stroke-width="1.5" opacity="0.6"/>'
     if share is None:
         places = ((e.below, left), (e.result, (left + right) // 2), (e.above, right))
         for number, x in places:
