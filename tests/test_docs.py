@@ -85,7 +85,7 @@ def test_the_reference_has_everything_once() -> None:
 def test_the_names_at_the_top_are_in_the_reference() -> None:
     documented = {entry.removeprefix("halfsim.") for entry in ENTRIES}
     told = {"FP64", "FP32", "TF32", "BF16", "FP16", "PURE_FP16", "AMP", "FP8"}  # values, in the tables of the home page
-    rooms = {"amp", "autograd", "checkpoint", "data", "hardware", "nn", "ops", "optim", "utils"}
+    rooms = {"amp", "autograd", "checkpoint", "data", "formats", "hardware", "nn", "ops", "optim", "utils"}
     inner = {"device", "seed", "initial_seed", "get_rng_state", "set_rng_state"}  # by the files they are in
     formats = {name for name in hs.__all__ if isinstance(getattr(hs, name), hs.Format)}
     assert {*hs.__all__} - documented - told - rooms - inner - formats == set()
