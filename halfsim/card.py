@@ -26,6 +26,11 @@ class Card:
     __slots__ = ()
     _listed: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """IPython looks for both in one class at a time, and would take a dataclass's ``__repr__``."""
+        super().__init_subclass__(**kwargs)
+        cls._repr_pretty_ = Card._repr_pretty_  # type: ignore[method-assign]
+
     def _card(self) -> Sequence[tuple[str, Block | Mapping[str, object]]]:
         facts = {name.replace("_", " "): getattr(self, name) for name in self._listed}
         return [("", Lines(str(self))), ("", facts)]

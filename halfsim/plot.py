@@ -128,9 +128,8 @@ def exponents(source: object, format: object = None, ax: Axes | None = None) -> 
         if counts.get(e):
             ax.bar(x, 100 * counts[e] / whole, width=0.9 * wide, color=colour)
     steps = [e for e in range(low, high) if e % (8 if high - low > 24 else 4) == 0]
-    ax.set_xticks(
-        [e + 0.5 for e in steps] + [x for x, _, _ in ends.values()], [*steps, *(w for _, w, _ in ends.values())]
-    )
+    named = [(e + 0.5, str(e)) for e in steps] + [(x, word) for x, word, _ in ends.values()]
+    ax.set_xticks([x for x, _ in named], [word for _, word in named])
     beside = [
         f"{100 * counts[e] / whole:.3g} % {name}"
         for e, name in ((-127, "zero"), (128, "infinite or NaN"))

@@ -125,6 +125,7 @@ def test_at_a_prompt_they_print_and_inside_a_list_they_are_named() -> None:
         value._repr_pretty_(inner, False)
         assert (top.said, inner.said) == (str(value), repr(value))
     assert repr(Text("a\nb")) == "a\nb"
+    assert "_repr_pretty_" in vars(hs.Report), "where IPython looks before it takes a dataclass's repr"
 
 
 def test_what_is_shown_is_no_markup(tmp_path: Path) -> None:
