@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from halfsim.atomic import write_text
-from halfsim.markup import SORTING, document, fragment
+from halfsim.card import Card
+from halfsim.markup import PAGE_STYLE, SORTING, document, fragment
 
 
-class Document(ABC):
+class Document(Card, ABC):
     """A result that is shown as a page and kept as JSON.
 
     A subclass gives `to_dict`, a ``title`` and the parts of its page; where it wants styles, scripts or a heading of
@@ -73,7 +74,7 @@ class Document(ABC):
         return text
 
     def _repr_html_(self) -> str:
-        return fragment(list(self._body()), self._style, self._script)
+        return fragment(list(self._body()), PAGE_STYLE + self._style, self._script)
 
 
 def attributes(x: Any, *without: str) -> dict[str, Any]:

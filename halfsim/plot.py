@@ -1,7 +1,8 @@
 """Pictures of formats, traces and reports by matplotlib (``pip install 'halfsim[plot]'``).
 
 Every function draws on ``ax``, or on the only axes of a new figure, and returns it; pyplot is not used, so no window
-opens and no state is left. ``ax.figure.savefig(path)`` writes it, and a notebook shows ``ax.figure``.
+opens and no state is left. A notebook shows the new figure, in the colours of its theme; ``ax.figure.savefig(path)``
+writes it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 from halfsim.autograd.trace import sample
 from halfsim.diagnose.report.facts import WHATS, Place
 from halfsim.diagnose.report.report import Report
+from halfsim.diagnose.report.text import decades
 from halfsim.diagnose.trace import Trace
+from halfsim.markup import COLOURS
 from halfsim.names import public
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown
@@ -27,15 +30,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST = 4096  # numbers on a line
-_BLUE, _ORANGE, _RED, _GREY = "#0b62a8", "#c04a00", "#b3202c", "#8a93a3"
+_BLUE, _ORANGE, _RED, _GREY = (COLOURS[name][0] for name in ("c0", "c1", "bad", "soft"))
+_SHADE = "#4a7fe0"  # of cells, more or less of it: seen on light and on dark paper
 
 
 def _axes(ax: Any, size: tuple[float, float]) -> Axes:
     try:
-        from matplotlib.figure import Figure
+        from halfsim.axes import axes
     except ImportError:
         raise ModuleNotFoundError("plot: matplotlib is missing; it comes with: pip install 'halfsim[plot]'") from None
-    return Figure(figsize=size, layout="constrained").add_subplot() if ax is None else ax
+    return axes(size) if ax is None else ax
 
 
 def _report(source: object, name: str) -> Report:
@@ -67,6 +71,7 @@ def number_line(format: object, low: float, high: float, ax: Axes | None = None)
             ax.vlines(numbers[mask], 0, heights[mask], color=colour, linewidth=1, label=label)
     ax.axhline(0, color=_GREY, linewidth=1)
     ax.set(xlim=(low, high), ylim=(-0.02, 1.1), yticks=[], xlabel=f"{numbers.size:,} numbers of {fmt}")
+    ax.set_title(f"{fmt} from {low:g} to {high:g}", fontsize="medium", loc="left")
     ax.spines[["left", "right", "top"]].set_visible(False)
     if small.any() and not small.all():
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2)
@@ -100,6 +105,8 @@ def _trailing(numbers: Array, fmt: Format) -> Array:
 def exponents(source: object, format: object = None, ax: Axes | None = None) -> Axes:
     """How many numbers have which exponent, against a format's range (shaded: subnormal, and what lies outside).
 
+    The shares stand on a logarithmic axis, so that a few numbers are seen beside many.
+
     ``source`` is a Trace or a Report (the place that its verdict names, else all that was computed in the format), or
     an array-like, a Tensor too. ``format`` is the range to compare with; by default the source's own, float16 for an
     array.
@@ -118,16 +125,27 @@ def exponents(source: object, format: object = None, ax: Axes | None = None) -> 
             ax.axvspan(max(a, low), min(b, high), color=colour, alpha=0.12, linewidth=0, label=label or None)
     at = np.array(sorted(numbers), np.int64)
     ax.bar(at + 0.5, [100 * numbers[e] / whole for e in at.tolist()], width=0.9, color=_BLUE)
+    wide = (high - low) / 16  # of the bars beside the range
+    ends = {-127: (low - wide, "0", _GREY), 128: (high + wide, "inf, NaN", _RED)}
+    for e, (x, _, colour) in ends.items():
+        if counts.get(e):
+            ax.bar(x, 100 * counts[e] / whole, width=0.9 * wide, color=colour)
+    steps = [e for e in range(low, high) if e % (8 if high - low > 24 else 4) == 0]
+    named = [(e + 0.5, str(e)) for e in steps] + [(x, word) for x, word, _ in ends.values()]
+    ax.set_xticks([x for x, _ in named], [word for _, word in named])
     beside = [
         f"{100 * counts[e] / whole:.3g} % {name}"
         for e, name in ((-127, "zero"), (128, "infinite or NaN"))
         if counts.get(e)
     ]
     ax.set(
-        xlim=(low, high),
-        ylabel="% of the values",
+        xlim=(low - 1.6 * wide, high + 1.6 * wide),
+        ylabel="% of the values (logarithmic)",
         xlabel=f"exponent, range of {fmt}" + "".join(f"; {b}" for b in beside),
     )
+    if counts:
+        ax.set(yscale="log", ylim=(10.0 ** (decades([n / whole for n in counts.values()])[0] + 2), 200))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set_title(title, fontsize="medium")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize="small")
@@ -173,7 +191,8 @@ def heatmap(source: Trace | Report, what: str = "overflow", ax: Axes | None = No
     report = _report(source, "heatmap")
     rows, values = report.heat(what)
     ax = _axes(ax, (7, 0.8 + 0.25 * max(len(rows), 2)))
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+    from matplotlib.ticker import MaxNLocator
 
     finite = values[np.isfinite(values) & (values > 0)]
     log = what in ("overflow", "gradient_norm") and finite.size > 0 and finite.min() < finite.max()
@@ -182,11 +201,14 @@ def heatmap(source: Trace | Report, what: str = "overflow", ax: Axes | None = No
         scale = {"vmin": 0.0, "vmax": 1.0}
     edge = (report.start - 0.5, report.start + report.columns * report.stride - 0.5, len(rows) - 0.5, -0.5)
     ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if not rows or not report.columns:
         ax.set_title("nothing happened", fontsize="medium")
         return ax
     masked = np.ma.masked_where(~np.isfinite(values) | (log & ~(values > 0)), values)
-    image = ax.imshow(masked, aspect="auto", interpolation="nearest", extent=edge, cmap="Blues", **scale)
+    shades = LinearSegmentedColormap.from_list("halfsim", [(0, f"{_SHADE}20"), (1, f"{_SHADE}ff")], N=32)
+    image = ax.imshow(masked, aspect="auto", interpolation="nearest", extent=edge, cmap=shades, **scale)
+    ax.set_title(_LABELS[what], fontsize="medium")
     for i, j in np.argwhere(np.isinf(values)):
         x = report.start - 0.5 + j * report.stride
         ax.fill_between([x, x + report.stride], i - 0.5, i + 0.5, color=_RED, linewidth=0)
@@ -221,6 +243,7 @@ def errors(source: Trace | Report, ax: Axes | None = None) -> Axes:
         ax.text(i - 0.4, 1.01, places[i].phase, transform=ax.get_xaxis_transform(), fontsize="small")
     if len(places) <= 30:
         ax.set_xticks(at, [p.name for p in places], rotation=60, ha="right", fontsize="small")
+    ax.set_title("relative error along the graph", fontsize="medium", pad=18)
     ax.set(ylabel=f"relative error against {report.reference}", xlim=(-0.5, len(places) - 0.5))
     ax.legend(frameon=False)
     return ax

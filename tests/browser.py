@@ -22,10 +22,13 @@ _FLAGS = (
 )
 
 
-def visit(html: str, probe: str, folder: Path, width: int = 1200, dark: bool = False) -> tuple[Any, list[str]]:
+def visit(
+    html: str, probe: str, folder: Path, width: int = 1200, dark: bool = False, served: str = ""
+) -> tuple[Any, list[str]]:
     """What ``probe``, the body of a JavaScript function, returns on a page of that width; and what the console said.
 
-    Windows of Chromium are never narrower than 500 pixels, so the page is in a frame.
+    ``served`` is where ``folder`` is served, if the page is to be read from there. Windows of Chromium are never
+    narrower than 500 pixels, so the page is in a frame.
     """
     script = f"<script>parent.postMessage(JSON.stringify((() => {{{probe}}})()), '*')</script></body>"
     (folder / "page.html").write_text(html.replace("</body>", script), encoding="utf-8")
@@ -35,7 +38,8 @@ def visit(html: str, probe: str, folder: Path, width: int = 1200, dark: bool = F
     )
     flags = [*_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={width + 40},940"]
     flags += [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
-    command = [str(CHROMIUM), *flags, "--dump-dom", (folder / "frame.html").as_uri()]
+    command = [str(CHROMIUM), *flags, "--dump-dom"]
+    command.append(f"{served}/frame.html" if served else (folder / "frame.html").as_uri())
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     return json.loads(unescape(done.stdout.split("<title>")[1].split("</title>")[0])), said

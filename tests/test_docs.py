@@ -58,8 +58,37 @@ def test_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> N
 def test_every_page_is_in_the_index_and_in_the_menu() -> None:
     index, menu = (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), (ROOT / "mkdocs.yml").read_text()
     for page in (ROOT / "docs").glob("*.md"):
-        assert f": {page.name}" in menu, page.name
+        assert re.search(rf"(: |- ){page.name}$", menu, re.M), page.name
         assert page.name == "index.md" or f"]({page.name})" in index, page.name
+
+
+REFERENCE = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md")}
+ENTRIES = [entry for text in REFERENCE.values() for entry in re.findall(r"^::: ([\w.]+)$", text, re.M)]
+
+
+def test_every_page_of_the_reference_is_in_its_index_and_in_the_menu() -> None:
+    index, menu = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), (ROOT / "mkdocs.yml").read_text()
+    for name in REFERENCE:
+        assert f": reference/{name}\n" in menu, name
+        assert f"](reference/{name})" in index, name
+
+
+def test_the_reference_has_everything_once() -> None:
+    assert len(ENTRIES) == len({*ENTRIES})
+    for room in ("autograd/ops", "nn", "optim"):
+        for file in (ROOT / "halfsim" / room).glob("*.py"):
+            public = re.search(r"^__all__ = \[[^]]", file.read_text(encoding="utf-8"), re.M)
+            if public and not file.name.startswith("_") and file.name not in ("functional.py", "optimizer.py"):
+                assert f"halfsim.{room.replace('/', '.')}.{file.stem}" in ENTRIES, file
+
+
+def test_the_names_at_the_top_are_in_the_reference() -> None:
+    documented = {entry.removeprefix("halfsim.") for entry in ENTRIES}
+    told = {"FP64", "FP32", "TF32", "BF16", "FP16", "PURE_FP16", "AMP", "FP8"}  # values, in the tables of the home page
+    rooms = {"amp", "autograd", "checkpoint", "data", "formats", "hardware", "nn", "ops", "optim", "utils"}
+    inner = {"device", "seed", "initial_seed", "get_rng_state", "set_rng_state"}  # by the files they are in
+    formats = {name for name in hs.__all__ if isinstance(getattr(hs, name), hs.Format)}
+    assert {*hs.__all__} - documented - told - rooms - inner - formats == set()
 
 
 @pytest.mark.parametrize(

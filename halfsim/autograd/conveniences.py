@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.operators import OPS
+from halfsim.card import Card
+from halfsim.markup import Lines
 from halfsim.numerics.formats import (
     Integer,
     as_dtype,
@@ -37,7 +39,7 @@ def _cast(dtype: Any) -> Any:
     return method
 
 
-class Conveniences:
+class Conveniences(Card):
     """What PyTorch and NumPy let a tensor say in its own way."""
 
     __slots__ = ()
@@ -309,6 +311,19 @@ class Conveniences:
     def random_(self, *bounds: Any, generator: Any = None) -> Any:
         """Random integers from 0 (or the first bound) below the last."""
         return self._drawn("integers", *bounds, generator=generator)
+
+    def _card(self: Any) -> Any:
+        x, shape = self.array, " x ".join(map(str, self.shape)) or "scalar"
+        facts: dict[str, Any] = {"shape": shape, "format": self.format}
+        if not isinstance(self.format, Integer) and x.size:
+            size = np.abs(x)
+            finite = size[np.isfinite(size) & (size != 0)]
+            facts |= {"magnitudes": f"{finite.min():.4g} to {finite.max():.4g}"} if finite.size else {}
+            small = np.count_nonzero((size > 0) & (size < self.format.smallest_normal))
+            counts = {"NaN": np.count_nonzero(np.isnan(x)), "infinite": np.count_nonzero(np.isinf(x)),
+                      "subnormal": small, "zero": np.count_nonzero(x == 0)}  # fmt: skip
+            facts |= {name: f"{n:,} of {x.size:,}" for name, n in counts.items() if n}
+        return [("", Lines(repr(self))), ("", facts)]
 
     def _drawn(self, distribution: str, *parameters: Any, generator: Any) -> Any:
         return OPS["drawn"](self, distribution, *parameters, generator=generator)

@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from halfsim.card import Card
 from halfsim.numerics.formats import RESERVED, Format, as_format, float64, is_format, tfloat32, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, TF32, Precision, native
 from halfsim.numerics.precision import reproducible as without_blas
@@ -32,7 +33,7 @@ Base: TypeAlias = "Precision | str"  # a Precision, or the name of lists
 
 
 @dataclass(frozen=True, init=False)
-class Policy:
+class Policy(Card):
     """Precisions by module path and by operation; the most specific rule wins.
 
     ``rules`` maps patterns to precisions (anything `halfsim.precision` takes but a Policy of several rules), or is
@@ -129,6 +130,10 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"Policy({str(self)!r})"
+
+    def _card(self) -> Any:
+        rows = [(pattern, rule_name(base)) for pattern, base in (*self.rules, ("default", self.default))]
+        return [("", "Policy; of the rules that match, the most specific wins."), ("", [("where", "precision"), *rows])]
 
     def __str__(self) -> str:
         if not self.rules:
@@ -254,7 +259,7 @@ def scope() -> Scope:
     return _SCOPE.get()
 
 
-class scoped(ContextDecorator):  # noqa: N801  # used as a function
+class scoped(Card, ContextDecorator):  # noqa: N801  # used as a function
     """A context or decorator: a scope that differs from the one in force by ``changes``, the attributes of `Scope`.
 
     It may be entered again and again, inside itself and in several threads too. With ``restart`` stochastic rounding
@@ -263,6 +268,10 @@ class scoped(ContextDecorator):  # noqa: N801  # used as a function
 
     def __init__(self, *, restart: bool = False, **changes: Any) -> None:
         self.restart, self.changes = restart, changes
+
+    def __repr__(self) -> str:
+        words = (f"{'precision' if name == 'rule' else name} {value}" for name, value in self.changes.items() if value)
+        return f"a context: {'; '.join(words)}"
 
     def __enter__(self) -> None:
         current, changes = _SCOPE.get(), self.changes

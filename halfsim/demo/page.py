@@ -11,8 +11,9 @@ from halfsim.demo.training import Run, Settings
 from halfsim.markup import definitions, document, table
 from halfsim.text import size
 
-_COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)")
-_DASHES = ("", "7 3", "2 3", "10 3 2 3")
+# A colour, a width and dashes for each line: those drawn later are thinner, so that where lines lie upon each other
+# every one is seen, the wide ones beside the thin ones and through their gaps.
+_LINES = (("var(--c0)", 9.0, ""), ("var(--c1)", 5.5, ""), ("var(--c2)", 2.5, ""), ("var(--c3)", 2.5, "5 5"))
 
 _COLUMNS = (
     "phase",
@@ -45,6 +46,7 @@ def page(runs: Sequence[Run], settings: Settings) -> str:
             table(_BYTES, [_bytes(run) for run in runs], words=1),
             "<h2>By epoch</h2>",
             _key(runs),
+            '<p class="soft">The lines of the first recipes are wider, so that all are seen where they agree.</p>',
             '<div class="charts">',
             _chart(runs, [run.losses for run in runs], "Training loss (logarithmic)", log=True),
             _chart(runs, [run.lost_by_epoch for run in runs], "Share of weight updates lost"),
@@ -77,8 +79,9 @@ def _bytes(run: Run) -> tuple[str, ...]:
 
 
 def _stroke(i: int) -> str:
-    dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if _DASHES[i % 4] else ""
-    return f'fill="none" stroke="{_COLOURS[i % 4]}" stroke-width="2"{dash}'
+    colour, width, dashes = _LINES[i % len(_LINES)]
+    dash = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'fill="none" stroke="{colour}" stroke-width="{width:g}"{dash} stroke-linejoin="round"'
 
 
 def _key(runs: Sequence[Run]) -> str:
@@ -109,7 +112,9 @@ def _chart(runs: Sequence[Run], series: Sequence[Sequence[float]], caption: str,
     def y(v: float) -> float:
         return bottom - (bottom - top) * (v - low) / (high - low)
 
-    parts = [f'<svg viewBox="0 0 320 178" role="img" aria-label="{html.escape(caption)} by epoch">']
+    last = ", ".join(f"{run.recipe.name} {line[-1]:.3g}" for run, line in zip(runs, series, strict=True) if line)
+    label = html.escape(f"{caption} by epoch; at the end {last}")
+    parts = [f'<svg viewBox="0 0 320 178" role="img" aria-label="{label}">']
     for v in ticks:
         label = f"{10**v:.2g}" if log else f"{v:.{0 if high > 0.04 else 1 if high > 0.004 else 2}%}"
         parts.append(f'<path d="M{left} {y(v):.1f}H{right}" stroke="var(--line)"/>')
@@ -117,7 +122,7 @@ def _chart(runs: Sequence[Run], series: Sequence[Sequence[float]], caption: str,
     for i, line in enumerate(heights):
         points = [f"{x(n):.1f} {y(v):.1f}" for n, v in enumerate(line) if math.isfinite(v)]
         if points:
-            parts.append(f'<path d="M{"L".join(points)}" {_stroke(i)} stroke-linecap="round"/>')
+            parts.append(f'<path d="M{"L".join(points)}" {_stroke(i)}/>')
     parts.append(
         f'<text x="{left}" y="170">epoch 1</text><text x="{right}" y="170" text-anchor="end">{count}</text></svg>'
     )

@@ -11,6 +11,7 @@ from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix
 from halfsim.autograd.trace.kinds import KINDS, NAMES, kind_of
 from halfsim.autograd.trace.trace import Trace
+from halfsim.card import Card
 from halfsim.document import attributes
 from halfsim.text import filled, located, place_name
 
@@ -18,7 +19,7 @@ CLASSES = NAMES
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Card):
     """Trouble of one class, where it began, and what helps. It prints as a short paragraph.
 
     >>> import halfsim as hs
@@ -64,6 +65,11 @@ class Finding:
     def __str__(self) -> str:
         fix = str(self.fixes[0]) if self.fixes else self.fix
         return filled(f"{self.sentence}. Usual fix: {fix}.", whole=True)
+
+    def _card(self) -> Any:
+        numbers = {name.replace("_", " "): x for name, x in self.values.items() if not isinstance(x, dict)}
+        fixes = [("what helps", "to try"), *((fix.text, fix.how or "-") for fix in self.fixes or (Fix(self.fix),))]
+        return [("", f"{self.sentence}."), ("", fixes), ("", numbers)]
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, without the event, as plain data."""

@@ -11,8 +11,9 @@ from halfsim.autograd.policy import as_rule
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace import trace as recording
 from halfsim.autograd.trace.kinds import is_eps
+from halfsim.card import Card
 from halfsim.diagnose.finding import CLASSES, Finding, finding
-from halfsim.diagnose.verdict import Made, errors, verdict
+from halfsim.diagnose.verdict import Errors, errors, verdict
 from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.precision import FP64, Precision
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from halfsim.diagnose.report.report import Report
 
 
-class Trace(recording.Trace):
+class Trace(Card, recording.Trace):
     """What every operation did under `halfsim.trace`, and what that means.
 
     `verdict` says where the gravest trouble began, `first` shows the first of a class, `table` counts by place, and
@@ -66,7 +67,7 @@ class Trace(recording.Trace):
         """
         return verdict(self)
 
-    def errors(self) -> list[Made]:
+    def errors(self) -> Errors:
         """Where errors are made and where they only pass through: a row for each place, largest local error first.
 
         The local error is the one that an operation makes of its operands as they are, the total the one that has
@@ -80,6 +81,11 @@ class Trace(recording.Trace):
         from halfsim.diagnose.report.report import Report
 
         return Report.of(self)
+
+    def _card(self) -> Any:
+        from halfsim.diagnose.report.text import brief
+
+        return brief(self.report())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report to ``path`` as one self-contained page."""

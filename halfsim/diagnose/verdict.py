@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isfinite, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from halfsim.autograd.trace.event import Error, Event
 from halfsim.autograd.trace.kinds import KINDS, is_eps, kind_of
 from halfsim.autograd.trace.totals import Total
 from halfsim.autograd.trace.trace import Trace
+from halfsim.card import Card
 from halfsim.diagnose.finding import Finding, finding
+from halfsim.markup import Figure
 from halfsim.numerics.formats import Format
+from halfsim.text import columns, counted, place_name
 
 NONE = Error(0.0, 0.0, 0.0)
+_SHOWN = 20  # places of a card
 
 
 class Made(NamedTuple):
@@ -30,6 +34,27 @@ class Made(NamedTuple):
     def role(self) -> str:
         """The word producer where at least half of the accumulated error may be this place's own, else propagator."""
         return "producer" if 2 * self.local.relative >= self.total.relative > 0 else "propagator"
+
+
+class Errors(Card, list[Made]):
+    """The errors of all places, in a list that prints as a table."""
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        head = ("phase", "place", "made here", "come together", "role")
+        return [head, *((m.phase, place_name(m.op, m.path, m.tensor), f"{m.local.relative:.1e}",
+                         f"{m.total.relative:.1e}", m.role) for m in self)]  # fmt: skip
+
+    def __str__(self) -> str:
+        return columns(self._rows(), left=2)
+
+    def _card(self) -> Any:
+        (head, *rows), rest = self._rows()[: _SHOWN + 1], len(self) - _SHOWN
+        shown = [head, *((phase, place, *map(_figure, errors), role) for phase, place, *errors, role in rows)]
+        return [("", shown), ("", f"and {counted(rest, 'place')} more; print shows all" if rest > 0 else "")]
+
+
+def _figure(text: str) -> Figure:
+    return Figure(text, None)
 
 
 def verdict(trace: Trace) -> Finding | None:
@@ -84,11 +109,11 @@ def rounding(trace: Trace) -> Finding | None:
     return _of_place(key, rounded[key], "benign rounding")
 
 
-def errors(trace: Trace) -> list[Made]:
+def errors(trace: Trace) -> Errors:
     """See `halfsim.diagnose.trace.Trace.errors`."""
     known = [(key, t.local, t.total) for key, t in trace.places.items() if t.total is not None]
     rows = [Made(*key, local or NONE, total or NONE) for key, local, total in known]
-    return sorted(rows, key=lambda row: -row.local.relative)
+    return Errors(sorted(rows, key=lambda row: -row.local.relative))
 
 
 def certain(terms: int, fmt: Format) -> float:

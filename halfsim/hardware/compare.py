@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from halfsim.card import Card
 from halfsim.hardware.matrix_unit import taken, unit_matmul
 from halfsim.hardware.units import DEVICES, UNITS, Unit, rows
 from halfsim.numerics.accumulate import accumulator
@@ -55,7 +56,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Card):
     """What `compare` found; ``outputs`` by device, ``error`` the largest in ulp against the exact result."""
 
     shape: tuple[int, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from halfsim.card import Card
 from halfsim.hardware.accumulators import named
 from halfsim.hardware.catalogue import ARITHMETIC, DOCUMENTS, QUOTED, ROWS, UNREAD, Document, Row
 from halfsim.hardware.matrix_unit import matmul
@@ -26,7 +27,7 @@ _SIGNS = {"derived": "*", "quoted": '"', "unverified": "?", "conflicting": "?"}
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Card):
     """A number with its unit, where it stands, and a mark where that is worth less: "" if it is not.
 
     ``source`` names the document by publisher, title, edition and address, and the place in it; ``documents`` are the
@@ -64,7 +65,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Device:
+class Device(Card):
     """A named processor: what it does in half precision, its peak rates, and the evidence for its arithmetic.
 
     ``support`` says for each format "convert" (stored, computed in float32), "vector" or "matrix"; a format that is not
@@ -276,7 +277,7 @@ class Device:
             object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
 
 
-class Catalogue(tuple[Device, ...]):
+class Catalogue(Card, tuple[Device, ...]):
     """Devices, vendor by vendor and, of one kind, oldest first; printing them shows a table."""
 
     __slots__ = ()

@@ -11,6 +11,8 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Card
+from halfsim.markup import Figure
 from halfsim.nn.state import Rounded, put
 from halfsim.nn.walking import first_met, parts
 from halfsim.numerics.formats import Format, as_format
@@ -53,7 +55,7 @@ class ConversionRow:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Conversion(Card):
     """What rounding a model to ``format`` lost: a row for each parameter and floating-point buffer.
 
     ``str`` gives a table of the rows that lost something, worst first, or one sentence if none did.
@@ -95,16 +97,28 @@ class Conversion:
         lossy = [row for row in self.rows if row.lost]
         return sorted(lossy, key=lambda row: (-row.to_infinity, -row.to_zero, -row.to_subnormal))
 
+    def _card(self) -> Any:
+        head, *rows = self._table() or [()]
+        shown = [head, *((name, *(Figure(n, None) for n in numbers)) for name, *numbers in rows)]
+        return [("", shown if rows else str(self))]
+
     def __str__(self) -> str:
         error = f"largest relative error {self.largest_relative_error:.3g}"
-        if not self.worst():
+        table = self._table()
+        if not table:
             return f"{self.format}: of {self.size:,} values none became {self.past}, zero or subnormal; {error}"
+        return columns(table)
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """A head and the rows that lost most, with their sum; nothing where none did."""
+        if not self.worst():
+            return []
         total = ConversionRow(
             "all", self.size, 0, self.to_infinity, self.to_zero, self.to_subnormal, self.largest_relative_error
         )
         head = (f"to {self.format}", "values", self.past, "to zero", "to subnormal", "relative error")
         rows = [(r.name, *_numbers(r), f"{r.largest_relative_error:.3g}") for r in (*self.worst()[:10], total)]
-        return columns([head, *rows])
+        return [head, *rows]
 
 
 def _numbers(row: ConversionRow) -> list[str]:

@@ -10,15 +10,18 @@ import numpy as np
 from halfsim.autograd.options import checked
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Card
+from halfsim.markup import Lines
 from halfsim.names import near
 from halfsim.nn.conversion import Conversion, convert, loaded
 from halfsim.nn.hooks import Handle, Table, called
 from halfsim.nn.parameter import Buffer, Parameter, as_buffer
 from halfsim.nn.placement import check_device, placed, wanted_format
-from halfsim.nn.state import IncompatibleKeys, load, snapshot
+from halfsim.nn.state import IncompatibleKeys, State, load, snapshot
 from halfsim.nn.walking import at, described, first_met, join, parts, unseen, walk
 from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
 from halfsim.numerics.quantize import Array
+from halfsim.text import counted
 
 _Self = TypeVar("_Self", bound="Module")
 
@@ -26,7 +29,7 @@ _TABLES = ("_parameters", "_buffers", "_modules")
 _ALLOWED = {"_parameters": "Parameter, None", "_modules": "Module, None"}
 
 
-class Module:
+class Module(Card):
     """The base of all layers, used as PyTorch's: assign parameters and modules to attributes, write ``forward``.
 
     ``precision`` (None, a Precision, a Policy or a string such as "fp16") rules the operations inside, unless
@@ -323,7 +326,7 @@ class Module:
         Tensors are detached, unless ``keep_vars``, integer buffers are copies. Operations never write into arrays, so
         this is a snapshot. With ``destination`` they are added to that dict.
         """
-        return snapshot(self, {} if destination is None else destination, prefix, keep_vars)
+        return snapshot(self, State() if destination is None else destination, prefix, keep_vars)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -431,3 +434,8 @@ class Module:
 
     def __repr__(self) -> str:
         return described(self)
+
+    def _card(self) -> Any:
+        formats = sorted({str(p.format) for p in self.parameters()})
+        held = counted(sum(p.size for p in self.parameters()), "parameter")
+        return [("", Lines(repr(self))), ("", f"{held} in {', '.join(formats)}" if formats else held)]

@@ -10,11 +10,13 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import scope
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.card import Card
 from halfsim.nn.hooks import run
 from halfsim.nn.walking import join, walk
 from halfsim.numerics.formats import Format, Integer, float64
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
+from halfsim.text import counted
 
 if TYPE_CHECKING:
     from halfsim.nn.module import Module
@@ -46,6 +48,18 @@ def _slots(module: Module) -> Iterator[tuple[str, dict[str, Any], str]]:
     for path, owner in walk(module):
         for table, name in _own(owner):
             yield join(path, name), table, name
+
+
+class State(Card, dict[str, Any]):
+    """The state of a module: a dict of arrays by path, which a notebook shows as a table."""
+
+    def _card(self) -> Any:
+        rows = [("name", "shape", "format")]
+        for name, x in self.items():
+            shape = " x ".join(map(str, getattr(x, "shape", ()))) or "scalar"
+            rows.append((name, shape, str(getattr(x, "format", None) or getattr(x, "dtype", type(x).__name__))))
+        count = sum(int(getattr(x, "size", 1)) for x in self.values())
+        return [("", f"{counted(len(self), 'array')}, {counted(count, 'value')}"), ("", rows if self else "")]
 
 
 _EXTRA, _MODULE = "_extra_state", "halfsim.nn.module"

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Card
+
 NAMES: dict[str, Format] = {}  # every format by its names, in lower case; `halfsim.numerics.formats` fills it
 
 _SHOWN = 24  # words of a list that an error names
@@ -71,7 +73,7 @@ ZERO_FIELDS = ("subnormals", "zero", "normal")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Format:
+class Format(Card):
     """A binary floating-point format: a sign, an exponent and a significand, as IEEE 754-2019 clause 3.4 lays them out.
 
     ``precision`` counts the implicit bit, so binary16 is ``Format("float16", 5, 11)``. The derived
@@ -100,6 +102,8 @@ class Format:
     >>> Format("float8_e4m3fnuz", 4, 4, specials="fnuz", bias=8).max
     240.0
     """
+
+    _listed = ("bits", "exponent_bits", "precision", "max", "smallest_normal", "smallest_subnormal", "eps", "specials")
 
     name: str
     exponent_bits: int

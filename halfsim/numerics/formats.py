@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Card
 from halfsim.names import public
 
 # What others import from here, without being listed.
@@ -56,12 +57,14 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Integer:
+class Integer(Card):
     """The dtype of a tensor of integers, or of bools: exact, modulo ``2**bits`` as NumPy's and PyTorch's are.
 
     >>> int16.min, int16.max, bool_.bits, int64 == "int64"
     (-32768, 32767, 1, False)
     """
+
+    _listed = ("bits", "min", "max")
 
     name: str
     bits: int

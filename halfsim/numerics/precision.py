@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
+from halfsim.card import Card
+from halfsim.markup import Lines
 from halfsim.numerics.accumulate import Accumulator, accumulator
 from halfsim.numerics.formats import (
     RESERVED,
@@ -28,7 +31,7 @@ _WORDS = {"subnormals": SUBNORMALS, "overflow": OVERFLOWS}
 
 
 @dataclass(frozen=True, init=False)
-class Precision:
+class Precision(Card):
     """The formats by which operations are rounded, and how.
 
     ``storage`` is the grid of what an operation reads and writes, ``compute`` that of each elementary result
@@ -92,6 +95,9 @@ class Precision:
 
     def __repr__(self) -> str:
         return f"Precision({str(self)!r})"
+
+    def _card(self) -> Any:
+        return [("", Lines(repr(self))), ("", {role: getattr(self, role) for role in _ROLES})]
 
     def __str__(self) -> str:
         shown: dict[str, object] = {role: getattr(self, role) for role in _ROLES[:4]}

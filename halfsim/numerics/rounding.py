@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsim.card import Card
 from halfsim.numerics.formats import unknown, whole
 
 
-class Rounding(enum.Enum):
+class Rounding(Card, enum.Enum):
     """The rounding-direction attributes of IEEE 754-2019 clause 4.3, rounding to odd, and stochastic rounding.
 
     >>> Rounding("upward")
@@ -67,7 +68,7 @@ def outward(rounding: Rounding, negative: Any) -> Any:
     return AWAY[rounding][np.where(negative, 15, 7)]  # far past it, whose last bit counts as one
 
 
-class Stochastic:
+class Stochastic(Card):
     """Stochastic rounding with a stream of random numbers of its own.
 
     A number between two neighbours goes up with a probability proportional to its distance from the lower

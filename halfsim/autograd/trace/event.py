@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.kinds import kinds_of
+from halfsim.card import Card
 from halfsim.frames import Line, spelled
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
@@ -79,7 +80,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Card):
     """One operation's result: where it was computed, and what its roundings did.
 
     The result itself is not kept. A gradient is an event of its own, and so is what an optimizer does to a parameter.

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from halfsim.autograd.policy import PROMOTE, Policy, Rule
+from halfsim.card import Card
 
 
 @dataclass(frozen=True)
-class Fix:
+class Fix(Card):
     """What mends a trouble: ``text`` in words, ``policy`` or ``option`` where `halfsim.mend` can try it by itself.
 
     ``policy`` is what to put around the run: ``hs.precision(fix.policy)``. ``option`` holds options under the names by
@@ -53,6 +54,9 @@ class Fix:
         words = [] if self.policy is None else [f"policy {keys(self.policy)!r}"]
         words += [option for option in self.typed if option not in self.text]
         return f"{self.text}: {', '.join(words)}" if words else self.text
+
+    def _card(self) -> Any:
+        return [("", self.text), ("", {"to try": self.how} if self.how else {})]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON; `halfsim.Policy` takes its policy back."""

@@ -19,6 +19,7 @@ from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, is_eps, kinds_o
 from halfsim.autograd.trace.scaling import Scaling
 from halfsim.autograd.trace.totals import Place, Series, Total, place_of
 from halfsim.autograd.trace.watch import Watching
+from halfsim.card import Text
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
@@ -270,7 +271,7 @@ class Trace(Watching):
             counts = (c.invalid, c.overflow, c.divide_by_zero, c.flushed, c.swamped)
             if any(counts):
                 rows.append((*place, *(f"{n:,}" for n in (c.size, *counts))))  # type: ignore[arg-type]
-        return columns(rows, left=4)
+        return Text(columns(rows, left=4))
 
 
 SCALED = "loss scale"  # the label of a loss times its scale

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from math import inf, isnan
 from typing import Any
 
+from halfsim.card import Text
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
@@ -81,7 +82,7 @@ class Comparison(Document):
 
     def table(self) -> str:
         """One line for each module path."""
-        return columns(_layer_table(self.layers))
+        return Text(columns(_layer_table(self.layers)))
 
     def __str__(self) -> str:
         head = f"{self.precision} against {self.reference}: {self.compared:,} of {self.total:,} results compared"

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from halfsim.diagnose.report.facts import Facts, Place
-from halfsim.diagnose.report.text import region, span
+from halfsim.diagnose.report.text import decades, region, span
 from halfsim.numerics.formats import Format
 from halfsim.text import percent
 
@@ -28,11 +28,12 @@ def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
 
 
 def histogram(
-    exponents: Mapping[int, int], fmt: Format, flushed: float, caption: str, size: tuple[int, int] = (400, 196)
+    exponents: Mapping[int, int], fmt: Format, flushed: float, caption: str, size: tuple[int, int] = (360, 216)
 ) -> str:
     """How many numbers have which exponent, against the format's range; zeros and infinities stand beside it.
 
-    ``flushed`` is the share of the zeros that were not zero before rounding.
+    The shares stand on a logarithmic axis, so that a few numbers are seen beside many. ``flushed`` is the share of the
+    zeros that were not zero before rounding.
     """
     numbers = {e: n for e, n in exponents.items() if -127 < e < 128}
     zeros, special, whole = exponents.get(-127, 0), exponents.get(128, 0), sum(exponents.values())
@@ -40,41 +41,52 @@ def histogram(
     if fmt.emax - fmt.emin < 64:  # the whole range, and what lies beside it
         low, high = min(low, fmt.lowest - 4), max(high, fmt.emax + 4)
     width, height = size
-    left, right, top, bottom = 46.0, width - 42.0, 22.0, height - 32.0
+    left, right, top, bottom = 86.0, width - 36.0, 24.0, height - 32.0
     shares = {b: sum(n for e, n in numbers.items() if b <= e < b + step) / whole for b in range(low, high + 1, step)}
-    most = max(*shares.values(), zeros / whole, special / whole, 1e-9)
+    gone = zeros / whole * flushed
+    foot, head = decades([*shares.values(), zeros / whole, special / whole, gone])
 
     def x(e: float) -> float:
         return left + (right - left) * (e - low) / (high + 1 - low)
 
+    def y(share: float) -> float:
+        return bottom - (bottom - top) * (math.log10(share) - foot) / (head - foot)
+
     def bar(at: float, wide: float, part: float, kind: str, words: str) -> str:
-        tall = (bottom - top) * part / most
         return (
-            f'<rect class="{kind}" x="{at:.1f}" y="{bottom - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}">'
+            f'<rect class="{kind}" x="{at:.1f}" y="{y(part):.1f}" width="{wide:.1f}" height="{bottom - y(part):.1f}">'
             f"<title>{escape(words)}: {percent(part, 1)}</title></rect>"
-            if part
+            if part > 0
             else ""
         )
 
     parts = list(_regions(fmt, low, high, x, top, bottom))
+    for e in range(head, foot, -math.ceil((head - foot) / 5)):
+        parts.append(f'<path class="rule" d="M48 {y(10.0**e):.1f}H{width - 4}"/>')
+        parts.append(_text(45, y(10.0**e) + 4, f"{10.0 ** (e + 2):g} %" if e > -5 else f"10{_power(e)[1:]}", "end"))
     wide = max((right - left) * step / (high + 1 - low) - 1, 1.5)
     for b, part in shares.items():
         name = _power(b) if step == 1 else f"{_power(b)} to {_power(b + step - 1)}"
         parts.append(bar(x(b) + 0.5, wide, part, f"b-{region(b, fmt)}", f"{name}, {region(b, fmt)}"))
-    gone = zeros / whole * flushed
-    parts.append(bar(10, 22, zeros / whole, "b-zero", "zero"))
-    parts.append(bar(10, 22, gone, "b-underflow", "zero, made from nonzero"))
-    parts.append(bar(width - 32, 22, special / whole, "b-overflow", "infinite or NaN"))
+    parts.append(bar(54, 20, zeros / whole, "b-zero", "zero"))
+    parts.append(bar(54, 20, gone, "b-underflow", "zero, made from nonzero"))
+    parts.append(bar(width - 28, 20, special / whole, "b-overflow", "infinite or NaN"))
     parts.append(
-        f'<path class="axis" d="M4 {bottom}H36M{left - 4} {bottom}H{right + 4}M{width - 36} {bottom}H{width - 4}"/>'
+        f'<path class="axis" d="M50 {bottom}H78M{left - 2} {bottom}H{right + 2}M{width - 32} {bottom}H{width - 4}"/>'
     )
-    parts += [_text(21, bottom + 14, "0"), _text(width - 21, bottom + 14, "∞ NaN")]
-    every = next(n for n in (1, 2, 4, 8, 16, 32, 64) if (high - low) / n <= 9)
-    ticks = [e for e in range(-(-low // every) * every, high + 1, every) if left + 8 < x(e) < right - 16]
-    parts += [_text(x(e + 0.5), bottom + 14, _power(e)) for e in ticks]
-    label = f"{caption}: exponents against the range of {fmt}"
-    words = f"{escape(caption)} <span>(tallest bar: {percent(most, 1)})</span>"
-    return f"<figure>{_svg(width, height - 8, label, parts)}<figcaption>{words}</figcaption></figure>"
+    parts += [_text(64, bottom + 15, "0"), _text(width - 18, bottom + 15, "∞ NaN", kind="tight")]
+    every = next(n for n in (1, 2, 4, 8, 16, 32, 64) if (high - low) / n <= 7)
+    ticks = [e for e in range(-(-low // every) * every, high + 1, every) if left + 8 < x(e) < right - 20]
+    parts += [_text(x(e + 0.5), bottom + 15, _power(e)) for e in ticks]
+    told = f"{_peak(shares, whole)}{percent(zeros, whole)} zero, {percent(special, whole)} infinite or NaN"
+    label = f"{caption}: shares of values by exponent, logarithmic, against the range of {fmt}; {told}"
+    return f"<figure>{_svg(width, height - 8, label, parts)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _peak(shares: Mapping[int, float], whole: int) -> str:
+    """The commonest exponent, for those who do not see the chart."""
+    most = max(shares, key=lambda b: shares[b], default=0)
+    return f"most at {_power(most)}, {percent(shares[most], 1)}; " if whole and shares.get(most) else ""
 
 
 def _regions(fmt: Format, low: int, high: int, x: Any, top: float, bottom: float) -> Iterator[str]:
@@ -90,9 +102,9 @@ def _regions(fmt: Format, low: int, high: int, x: Any, top: float, bottom: float
         if a < b:
             yield f'<rect class="r-{name}" x="{x(a):.1f}" y="{top}" width="{x(b) - x(a):.1f}" height="{bottom - top}"/>'
             if name in _BESIDE:
-                yield _text(x(a) - 4 if name == "underflow" else x(b) + 4, top - 6, *_BESIDE[name])
+                yield _text(x(a) - 6 if name == "underflow" else x(b) + 4, top - 6, *_BESIDE[name], "tight")
             elif x(b) - x(a) > 5.5 * len(name):
-                yield _text((x(a) + x(b)) / 2, top - 6, name)
+                yield _text((x(a) + x(b)) / 2 + 2, top - 6, name, kind="tight")
 
 
 _BESIDE = {"underflow": ("\u2192 0", "start"), "overflow": ("\u2192 \u221e", "end")}
@@ -151,7 +163,8 @@ def scales(report: Facts) -> str:
                 f"scale {scale:g} was too large</title></path>"
             )
     parts += [_text(left, height - 10, f"step {first}", "start"), _text(right, height - 10, f"{last:,}", "end")]
-    return f'<figure class="wide">{_svg(width, height, "Loss scale by step", parts)}</figure>'
+    label = f"Loss scale by step, logarithmic, at the end {report.scales[-1][1]:g}"
+    return f'<figure class="wide">{_svg(width, height, label, parts)}</figure>'
 
 
 def errors(report: Facts) -> str:
@@ -172,6 +185,8 @@ def errors(report: Facts) -> str:
         return bottom - (bottom - top) * (v - low) / (high - low)
 
     every = -(-(high - low) // 6)
+    ends = " and ".join(f"{v:.1g}" for v in values[-1])
+    label = f"Relative error along the graph, logarithmic; at its end {ends} (made there, and together)"
     parts = [
         f'<path class="rule" d="M{left} {y(10.0**e):.1f}H{right}"/>'
         + _text(left - 6, y(10.0**e) + 4, f"10{_power(e)[1:]}", "end")
@@ -191,7 +206,7 @@ def errors(report: Facts) -> str:
             + "".join(_dot(x(i), y(v), v, kind) for v, kind in ((local, "local"), (total, "total")))
             + "</g>"
         )
-    return f'<figure class="wide">{_svg(width, height, "Relative error along the graph", parts)}</figure>'
+    return f'<figure class="wide scroll" tabindex="0">{_svg(width, height, label, parts)}</figure>'
 
 
 def _dot(x: float, y: float, value: float, kind: str) -> str:

@@ -53,17 +53,18 @@ STYLE = """
 .halfsim figcaption span { white-space: nowrap; }
 .halfsim .swatch { display: inline-block; width: .75rem; height: .75rem; border-radius: 2px; vertical-align: -1px; }
 .halfsim ul { margin: .25rem 0; padding-left: 1.2rem; } .halfsim li { margin: .2rem 0; overflow-wrap: anywhere; }
-.halfsim .wide { max-width: 44rem; } .halfsim .facts { grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
-@media (max-width: 36rem) { .halfsim .map { grid-template-columns: 6.5rem 1fr; }
-  .halfsim table.sort td:nth-child(2) { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
-  .halfsim .wide svg text { font-size: 16px; } .halfsim .facts dd { margin: 0; } }
+.halfsim .wide { max-width: 44rem; }
+.halfsim figure svg text.tight { font-size: 10.5px; }
+@container (max-width: 36rem) { .halfsim .map { grid-template-columns: 6.5rem 1fr; }
+  .halfsim .wide.scroll svg { min-width: 36rem; } .halfsim figure.wide svg text { font-size: 15px; } }
 """
 
 # Tables that sort, and what is under the pointer in a heat map, in words.
 SCRIPT = (
     SORTING
     + """
-for (const figure of document.querySelectorAll('.halfsim .heat')) {
+for (const figure of document.querySelectorAll('.halfsim .heat:not([data-ready])')) {
+  figure.dataset.ready = '';
   const cells = JSON.parse(figure.querySelector('script').textContent).map((row) => row.split(','));
   const names = [...figure.querySelectorAll('li')], svg = figure.querySelector('svg');
   const out = figure.querySelector('output'), { start, stride } = figure.dataset;
@@ -182,8 +183,9 @@ def _exponents(report: Facts) -> Iterator[str]:
     if drawn:
         yield f'<h2>Exponents against the range of the format</h2><div class="charts">{"".join(drawn)}</div>'
         yield (
-            '<p class="soft">The share of values by floor(log<sub>2</sub> |x|), after rounding. Zeros stand to the '
-            "left, in red those that were not zero before; infinities and NaN to the right.</p>"
+            '<p class="soft">The share of values by floor(log<sub>2</sub> |x|), after rounding, on a logarithmic axis, '
+            "on which a bar of a few values is seen beside one of many. Zeros stand to the left, in red those that "
+            "were not zero before; infinities and NaN to the right.</p>"
         )
 
 
@@ -201,21 +203,18 @@ def _maps(report: Facts) -> Iterator[str]:
 
 def _places(report: Facts) -> str:
     error = any(p.total is not None for p in report.places)
-    head = ["phase", "place", "format", "values", "NaN", "infinite", "flushed", "lost", "swamped", "cancelled"]
-    head += ["error", "error (ulp)"] * error
+    head = ("place", "phase", *("error", "error (ulp)") * error, "NaN", "infinite", "flushed", "lost", "swamped")
+    head = (*head, "cancelled", "values", "format")
     cells = [_cells(p, error) for p in report.worst]
     rows, keys = [[text for text, _ in row] for row in cells], [[key for _, key in row] for row in cells]
-    drawn = table(head[: len(rows[0])], rows, words=3, values=keys, label="Places")
+    drawn = table(head, rows, words=2, values=keys, label="Places")
     return f'<h2>Every place, gravest first</h2><p class="soft">A heading sorts by its column.</p>{drawn}'
 
 
 def _cells(p: Place, error: bool) -> list[tuple[str, float | None]]:
     """A line of the table: words, and what they are sorted by."""
     c = p.counts
-    cells: list[tuple[str, float | None]] = [(word, None) for word in (p.phase, clipped(p.name, 56), p.format.name)]
-    cells += [(short(n), n) for n in (c.size, c.invalid, infinite(c))]
-    parts = [(c.flushed, c.nonzero), (c.lost, c.updates), (c.swamped, c.addends), (c.cancelled, c.sums)]
-    cells += [(percent(n, of), share(n, of) if of else -1.0) for n, of in parts]
+    cells: list[tuple[str, float | None]] = [(word, None) for word in (clipped(p.name, 56), p.phase)]
     if error:
         t = p.total
         if t is None:
@@ -223,8 +222,12 @@ def _cells(p: Place, error: bool) -> list[tuple[str, float | None]]:
         elif not p.comparable:
             cells += [(error_of(p), inf)] * 2
         else:
-            cells += [(error_of(p), t.relative), (short(t.largest), t.largest)]
-    return cells
+            largest = round(t.largest) if 1000 <= t.largest < inf else t.largest
+            cells += [(error_of(p), t.relative), (short(largest), t.largest)]
+    cells += [(short(n), n) for n in (c.invalid, infinite(c))]
+    parts = [(c.flushed, c.nonzero), (c.lost, c.updates), (c.swamped, c.addends), (c.cancelled, c.sums)]
+    cells += [(percent(n, of), share(n, of) if of else -1.0) for n, of in parts]
+    return [*cells, (short(c.size), c.size), (p.format.name, None)]
 
 
 _WORDS = [

@@ -1,34 +1,51 @@
-"""A report as plain text of at most 100 columns: verdict, table, evidence, advice."""
+"""A report as plain text that fits its terminal: verdict, table, evidence, advice."""
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.report.facts import Facts, Place, infinite
+from halfsim.markup import Figure
 from halfsim.numerics.formats import Format
-from halfsim.text import clipped, columns, percent, short
+from halfsim.text import clipped, columns, counted, filled, percent, short, width
 
-WIDTH = 100
+_BRIEF = 8  # places that a card shows
 _PLACES = 12  # in the table
 _OTHERS = 8  # findings beside the verdict
-_BAR = 40
+_BAR = 40  # characters of a bar, at most
 LEFT_OUT = "Left out on purpose, by a mask, a maximum or a choice of elements: no trouble"
 _ROWS = 14  # of a histogram, at most
 
 
 def story(report: Facts) -> str:
     """The whole text."""
-    raised = "" if report.raised is None else _filled(f"{report.raised}.") + "\nWhat follows was computed until then."
+    later = "\n" + filled("What follows was computed until then.")
+    raised = "" if report.raised is None else filled(f"{report.raised}.") + later
     if not report.places:
-        empty = "halfsim report: nothing was computed while the trace was open."
-        return empty if report.raised is None else f"{empty}\n\n{_filled(f'{report.raised}.')}"
+        empty = filled("halfsim report: nothing was computed while the trace was open.")
+        return empty if report.raised is None else f"{empty}\n\n{filled(f'{report.raised}.')}"
     parts = [
         _title(report), raised, _verdict(report), _left_out(report), _table(report), _evidence(report), _advice(report),
     ]  # fmt: skip
     return "\n\n".join(filter(None, parts))
+
+
+def brief(report: Facts) -> list[tuple[str, Any]]:
+    """What a notebook shows of a trace: its verdict, and the places that matter most."""
+    if not report.places:
+        return [("", "Nothing was computed while the trace was open.")]
+    v, worst = report.verdict, report.worst
+    told = "Every result was exact: nothing was rounded." if v is None else f"{v.klass}: {sentence(v)}."
+    fix = [] if v is None else [("", f"What helps: {v.fixes[0] if v.fixes else v.fix}.")]
+    error = any(place.total is not None for place in worst)
+    shown = [cells(place, error) for place in worst[:_BRIEF]]
+    rows = [heading(error), *((*row[:2], *(Figure(cell, None) for cell in row[2:])) for row in shown)]
+    more = f"and {counted(len(worst) - _BRIEF, 'place')} more; " if len(worst) > _BRIEF else ""
+    return [("", title(report)), ("Verdict", told), *fix, ("", rows), ("", f"{more}report() has all of it.")]
 
 
 def summary(report: Facts) -> list[tuple[str, str]]:
@@ -59,19 +76,19 @@ def title(report: Facts) -> str:
 
 
 def _title(report: Facts) -> str:
-    return _filled(f"halfsim report: {title(report)}")
+    return filled(f"halfsim report: {title(report)}")
 
 
 def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
-        return "Verdict\n  Every result was exact: nothing was rounded."
+        return "Verdict\n" + filled("Every result was exact: nothing was rounded.", "  ")
     told = sentence(v)
-    lines = [f"Verdict: {v.klass}", _filled(f"{told[:1].upper()}{told[1:]}.", "  ")]
+    lines = [f"Verdict: {v.klass}", filled(f"{told[:1].upper()}{told[1:]}.", "  ")]
     others = report.others
     if others:
         lines.append("  Other trouble, gravest first:")
-        lines += [_filled(f"{f.klass}: {sentence(f)}", "  - ") for f in others[:_OTHERS]]
+        lines += [filled(f"{f.klass}: {sentence(f)}", "  - ") for f in others[:_OTHERS]]
     if len(others) > _OTHERS:
         lines.append(f"  and {len(others) - _OTHERS:,} more, see to_html")
     return "\n".join(lines)
@@ -85,38 +102,51 @@ def sentence(f: Finding) -> str:
 def _left_out(report: Facts) -> str:
     if not report.left_out:
         return ""
-    lines = [_filled(sentence(f), "  - ") for f in report.left_out[:_OTHERS]]
+    lines = [filled(sentence(f), "  - ") for f in report.left_out[:_OTHERS]]
     if len(report.left_out) > _OTHERS:
         lines.append(f"  and {len(report.left_out) - _OTHERS:,} more")
-    return "\n".join([LEFT_OUT, *lines])
+    return "\n".join([filled(LEFT_OUT), *lines])
 
 
 def _table(report: Facts) -> str:
     worst = report.worst
     error = any(place.total is not None for place in worst)
-    head = ("phase", "place", "values", "NaN", "inf", "flushed", "lost", "swamped") + ("error",) * error
-    rows = [head] + [cells(place, error) for place in worst[:_PLACES]]
-    text = "Places, gravest first" + (" (error: relative in norm, come together so far)" if error else "")
-    text += "\n" + textwrap.indent(columns(rows, left=2), "  ")
+    rows = _spare([heading(error), *(cells(place, error) for place in worst[:_PLACES])], width() - 2)
+    text = filled("Places, gravest first" + (" (error: relative in norm, come together so far)" if error else ""))
+    text += "\n" + textwrap.indent(columns(rows, left=2, room=width() - 2), "  ")
     rest = len(worst) - _PLACES
     return text + (f"\n  and {rest:,} more, see to_html" if rest > 0 else "")
 
 
-def cells(place: Place, error: bool, width: int = 34) -> tuple[str, ...]:
+def _spare(rows: list[tuple[str, ...]], room: int) -> list[tuple[str, ...]]:
+    """The rows; where they are too wide, without the columns in which nothing happened."""
+    if sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) <= room + 2:
+        return rows
+    kept = [
+        i for i, cells in enumerate(zip(*rows[1:], strict=True)) if i < 2 or not {"0", "-", "0 %"}.issuperset(cells)
+    ]
+    return [tuple(row[i] for i in kept) for row in rows]
+
+
+def heading(error: bool) -> tuple[str, ...]:
+    """The head of the table."""
+    return ("phase", "place", *("error",) * error, "NaN", "inf", "flushed", "lost", "swamped", "values")
+
+
+def cells(place: Place, error: bool) -> tuple[str, ...]:
     """One line of the table."""
     c = place.counts
-    width -= 4 * error
-    row = (
+    return (
         place.phase,
-        clipped(place.name, width),
-        short(c.size),
+        place.name,
+        *(error_of(place),) * error,
         short(c.invalid),
         short(infinite(c)),
         percent(c.flushed, c.nonzero),
         percent(c.lost, c.updates),
         percent(c.swamped, c.addends),
+        short(c.size),
     )
-    return (*row, error_of(place)) if error else row
 
 
 def error_of(place: Place) -> str:
@@ -133,9 +163,10 @@ def _evidence(report: Facts) -> str:
         return ""
     lines = ["Evidence", *facts(v.values)]
     if report.before:
-        lines += ["  what went before it:", *(_filled(line, "    ") for line in report.before)]
+        lines += ["  what went before it:", *(filled(line, "    ") for line in report.before)]
     if place is not None and place.exponents:
-        lines.append(_filled(f"exponents of {place.name} ({place.phase}) against the range of {place.format}:", "  "))
+        told = f"exponents of {place.name} ({place.phase}) against the range of {place.format}, bars logarithmic:"
+        lines.append(filled(told, "  "))
         lines += bars(place)
     return "\n".join(lines) if len(lines) > 1 else ""
 
@@ -144,11 +175,11 @@ def facts(values: Mapping[str, Any]) -> Iterator[str]:
     """The numbers of a finding, a line for each; operands as a table."""
     for name, value in values.items():
         if not isinstance(value, dict):
-            yield _filled(f"{name.replace('_', ' ')}: {in_words(value)}", "  ")
+            yield filled(f"{name.replace('_', ' ')}: {in_words(value)}", "  ")
     head, *rows = operands(values) or [()]
     if rows:
-        yield "  in its first frame, magnitudes of the finite numbers but zero:"
-        yield textwrap.indent(columns([head, *(tuple(clipped(cell, 18) for cell in row) for row in rows)]), "    ")
+        yield filled("in its first frame, magnitudes of the finite numbers but zero:", "  ")
+        yield textwrap.indent(columns([head, *rows], left=2, room=width() - 4), "    ")
 
 
 def operands(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -219,11 +250,24 @@ def bars(place: Place) -> Iterator[str]:
         lines.append((label, region(at, fmt), sum(numbers.get(e, 0) for e in range(at, end + 1))))
         at = end + 1
     lines.append(("inf, NaN", "", special))
-    most = max(n for _, _, n in lines)
-    rows = [(label, where, percent(n, whole), "#" * -(-_BAR * n // most)) for label, where, n in lines]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for label, where, part, bar in rows:
-        yield f"    {label:<{widths[0]}}  {where:<{widths[1]}}  {part:>{widths[2]}}  {bar}".rstrip()
+    foot, _ = decades([n / whole for _, _, n in lines])
+    rows = [(label, where, percent(n, whole), n / whole) for label, where, n in lines]
+    wide = [max(len(str(row[i])) for row in rows) for i in range(3)]
+    room = min(_BAR, width() - sum(wide) - 10)
+    for label, where, part, share in rows:
+        bar = "#" * round(room * (1 - math.log10(share) / foot)) if share else ""
+        line = f"    {label:<{wide[0]}}  {where:<{wide[1]}}  {part:>{wide[2]}}"
+        yield f"{line}  {bar}".rstrip() if room > 3 else clipped(line, width(), "start").rstrip()
+
+
+def decades(shares: Sequence[float]) -> tuple[int, int]:
+    """The powers of ten between which a logarithmic axis shows each of these shares, the smallest well above its foot.
+
+    >>> decades([1.0, 0.001]), decades([0.2]), decades([])
+    ((-4, 0), (-2, 0), (-2, 0))
+    """
+    least = min((share for share in shares if share > 0), default=1.0)
+    return min(math.floor(math.log10(least) - 0.15), -2), 0
 
 
 def advice(report: Facts) -> list[str]:
@@ -234,8 +278,4 @@ def advice(report: Facts) -> list[str]:
 
 def _advice(report: Facts) -> str:
     lines = advice(report)
-    return "\n".join(["Advice", *(_filled(line + ".", "  - ") for line in lines)]) if lines else ""
-
-
-def _filled(line: str, indent: str = "") -> str:
-    return textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
+    return "\n".join(["Advice", *(filled(line + ".", "  - ") for line in lines)]) if lines else ""

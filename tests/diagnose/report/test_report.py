@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import pickle
@@ -18,6 +19,7 @@ from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.kinds import KINDS
 from halfsim.diagnose.finding import Finding
+from halfsim.diagnose.report.charts import histogram
 from halfsim.diagnose.report.facts import Place, gravity
 from halfsim.diagnose.report.heatmap import levels
 from halfsim.diagnose.report.report import Report
@@ -42,8 +44,8 @@ Verdict: overflow
   Step 1, forward, mul, LINE: 1 of 4 values became infinite, past 65504.
 
 Places, gravest first
-  phase    place  values  NaN  inf  flushed  lost  swamped
-  forward  mul         4    0    1   33.3 %     -        -
+  phase    place  NaN  inf  flushed  lost  swamped  values
+  forward  mul      0    1   33.3 %     -        -       4
 
 Evidence
   overflow: 1
@@ -54,23 +56,23 @@ Evidence
   format: float16
   in its first frame, magnitudes of the finite numbers but zero:
     array   shape  smallest  largest  not finite
-    a           4  5.96e-08      300           0
-    b           4      0.25      300           0
-    result      4       1.5      1.5           1
-  exponents of mul (forward) against the range of float16:
-    zero            1 flushed  50.0 %  ########################################
+    a       4      5.96e-08      300           0
+    b       4          0.25      300           0
+    result  4           1.5      1.5           1
+  exponents of mul (forward) against the range of float16, bars logarithmic:
+    zero            1 flushed  50.0 %  ##################################
     2^-24 to 2^-21  subnormal     0 %
     2^-20 to 2^-17  subnormal     0 %
     2^-16 to 2^-15  subnormal     0 %
     2^-14 to 2^-11  normal        0 %
     2^-10 to 2^-7   normal        0 %
     2^-6 to 2^-3    normal        0 %
-    2^-2 to 2^1     normal     25.0 %  ####################
+    2^-2 to 2^1     normal     25.0 %  ############################
     2^2 to 2^5      normal        0 %
     2^6 to 2^9      normal        0 %
     2^10 to 2^13    normal        0 %
     2^14 to 2^15    normal        0 %
-    inf, NaN                   25.0 %  ####################
+    inf, NaN                   25.0 %  ############################
 
 Advice
 ADVICE"""
@@ -102,10 +104,35 @@ def test_the_text_goes_top_down_within_a_hundred_columns(sick: Any, scaled: Any)
         assert " ".join(verdict.fix.split()) in " ".join(text.split())
 
 
-def test_long_names_stay_within_the_columns() -> None:
+@pytest.mark.parametrize("wide", [*range(40, 101, 4), 120, 160, 200])
+def test_the_text_fits_its_terminal_and_rows_differ(wide: int, monkeypatch: pytest.MonkeyPatch) -> None:
     path = ".".join(["encoder", "layers", *["a_rather_long_name"] * 8])
-    facts = json.loads(trained("sgd", 2).to_json().replace('"path":"', f'"path":"{path}.'))
-    assert max(map(len, str(Report.from_json(json.dumps(facts))).splitlines())) <= 100
+    monkeypatch.setenv("COLUMNS", str(wide))
+    for prefix in ("", f"{path}."):
+        for kind, reference in (("sgd", None), ("amp", "fp64")):
+            text = _told(kind, reference).replace('"path":"', f'"path":"{prefix}')
+            lines = str(Report.from_json(text)).splitlines()
+            assert max(map(len, lines)) <= wide
+            start = lines.index("") + 1
+            start = next(i for i in range(start, len(lines)) if lines[i].startswith("  phase"))
+            keys = [tuple(re.split(r" {2,}", line.strip())[:2]) for line in lines[start + 1 : start + 13]]
+            assert len(keys) == len({*keys}) == 12
+            if reference:
+                assert " error" in lines[start], "in sight at any width"
+
+
+@functools.cache
+def _told(kind: str, reference: str | None) -> str:
+    return trained(kind, 4, reference).to_json()
+
+
+def test_a_few_values_are_seen_beside_many() -> None:
+    drawn = histogram({-127: 3, 0: 1, 5: 2, 128: 10**7}, hs.float16, 0.0, "one NaN bar")
+    heights = [float(h) for h in re.findall(r'<rect class="b-[^>]*height="([\d.]+)"', drawn)]
+    assert len(heights) == 4
+    assert min(heights) > 3, "none is too small to be seen"
+    assert max(heights) > 100
+    assert "% infinite or NaN" in drawn.split("aria-label")[1].split(">")[0]
 
 
 def test_counts_are_those_of_the_trace(sick: Any) -> None:
@@ -297,7 +324,8 @@ def test_bars_count_every_value_once_and_respect_the_limits() -> None:
     counts = Counts(size=100, nonzero=95, flushed=3)
     exponents = {-127: 8, -24: 2, -15: 5, -14: 5, 15: 20, 128: 60}
     lines = list(bars(Place("forward", "", "mul", "", hs.float16, 1, 1, counts, exponents)))
-    assert lines[0].split() == ["zero", "3", "flushed", "8.0", "%", "######"]
+    assert lines[0].split() == ["zero", "3", "flushed", "8.0", "%", "##################"]
+    assert lines[-1].count("#") > lines[0].count("#") > next(line for line in lines if " 2.0 %" in line).count("#") > 0
     assert lines[-1].split()[:4] == ["inf,", "NaN", "60.0", "%"]
     shares = [float(line.split(" %")[0].split()[-1]) for line in lines]
     assert sum(shares) == 100
@@ -451,6 +479,6 @@ def test_no_error_is_told_where_there_are_no_numbers() -> None:
         hs.ops.add(x / x, 1.0)
     report = t.report()
     rows = [line for line in str(report).splitlines() if line.startswith(("  forward  div", "  forward  add"))]
-    assert [row.split()[-1] for row in rows] == ["inf/NaN", "inf/NaN"]
+    assert [row.split()[2] for row in rows] == ["inf/NaN", "inf/NaN"], "first, where it is seen"
     assert "0.0e+00" not in report.page()
     assert max(map(len, str(report).splitlines())) <= 100

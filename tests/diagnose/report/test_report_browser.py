@@ -15,16 +15,17 @@ pytestmark = needs_chromium
 PROBE = """
 const table = document.querySelector('table.sort'), buttons = [...table.querySelectorAll('th button')];
 const column = (i) => [...table.tBodies[0].rows].map((row) => row.cells[i].dataset.v ?? row.cells[i].textContent);
-buttons[3].click();
-const down = column(3).map(Number), sorted = table.querySelector('th[aria-sort]').getAttribute('aria-sort');
-buttons[3].click();
-const up = column(3).map(Number);
-buttons[1].click();
+const values = buttons.findIndex((button) => button.textContent === 'values');
+buttons[values].click();
+const down = column(values).map(Number), sorted = table.querySelector('th[aria-sort]').getAttribute('aria-sort');
+buttons[values].click();
+const up = column(values).map(Number);
+buttons[0].click();
 buttons[0].focus();
 const svg = document.querySelector('.heat .grid svg'), box = svg.getBoundingClientRect();
 svg.dispatchEvent(new PointerEvent('pointermove', { clientX: box.right - 1, clientY: box.top + 2 }));
 return {
-  total: document.documentElement.scrollWidth, visible: innerWidth, down, up, sorted, words: column(1),
+  total: document.documentElement.scrollWidth, visible: innerWidth, down, up, sorted, words: column(0),
   focused: document.activeElement === buttons[0], read: document.querySelector('.heat output').textContent,
   ink: getComputedStyle(document.body).color, paper: getComputedStyle(document.body).backgroundColor,
   loaded: performance.getEntriesByType('resource').length, maps: document.querySelectorAll('.heat').length,

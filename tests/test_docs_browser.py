@@ -1,0 +1,73 @@
+"""The documentation as it is built, in a real browser: minutes, so with -m slow; skipped where Chromium is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.browser import needs_chromium, visit
+
+pytestmark = [needs_chromium, pytest.mark.slow]
+pytest.importorskip("mkdocs", reason="mkdocs is not installed (pip install -e '.[docs]')")
+
+ROOT = Path(__file__).parents[1]
+PROBE = """
+const cell = document.querySelector('table:not(.highlighttable) td');
+const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
+const outside = loaded.filter((name) => !name.startsWith(location.origin));
+return {
+  total: document.documentElement.scrollWidth, visible: innerWidth, outside,
+  search: document.querySelectorAll('input[data-md-component=search-query]').length,
+  cell: cell === null ? '1px' : getComputedStyle(cell).borderTopWidth,
+  scheme: document.body.dataset.mdColorScheme,
+};
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    with contextlib.closing(server.socket):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_every_page_is_read_at_any_width_and_in_the_dark(site: tuple[Path, str]) -> None:
+    folder, address = site
+    pages = [page for page in folder.rglob("index.html") if page.parent != folder / "404"]
+    assert len(pages) > 30
+    for i, page in enumerate(sorted(pages)):
+        dark = bool(i % 2)
+        where = page.parent.relative_to(folder).as_posix()
+        html = page.read_text(encoding="utf-8")
+        found, said = visit(html, PROBE, page.parent, 360, dark, f"{address}/{where}".rstrip("/."))
+        assert said == [], where
+        assert found["total"] <= found["visible"] == 360, where
+        assert found["outside"] == [], where
+        assert (found["search"], found["cell"]) == (1, "1px"), where
+        assert found["scheme"] == ("slate" if dark else "default"), where
+
+
+def test_search_knows_what_readers_look_for(site: tuple[Path, str]) -> None:
+    index = json.loads((site[0] / "search" / "search_index.json").read_text(encoding="utf-8"))
+    text = " ".join(entry["title"] for entry in index["docs"])
+    for word in ("round_to", "GradScaler", "swamping", "Port from PyTorch", "LayerNorm"):
+        assert word.lower() in text.lower() or any(word.lower() in e["text"].lower() for e in index["docs"])
