@@ -1,0 +1,286 @@
+"""Workers, each a process with a limit of memory and time, and what they found."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+import halfsim as hs
+from tests.hostile import compare, draw, judge
+from tests.hostile.names import Target, targets
+
+ROOT = Path(__file__).parents[2]
+KNOWN = Path(__file__).with_name("known_calls.json")
+MEMORY = 1 << 30
+WALL = 15.0  # seconds that a call may wait, for what takes no time of the processor
+
+Known = dict[str, list[draw.Arguments]]
+Result = dict[str, Any]
+
+
+def known_calls() -> Known:
+    """Calls that work, by name, as the last whole run found them."""
+    return json.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else {}
+
+
+def save_known(known: Known, every: Iterable[str]) -> None:
+    """Keep the calls that work, of the names that there are."""
+    kept = {name: known[name] for name in sorted({*every} & known.keys())}
+    KNOWN.write_text("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(c)}" for n, c in kept.items()) + "\n}\n", "utf-8")
+
+
+def makers(known: Known, every: Iterable[Target]) -> dict[str, tuple[str, ...]]:
+    """How objects are made: the calls of constructors that work."""
+    import inspect
+
+    found = {}
+    for target in every:
+        kind = _named(target.name)
+        if inspect.isclass(kind) and target.name in known:
+            texts = [draw.written(target, "", given).text for given in known[target.name][:2]]
+            if texts:
+                found[target.name.removeprefix("hs.")] = tuple(texts)
+    return found
+
+
+def _named(name: str) -> Any:
+    try:
+        return eval(name, judge.namespace())  # noqa: S307
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def all_targets(known: Known) -> list[Target]:
+    return targets(makers(known, targets({})))
+
+
+def reset() -> tuple[Any, ...]:
+    return (hs.get_default_dtype(), np.get_printoptions(), np.geterr(), os.getcwd())
+
+
+def restore(state: tuple[Any, ...]) -> None:
+    hs.set_default_dtype(state[0])
+    np.set_printoptions(**state[1])
+    np.seterr(**state[2])
+    hs.manual_seed(0)
+
+
+# In the worker.
+
+
+def _limit() -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot  # noqa: F401, ICN001
+
+    compare.torch()  # what it maps does not count
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY + (256 << 20),) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 26,) * 2)
+
+
+def _rung(*ignored: object) -> None:
+    raise judge.Hang
+
+
+def find(target: Target, seed: int, tries: int = 150, wanted: int = 4) -> list[draw.Arguments]:
+    """Arguments with which a target works."""
+    rng = random.Random(f"{seed}:{target.name}")
+    found: list[draw.Arguments] = []
+    for i in range(tries):
+        given = draw.guess(target, rng, first=i == 0)
+        if given in found:
+            continue
+        call = draw.written(target, rng.choice(target.on) if target.on else "", given)
+        if _run(call)[0].kind == "result":
+            found.append(given)
+            if len(found) == wanted or not given:
+                break
+    return found
+
+
+def _run(call: draw.Call) -> tuple[judge.Verdict, Any]:
+    state = reset()
+    signal.setitimer(signal.ITIMER_PROF, judge.SECONDS)
+    try:
+        return judge.judged(call)
+    except judge.Hang:
+        return judge.Verdict("hang"), None
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        restore(state)
+
+
+def worker() -> None:
+    """Take jobs from standard input, a line each, and tell on standard output what came of each call."""
+    out: IO[str] = os.fdopen(os.dup(1), "w", buffering=1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    jobs = os.fdopen(os.dup(0), "r")
+    os.dup2(null, 0)
+    warnings.simplefilter("always")
+    os.chdir(tempfile.mkdtemp())
+    every = {t.name: t for t in all_targets(known_calls())}
+    signal.signal(signal.SIGPROF, _rung)
+    _limit()
+    out.write(json.dumps({"ready": True}) + "\n")
+    for line in jobs:
+        job = json.loads(line)
+        target = every[job["target"]]
+        if "find" in job:
+            out.write(json.dumps({"known": find(target, job["seed"])}) + "\n")
+            continue
+        for number in range(job["start"], job["calls"]):
+            call = draw.draw(target, job["known"], job["seed"], number)
+            out.write(json.dumps({"at": number, "text": call.text}) + "\n")
+            verdict, result = _run(call)
+            if verdict.kind == "result":
+                out.write(json.dumps({"theirs": number}) + "\n")
+                verdict = compare.checked(target, call, verdict, result)
+            out.write(json.dumps({"call": number, "text": call.text, **verdict._asdict()}) + "\n")
+        out.write(json.dumps({"done": True}) + "\n")
+
+
+# In the parent.
+
+
+class Worker:
+    """A process that judges calls; it is started anew where a call ends it."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.buffer = b""
+
+    def start(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg",
+                       "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}  # fmt: skip
+        command = [sys.executable, "-c", "from tests.hostile.work import worker; worker()"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT
+        )
+        self.buffer = b""
+        if self.read(300) is None:
+            raise RuntimeError("the worker does not start")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self.process = None
+
+    def ask(self, job: dict[str, Any]) -> None:
+        if self.process is None:
+            self.start()
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(job).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def read(self, seconds: float) -> Result | None:
+        """The next thing that it tells; None if it ended, or tells nothing for so long."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        limit = time.monotonic() + seconds
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, limit - time.monotonic()))
+            chunk = os.read(self.process.stdout.fileno(), 1 << 16) if ready else b""
+            if not chunk:
+                return None
+            self.buffer += chunk
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def find(self, target: str, seed: int) -> list[draw.Arguments]:
+        """Arguments that work."""
+        self.ask({"target": target, "find": True, "seed": seed})
+        told = self.read(120)
+        if told is None:
+            self.stop()
+            return []
+        return told["known"]
+
+    def judge(self, target: str, known: list[draw.Arguments], seed: int, calls: int) -> Iterator[Result]:
+        """What came of so many calls of a target."""
+        start, current, theirs = 0, None, False
+        while start < calls:
+            self.ask({"target": target, "known": known, "seed": seed, "start": start, "calls": calls})
+            while True:
+                told = self.read(WALL)
+                if told is None:  # it waits, or is gone
+                    ended = self.process is not None and self.process.poll()
+                    self.stop()
+                    if current is None:
+                        return
+                    kind = "result" if theirs else "hang" if ended is None else "crash"
+                    yield {"call": start, "text": current, "kind": kind, "message": "", "error": "", "seconds": WALL}
+                    start += 1
+                    break
+                if "at" in told:
+                    start, current, theirs = told["at"], told["text"], False
+                elif "theirs" in told:
+                    theirs = True
+                elif "call" in told:
+                    yield told
+                    start = told["call"] + 1
+                else:
+                    break
+
+
+def run(
+    names: list[str],
+    known: Known,
+    seed: int,
+    calls: Callable[[str], int],
+    jobs: int,
+    told: Callable[[str, list[Result]], None],
+    search: bool = False,
+) -> dict[str, list[Result]]:
+    """Judge calls of all ``names``; ``told`` hears of each name as it is done, ``known`` takes calls found to work."""
+    import queue
+    import threading
+
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in names:
+        waiting.put(name)
+    found: dict[str, list[Result]] = {}
+
+    def serve() -> None:
+        it = Worker()
+        try:
+            while True:
+                try:
+                    name = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                if search or name not in known:
+                    known[name] = it.find(name, seed)
+                found[name] = list(it.judge(name, known[name], seed, calls(name)))
+                told(name, found[name])
+        finally:
+            it.stop()
+
+    threads = [threading.Thread(target=serve) for _ in range(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return dict(sorted(found.items()))
