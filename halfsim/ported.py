@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.options import refused
+from halfsim.options import refused
 from halfsim.autograd.policy import Policy, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (

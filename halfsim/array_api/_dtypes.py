@@ -10,7 +10,7 @@ import numpy as np
 from halfsim.autograd.device import CPU, device
 from halfsim.autograd.making import made_in
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.options import refused
+from halfsim.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,

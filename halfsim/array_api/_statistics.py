@@ -8,7 +8,7 @@ from typing import Any
 from halfsim.array_api._dtypes import adopted, dtype_of, int64, uint64
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of
-from halfsim.autograd.options import refused
+from halfsim.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Integer
 

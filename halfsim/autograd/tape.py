@@ -15,7 +15,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import get_default_dtype
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.options import MISFITS, checks, explained, refused, unknown_option
+from halfsim.options import MISFITS, checks, explained, refused, unknown_option
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
 from halfsim.autograd.tensor import Tensor, format_of

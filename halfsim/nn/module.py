@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.autograd.options import checked
+from halfsim.options import checked
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conversion import Conversion, convert, loaded

@@ -17,7 +17,7 @@ import numpy as np
 
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
-from halfsim.autograd.options import checked
+from halfsim.options import checked
 from halfsim.autograd.overrides import overridden
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from tests.hostile import report, work
+from tests.hostile.recipes import recipes
 
 
 def main() -> None:
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="the names alone")
     asked = parser.parse_args()
     known = work.known_calls()
-    every = [t.name for t in work.all_targets(known)]
+    targets = work.all_targets(known)
+    every = [t.name for t in targets]
     patterns = asked.only.split(",")
     names = [n for n in every if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
     if asked.list:
@@ -48,7 +50,7 @@ def main() -> None:
         if sys.stderr.isatty() or bad or done % 100 == 0:
             print(f"{time.perf_counter() - started:6.0f} s  {done}/{len(names)}  {name}: {bad}", file=sys.stderr, flush=True)
 
-    found = work.run(names, known, asked.seed, lambda name: 0 if asked.find else each, asked.jobs, told, asked.find)
+    found = work.run(names, known, asked.seed, lambda name: 0 if asked.find else each, asked.jobs, told, asked.find, recipes(targets))
     if asked.find or asked.write:
         work.save_known(known, every)
     print(report.text(found, known))

@@ -66,12 +66,14 @@ def draw(target: Target, known: list[Arguments], seed: int, number: int) -> Call
     if extra:
         extra(given)
     on = rng.choice(target.on) if target.on else ""
+    on = given.pop("self", on) if rng.random() < 0.7 else on
+    given.pop("self", None)
     return _written(target, on, given, hostile)
 
 
 def written(target: Target, on: str, given: Arguments) -> Call:
     """The call with these arguments."""
-    return _written(target, on, given, {})
+    return _written(target, given.get("self", on), {name: text for name, text in given.items() if name != "self"}, {})
 
 
 def _written(target: Target, on: str, given: Arguments, hostile: dict[str, Hostile]) -> Call:

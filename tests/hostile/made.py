@@ -106,9 +106,21 @@ def trace() -> Any:
     return t
 
 
+def referenced() -> Any:
+    with hs.precision("fp16"), hs.trace(reference="fp64") as t:
+        step()
+    return t
+
+
 def comparison() -> Any:
     return hs.compare(run, "fp16")
 
 
-def function() -> Any:
-    return hs.autograd.Function
+def saved() -> str:
+    """A file of a model's weights."""
+    hs.save(model().state_dict(), "saved.npz")
+    return "saved.npz"
+
+
+def packed() -> Any:
+    return hs.nn.utils.rnn.pack_padded_sequence(hs.tensor(np.ones((4, 2, 3))), [4, 2])

@@ -126,13 +126,13 @@ def methods(makers: dict[str, tuple[str, ...]]) -> Iterator[Target]:
         for name in sorted(dir(kind)):
             if name[:1] == "_" and name not in SPECIAL:
                 continue
-            found = inspect.getattr_static(kind, name)
-            base = next((c for c in kind.__mro__ if name in vars(c)), kind)
-            if not base.__module__.startswith("halfsim"):
+            base = next((c for c in kind.__mro__ if name in vars(c)), None)
+            if base is None or not base.__module__.startswith("halfsim"):
                 continue
             if (base, name) in seen and name not in ("__call__", "step"):
                 continue
             seen.add((base, name))
+            found = vars(base)[name]
             shown = f"{owner}.{name}"
             if name == "__call__" and hasattr(kind, "forward"):
                 yield Target(shown, "{}({})", expressions, *_signature(thing.forward))

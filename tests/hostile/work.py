@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
+import queue
 import random
 import resource
 import select
@@ -11,10 +14,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +27,7 @@ import numpy as np
 import halfsim as hs
 from tests.hostile import compare, draw, judge
 from tests.hostile.names import Target, targets
+from tests.hostile.recipes import recipes
 
 ROOT = Path(__file__).parents[2]
 KNOWN = Path(__file__).with_name("known_calls.json")
@@ -43,14 +49,12 @@ def save_known(known: Known, every: Iterable[str]) -> None:
     KNOWN.write_text("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(c)}" for n, c in kept.items()) + "\n}\n", "utf-8")
 
 
-def makers(known: Known, every: Iterable[Target]) -> dict[str, tuple[str, ...]]:
+def makers(known: Mapping[str, list[draw.Arguments]], every: Iterable[Target]) -> dict[str, tuple[str, ...]]:
     """How objects are made: the calls of constructors that work."""
-    import inspect
-
     found = {}
     for target in every:
         kind = _named(target.name)
-        if inspect.isclass(kind) and target.name in known:
+        if inspect.isclass(kind) and known.get(target.name) and not dataclasses.is_dataclass(kind):
             texts = [draw.written(target, "", given).text for given in known[target.name][:2]]
             if texts:
                 found[target.name.removeprefix("hs.")] = tuple(texts)
@@ -65,7 +69,8 @@ def _named(name: str) -> Any:
 
 
 def all_targets(known: Known) -> list[Target]:
-    return targets(makers(known, targets({})))
+    first = targets({})
+    return targets(makers({**known, **recipes(first)}, first))
 
 
 def reset() -> tuple[Any, ...]:
@@ -104,12 +109,14 @@ def find(target: Target, seed: int, tries: int = 150, wanted: int = 4) -> list[d
     found: list[draw.Arguments] = []
     for i in range(tries):
         given = draw.guess(target, rng, first=i == 0)
+        if target.on:
+            given["self"] = rng.choice(target.on)
         if given in found:
             continue
-        call = draw.written(target, rng.choice(target.on) if target.on else "", given)
+        call = draw.written(target, "", given)
         if _run(call)[0].kind == "result":
             found.append(given)
-            if len(found) == wanted or not given:
+            if len(found) == wanted or not target.parameters:
                 break
     return found
 
@@ -146,13 +153,17 @@ def worker() -> None:
         if "find" in job:
             out.write(json.dumps({"known": find(target, job["seed"])}) + "\n")
             continue
+        state = reset()
         for number in range(job["start"], job["calls"]):
             call = draw.draw(target, job["known"], job["seed"], number)
             out.write(json.dumps({"at": number, "text": call.text}) + "\n")
             verdict, result = _run(call)
             if verdict.kind == "result":
                 out.write(json.dumps({"theirs": number}) + "\n")
+                signal.setitimer(signal.ITIMER_PROF, judge.SECONDS)
                 verdict = compare.checked(target, call, verdict, result)
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                restore(state)
             out.write(json.dumps({"call": number, "text": call.text, **verdict._asdict()}) + "\n")
         out.write(json.dumps({"done": True}) + "\n")
 
@@ -253,11 +264,9 @@ def run(
     jobs: int,
     told: Callable[[str, list[Result]], None],
     search: bool = False,
+    written: Mapping[str, list[draw.Arguments]] = MappingProxyType({}),
 ) -> dict[str, list[Result]]:
     """Judge calls of all ``names``; ``told`` hears of each name as it is done, ``known`` takes calls found to work."""
-    import queue
-    import threading
-
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in names:
         waiting.put(name)
@@ -271,9 +280,10 @@ def run(
                     name = waiting.get_nowait()
                 except queue.Empty:
                     return
-                if search or name not in known:
+                if search or not known.get(name):
                     known[name] = it.find(name, seed)
-                found[name] = list(it.judge(name, known[name], seed, calls(name)))
+                calls_of = [*written.get(name, ()), *known[name]]
+                found[name] = list(it.judge(name, calls_of, seed, calls(name)))
                 told(name, found[name])
         finally:
             it.stop()

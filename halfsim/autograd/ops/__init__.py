@@ -51,7 +51,7 @@ from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
-from halfsim.autograd.options import checked
+from halfsim.options import checked
 from halfsim.autograd.tape import composed
 
 _SUBJECTS = (

@@ -11,7 +11,7 @@ import numpy as np
 from halfsim.autograd import random
 from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.ops._common import integer_tensor
-from halfsim.autograd.options import refused
+from halfsim.options import refused
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64
 from halfsim.numerics.quantize import Array

@@ -23,7 +23,7 @@ from halfsim.autograd.ops.shape import (
     reshape,
     unsqueeze,
 )
-from halfsim.autograd.options import shown
+from halfsim.options import shown
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import unknown

@@ -23,7 +23,7 @@ from halfsim.autograd.ops._common import (
 )
 from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.select import maximum, minimum
-from halfsim.autograd.options import shown
+from halfsim.options import shown
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array
