@@ -19,6 +19,7 @@ from halfsim.autograd.policy import no_grad
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.names import missing
 from halfsim.nn import functional as F
+from halfsim.options import guarded_class, guarded_names
 
 __all__ = [
     "Bernoulli",
@@ -570,3 +571,9 @@ def _of_events(p: Independent, q: Independent) -> Tensor:
 
 def __getattr__(name: str) -> Any:
     raise missing("halfsim.distributions", name, __all__)
+
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        guarded_class(globals()[_name])
+guarded_names(globals(), __all__)

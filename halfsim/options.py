@@ -142,6 +142,7 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     names = ", ".join(n for n in parameters if n != "self")
+    own = "self" in parameters
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -165,11 +166,12 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except MISFITS as error:
-            told = explained(called, error, args, kwargs, list(parameters))
+            told = explained(called, error, args[own:], kwargs, [n for n in parameters if n != "self"])
             if told is error:
                 raise
             raise told from error
 
+    call.checked = True  # type: ignore[attr-defined]
     return call
 
 
@@ -193,40 +195,34 @@ def guarded(function: Callable[..., Any], name: str = "", method: bool = False) 
     return call
 
 
-_DUNDERS = ("__call__", "__getitem__", "__setitem__", "__delitem__", "__len__", "__contains__", "__format__")
-
+_DUNDERS = ("__call__", "__getitem__", "__setitem__", "__delitem__", "__len__", "__contains__", "__format__", "__array__")
 _Class = TypeVar("_Class", bound=type)
 
 
-def guarded_class(cls: _Class) -> _Class:
-    """A class whose constructor is `checked`, and whose public methods and attributes are `guarded`."""
-    for name, found in list(vars(cls).items()):
+def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
+    """A class whose constructor is `checked`, and whose public methods and properties (or ``names``) are `guarded`."""
+    for name in names or [n for n in vars(cls) if n[:1] != "_" or n in _DUNDERS or n == "__init__"]:
+        found = vars(cls)[name]
         if name == "__init__":
             setattr(cls, name, checked(found, cls.__name__))
-        elif name[:1] == "_" and name not in _DUNDERS:
-            continue
         elif isinstance(found, property):
             getter = None if found.fget is None else guarded(found.fget, name, method=True)
             setattr(cls, name, property(getter, found.fset, found.fdel, found.__doc__))
         elif isinstance(found, (classmethod, staticmethod)):
-            kind = type(found)
-            setattr(cls, name, kind(guarded(found.__func__, name, method=kind is classmethod)))
+            bound = isinstance(found, classmethod)
+            setattr(cls, name, type(found)(guarded(found.__func__, name, method=bound)))
         elif inspect.isfunction(found):
             setattr(cls, name, guarded(found, name, method=True))
     return cls
 
 
-def guarded_names(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Check the public functions, and guard the classes, that a module defines; called at its end."""
-    module = namespace["__name__"]
-    for name in list(namespace) if names is None else names:
-        found = namespace[name]
-        if name[:1] == "_" or getattr(found, "__module__", None) != module:
-            continue
-        if inspect.isclass(found):
-            guarded_class(found)
-        elif inspect.isfunction(found):
+def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:
+    """Let the functions of a module check what they are given; called at its end, for its public names."""
+    for name in names:
+        found = namespace.get(name)
+        if inspect.isfunction(found) and found.__module__.startswith("halfsim") and not hasattr(found, "checked"):
             namespace[name] = checked(found)
+            namespace[name].__module__ = namespace["__name__"]  # where copies and pickles find it
 
 
 # What NumPy and Python raise for arguments that a check of annotations does not see through.

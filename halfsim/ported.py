@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.options import refused
+from halfsim.options import guarded_names, refused
 from halfsim.autograd.policy import Policy, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
@@ -278,3 +278,5 @@ LongTensor, IntTensor, ByteTensor, BoolTensor = _of(int64), _of(int32), _of(uint
 # PyTorch's other names of dtypes. They hide Python's types below this line.
 half, double, short = float16, float64, int16
 long, int, float, bool = int64, int32, float32, bool_
+
+guarded_names(globals(), __all__)

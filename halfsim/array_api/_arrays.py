@@ -12,6 +12,7 @@ from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of, axis_of, integer_tensor
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.options import guarded_names
 
 __all__ = [
     "argmax",
@@ -241,3 +242,6 @@ def unique_inverse(x: Any, /) -> UniqueInverse:
 def unique_values(x: Any, /) -> Tensor:
     """The different values."""
     return unique_all(x).values
+
+
+guarded_names(globals(), __all__)

@@ -13,6 +13,7 @@ from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.numpy_protocol import as_numpy
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.tensor import Tensor
+from halfsim.options import guarded_names
 
 __all__ = [
     "arange",
@@ -153,3 +154,6 @@ def tril(x: Any, /, *, k: int = 0) -> Tensor:
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
     """The values on the ``k``-th diagonal and above, zeros below."""
     return OPS["triu"](x, k)
+
+
+guarded_names(globals(), __all__)

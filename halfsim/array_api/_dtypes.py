@@ -32,6 +32,7 @@ from halfsim.numerics.formats import (
     uint64,
     unknown,
 )
+from halfsim.options import guarded_names
 
 __all__ = [
     "astype",
@@ -221,3 +222,6 @@ def known(x: Any) -> Any:
 
 
 bool = bool_  # which hides Python's below this line
+
+
+guarded_names(globals(), __all__)

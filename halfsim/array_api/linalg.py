@@ -10,6 +10,7 @@ from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import missing as _missing
+from halfsim.options import guarded_names
 
 __all__ = [
     "cholesky",
@@ -133,3 +134,6 @@ def solve(x1: Any, x2: Any, /) -> Tensor:
 
 def __getattr__(name: str) -> NoReturn:
     raise _missing("halfsim.array_api.linalg", name)
+
+
+guarded_names(globals(), __all__)

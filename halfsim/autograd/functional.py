@@ -12,6 +12,7 @@ from halfsim.autograd.function import grad
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor
+from halfsim.options import guarded_names
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
@@ -179,3 +180,6 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
 
 vhp = hvp  # a Hessian is symmetric
+
+
+guarded_names(globals(), __all__)

@@ -7,6 +7,7 @@ from halfsim.hardware.convert import narrow, widen
 from halfsim.hardware.devices import Device, Figure, device, devices
 from halfsim.hardware.matrix_unit import matmul, rows, unit_matmul
 from halfsim.hardware.units import Unit
+from halfsim.options import guarded_names
 
 __all__ = [
     "Comparison",
@@ -26,3 +27,5 @@ __all__ = [
 ]
 
 install_all()
+
+guarded_names(globals(), __all__)

@@ -37,6 +37,7 @@ from halfsim.numerics.ieee.unpacked import (
     unpack,
 )
 from halfsim.numerics.layout import codes, layout
+from halfsim.options import guarded_names as _guarded_names
 
 _INVALID = np.uint8(Flag.INVALID)
 _NAMES = ("a", "b", "c")
@@ -490,3 +491,6 @@ def copy_sign(a: object, b: object, *, format: object = "float16") -> Pair:
         return lay.code(x.magnitude, y.sign), np.zeros(x.code.shape, np.uint8)
 
     return blocked("copy_sign", kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], lay.word, "a, b")
+
+
+_guarded_names(globals(), [name for name in globals() if name[:1] != "_"])
