@@ -195,7 +195,16 @@ def guarded(function: Callable[..., Any], name: str = "", method: bool = False) 
     return call
 
 
-_DUNDERS = ("__call__", "__getitem__", "__setitem__", "__delitem__", "__len__", "__contains__", "__format__", "__array__")
+_DUNDERS = (
+    "__call__",
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__len__",
+    "__contains__",
+    "__format__",
+    "__array__",
+)
 _Class = TypeVar("_Class", bound=type)
 
 

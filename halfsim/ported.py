@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.options import guarded_names, refused
 from halfsim.autograd.policy import Policy, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
@@ -33,6 +32,7 @@ from halfsim.numerics.formats import (
     uint32,
     uint64,
 )
+from halfsim.options import guarded_names, refused
 
 __all__ = [
     "BoolTensor",

@@ -10,7 +10,6 @@ import numpy as np
 from halfsim.autograd.device import CPU, device
 from halfsim.autograd.making import made_in
 from halfsim.autograd.operators import OPS
-from halfsim.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,
@@ -32,7 +31,7 @@ from halfsim.numerics.formats import (
     uint64,
     unknown,
 )
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, refused
 
 __all__ = [
     "astype",

@@ -8,10 +8,9 @@ from typing import Any
 from halfsim.array_api._dtypes import adopted, dtype_of, int64, uint64
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of
-from halfsim.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Integer
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, refused
 
 __all__ = [
     "all",

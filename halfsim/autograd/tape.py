@@ -15,7 +15,6 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import get_default_dtype
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.options import MISFITS, checks, explained, refused, unknown_option
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
 from halfsim.autograd.tensor import Tensor, format_of
@@ -23,6 +22,7 @@ from halfsim.numerics.formats import Format, Integer, as_dtype, promoted
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array, container
+from halfsim.options import MISFITS, checks, explained, refused, unknown_option
 
 Pullback = Callable[[Arithmetic, Array], Array]
 

@@ -33,7 +33,7 @@ from halfsim.numerics.formats import (
     float64,
     unknown,
 )
-from halfsim.numerics.inputs import unmasked
+from halfsim.numerics.inputs import numbers_of, unmasked
 from halfsim.numerics.quantize import Array
 
 if TYPE_CHECKING:
@@ -528,6 +528,12 @@ def plain(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.array
     return unmasked(x) if isinstance(x, np.ndarray) else x
+
+
+def numbers(x: Any, dtype: Any = None) -> Array:
+    """The array inside a tensor, or of an array-like of numbers; what is none is refused."""
+    found = x.array if isinstance(x, Tensor) else numbers_of(x)
+    return found if dtype is None else found.astype(dtype, copy=False)
 
 
 def whole(x: Any) -> Any:

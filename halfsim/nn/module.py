@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.options import checked
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.conversion import Conversion, convert, loaded
@@ -18,6 +17,7 @@ from halfsim.nn.state import IncompatibleKeys, load, snapshot
 from halfsim.nn.walking import at, described, first_met, join, parts, unseen, walk
 from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import checked
 
 _Self = TypeVar("_Self", bound="Module")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -16,13 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsim.numerics.formats import NARROW, Format
+from halfsim.numerics.formats import NARROW, Format, float64
 
 _LARGEST = math.ldexp(1.0 - 2.0**-53, 1024)
 _SMALLEST = math.ldexp(1.0, -1074)
 _HEX = re.compile(r"([+-]?)0x([0-9a-f]+)(?:\.([0-9a-f]*))?(?:p([+-]?\d+))?", re.IGNORECASE)
 _DECIMAL = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?(?:e([+-]?\d+))?", re.IGNORECASE)
-_DIGITS = 1200  # significant ones kept of a literal, and a last 1 for the rest: no number or midpoint of float64 has more
+_DIGITS = (
+    1200  # significant ones kept of a literal, and a last 1 for the rest: no number or midpoint of float64 has more
+)
 _FAR = 3000  # bits before or after the point: far outside of every format
 _KINDS = "floats, integers, booleans, str, Decimal, Fraction"
 
@@ -158,12 +161,50 @@ def unmasked(x: Any) -> Any:
     return x
 
 
-def _array(x: object) -> NDArray[Any]:
+_LIKE = (np.ndarray, np.generic, int, float, str, list, tuple, Decimal, Fraction)
+_DEEP = "setting an array element with a sequence. The requested array would exceed"  # 64 axes
+
+
+def array_of(x: Any) -> NDArray[Any]:
+    """``x`` as NumPy makes an array of it, of whatever dtype; what holds no numbers by its type is refused.
+
+    ``TypeError`` for masked arrays, bytes, sets, dicts, functions and objects that are no array-likes, ``ValueError``
+    for rows of unequal length, and for lists in lists in lists without end.
+    """
     unmasked(x)
+    if not isinstance(x, _LIKE) and not _speaks(x):
+        raise TypeError(f"x: {type(x).__name__} is not allowed; allowed: {_KINDS}, arrays, lists of them")
     try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
+        return np.asarray(x)
+    except (ValueError, RecursionError, MemoryError) as error:
+        deep = isinstance(error, RecursionError) or str(error).startswith(_DEEP)
+        what = "lists nested so deep" if deep else "rows of unequal length"
+        raise ValueError(f"x: {what} are not allowed; allowed: an array-like of numbers") from None
+
+
+def _speaks(x: object) -> bool:
+    """Whether an object says itself that it is an array or a sequence of numbers."""
+    if isinstance(x, (type, bytes, bytearray)):
+        return False
+    return isinstance(x, (Sequence, memoryview)) or any(
+        hasattr(x, name) for name in ("__array__", "__array_interface__", "__array_struct__")
+    )
+
+
+def numbers_of(x: Any) -> NDArray[Any]:
+    """``x`` as an array of floats, integers or bools, as NumPy has them; Decimals, Fractions and strings as float64.
+
+    ``TypeError`` for complex numbers, dates and objects that are no numbers, and as `array_of` says.
+
+    >>> numbers_of([1, 2]), numbers_of("0.1")
+    (array([1, 2]), array(0.1))
+    """
+    array = array_of(x)
+    return array if array.dtype.kind in "biuf" else as_floats(x, float64)
+
+
+def _array(x: object) -> NDArray[Any]:
+    array = array_of(x)
     return np.asarray(x, object) if isinstance(x, (list, tuple)) and _mixed(array) else array
 
 

@@ -48,9 +48,15 @@ def main() -> None:
         done += 1
         bad = sum(r["kind"] in report.FAILURES for r in results)
         if sys.stderr.isatty() or bad or done % 100 == 0:
-            print(f"{time.perf_counter() - started:6.0f} s  {done}/{len(names)}  {name}: {bad}", file=sys.stderr, flush=True)
+            print(
+                f"{time.perf_counter() - started:6.0f} s  {done}/{len(names)}  {name}: {bad}",
+                file=sys.stderr,
+                flush=True,
+            )
 
-    found = work.run(names, known, asked.seed, lambda name: 0 if asked.find else each, asked.jobs, told, asked.find, recipes(targets))
+    found = work.run(
+        names, known, asked.seed, lambda name: 0 if asked.find else each, asked.jobs, told, asked.find, recipes(targets)
+    )
     if asked.find or asked.write:
         work.save_known(known, every)
     print(report.text(found, known))

@@ -78,8 +78,8 @@ def _meant(target: Target, name: str, junk: str) -> bool:
 
 def _is_record(name: str) -> bool:
     try:
-        kind = eval(name, judge.namespace())  # noqa: S307
-    except Exception:  # noqa: BLE001
+        kind = eval(name, judge.namespace())
+    except Exception:
         return False
     return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
@@ -99,7 +99,7 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
         _operands(call.target, positional, keywords, library)
         args = [convert(x) for x in positional]
         kwargs = {name: convert(x) for name, x in keywords.items()}
-    except Exception:  # noqa: BLE001
+    except Exception:
         return verdict
     try:
         theirs = other(*args, **kwargs)
@@ -108,7 +108,7 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
         if _KERNELS.search(text) or not call.hostile or isinstance(error, AttributeError):
             return verdict
         return verdict._replace(kind="taken", message=f"{library} refuses: {text[:200]}")
-    except Exception:  # noqa: BLE001
+    except Exception:
         return verdict
     if _RANDOM.search(call.target) or call.target.endswith("_"):
         return verdict
@@ -126,9 +126,7 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
                 same = np.isclose(a, b, 1e-3 if wide else 0.05, 1e-4 if wide else 0.05, equal_nan=True)
             if not same.all():
                 where = int(np.argmin(same.ravel()))
-                return verdict._replace(
-                    kind="wrong", message=f"value {a.ravel()[where]}, {library} {b.ravel()[where]}"
-                )
+                return verdict._replace(kind="wrong", message=f"value {a.ravel()[where]}, {library} {b.ravel()[where]}")
     return verdict
 
 
@@ -154,7 +152,9 @@ def _operands(name: str, positional: list[Any], keywords: dict[str, Any], librar
     spec = SPECS.get(name.rpartition(".")[2])
     count = len(spec.operands) if spec is not None else 1
     for x in positional[:count]:
-        if not isinstance(x, hs.Tensor) and not (isinstance(x, (list, tuple)) and all(isinstance(y, hs.Tensor) for y in x)):
+        if not isinstance(x, hs.Tensor) and not (
+            isinstance(x, (list, tuple)) and all(isinstance(y, hs.Tensor) for y in x)
+        ):
             raise _NotComparableError
     if library == "numpy" and not any(isinstance(x, hs.Tensor) for x in [*positional, *keywords.values()]):
         raise _NotComparableError

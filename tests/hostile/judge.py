@@ -57,7 +57,7 @@ def judged(call: Call) -> tuple[Verdict, Any]:
     """The verdict on a call, and its result."""
     try:
         positional, keywords, on = _arguments(call)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return Verdict("unmade", f"{type(error).__name__}: {error}"), None
     function = _callable(call)
     changed = call.target.endswith("_") or "inplace" in keywords or ".__i" in call.target
@@ -72,14 +72,16 @@ def judged(call: Call) -> tuple[Verdict, Any]:
             verdict = Verdict("result")
         except Hang:
             return Verdict("hang", "", "", time.process_time() - started), None
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             verdict = _refused(error)
     seconds = time.process_time() - started
     if seconds > SECONDS:
         return Verdict("hang", verdict.message, verdict.error, seconds), result
     if verdict.kind in ("result", "refusal"):
         for note in told:
-            ours = issubclass(note.category, (UserWarning, hs.FlagWarning)) and "VisibleDeprecation" not in str(note.category)
+            ours = issubclass(note.category, (UserWarning, hs.FlagWarning)) and "VisibleDeprecation" not in str(
+                note.category
+            )
             if not ours:
                 return Verdict("warning", f"{note.category.__name__}: {note.message}", "", seconds), result
         for (i, before), name in zip(watched.items(), [*names, *[""] * len(watched)], strict=False):
@@ -92,10 +94,10 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any], Any]:
     space = namespace()
     positional: list[Any] = []
     for _, text in call.positional:
-        found = eval(f"[{text}]", space)  # noqa: S307  # a spread parameter has several
+        found = eval(f"[{text}]", space)  # a spread parameter has several
         positional += found
-    keywords = {name: eval(text, space) for name, text in call.keywords}  # noqa: S307
-    return positional, keywords, eval(call.on, space) if call.on else None  # noqa: S307
+    keywords = {name: eval(text, space) for name, text in call.keywords}
+    return positional, keywords, eval(call.on, space) if call.on else None
 
 
 def _callable(call: Call) -> Any:
@@ -103,12 +105,12 @@ def _callable(call: Call) -> Any:
     space = namespace()
     name = call.target
     if name.startswith("operator."):
-        function = eval(name.split()[0], space)  # noqa: S307
+        function = eval(name.split()[0], space)
         if name.endswith("reflected"):
             return lambda on, positional, keywords: function(*positional, on, **keywords)
         return lambda on, positional, keywords: function(on, *positional, **keywords)
     if not call.on:
-        function = eval(name, space)  # noqa: S307
+        function = eval(name, space)
         return lambda on, positional, keywords: function(*positional, **keywords)
     attribute = name.rpartition(".")[2]
     if call.text == f"{call.on}.{attribute}":
@@ -152,7 +154,7 @@ def _from_here(error: BaseException) -> bool:
 def _said(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return "an error without words"
 
 
@@ -164,7 +166,10 @@ def _raised_by_us(error: BaseException) -> bool:
         trace = trace.tb_next
     code = trace.tb_frame.f_code
     if code.co_filename == __file__:  # the call itself: what Python says of arguments that a function does not have
-        return isinstance(error, TypeError) and re.search(r"\(\) (got|missing|takes)|\(\) .*argument", str(error)) is not None
+        return (
+            isinstance(error, TypeError)
+            and re.search(r"\(\) (got|missing|takes)|\(\) .*argument", str(error)) is not None
+        )
     if "halfsim/" not in code.co_filename.replace("\\", "/") or "/tests/" in code.co_filename:
         return False
     return dis.opname[code.co_code[trace.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")

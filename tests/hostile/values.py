@@ -58,14 +58,27 @@ _names("axis dim dims axes dim0 dim1 dim2 start_dim end_dim axis0 axis1 source d
 _names("size shape sizes output_size normalized_shape length lengths repeats repetitions steps", *SHAPES, *SIZES)
 _names("batch_shape event_shape outer_shape sample_shape unflattened_size", *SHAPES)
 _names("kernel_size stride padding dilation output_padding upscale_factor downscale_factor", *SIZES)
-_names("num_features in_features out_features in_channels out_channels input_size hidden_size groups", "2", "3", "4", "1")
-_names("num_groups num_layers num_heads nhead d_model embed_dim dim_feedforward num_channels num_classes", "1", "2", "4")
-_names("n_classes num_embeddings embedding_dim in1_features in2_features num_parameters kdim vdim proj_size", "3", "2", "4")
+_names(
+    "num_features in_features out_features in_channels out_channels input_size hidden_size groups", "2", "3", "4", "1"
+)
+_names(
+    "num_groups num_layers num_heads nhead d_model embed_dim dim_feedforward num_channels num_classes", "1", "2", "4"
+)
+_names(
+    "n_classes num_embeddings embedding_dim in1_features in2_features num_parameters kdim vdim proj_size", "3", "2", "4"
+)
 _names("chunks split_size_or_sections split_sizes indices_or_sections shifts k s", *INTS, "(1, 2)", "[1]")
 _names("n m start stop end step num offset diagonal count index_count batch_size num_workers order", *INTS)
 _names("bins minlength blank ignore_index padding_idx decimals", *INTS)
-_names("seed rank num_replicas num_samples history_size max_iter max_eval ns_steps T_max T_0 T_mult", "2", "1", "3", "0")
-_names("last_epoch total_iters total_steps epochs steps_per_epoch step_size patience cooldown growth_interval", "-1", "2", "3")
+_names(
+    "seed rank num_replicas num_samples history_size max_iter max_eval ns_steps T_max T_0 T_mult", "2", "1", "3", "0"
+)
+_names(
+    "last_epoch total_iters total_steps epochs steps_per_epoch step_size patience cooldown growth_interval",
+    "-1",
+    "2",
+    "3",
+)
 _names("max_evaluations first ulp total before after correction version exponent_bits precision", "3", "1", "5")
 _names("format dtype fmt target_format storage d", *FORMATS)
 _names("type type1 type2 to from_", *FORMATS)

@@ -46,7 +46,9 @@ def known_calls() -> Known:
 def save_known(known: Known, every: Iterable[str]) -> None:
     """Keep the calls that work, of the names that there are."""
     kept = {name: known[name] for name in sorted({*every} & known.keys())}
-    KNOWN.write_text("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(c)}" for n, c in kept.items()) + "\n}\n", "utf-8")
+    KNOWN.write_text(
+        "{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(c)}" for n, c in kept.items()) + "\n}\n", "utf-8"
+    )
 
 
 def makers(known: Mapping[str, list[draw.Arguments]], every: Iterable[Target]) -> dict[str, tuple[str, ...]]:
@@ -63,8 +65,8 @@ def makers(known: Mapping[str, list[draw.Arguments]], every: Iterable[Target]) -
 
 def _named(name: str) -> Any:
     try:
-        return eval(name, judge.namespace())  # noqa: S307
-    except Exception:  # noqa: BLE001
+        return eval(name, judge.namespace())
+    except Exception:
         return None
 
 
@@ -91,7 +93,7 @@ def _limit() -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot  # noqa: F401, ICN001
+    import matplotlib.pyplot
 
     compare.torch()  # what it maps does not count
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -51,8 +51,8 @@ from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
-from halfsim.options import checked
 from halfsim.autograd.tape import composed
+from halfsim.options import checked
 
 _SUBJECTS = (
     "activation",

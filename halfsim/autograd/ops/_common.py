@@ -15,7 +15,7 @@ from halfsim.autograd.making import get_default_dtype, tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
-from halfsim.autograd.tensor import Tensor, plain, whole
+from halfsim.autograd.tensor import Tensor, numbers, plain, whole
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
@@ -70,7 +70,7 @@ def indices(name: str, values: Any) -> Array:
     ``TypeError`` for other values: a half label 2049 would train class 2048.
     """
     try:
-        found = np.asarray(whole(values))
+        found = numbers(whole(values))
     except ValueError:
         raise ValueError(f"{name}: rows of unequal length are not allowed; allowed: an array of integers") from None
     if found.dtype.kind not in "iu" and found.size:
@@ -81,7 +81,7 @@ def indices(name: str, values: Any) -> Array:
 
 def mask_of(name: str, values: Any) -> Array:
     """Truth values, given as an array, a list or a Tensor of bools."""
-    found = np.array(plain(values))  # a copy: the caller's array may change
+    found = np.array(numbers(values))  # a copy: the caller's array may change
     if found.dtype != np.bool_:
         dtype = values.dtype if isinstance(values, Tensor) else found.dtype
         raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: bool")

@@ -11,10 +11,10 @@ import numpy as np
 from halfsim.autograd import random
 from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.ops._common import integer_tensor
-from halfsim.options import refused
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64
 from halfsim.numerics.quantize import Array
+from halfsim.options import refused
 
 __all__ = [
     "arange",
@@ -114,7 +114,7 @@ def full(
     >>> full((2,), 0.1, dtype="float16"), full((2,), 3)
     (tensor([0.1, 0.1], float16), tensor([3, 3], int64))
     """
-    value = np.asarray(plain(fill_value))
+    value = numbers(fill_value)
     if value.dtype.kind == "c":
         raise TypeError("fill_value: complex is not allowed; allowed: numbers")
     if value.ndim:
@@ -206,7 +206,7 @@ def _ends(start: Any, end: Any, steps: int, dtype: object) -> tuple[Array, Array
             raise ValueError(f"{name}: shape {np.shape(plain(x))} is not allowed; allowed: a number")
     if steps < 0:
         raise ValueError(f"steps: {steps} is not allowed; allowed: integers from 0")
-    ends = (np.asarray(plain(x), np.float64) for x in (start, end))
+    ends = (numbers(x, np.float64) for x in (start, end))
     first, last = map(np.trunc, ends) if dtype is not None and isinstance(as_dtype(dtype), Integer) else ends
     return first, last
 
@@ -338,7 +338,7 @@ def randint_like(input: Any, low: Any, high: Any = None, *, dtype: object = None
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that ``input`` (or ``p``) gives, else 0, in the format of ``input``."""
-    chances = np.asarray(plain(input)) if p is None else np.full(np.shape(plain(input)), p)
+    chances = numbers(input) if p is None else np.full(np.shape(plain(input)), p)
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
         raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
     if p is None:
@@ -353,7 +353,7 @@ def normal(
 ) -> Tensor:
     """Random values of normal distributions of the given means and deviations (numbers or tensors)."""
     dtype = next((x.dtype for x in (mean, std) if isinstance(x, Tensor)), None) if dtype is None else dtype
-    fmt, m, s = _drawn_for(dtype), np.asarray(plain(mean)), np.asarray(plain(std))
+    fmt, m, s = _drawn_for(dtype), numbers(mean), numbers(std)
     shape = np.broadcast_shapes(m.shape, s.shape) if size is None else _shape("size", (size,))
     alone = not (m.ndim or s.ndim)
     drawn = random.normal(shape, float(m) if alone else 0.0, 1.0 if s.ndim else float(s), generator, fmt)
@@ -367,7 +367,7 @@ def poisson(input: Any, generator: Any = None) -> Tensor:
 
     ``ValueError`` for rates that are negative or NaN.
     """
-    rates = np.asarray(plain(input), np.float64)
+    rates = numbers(input, np.float64)
     if not (rates >= 0).all():
         raise ValueError("input: negative rates and NaN are not allowed; allowed: numbers from 0")
     return tensor(random.poisson(rates, generator), _like(input, None))
@@ -379,7 +379,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     ``ValueError`` for weights that are negative, not finite or all zero, and for more samples than weights that are
     not zero without ``replacement``.
     """
-    weights = np.asarray(plain(input))
+    weights = numbers(input)
     if isinstance(input, Tensor) and isinstance(input.format, Integer):
         raise TypeError(f"input: {input.format} is not allowed; allowed: floating-point formats")
     if weights.ndim not in (1, 2) or not weights.shape[-1]:

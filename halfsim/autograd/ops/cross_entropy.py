@@ -17,7 +17,7 @@ from halfsim.autograd.ops.select import masked_fill
 from halfsim.autograd.ops.shape import reshape
 from halfsim.autograd.policy import resolve, scope
 from halfsim.autograd.tape import Pullback, op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Integer, float32, unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
@@ -124,7 +124,7 @@ def cross_entropy(
     if not 0 <= e <= 1:
         raise ValueError(f"label_smoothing: {e} is not allowed; allowed: 0 to 1")
     shape = np.shape(plain(input))
-    soft = isinstance(target, Tensor) or np.asarray(plain(target)).dtype.kind == "f" if _regular(target) else False
+    soft = isinstance(target, Tensor) or numbers(target).dtype.kind == "f" if _regular(target) else False
     if soft and np.shape(plain(target)) == shape and shape:
         if isinstance(target, Tensor) and isinstance(target.format, Integer):
             raise TypeError(f"target: {target.format} of the input's shape is not allowed; allowed: floats, or classes")

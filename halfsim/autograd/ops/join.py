@@ -23,11 +23,11 @@ from halfsim.autograd.ops.shape import (
     reshape,
     unsqueeze,
 )
-from halfsim.options import shown
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 
 __all__ = [
     "broadcast_shapes",
