@@ -99,7 +99,7 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
     found = {}
     for name in inspect.signature(function).parameters:
         kinds = _of(hints.get(name, Any))
-        if kinds:
+        if kinds and name != "seed":  # which says itself how large it may be
             found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
     return found
 
@@ -121,8 +121,10 @@ def _any(kinds: list[tuple[Check, str]]) -> Check:
 _ALIASES = (("dim", "axis"), ("keepdim", "keepdims"), ("input", "x"))  # PyTorch's names and NumPy's
 
 
-def refused(name: str, value: Any, allowed: str) -> TypeError:
-    """The error of an option of the wrong type."""
+def refused(name: str, value: Any, allowed: str) -> TypeError | ValueError:
+    """The error of an option of the wrong type, or of an integer that no computer holds."""
+    if isinstance(value, int) and "integers" in allowed:
+        return ValueError(f"{name}: {shown(value)} is not allowed; allowed: integers of 64 bits")
     return TypeError(f"{name}: {shown(value)} is not allowed; allowed: {allowed}")
 
 
@@ -243,8 +245,8 @@ _HERE = os.path.dirname(__file__) + os.sep
 _LIBRARIES = (os.path.dirname(np.__file__) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen", "<__array_func")
 # NumPy's words that say what is wrong with an argument; others tell how Python came to fail.
 _CLEAR = re.compile(
-    r"broadcast|out of bounds|shape|dimension|axis|axes|ingular|positive.definite|square|negative|size|length|duplicate|"
-    r"repeated|divis|subscript|exceed|too large|must be|monoton"
+    r"broadcast|out of bounds|shape|dimension|axis|axes|ingular|positive.definite|square|negative|size|length|"
+    r"duplicate|repeated|divis|subscript|exceed|too large|must be|monoton"
 )
 _PYTHON = re.compile(r"object|argument|operand type|scalar|sequence|cast|ufunc|integer string|\bargs\b|__")
 _UNKNOWN = re.compile(r"\w\(\) got an unexpected keyword argument '(\w+)'")

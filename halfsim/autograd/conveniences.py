@@ -22,6 +22,7 @@ from halfsim.numerics.formats import (
     int64,
     uint8,
 )
+from halfsim.options import guarded_class
 
 
 def _parts(given: tuple[Any, ...]) -> Any:
@@ -37,6 +38,7 @@ def _cast(dtype: Any) -> Any:
     return method
 
 
+@guarded_class
 class Conveniences:
     """What PyTorch and NumPy let a tensor say in its own way."""
 

@@ -35,6 +35,7 @@ from halfsim.numerics.formats import (
 )
 from halfsim.numerics.inputs import numbers_of, unmasked
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_class
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
@@ -480,6 +481,10 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         """Copies and pickles hold values and gradient, off the tape."""
         state = (self.array, self.format, self.requires_grad, self.grad, self.name)
         return _rebuilt, (type(self), *state)
+
+
+_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook to turn"  # by users, not by kernels
+guarded_class(Tensor, _CALLED.split())
 
 
 def _compare(relation: str, x: Tensor, other: object) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsim.numerics.formats import unknown, whole
+from halfsim.options import guarded_class
 
 
 class Rounding(enum.Enum):
@@ -67,6 +68,7 @@ def outward(rounding: Rounding, negative: Any) -> Any:
     return AWAY[rounding][np.where(negative, 15, 7)]  # far past it, whose last bit counts as one
 
 
+@guarded_class
 class Stochastic:
     """Stochastic rounding with a stream of random numbers of its own.
 
