@@ -244,9 +244,9 @@ class Conveniences:
 
     # Tensors like this one, and random values in place of these.
 
-    def new_tensor(self, data: Any, **options: Any) -> Any:
-        """A tensor of ``data`` in this one's format."""
-        return self._new("tensor", data, **options)
+    def new_tensor(self, data: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+        """A tensor of a copy of ``data``, off the tape, in this one's format where ``dtype`` names none."""
+        return self._new("asarray", data, dtype=dtype, copy=True).detach().requires_grad_(requires_grad)
 
     def new_zeros(self, *size: Any, **options: Any) -> Any:
         """Zeros in this tensor's format."""

@@ -483,7 +483,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         return _rebuilt, (type(self), *state)
 
 
-_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook to turn"  # by users, not by kernels
+_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook to turn"
 guarded_class(Tensor, _CALLED.split())
 
 
