@@ -1,7 +1,7 @@
 """Hostile calls of every public name: how many, and which ended badly.
 
 PYTHONPATH=$PWD python -m tests.hostile                        120,000 calls, the failures by name and kind
-PYTHONPATH=$PWD python -m tests.hostile --only 'hs.ops.s*'     of some names (a pattern of fnmatch, or several with commas)
+PYTHONPATH=$PWD python -m tests.hostile --only 'hs.ops.s*'     of some names (patterns, with commas)
 PYTHONPATH=$PWD python -m tests.hostile --each 200 --only hs.encode
 PYTHONPATH=$PWD python -m tests.hostile --find                 look for calls that work, which the others are drawn from
 PYTHONPATH=$PWD python -m tests.hostile --write                all of it; the record and docs/reliability.md

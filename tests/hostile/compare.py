@@ -29,8 +29,8 @@ _RANDOM = re.compile(
 )
 # What PyTorch refuses for want of a kernel, or of dtypes that go together: no matter of the argument's value.
 _KERNELS = re.compile(
-    r"dtype|not implemented|scalar type|Half|BFloat16|Long|Bool|Byte|Float|alloc|memory|same type|MKL|LAPACK|result type|"
-    r"requires? grad|differentiable|deprecated|Could not infer|meta"
+    r"dtype|not implemented|scalar type|Half|BFloat16|Long|Bool|Byte|Float|alloc|memory|same type|MKL|LAPACK|"
+    r"result type|requires? grad|differentiable|deprecated|Could not infer|meta"
 )
 _PLAIN = (type(None), bool, int, float, str)
 

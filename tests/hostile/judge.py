@@ -37,7 +37,18 @@ INTERNAL = re.compile(
 )
 HOUSE = re.compile(r"allowed|missing|left out|not simulated|did you mean|it is hs\.|needs|has no attribute '\w+'$")
 # Parameters whose arrays a function is there to change.
-CHANGED = {"out", "running_mean", "running_var", "destination", "tensor", "parameters", "params", "grads", "self"}
+CHANGED = {
+    "out",
+    "dst",
+    "running_mean",
+    "running_var",
+    "destination",
+    "tensor",
+    "parameters",
+    "params",
+    "grads",
+    "self",
+}
 
 
 class Verdict(NamedTuple):
@@ -59,6 +70,8 @@ def judged(call: Call) -> tuple[Verdict, Any]:
         positional, keywords, on = _arguments(call)
     except Exception as error:
         return Verdict("unmade", f"{type(error).__name__}: {error}"), None
+    if call.target.startswith("np.") and not _holds_tensor([*positional, *keywords.values()]):
+        return Verdict("unmade", "NumPy's alone"), None
     function = _callable(call)
     changed = call.target.endswith("_") or "inplace" in keywords or ".__i" in call.target
     watched = {} if changed else {i: _bits(x) for i, x in enumerate([*positional, *keywords.values()])}
@@ -73,7 +86,7 @@ def judged(call: Call) -> tuple[Verdict, Any]:
         except Hang:
             return Verdict("hang", "", "", time.process_time() - started), None
         except BaseException as error:
-            verdict = _refused(error)
+            verdict = _refused(error, call.target.startswith("np."))
     seconds = time.process_time() - started
     if seconds > SECONDS:
         return Verdict("hang", verdict.message, verdict.error, seconds), result
@@ -88,6 +101,10 @@ def judged(call: Call) -> tuple[Verdict, Any]:
             if name not in CHANGED and _bits([*positional, *keywords.values()][i]) != before:
                 return Verdict("mutated", f"argument {i} ({name})", "", seconds), result
     return verdict._replace(seconds=seconds), result
+
+
+def _holds_tensor(x: Any) -> bool:
+    return isinstance(x, hs.Tensor) or (type(x) in (list, tuple) and len(x) < 50 and any(map(_holds_tensor, x)))
 
 
 def _arguments(call: Call) -> tuple[list[Any], dict[str, Any], Any]:
@@ -118,8 +135,13 @@ def _callable(call: Call) -> Any:
     return lambda on, positional, keywords: getattr(on, attribute)(*positional, **keywords)
 
 
-def _refused(error: BaseException) -> Verdict:
+def _refused(error: BaseException, numpy: bool) -> Verdict:
     text, kind = _said(error), type(error).__name__
+    files = [code.co_filename for code in _codes(error)]
+    if files[-1].endswith("hostile/made.py") and isinstance(error, Exception):
+        return Verdict("refusal", "the caller's own error", kind)
+    if numpy and not any("halfsim/" in file for file in files[1:]) and isinstance(error, Exception):
+        return Verdict("refusal", "NumPy's own, before it asks the tensor", kind)
     raised = _raised_by_us(error)
     if not isinstance(error, CLASSES) or isinstance(error, (UnicodeError, RecursionError)):
         return Verdict("internal error", text, kind)
@@ -142,6 +164,15 @@ def _refused(error: BaseException) -> Verdict:
 
 def _attribute(error: BaseException, text: str) -> bool:
     return isinstance(error, AttributeError) and text.startswith(("Tensor", "halfsim"))
+
+
+def _codes(error: BaseException) -> list[types.CodeType]:
+    """What ran, from the call to where the error was raised."""
+    found, trace = [], error.__traceback__
+    while trace is not None:
+        found.append(trace.tb_frame.f_code)
+        trace = trace.tb_next
+    return found
 
 
 def _from_here(error: BaseException) -> bool:
@@ -192,6 +223,3 @@ _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[+-]?\d+)?|'[^']*'|\([^()]*\)")
 def shape_of(message: str) -> str:
     """A message without what changes from call to call."""
     return _NUMBERS.sub("#", message)[:120]
-
-
-assert types

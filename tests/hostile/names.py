@@ -40,6 +40,11 @@ MADE: dict[str, tuple[str, ...]] = {
     "Device": ("hs.hardware.device('A100')",),
     "Stochastic": ("hs.Stochastic(1)",),
     "Generator": ("hs.Generator()",),
+    "nn.Transformer": ("hs.nn.Transformer(4, 2, 1, 1, 8)",),
+    "nn.TransformerDecoder": ("hs.nn.TransformerDecoder(hs.nn.TransformerDecoderLayer(4, 2, 8), 1)",),
+    "nn.TransformerDecoderLayer": ("hs.nn.TransformerDecoderLayer(4, 2, 8)",),
+    "nn.TransformerEncoder": ("hs.nn.TransformerEncoder(hs.nn.TransformerEncoderLayer(4, 2, 8), 1)",),
+    "nn.TransformerEncoderLayer": ("hs.nn.TransformerEncoderLayer(4, 2, 8)",),
     "Event": ("made.trace().first('nonzero')",),
 }  # fmt: skip
 OPERATORS = """add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift lt le gt ge eq ne neg pos abs

@@ -14,9 +14,8 @@ RECORDS = Path(__file__).with_name("records")
 # The order of the page; a part without a record is not on it.
 PARTS = ("calls", "kill", "truncation", "bit_flips", "soak", "same_bits")
 
-_HEAD = """Numbers that nobody can trust help nobody, so halfsim is attacked on purpose: with arguments that nobody should
-pass, with damaged files, with power cuts, for hours, on other machines. Each table below was printed by the command
-beside it, on the day that stands there."""
+_HEAD = """halfsim is attacked on purpose: with arguments that nobody should pass, with damaged files, with power cuts,
+for hours, on other machines. Each table below was printed by the command beside it, on the day that stands there."""
 
 
 def record(part: str, title: str, command: str, text: Sequence[str], head: Sequence[str], rows: Sequence[Any]) -> None:
@@ -46,9 +45,7 @@ def _part(kept: dict[str, Any]) -> str:
     lines = [kept["head"], ["---"] * len(kept["head"]), *kept["rows"]]
     table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
     command = f"```sh\n{kept['command']}\n```"
-    return "\n\n".join(
-        [f"## {kept['title']}", *map(paragraph, kept["text"]), command, f"{kept['date']}:", *([table] if kept["head"] else [])]
-    )
+    return "\n\n".join([f"## {kept['title']}", *map(paragraph, kept["text"]), command, f"On {kept['date']}:", table])
 
 
 def paragraph(words: str) -> str:

@@ -1,4 +1,4 @@
-"""Calls that work, of names for which chance finds none."""
+"""Calls that work, of names for which chance finds none, or slow ones alone."""
 
 from __future__ import annotations
 
@@ -99,6 +99,10 @@ hs.nn.FractionalMaxPool2d(2, output_size=2)
 hs.nn.FractionalMaxPool3d(2, output_size=1)
 hs.nn.MultiheadAttention(4, 2)
 hs.nn.TransformerEncoderLayer(4, 2, 8)
+hs.nn.TransformerDecoderLayer(4, 2, 8)
+hs.nn.TransformerEncoder(hs.nn.TransformerEncoderLayer(4, 2, 8), 1)
+hs.nn.TransformerDecoder(hs.nn.TransformerDecoderLayer(4, 2, 8), 1)
+hs.nn.Transformer(4, 2, 1, 1, 8)
 hs.nn.utils.skip_init(hs.nn.Linear, 3, 2)
 hs.nn.utils.remove_spectral_norm(hs.nn.utils.spectral_norm(hs.nn.Linear(3, 2)))
 hs.nn.utils.remove_weight_norm(hs.nn.utils.weight_norm(hs.nn.Linear(3, 2)))

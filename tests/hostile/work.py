@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -32,7 +33,7 @@ from tests.hostile.recipes import recipes
 ROOT = Path(__file__).parents[2]
 KNOWN = Path(__file__).with_name("known_calls.json")
 MEMORY = 1 << 30
-WALL = 15.0  # seconds that a call may wait, for what takes no time of the processor
+WALL = 60.0  # seconds that a call may wait, for what takes no time of the processor
 
 Known = dict[str, list[draw.Arguments]]
 Result = dict[str, Any]
@@ -136,32 +137,47 @@ def _run(call: draw.Call) -> tuple[judge.Verdict, Any]:
 
 
 def worker() -> None:
-    """Take jobs from standard input, a line each, and tell on standard output what came of each call."""
+    """Fork a process that takes jobs from standard input, a line each, and tells what came of each call.
+
+    A call may end it; then another is forked, which need not import anything.
+    """
     out: IO[str] = os.fdopen(os.dup(1), "w", buffering=1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    jobs = os.fdopen(os.dup(0), "r")
+    source = os.dup(0)
     os.dup2(null, 0)
     warnings.simplefilter("always")
-    os.chdir(tempfile.mkdtemp())
     every = {t.name: t for t in all_targets(known_calls())}
-    signal.signal(signal.SIGPROF, _rung)
     _limit()
-    out.write(json.dumps({"ready": True}) + "\n")
+    while True:
+        child = os.fork()
+        if child == 0:
+            with tempfile.TemporaryDirectory() as folder:
+                os.chdir(folder)
+                signal.signal(signal.SIGPROF, _rung)
+                out.write(json.dumps({"ready": os.getpid()}) + "\n")
+                _serve(os.fdopen(source, "r"), out, every)
+                os.chdir(ROOT)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] == 0:  # nobody asks any more
+            return
+
+
+def _serve(jobs: IO[str], out: IO[str], every: dict[str, Target]) -> None:
+    state = reset()
     for line in jobs:
         job = json.loads(line)
         target = every[job["target"]]
         if "find" in job:
             out.write(json.dumps({"known": find(target, job["seed"])}) + "\n")
             continue
-        state = reset()
         for number in range(job["start"], job["calls"]):
             call = draw.draw(target, job["known"], job["seed"], number)
-            out.write(json.dumps({"at": number, "text": call.text}) + "\n")
+            out.write(json.dumps({"at": number, "text": call.text, "cpu": time.process_time()}) + "\n")
             verdict, result = _run(call)
             if verdict.kind == "result":
-                out.write(json.dumps({"theirs": number}) + "\n")
+                out.write(json.dumps({"theirs": number, "cpu": time.process_time()}) + "\n")
                 signal.setitimer(signal.ITIMER_PROF, judge.SECONDS)
                 verdict = compare.checked(target, call, verdict, result)
                 signal.setitimer(signal.ITIMER_PROF, 0)
@@ -174,79 +190,96 @@ def worker() -> None:
 
 
 class Worker:
-    """A process that judges calls; it is started anew where a call ends it."""
+    """A process that judges calls, and its child that makes them."""
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen[bytes] | None = None
-        self.buffer = b""
-
-    def start(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg",
                        "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}  # fmt: skip
         command = [sys.executable, "-c", "from tests.hostile.work import worker; worker()"]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT
         )
-        self.buffer = b""
-        if self.read(300) is None:
-            raise RuntimeError("the worker does not start")
+        self.buffer, self.child, self.since = b"", 0, 0.0
+        self._wait()
 
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            for pipe in (self.process.stdin, self.process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            self.process = None
+    def _wait(self) -> None:
+        """Wait for a child that is ready."""
+        while "ready" not in (told := self.read(600)):
+            if not told:
+                raise RuntimeError("the worker does not start")
+        self.child = told["ready"]
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
 
     def ask(self, job: dict[str, Any]) -> None:
-        if self.process is None:
-            self.start()
-        assert self.process is not None
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job).encode() + b"\n")
         self.process.stdin.flush()
 
-    def read(self, seconds: float) -> Result | None:
-        """The next thing that it tells; None if it ended, or tells nothing for so long."""
-        assert self.process is not None
+    def read(self, seconds: float) -> Result:
+        """The next thing that it tells; nothing if it tells nothing for so long, or takes too much of the processor."""
         assert self.process.stdout is not None
         limit = time.monotonic() + seconds
         while b"\n" not in self.buffer:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, limit - time.monotonic()))
-            chunk = os.read(self.process.stdout.fileno(), 1 << 16) if ready else b""
-            if not chunk:
-                return None
-            self.buffer += chunk
+            ready, _, _ = select.select([self.process.stdout], [], [], 1.0)
+            if ready:
+                chunk = os.read(self.process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    return {}
+                self.buffer += chunk
+            elif time.monotonic() > limit or (self.child and self._used() > self.since + 2 * judge.SECONDS):
+                return {}
         line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
 
+    def _used(self) -> float:
+        """Seconds of the processor that the child took."""
+        try:
+            words = Path(f"/proc/{self.child}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> None:
+        """End the child, and wait for the next."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.child, signal.SIGKILL)
+        self.since = float("inf")
+        self._wait()
+
     def find(self, target: str, seed: int) -> list[draw.Arguments]:
         """Arguments that work."""
+        self.since = float("inf")
         self.ask({"target": target, "find": True, "seed": seed})
         told = self.read(120)
-        if told is None:
-            self.stop()
-            return []
-        return told["known"]
+        if not told:
+            self.end()
+        elif "ready" in told:
+            self.child = told["ready"]
+        return told.get("known", [])
 
     def judge(self, target: str, known: list[draw.Arguments], seed: int, calls: int) -> Iterator[Result]:
         """What came of so many calls of a target."""
-        start, current, theirs = 0, None, False
+        start, current, theirs = 0, "", False
         while start < calls:
+            self.since = float("inf")
             self.ask({"target": target, "known": known, "seed": seed, "start": start, "calls": calls})
-            while True:
-                told = self.read(WALL)
-                if told is None:  # it waits, or is gone
-                    ended = self.process is not None and self.process.poll()
-                    self.stop()
-                    if current is None:
-                        return
-                    kind = "result" if theirs else "hang" if ended is None else "crash"
+            while "done" not in (told := self.read(WALL)):
+                if not told or "ready" in told:  # it waits, or is gone
+                    if told:
+                        self.child = told["ready"]
+                    else:
+                        self.end()
+                    kind = "result" if theirs else "hang" if not told else "crash"
                     yield {"call": start, "text": current, "kind": kind, "message": "", "error": "", "seconds": WALL}
                     start += 1
                     break
+                self.since = told.get("cpu", self.since)
                 if "at" in told:
                     start, current, theirs = told["at"], told["text"], False
                 elif "theirs" in told:
@@ -254,8 +287,6 @@ class Worker:
                 elif "call" in told:
                     yield told
                     start = told["call"] + 1
-                else:
-                    break
 
 
 def run(
@@ -282,13 +313,13 @@ def run(
                     name = waiting.get_nowait()
                 except queue.Empty:
                     return
-                if search or not known.get(name):
+                if (search or not known.get(name)) and name not in written:
                     known[name] = it.find(name, seed)
-                calls_of = [*written.get(name, ()), *known[name]]
+                calls_of = written.get(name) or known[name]
                 found[name] = list(it.judge(name, calls_of, seed, calls(name)))
                 told(name, found[name])
         finally:
-            it.stop()
+            it.close()
 
     threads = [threading.Thread(target=serve) for _ in range(jobs)]
     for thread in threads:
