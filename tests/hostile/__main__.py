@@ -39,7 +39,7 @@ def main() -> None:
     if asked.list:
         print("\n".join(names))
         return
-    each = asked.each or -(-asked.calls // max(1, len(every)))
+    each = dict.fromkeys(every, asked.each) if asked.each else work.shares(targets, asked.calls)
     started = time.perf_counter()
     done = 0
 
@@ -55,7 +55,14 @@ def main() -> None:
             )
 
     found = work.run(
-        names, known, asked.seed, lambda name: 0 if asked.find else each, asked.jobs, told, asked.find, recipes(targets)
+        names,
+        known,
+        asked.seed,
+        lambda name: 0 if asked.find else each[name],
+        asked.jobs,
+        told,
+        asked.find,
+        recipes(targets),
     )
     if asked.find or asked.write:
         work.save_known(known, every)

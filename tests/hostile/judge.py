@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import dis
+import os
 import re
 import time
 import types
@@ -19,9 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import halfsim as hs
+from tests.hostile import made
 from tests.hostile.draw import Call
 from tests.hostile.names import namespace
 
+_ROOM = os.path.dirname(hs.__file__) + os.sep
 SECONDS = 2.0
 LONGEST = 300
 CLASSES = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, AttributeError, MemoryError, OSError,
@@ -138,9 +141,9 @@ def _callable(call: Call) -> Any:
 def _refused(error: BaseException, numpy: bool) -> Verdict:
     text, kind = _said(error), type(error).__name__
     files = [code.co_filename for code in _codes(error)]
-    if files[-1].endswith("hostile/made.py") and isinstance(error, Exception):
+    if files[-1] == made.__file__ and isinstance(error, Exception):
         return Verdict("refusal", "the caller's own error", kind)
-    if numpy and not any("halfsim/" in file for file in files[1:]) and isinstance(error, Exception):
+    if numpy and not any(file.startswith(_ROOM) for file in files) and isinstance(error, Exception):
         return Verdict("refusal", "NumPy's own, before it asks the tensor", kind)
     raised = _raised_by_us(error)
     if not isinstance(error, CLASSES) or isinstance(error, (UnicodeError, RecursionError)):
@@ -201,7 +204,7 @@ def _raised_by_us(error: BaseException) -> bool:
             isinstance(error, TypeError)
             and re.search(r"\(\) (got|missing|takes)|\(\) .*argument", str(error)) is not None
         )
-    if "halfsim/" not in code.co_filename.replace("\\", "/") or "/tests/" in code.co_filename:
+    if not code.co_filename.startswith(_ROOM):
         return False
     return dis.opname[code.co_code[trace.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")
 

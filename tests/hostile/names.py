@@ -13,6 +13,7 @@ import numpy as np
 
 import halfsim as hs
 from halfsim.autograd.numpy_protocol import numpy_functions
+from halfsim.autograd.observer import Observer
 from halfsim.autograd.operators import OPS
 from tests.hostile import made
 
@@ -51,6 +52,17 @@ OPERATORS = """add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift r
     invert getitem setitem delitem contains concat iadd isub imul itruediv ipow index""".split()  # noqa: SIM905
 SPECIAL = """__call__ __len__ __iter__ __getitem__ __setitem__ __delitem__ __contains__ __float__ __int__ __index__
     __bool__ __format__ __repr__ __array__ __enter__ __copy__ __or__""".split()  # noqa: SIM905
+
+
+# Methods by which the engine speaks to its own: of a trace those that an operation tells it by, of a tensor kernels'.
+_ENGINE = (
+    "halfsim.autograd.observer",
+    *(f"halfsim.autograd.trace.{room}" for room in ("watch", "notes", "follow", "counted")),
+)
+_OWN = {
+    "Trace": {*vars(Observer), "record", "promote", "constant_behind", "around", "ran", "raised", "constant"},
+    "Tensor": {"receive", "take_shape", "hold", "turn"},
+}
 
 
 class Target(NamedTuple):
@@ -132,7 +144,9 @@ def methods(makers: dict[str, tuple[str, ...]]) -> Iterator[Target]:
             if name[:1] == "_" and name not in SPECIAL:
                 continue
             base = next((c for c in kind.__mro__ if name in vars(c)), None)
-            if base is None or not base.__module__.startswith("halfsim"):
+            if base is None or not base.__module__.startswith("halfsim") or base.__module__ in _ENGINE:
+                continue
+            if name in _OWN.get(owner, ()):
                 continue
             if (base, name) in seen and name not in ("__call__", "step"):
                 continue

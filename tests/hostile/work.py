@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import json
+import math
 import os
 import queue
 import random
@@ -74,6 +75,13 @@ def _named(name: str) -> Any:
 def all_targets(known: Known) -> list[Target]:
     first = targets({})
     return targets(makers({**known, **recipes(first)}, first))
+
+
+def shares(every: Iterable[Target], total: int) -> dict[str, int]:
+    """How many of ``total`` calls each name gets: more where there is more to get wrong."""
+    weights = {t.name: min(len(t.parameters), 6) or 0.25 for t in every}
+    whole = sum(weights.values())
+    return {name: math.ceil(total * weight / whole) for name, weight in weights.items()}
 
 
 def reset() -> tuple[Any, ...]:
