@@ -242,7 +242,7 @@ MISFITS = (
 )  # fmt: skip
 _LONGEST = 300
 _HERE = os.path.dirname(__file__) + os.sep
-_LIBRARIES = (os.path.dirname(np.__file__) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen", "<__array_func")
+_LIBRARIES = (os.path.dirname(np.__file__) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen")
 # NumPy's words that say what is wrong with an argument; others tell how Python came to fail.
 _CLEAR = re.compile(
     r"broadcast|out of bounds|shape|dimension|axis|axes|ingular|positive.definite|square|negative|size|length|"
@@ -262,7 +262,7 @@ def _raised_by(error: BaseException) -> str:
     while trace is not None:
         code, last = trace.tb_frame.f_code, trace
         own = code.co_filename.startswith(_HERE)
-        if not own and not code.co_filename.startswith(_LIBRARIES):
+        if not own and not code.co_filename.startswith(_LIBRARIES) and not code.co_filename.endswith(".pyx"):
             return "theirs"
         trace, frames = trace.tb_next, frames + 1
     if own and frames and dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS":

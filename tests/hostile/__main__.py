@@ -40,12 +40,17 @@ def main() -> None:
         print("\n".join(names))
         return
     each = dict.fromkeys(every, asked.each) if asked.each else work.shares(targets, asked.calls)
+    if asked.report:
+        asked.report.write_text("", "utf-8")
     started = time.perf_counter()
     done = 0
 
     def told(name: str, results: list[work.Result]) -> None:
         nonlocal done
         done += 1
+        if asked.report:
+            with asked.report.open("a", encoding="utf-8") as file:
+                file.write(report.lines({name: results}))
         bad = sum(r["kind"] in report.FAILURES for r in results)
         if sys.stderr.isatty() or bad or done % 100 == 0:
             print(
@@ -67,8 +72,6 @@ def main() -> None:
     if asked.find or asked.write:
         work.save_known(known, every)
     print(report.text(found, known))
-    if asked.report:
-        asked.report.write_text(report.lines(found), "utf-8")
     print(f"{time.perf_counter() - started:.0f} s")
 
 

@@ -73,6 +73,8 @@ def _meant(target: Target, name: str, junk: str) -> bool:
         return isinstance(p.default, str) or any(v[:1] in "'{" for v in values)
     if junk in ("callable", "class"):
         return any(v.startswith("lambda") for v in values)
+    if junk == "ragged":
+        return any(v.startswith(("[hs", "(hs")) for v in values)
     return junk == "dict" and any(v.startswith("{") for v in values)
 
 

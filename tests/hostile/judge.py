@@ -28,7 +28,7 @@ _ROOM = os.path.dirname(hs.__file__) + os.sep
 SECONDS = 2.0
 LONGEST = 300
 CLASSES = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, AttributeError, MemoryError, OSError,
-           BufferError, ImportError)  # fmt: skip
+           BufferError, ImportError, ZeroDivisionError)  # fmt: skip
 # How Python and NumPy word what went wrong inside; none of it says what an argument should be.
 INTERNAL = re.compile(
     r"has no attribute|object is not|unsupported operand|not subscriptable|cannot unpack|did not contain a loop|"
@@ -89,7 +89,7 @@ def judged(call: Call) -> tuple[Verdict, Any]:
         except Hang:
             return Verdict("hang", "", "", time.process_time() - started), None
         except BaseException as error:
-            verdict = _refused(error, call.target.startswith("np."))
+            verdict = _refused(error, call.target.startswith(("np.", "operator.")))
     seconds = time.process_time() - started
     if seconds > SECONDS:
         return Verdict("hang", verdict.message, verdict.error, seconds), result
@@ -138,13 +138,13 @@ def _callable(call: Call) -> Any:
     return lambda on, positional, keywords: getattr(on, attribute)(*positional, **keywords)
 
 
-def _refused(error: BaseException, numpy: bool) -> Verdict:
+def _refused(error: BaseException, foreign: bool) -> Verdict:
     text, kind = _said(error), type(error).__name__
     files = [code.co_filename for code in _codes(error)]
     if files[-1] == made.__file__ and isinstance(error, Exception):
         return Verdict("refusal", "the caller's own error", kind)
-    if numpy and not any(file.startswith(_ROOM) for file in files) and isinstance(error, Exception):
-        return Verdict("refusal", "NumPy's own, before it asks the tensor", kind)
+    if foreign and not any(file.startswith(_ROOM) for file in files) and isinstance(error, Exception):
+        return Verdict("refusal", "of NumPy or Python, before they ask the tensor", kind)
     raised = _raised_by_us(error)
     if not isinstance(error, CLASSES) or isinstance(error, (UnicodeError, RecursionError)):
         return Verdict("internal error", text, kind)

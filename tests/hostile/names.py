@@ -50,6 +50,7 @@ MADE: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 OPERATORS = """add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift lt le gt ge eq ne neg pos abs
     invert getitem setitem delitem contains concat iadd isub imul itruediv ipow index""".split()  # noqa: SIM905
+_REFLECTED = "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift lt le gt ge eq ne".split()  # noqa: SIM905
 SPECIAL = """__call__ __len__ __iter__ __getitem__ __setitem__ __delitem__ __contains__ __float__ __int__ __index__
     __bool__ __format__ __repr__ __array__ __enter__ __copy__ __or__""".split()  # noqa: SIM905
 
@@ -122,7 +123,8 @@ def functions() -> Iterator[Target]:
         for name in names:
             found = getattr(module, name, None)
             own = str(getattr(found, "__module__", "halfsim")).startswith("halfsim")
-            if not callable(found) or inspect.ismodule(found) or not own or id(found) in seen:
+            elsewhere = not hasattr(module, "__all__") and getattr(found, "__module__", "") != module.__name__
+            if not callable(found) or inspect.ismodule(found) or not own or elsewhere or id(found) in seen:
                 continue
             seen.add(id(found))
             if not isinstance(found, (hs.Format, np.ufunc)) and not typing.get_origin(found):
@@ -175,7 +177,7 @@ def operators() -> Iterator[Target]:
         count = len(inspect.signature(getattr(operator, name)).parameters)
         rest = tuple(one(n, one.POSITIONAL_ONLY) for n in ("other", "value")[: count - 1])
         yield Target(f"operator.{name}", f"operator.{name}({{}}, {{}})", MADE["Tensor"], rest, {})
-        if count == 2:
+        if name in _REFLECTED:
             yield Target(f"operator.{name} reflected", f"operator.{name}({{1}}, {{0}})", MADE["Tensor"], rest, {})
 
 

@@ -32,7 +32,7 @@ def lines(found: dict[str, list[Result]]) -> str:
     for (name, kind, error, _), results in sorted(groups(found).items(), key=lambda item: (item[0][1], item[0])):
         least = min(results, key=lambda r: len(r["text"]))
         out.append(f"{kind}\t{name}\t{len(results)}\t{error}: {least['message'][:160]!r}\t{least['text'][:300]}")
-    return "\n".join(out) + "\n"
+    return "".join(f"{line}\n" for line in out)
 
 
 def text(found: dict[str, list[Result]], known: dict[str, Any]) -> str:

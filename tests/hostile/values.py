@@ -198,7 +198,7 @@ HOSTILE = (
         "hs.tensor([1e30, -np.inf, np.nan])", "hs.tensor([0.1], 'float8_e4m3fn')", "[hs.tensor([1.0]), None]",
         "iter([1, 2])", "hs.float16", "'float16'", "'fp16'", "hs.FP16", "Ellipsis",
     )),
-    Hostile("'abc'", "text"), Hostile("'x' * 10**6", "text"), Hostile("'9' * 20000", "text"),
+    Hostile("'abc'", "text"), Hostile("'x' * 10**6", "text"), Hostile("'9' * 20000"),
     Hostile("'a\\nb\\x00'", "text"), Hostile("'\\ud800'", "text"),
     Hostile("b'xx'", "bytes"), Hostile("bytearray(b'\\x00')", "bytes"), Hostile("1j", "complex"),
     Hostile("np.array([1j, 2])", "complex"), Hostile("np.complex64(1)", "complex"),
