@@ -19,7 +19,7 @@ from halfsim.autograd.policy import no_grad
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.names import missing
 from halfsim.nn import functional as F
-from halfsim.options import guarded_class, guarded_names
+from halfsim.options import guarded_class, guarded_names, refused
 
 __all__ = [
     "Bernoulli",
@@ -497,6 +497,9 @@ _KL: dict[tuple[type, type], _Divergence] = {}
 
 def register_kl(type_p: type, type_q: type) -> Callable[[_Divergence], _Divergence]:
     """A decorator: what `kl_divergence` is to compute for these two classes."""
+    for name, kind in (("type_p", type_p), ("type_q", type_q)):
+        if not isinstance(kind, type):
+            raise refused(name, kind, "classes of distributions")
 
     def note(function: _Divergence) -> _Divergence:
         _KL[type_p, type_q] = function

@@ -74,6 +74,7 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     bool: (lambda value: isinstance(value, (bool, np.bool_)), "True, False"),
     str: (lambda value: isinstance(value, str), "a string"),
     type(None): (lambda value: value is None, "None"),
+    Callable[..., Any]: (callable, "a function"),
     tuple[int, ...]: (_is_ints, "a tuple of integers"),
     Sequence[int]: (_is_ints, "a tuple of integers"),
     Sequence[float]: (_is_floats, "a tuple of numbers"),
@@ -97,8 +98,8 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
     """For each parameter of ``function`` that its annotation limits: whether a value is allowed, and what is."""
     hints = _hints(function)
     found = {}
-    for name in inspect.signature(function).parameters:
-        kinds = _of(hints.get(name, Any))
+    for name, p in inspect.signature(function).parameters.items():
+        kinds = _of(bool if hints.get(name, Any) is Any and isinstance(p.default, bool) else hints.get(name, Any))
         if kinds and name != "seed":  # which says itself how large it may be
             found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
     return found
@@ -194,6 +195,7 @@ def guarded(function: Callable[..., Any], name: str = "", method: bool = False) 
                 raise
             raise told from error
 
+    call.checked = True  # type: ignore[attr-defined]
     return call
 
 
@@ -211,7 +213,7 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
-    """A class whose constructor is `checked`, and whose public methods and properties (or ``names``) are `guarded`."""
+    """A class whose constructor is `checked`, and whose public methods and properties (or ``names``) are so too, or `guarded`."""
     for name in names or [n for n in vars(cls) if n[:1] != "_" or n in _DUNDERS or n == "__init__"]:
         found = vars(cls)[name]
         if name == "__init__":
@@ -223,7 +225,7 @@ def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
             bound = isinstance(found, classmethod)
             setattr(cls, name, type(found)(guarded(found.__func__, name, method=bound)))
         elif inspect.isfunction(found):
-            setattr(cls, name, guarded(found, name, method=True))
+            setattr(cls, name, checked(found, name) if checks(found) else guarded(found, name, method=True))
     return cls
 
 

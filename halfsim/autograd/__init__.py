@@ -4,6 +4,8 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from halfsim.options import guarded_names as _guarded_names
+
 if TYPE_CHECKING:
     from halfsim.autograd import functional
     from halfsim.autograd.function import Function, Variable, grad
@@ -62,6 +64,7 @@ class detect_anomaly:  # noqa: N801  # PyTorch's name
 
 
 set_detect_anomaly = detect_anomaly
+_guarded_names(globals(), ["backward"])
 
 
 def __getattr__(name: str) -> _Any:

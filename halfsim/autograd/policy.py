@@ -15,6 +15,7 @@ import numpy as np
 from halfsim.numerics.formats import RESERVED, Format, as_format, float64, is_format, tfloat32, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, TF32, Precision, native
 from halfsim.numerics.precision import reproducible as without_blas
+from halfsim.options import guarded_class, guarded_names
 
 OPERATIONS: set[str] = set()  # the names that "@name" may match; `halfsim.autograd.tape` fills it
 
@@ -293,12 +294,12 @@ def precision(spec: object, *, override: bool = False) -> Any:
     return scoped(restart=True, rule=as_rule(spec), base="", **changes)
 
 
-def no_grad(function: Any = None) -> Any:
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
     """A context, or a decorator (with or without parentheses), in which operations leave nothing on the tape."""
     return scoped(gradients=False) if function is None else scoped(gradients=False)(function)
 
 
-def enable_grad(function: Any = None) -> Any:
+def enable_grad(function: Callable[..., Any] | None = None) -> Any:
     """The same for the reverse: tensors that require a gradient go on the tape, inside `no_grad` too."""
     return scoped(gradients=True) if function is None else scoped(gradients=True)(function)
 
@@ -351,3 +352,7 @@ def resolve_for(fmt: Format) -> Precision:
     here = _SCOPE.get()
     rule = here.rule if isinstance(here.rule, Precision) and here.rule.storage == fmt else native(fmt)
     return without_blas(rule) if here.reproducible else rule
+
+
+guarded_names(globals(), ["precision", "no_grad", "enable_grad", "reproducible"])
+guarded_class(Policy, ("__init__", "check"))

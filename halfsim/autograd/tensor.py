@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import prod
+from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -35,7 +36,7 @@ from halfsim.numerics.formats import (
 )
 from halfsim.numerics.inputs import numbers_of, unmasked
 from halfsim.numerics.quantize import Array
-from halfsim.options import guarded_class
+from halfsim.options import guarded_class, refused
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
@@ -53,9 +54,15 @@ class Flushed(NamedTuple):
 
 
 class Size(tuple[int, ...]):
-    """A shape, as PyTorch's ``torch.Size``."""
+    """A shape, as PyTorch's ``torch.Size``: a tuple of integers; ``TypeError`` for anything else."""
 
     __slots__ = ()
+
+    def __new__(cls, sizes: Iterable[int] = ()) -> Size:
+        try:
+            return tuple.__new__(cls, map(index, () if isinstance(sizes, (str, bytes, bytearray)) else sizes))
+        except TypeError:
+            raise refused("sizes", sizes, "integers, in a list or tuple") from None
 
     def numel(self) -> int:
         """The number of values that a tensor of this shape has."""
@@ -156,7 +163,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     @property
     def shape(self) -> Size:
-        return Size(self.storage.array.shape)
+        return tuple.__new__(Size, self.storage.array.shape)
 
     @property
     def ndim(self) -> int:
@@ -483,7 +490,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         return _rebuilt, (type(self), *state)
 
 
-_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook to turn"
+_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook requires_grad_ to turn"
 guarded_class(Tensor, _CALLED.split())
 
 

@@ -19,6 +19,13 @@ ANY = (
     ("*.__eq__", "*", "Python compares any two objects"),
     ("*is_tensor", "*", "asks of any object whether it is a tensor"),
     ("*is_complex", "*", "always False"),
+    ("hs.Tensor", "*", "what kernels make results with: it takes an array as it is; hs.tensor checks"),
+    ("hs.Flag", "*", "an enumeration"),
+    ("hs.Rounding", "*", "an enumeration"),
+    ("*set_num_threads", "*", "taken for PyTorch's sake and without effect"),
+    ("*set_float32_matmul_precision", "*", "taken for PyTorch's sake and without effect"),
+    ("*use_deterministic_algorithms", "*", "taken for PyTorch's sake and without effect"),
+    ("*detect_anomaly", "*", "taken for PyTorch's sake and without effect"),
     ("*typename", "*", "the name of any object's type"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = ()

@@ -83,7 +83,7 @@ def _is_record(name: str) -> bool:
         kind = eval(name, judge.namespace())
     except Exception:
         return False
-    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
 
 
 class _NotComparableError(Exception):

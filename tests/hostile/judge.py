@@ -143,6 +143,8 @@ def _refused(error: BaseException, foreign: bool) -> Verdict:
     files = [code.co_filename for code in _codes(error)]
     if files[-1] == made.__file__ and isinstance(error, Exception):
         return Verdict("refusal", "the caller's own error", kind)
+    if files[-1].endswith(f"{os.sep}enum.py"):
+        return Verdict("refusal", "Python's own of an enumeration", kind)
     if foreign and not any(file.startswith(_ROOM) for file in files) and isinstance(error, Exception):
         return Verdict("refusal", "of NumPy or Python, before they ask the tensor", kind)
     raised = _raised_by_us(error)

@@ -106,6 +106,7 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 
 # Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
-    if OPS.get(globals()[_name].__name__) is not globals()[_name]:
-        globals()[_name] = composed(checked(globals()[_name]))
+    _found = globals()[_name]
+    if not hasattr(_found, "checked"):  # which operations themselves are
+        globals()[_name] = checked(_found) if OPS.get(_found.__name__) is _found else composed(checked(_found))
     OPS[_name] = globals()[_name]

@@ -132,12 +132,12 @@ def _like(input: Any, dtype: object) -> Any:
 
 def zeros_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Zeros of the shape and the format of ``input``."""
-    return zeros(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return zeros(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def ones_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Ones of the shape and the format of ``input``."""
-    return ones(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return ones(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def empty_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
@@ -149,7 +149,7 @@ def full_like(
     input: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
 ) -> Tensor:
     """``fill_value`` everywhere in the shape and the format of ``input``."""
-    return full(np.shape(plain(input)), fill_value, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return full(numbers(input).shape, fill_value, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: float, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
@@ -322,23 +322,23 @@ def randperm(n: int, *, generator: Any = None, dtype: object = None, **ignored: 
 
 def rand_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """`rand` of the shape and the format of ``input``."""
-    return rand(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return rand(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def randn_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """`randn` of the shape and the format of ``input``."""
-    return randn(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return randn(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def randint_like(input: Any, low: Any, high: Any = None, *, dtype: object = None, **ignored: Any) -> Tensor:
     """`randint` of the shape and the format of ``input``."""
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, np.shape(plain(input)), dtype=_like(input, dtype))
+    return randint(low, high, numbers(input).shape, dtype=_like(input, dtype))
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that ``input`` (or ``p``) gives, else 0, in the format of ``input``."""
-    chances = numbers(input) if p is None else np.full(np.shape(plain(input)), p)
+    chances = numbers(input) if p is None else np.full(numbers(input).shape, p)
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
         raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
     if p is None:
@@ -357,9 +357,10 @@ def normal(
     shape = np.broadcast_shapes(m.shape, s.shape) if size is None else _shape("size", (size,))
     alone = not (m.ndim or s.ndim)
     drawn = random.normal(shape, float(m) if alone else 0.0, 1.0 if s.ndim else float(s), generator, fmt)
-    if s.ndim:
-        drawn = drawn * s.astype(drawn.dtype)
-    return _made(np.asarray(drawn if alone else drawn + m.astype(drawn.dtype)), dtype)
+    with np.errstate(all="ignore"):
+        if s.ndim:
+            drawn = drawn * s.astype(drawn.dtype)
+        return _made(np.asarray(drawn if alone else drawn + m.astype(drawn.dtype)), dtype)
 
 
 def poisson(input: Any, generator: Any = None) -> Tensor:

@@ -89,6 +89,10 @@ def _setitem(fp: Arithmetic, x: Array, value: Array, /, index: Any) -> Any:
 
 
 def _store(y: Array, index: Any, value: Array) -> None:
+    if y.dtype.kind in "iu" and value.dtype.kind == "f":
+        info = np.iinfo(y.dtype)
+        if not ((value >= info.min) & (value < float(info.max) + 1)).all():
+            raise ValueError(f"value: it holds what {y.dtype} does not; allowed: {info.min} to {info.max}")
     try:
         y[index] = value
     except IndexError as error:

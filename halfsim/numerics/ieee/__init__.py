@@ -493,4 +493,4 @@ def copy_sign(a: object, b: object, *, format: object = "float16") -> Pair:
     return blocked("copy_sign", kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], lay.word, "a, b")
 
 
-_guarded_names(globals(), [name for name in globals() if name[:1] != "_"])
+_guarded_names(globals(), [name for name, found in globals().items() if getattr(found, "__module__", "") == __name__])
