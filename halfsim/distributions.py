@@ -66,7 +66,7 @@ class Distribution:
                     raise ValueError(f"{name}: a value is not allowed; allowed: {words}")
 
     def _shape(self, sample_shape: Any = ()) -> Size:
-        return Size((*sample_shape, *self.batch_shape, *self.event_shape))
+        return Size((*Size(sample_shape), *self.batch_shape, *self.event_shape))
 
     @property
     def stddev(self) -> Tensor:

@@ -60,11 +60,11 @@ def _is_float(value: Any) -> bool:
 
 
 def _is_ints(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(map(_is_int, value))
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)) and all(map(_is_int, value))
 
 
 def _is_floats(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(map(_is_float, value))
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)) and all(map(_is_float, value))
 
 
 # What an annotation asks of a value, and how an error calls it.
@@ -213,7 +213,7 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
-    """A class whose constructor is `checked`, and whose public methods and properties (or ``names``) are so too, or `guarded`."""
+    """A class whose constructor, public methods and properties (or ``names``) are `checked`, or `guarded`."""
     for name in names or [n for n in vars(cls) if n[:1] != "_" or n in _DUNDERS or n == "__init__"]:
         found = vars(cls)[name]
         if name == "__init__":
@@ -314,7 +314,7 @@ def _told(
     if odd:
         n, value = odd[0]
         return f"{name}: {n}={shown(value)} is not allowed; allowed: numbers, arrays, tensors, as documented for {n}"
-    inner = getattr(error, "generic", text)
+    inner = " ".join(getattr(error, "generic", text).split())
     why = inner if _CLEAR.search(inner) and not _PYTHON.search(inner) else ""
     why = why if len(why) <= 80 else f"{why[:77]}..."
     error_words = f" ({why})" if why else ""

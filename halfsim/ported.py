@@ -199,6 +199,8 @@ class set_grad_enabled:  # noqa: N801  # PyTorch's name
     """
 
     def __init__(self, mode: Any) -> None:
+        if not isinstance(mode, (np.bool_, sys.modules["builtins"].bool)):
+            raise refused("mode", mode, "True, False")
         self._scope = scoped(gradients=mode)
         self._scope.__enter__()
 
@@ -259,6 +261,9 @@ def set_printoptions(
     """How tensors are shown: NumPy's options of these names."""
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     given = {name: sys.maxsize if value == math.inf else value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, Integral):
+            raise refused(name, value, "integers, None")
     np.set_printoptions(**given)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -355,4 +355,4 @@ def resolve_for(fmt: Format) -> Precision:
 
 
 guarded_names(globals(), ["precision", "no_grad", "enable_grad", "reproducible"])
-guarded_class(Policy, ("__init__", "check"))
+guarded_class(Policy, ("__init__", "check", "precision"))

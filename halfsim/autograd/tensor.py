@@ -60,9 +60,11 @@ class Size(tuple[int, ...]):
 
     def __new__(cls, sizes: Iterable[int] = ()) -> Size:
         try:
-            return tuple.__new__(cls, map(index, () if isinstance(sizes, (str, bytes, bytearray)) else sizes))
+            if not isinstance(sizes, (str, bytes, bytearray, set, frozenset, dict)):
+                return tuple.__new__(cls, map(index, sizes))
         except TypeError:
-            raise refused("sizes", sizes, "integers, in a list or tuple") from None
+            pass
+        raise refused("sizes", sizes, "a tuple of integers")
 
     def numel(self) -> int:
         """The number of values that a tensor of this shape has."""

@@ -165,7 +165,7 @@ _LIKE = (np.ndarray, np.generic, int, float, str, list, tuple, Decimal, Fraction
 _DEEP = "setting an array element with a sequence. The requested array would exceed"  # 64 axes
 
 
-def array_of(x: Any) -> NDArray[Any]:
+def array_of(x: Any, name: str = "x") -> NDArray[Any]:
     """``x`` as NumPy makes an array of it, of whatever dtype; what holds no numbers by its type is refused.
 
     ``TypeError`` for masked arrays, bytes, sets, dicts, functions and objects that are no array-likes, ``ValueError``
@@ -173,13 +173,13 @@ def array_of(x: Any) -> NDArray[Any]:
     """
     unmasked(x)
     if not isinstance(x, _LIKE) and not _speaks(x):
-        raise TypeError(f"x: {type(x).__name__} is not allowed; allowed: {_KINDS}, arrays, lists of them")
+        raise TypeError(f"{name}: {type(x).__name__} is not allowed; allowed: {_KINDS}, arrays, lists of them")
     try:
         return np.asarray(x)
     except (ValueError, RecursionError, MemoryError) as error:
         deep = isinstance(error, RecursionError) or str(error).startswith(_DEEP)
         what = "lists nested so deep" if deep else "rows of unequal length"
-        raise ValueError(f"x: {what} are not allowed; allowed: an array-like of numbers") from None
+        raise ValueError(f"{name}: {what} are not allowed; allowed: an array-like of numbers") from None
 
 
 def _speaks(x: object) -> bool:
@@ -200,7 +200,8 @@ def numbers_of(x: Any) -> NDArray[Any]:
     (array([1, 2]), array(0.1))
     """
     array = array_of(x)
-    return array if array.dtype.kind in "biuf" else as_floats(x, float64)
+    plain = array.dtype.kind in "biuf" and array.dtype.itemsize <= 8
+    return array if plain else as_floats(x, float64)
 
 
 def _array(x: object) -> NDArray[Any]:

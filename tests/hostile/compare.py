@@ -71,6 +71,8 @@ def _meant(target: Target, name: str, junk: str) -> bool:
     values = candidates(p, target.hints.get(name))
     if junk == "text":
         return isinstance(p.default, str) or any(v[:1] in "'{" for v in values)
+    if junk == "class" and name in ("dtype", "format", "type", "to", "type1", "type2", "from_"):
+        return True
     if junk in ("callable", "class"):
         return any(v.startswith("lambda") for v in values)
     if junk == "ragged":

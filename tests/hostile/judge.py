@@ -76,7 +76,7 @@ def judged(call: Call) -> tuple[Verdict, Any]:
     if call.target.startswith("np.") and not _holds_tensor([*positional, *keywords.values()]):
         return Verdict("unmade", "NumPy's alone"), None
     function = _callable(call)
-    changed = call.target.endswith("_") or "inplace" in keywords or ".__i" in call.target
+    changed = call.target.endswith("_") or {"inplace", "max_norm"} & keywords.keys() or ".__i" in call.target
     watched = {} if changed else {i: _bits(x) for i, x in enumerate([*positional, *keywords.values()])}
     names = [*(name for name, _ in call.positional for _ in [0]), *keywords]
     started = time.process_time()

@@ -15,8 +15,9 @@ from halfsim.autograd.making import get_default_dtype, tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
-from halfsim.autograd.tensor import Tensor, numbers, plain, whole
+from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -33,7 +34,13 @@ def named(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def axes_of(axis: Axis | Sequence[int], ndim: int) -> tuple[int, ...]:
     """``axis`` (an int, a tuple or list, None for all) as axes from 0; a number without axes has axis 0 and -1."""
-    axes = tuple(range(ndim)) if axis is None else tuple(axis) if isinstance(axis, Sequence) else (index(axis),)
+    axes = (
+        tuple(range(ndim))
+        if axis is None
+        else tuple(axis)
+        if isinstance(axis, Sequence) and not isinstance(axis, (str, bytes, bytearray))
+        else (index(axis),)
+    )
     limit = ndim or (len(axes) and 1)
     for a in axes:
         if not -limit <= a < limit:
@@ -69,10 +76,7 @@ def indices(name: str, values: Any) -> Array:
 
     ``TypeError`` for other values: a half label 2049 would train class 2048.
     """
-    try:
-        found = numbers(whole(values))
-    except ValueError:
-        raise ValueError(f"{name}: rows of unequal length are not allowed; allowed: an array of integers") from None
+    found = array_of(whole(values), name)
     if found.dtype.kind not in "iu" and found.size:
         dtype = values.dtype if isinstance(values, Tensor) else found.dtype
         raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: integers")
@@ -81,7 +85,7 @@ def indices(name: str, values: Any) -> Array:
 
 def mask_of(name: str, values: Any) -> Array:
     """Truth values, given as an array, a list or a Tensor of bools."""
-    found = np.array(numbers(values))  # a copy: the caller's array may change
+    found = np.array(array_of(plain(values), name))  # a copy: the caller's array may change
     if found.dtype != np.bool_:
         dtype = values.dtype if isinstance(values, Tensor) else found.dtype
         raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: bool")

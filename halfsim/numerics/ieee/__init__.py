@@ -36,6 +36,7 @@ from halfsim.numerics.ieee.unpacked import (
     unit,
     unpack,
 )
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.layout import codes, layout
 from halfsim.options import guarded_names as _guarded_names
 
@@ -230,7 +231,7 @@ def _integer(dtype: object) -> np.dtype[Any]:
 
 
 def _integers(n: object, argument: str) -> Array:
-    given = np.asarray(n)
+    given = array_of(n, argument)
     if given.dtype.kind not in "iu":
         raise TypeError(f"{argument}: dtype {given.dtype} is not allowed; allowed: integers of at most 64 bits")
     return given
