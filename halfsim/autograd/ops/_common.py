@@ -34,13 +34,8 @@ def named(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def axes_of(axis: Axis | Sequence[int], ndim: int) -> tuple[int, ...]:
     """``axis`` (an int, a tuple or list, None for all) as axes from 0; a number without axes has axis 0 and -1."""
-    axes = (
-        tuple(range(ndim))
-        if axis is None
-        else tuple(axis)
-        if isinstance(axis, Sequence) and not isinstance(axis, (str, bytes, bytearray))
-        else (index(axis),)
-    )
+    several = isinstance(axis, Sequence) and not isinstance(axis, (str, bytes, bytearray))
+    axes = tuple(range(ndim)) if axis is None else tuple(axis) if several else (index(axis),)  # type: ignore[arg-type]
     limit = ndim or (len(axes) and 1)
     for a in axes:
         if not -limit <= a < limit:

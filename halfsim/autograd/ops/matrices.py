@@ -139,9 +139,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
 def _weights(count: int, fweights: Any, aweights: Any) -> Any:
     """The weight (count,) of each column, None without any."""
     for name, given in (("fweights", fweights), ("aweights", aweights)):
-        x = numbers(given)
         if given is None:
             continue
+        x = numbers(given)
         if x.shape != (count,) or (x < 0).any():
             raise ValueError(
                 f"{name}: shape {x.shape} or a negative weight is not allowed; allowed: ({count},), from 0"
