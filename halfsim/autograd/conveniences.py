@@ -240,7 +240,7 @@ class Conveniences:
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""
-        return self.resize_(the_template.shape)
+        return self.resize_(OPS["as_tensor"](the_template).shape)
 
     # Tensors like this one, and random values in place of these.
 

@@ -17,7 +17,7 @@ from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
-from halfsim.autograd.tensor import Tensor, format_of
+from halfsim.autograd.tensor import Tensor, format_of, unquoted
 from halfsim.numerics.formats import Format, Integer, as_dtype, promoted
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
@@ -313,7 +313,7 @@ def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
         return None
     if isinstance(x, (bool, int, float, np.number, np.bool_)) and not isinstance(x, np.complexfloating):
         return fp.constant(x.item() if isinstance(x, np.generic) else x)
-    values = as_floats(x, fp.precision.storage)
+    values = as_floats(unquoted(x), fp.precision.storage)
     fmt = format_of(values)
     return fp.read(values.astype(container(fmt)), fmt, exact)  # a copy: the caller's array may change
 

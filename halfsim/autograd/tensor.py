@@ -34,9 +34,9 @@ from halfsim.numerics.formats import (
     float64,
     unknown,
 )
-from halfsim.numerics.inputs import numbers_of, unmasked
+from halfsim.numerics.inputs import array_of, numbers_of, unmasked
 from halfsim.numerics.quantize import Array
-from halfsim.options import guarded_class, refused
+from halfsim.options import guarded_class, refused, shown
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
@@ -546,8 +546,15 @@ def plain(x: Any) -> Any:
 
 def numbers(x: Any, dtype: Any = None) -> Array:
     """The array inside a tensor, or of an array-like of numbers; what is none is refused."""
-    found = x.array if isinstance(x, Tensor) else numbers_of(x)
+    found = x.array if isinstance(x, Tensor) else numbers_of(unquoted(x))
     return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def unquoted(x: Any) -> Any:
+    """``x``, an operand; ``TypeError`` for strings, which `halfsim.tensor` reads and operations do not."""
+    if isinstance(x, (str, np.str_)) or (isinstance(x, (list, tuple, np.ndarray)) and array_of(x).dtype.kind == "U"):
+        raise TypeError(f"x: {shown(x)} is not allowed; allowed: numbers, arrays, tensors; hs.tensor reads strings")
+    return x
 
 
 def whole(x: Any) -> Any:

@@ -10,7 +10,7 @@ WITHOUT_EFFECT = set(
     capturable out_int32 names async copy ignored kwargs options sparse check_nan destination worker_init_fn
     multiprocessing_context prefetch_factor persistent_workers pin_memory_device timeout process_group vectorize
     compute_mode only_inputs _stacklevel pickle_module pickle_protocol mmap num_workers more driver subok like order
-    copy_ stream""".split()  # noqa: SIM905
+    copy_ stream casting subok""".split()  # noqa: SIM905
 )
 # (names, parameters, why): what asks of any object, holds it, or calls it.
 ANY = (
@@ -30,7 +30,10 @@ ANY = (
     ("hs.compile", "*", "gives back what it is given"),
     ("*typename", "*", "the name of any object's type"),
 )
-DIFFERS: tuple[tuple[str, str], ...] = ()
+DIFFERS: tuple[tuple[str, str], ...] = (
+    ("*outer", "takes operands of any shape, flattened, as NumPy's does"),
+    ("*multilabel_soft_margin_loss", "a target of another shape is broadcast before the mean over classes"),
+)
 
 
 def anything(name: str, parameter: str) -> bool:

@@ -76,7 +76,8 @@ def judged(call: Call) -> tuple[Verdict, Any]:
     if call.target.startswith("np.") and not _holds_tensor([*positional, *keywords.values()]):
         return Verdict("unmade", "NumPy's alone"), None
     function = _callable(call)
-    changed = call.target.endswith("_") or {"inplace", "max_norm"} & keywords.keys() or ".__i" in call.target
+    changed = call.target in ("np.fill_diagonal", "np.put", "np.place", "np.copyto", "np.putmask", "np.put_along_axis")
+    changed = changed or call.target.endswith("_") or {"inplace", "max_norm"} & keywords.keys() or ".__i" in call.target
     watched = {} if changed else {i: _bits(x) for i, x in enumerate([*positional, *keywords.values()])}
     names = [*(name for name, _ in call.positional for _ in [0]), *keywords]
     started = time.process_time()
@@ -106,8 +107,10 @@ def judged(call: Call) -> tuple[Verdict, Any]:
     return verdict._replace(seconds=seconds), result
 
 
-def _holds_tensor(x: Any) -> bool:
-    return isinstance(x, hs.Tensor) or (type(x) in (list, tuple) and len(x) < 50 and any(map(_holds_tensor, x)))
+def _holds_tensor(x: Any, depth: int = 0) -> bool:
+    if isinstance(x, hs.Tensor):
+        return True
+    return type(x) in (list, tuple) and depth < 3 and any(_holds_tensor(item, depth + 1) for item in x)
 
 
 def _arguments(call: Call) -> tuple[list[Any], dict[str, Any], Any]:

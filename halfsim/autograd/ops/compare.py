@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.arithmetic import Axis
 from halfsim.autograd.integers import joined
 from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import axes_of, integer_tensor
@@ -163,7 +164,7 @@ def bitwise_not(input: Any) -> Tensor:
     return integer_tensor(np.bitwise_not(x))
 
 
-def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+def any(input: Any, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether one value is not zero (NaN is not), of all or along ``dim``.
 
     >>> from halfsim import tensor
@@ -173,7 +174,7 @@ def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
     return _reduced(np.any, input, dim if axis is None else axis, keepdim or keepdims)
 
 
-def all(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+def all(input: Any, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether no value is zero, of all or along ``dim``."""
     return _reduced(np.all, input, dim if axis is None else axis, keepdim or keepdims)
 
@@ -184,7 +185,7 @@ def _reduced(how: Callable[..., Any], input: Any, dim: Any, keepdim: bool) -> Te
     return integer_tensor(how(x != 0, axis=axes if x.ndim else None, keepdims=keepdim))
 
 
-def count_nonzero(input: Any, dim: Any = None, *, axis: Any = None) -> Tensor:
+def count_nonzero(input: Any, dim: Axis = None, *, axis: Axis = None) -> Tensor:
     """How many values are not zero, of all or along ``dim``."""
     x, dim = numbers(input), dim if axis is None else axis
     return integer_tensor(np.asarray(np.count_nonzero(x, axes_of(dim, x.ndim) if x.ndim else None), np.int64))
@@ -192,7 +193,7 @@ def count_nonzero(input: Any, dim: Any = None, *, axis: Any = None) -> Tensor:
 
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Where ``abs(input - other) <= atol + rtol * abs(other)``, in float64 whatever the formats are."""
-    if rtol < 0 or atol < 0:
+    if not (rtol >= 0 and atol >= 0):
         raise ValueError(f"isclose: rtol={rtol}, atol={atol} are not allowed; allowed: numbers from 0")
     a, b = (numbers(x, np.float64) for x in (input, other))
     with np.errstate(invalid="ignore", over="ignore"):

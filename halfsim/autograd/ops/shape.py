@@ -137,7 +137,7 @@ def moveaxis(input: Any, source: Any, destination: Any) -> Tensor:
     return _transpose(input, tuple(order))
 
 
-def squeeze(input: Any, dim: Any = None) -> Tensor:
+def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the axes of length 1, all or those of ``dim`` (an int or a tuple) that have it."""
     shape = np.shape(plain(input))
     chosen = axes_of(dim, len(shape))
