@@ -99,7 +99,11 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
     hints = _hints(function)
     found = {}
     for name, p in inspect.signature(function).parameters.items():
-        kinds = _of(bool if hints.get(name, Any) is Any and isinstance(p.default, bool) else hints.get(name, Any))
+        kinds = _of(
+            bool
+            if hints.get(name, Any) is Any and isinstance(p.default, bool) and name != "where"
+            else hints.get(name, Any)
+        )
         if kinds and name != "seed":  # which says itself how large it may be
             found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
     return found
@@ -124,7 +128,7 @@ _ALIASES = (("dim", "axis"), ("keepdim", "keepdims"), ("input", "x"))  # PyTorch
 
 def refused(name: str, value: Any, allowed: str) -> TypeError | ValueError:
     """The error of an option of the wrong type, or of an integer that no computer holds."""
-    if isinstance(value, int) and "integers" in allowed:
+    if isinstance(value, int) and not -_LIMIT <= value < _LIMIT and "integers" in allowed:
         return ValueError(f"{name}: {shown(value)} is not allowed; allowed: integers of 64 bits")
     return TypeError(f"{name}: {shown(value)} is not allowed; allowed: {allowed}")
 

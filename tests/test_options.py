@@ -66,7 +66,11 @@ LAYERS: list[tuple[Callable[[], object], str]] = [
     (lambda: hs.nn.BatchNorm2d(3, eps="x"), "eps: 'x' is not allowed; allowed: numbers"),  # type: ignore[arg-type]
     (lambda: hs.nn.Dropout("x"), "p: 'x' is not allowed; allowed: numbers"),  # type: ignore[arg-type]
     (lambda: hs.ops.sum(X, "a"), "axis: 'a' is not allowed; allowed: integers, a tuple of integers, None"),
-    (lambda: hs.ops.all(X, dim="a"), "all: .*is not allowed; allowed: input, dim"),
+    (lambda: hs.ops.all(X, dim="a"), "dim: 'a' is not allowed; allowed: integers"),
+    (
+        lambda: hs.ops.split(X, object()),
+        "split: split_size_or_sections=object is not allowed; allowed: .*as documented",
+    ),
 ]
 
 
@@ -83,5 +87,5 @@ def test_an_integer_that_no_computer_holds_is_a_wrong_value() -> None:
 
 def test_the_cause_is_kept() -> None:
     with pytest.raises(TypeError) as caught:
-        hs.ops.all(X, dim="a")
+        hs.ops.split(X, object())
     assert isinstance(caught.value.__cause__, TypeError)

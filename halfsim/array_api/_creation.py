@@ -80,7 +80,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``fill_value`` everywhere."""
-    return _made(np.full(_shape(shape), as_numpy(fill_value)), dtype, device)
+    return _made(np.full(_shape(shape), numbers(fill_value)), dtype, device)
 
 
 def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:

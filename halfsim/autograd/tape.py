@@ -298,10 +298,15 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
     if not formats or isinstance(formats[0], Integer):
         kinds = np.ndarray if tensors else (np.ndarray, np.floating)
         floats = [format_of(x) for x in operands if isinstance(x, kinds) and x.dtype.kind == "f"]
-        formats = floats or (formats if not any(isinstance(x, float) for x in operands) else [])
+        formats = floats or (formats if not any(map(_fractional, operands)) else [])
     if not formats:
         return integers.found(operands) or get_default_dtype()
     return promoted(formats) if len(formats) > 1 else formats[0]
+
+
+def _fractional(x: Any) -> bool:
+    """Whether an operand is a Python number with a fraction, or a list with such in it."""
+    return isinstance(x, float) or (isinstance(x, (list, tuple)) and integers.integers_in(x) is None)
 
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:

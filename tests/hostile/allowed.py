@@ -7,10 +7,10 @@ import fnmatch
 # Taken for PyTorch's sake and without effect, so that ported scripts run.
 WITHOUT_EFFECT = set(
     """device device_type memory_format layout pin_memory non_blocking size_average foreach fused differentiable
-    capturable out_int32 names async copy ignored kwargs options sparse check_nan destination worker_init_fn
+    capturable out_int32 names async order copy ignored kwargs options sparse check_nan destination worker_init_fn
     multiprocessing_context prefetch_factor persistent_workers pin_memory_device timeout process_group vectorize
     compute_mode only_inputs _stacklevel pickle_module pickle_protocol mmap num_workers more driver subok like order
-    copy_ stream casting subok""".split()  # noqa: SIM905
+    copy_ stream casting subok max_work""".split()  # noqa: SIM905
 )
 # (names, parameters, why): what asks of any object, holds it, or calls it.
 ANY = (
@@ -26,12 +26,15 @@ ANY = (
     ("*set_float32_matmul_precision", "*", "taken for PyTorch's sake and without effect"),
     ("*use_deterministic_algorithms", "*", "taken for PyTorch's sake and without effect"),
     ("*detect_anomaly", "*", "taken for PyTorch's sake and without effect"),
+    ("np.union1d", "*", "NumPy's own, on the values"),
+    ("np.shares_memory", "*", "NumPy's own, on the values"),
     ("hs.FlagWarning", "*", "a warning"),
     ("hs.compile", "*", "gives back what it is given"),
     ("*typename", "*", "the name of any object's type"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
     ("*outer", "takes operands of any shape, flattened, as NumPy's does"),
+    ("*kthvalue", "of equal values it may name another place"),
     ("*multilabel_soft_margin_loss", "a target of another shape is broadcast before the mean over classes"),
 )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.making import get_default_dtype, tensor
+from halfsim.autograd.making import get_default_dtype, integers_in, tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
@@ -152,12 +152,15 @@ def typed(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def like(x: Any, other: Tensor) -> Tensor:
     """A Tensor as it is; an array or a number in the format of another tensor."""
-    return x if isinstance(x, Tensor) else tensor(x, other.format)
+    return as_tensor(x, other)
 
 
 def as_tensor(x: Any, other: Any = None) -> Tensor:
-    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other`` if that is one."""
-    return x if isinstance(x, Tensor) else tensor(x, other.format if isinstance(other, Tensor) else None)
+    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other``, if that holds such numbers."""
+    if isinstance(x, Tensor):
+        return x
+    unknown = not isinstance(other, Tensor) or (isinstance(other.format, Integer) and integers_in(x) is None)
+    return tensor(x, None if unknown else other.format)
 
 
 def as_category(category: str, *operands: Any) -> tuple[Any, ...]:
