@@ -99,11 +99,9 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
     hints = _hints(function)
     found = {}
     for name, p in inspect.signature(function).parameters.items():
-        kinds = _of(
-            bool
-            if hints.get(name, Any) is Any and isinstance(p.default, bool) and name != "where"
-            else hints.get(name, Any)
-        )
+        hint = hints.get(name, Any)
+        truth = hint is Any and isinstance(p.default, bool) and name != "where"  # which NumPy gives arrays too
+        kinds = _of(bool if truth else hint)
         if kinds and name != "seed":  # which says itself how large it may be
             found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
     return found

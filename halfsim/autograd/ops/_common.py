@@ -156,7 +156,7 @@ def like(x: Any, other: Tensor) -> Tensor:
 
 
 def as_tensor(x: Any, other: Any = None) -> Tensor:
-    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other``, if that holds such numbers."""
+    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other`` if that holds such."""
     if isinstance(x, Tensor):
         return x
     unknown = not isinstance(other, Tensor) or (isinstance(other.format, Integer) and integers_in(x) is None)
