@@ -46,6 +46,7 @@ from halfsim.numerics.neighbours import classify, next_down, next_up, spacing, u
 from halfsim.numerics.precision import BF16, FP8, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
+from halfsim.options import guarded_names as _guarded_names
 from halfsim.ported import *  # noqa: F403
 from halfsim.ported import __all__ as _ported
 
@@ -210,8 +211,12 @@ def __getattr__(name: str) -> _Any:
         return _import_module(f"halfsim.{name}")
     if name not in _LATER:
         raise _missing("halfsim", name, __dir__())
-    found = globals()[name] = getattr(_import_module(f"halfsim.{_LATER[name]}"), name)
-    return found
+    globals()[name] = getattr(_import_module(f"halfsim.{_LATER[name]}"), name)
+    _guarded_names(globals(), [name])
+    return globals()[name]
+
+
+_guarded_names(globals(), [name for name in __all__ if name in globals()])
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ from halfsim.autograd.policy import no_grad
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.names import public
 from halfsim.nn import functional as F
+from halfsim.options import guarded_class, guarded_names, refused
 
 __all__ = [
     "Bernoulli",
@@ -65,7 +66,7 @@ class Distribution:
                     raise ValueError(f"{name}: a value is not allowed; allowed: {words}")
 
     def _shape(self, sample_shape: Any = ()) -> Size:
-        return Size((*sample_shape, *self.batch_shape, *self.event_shape))
+        return Size((*Size(sample_shape), *self.batch_shape, *self.event_shape))
 
     @property
     def stddev(self) -> Tensor:
@@ -496,6 +497,9 @@ _KL: dict[tuple[type, type], _Divergence] = {}
 
 def register_kl(type_p: type, type_q: type) -> Callable[[_Divergence], _Divergence]:
     """A decorator: what `kl_divergence` is to compute for these two classes."""
+    for name, kind in (("type_p", type_p), ("type_q", type_q)):
+        if not isinstance(kind, type):
+            raise refused(name, kind, "classes of distributions")
 
     def note(function: _Divergence) -> _Divergence:
         _KL[type_p, type_q] = function
@@ -568,4 +572,8 @@ def _of_events(p: Independent, q: Independent) -> Tensor:
     return p._summed(kl_divergence(p.base_dist, q.base_dist))
 
 
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        guarded_class(globals()[_name])
+guarded_names(globals(), __all__)
 public(__name__)

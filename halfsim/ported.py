@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.options import refused
 from halfsim.autograd.policy import Policy, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
@@ -33,6 +32,7 @@ from halfsim.numerics.formats import (
     uint32,
     uint64,
 )
+from halfsim.options import guarded_names, refused
 
 __all__ = [
     "BoolTensor",
@@ -199,6 +199,8 @@ class set_grad_enabled:  # noqa: N801  # PyTorch's name
     """
 
     def __init__(self, mode: Any) -> None:
+        if not isinstance(mode, (np.bool_, sys.modules["builtins"].bool)):
+            raise refused("mode", mode, "True, False")
         self._scope = scoped(gradients=mode)
         self._scope.__enter__()
 
@@ -259,6 +261,9 @@ def set_printoptions(
     """How tensors are shown: NumPy's options of these names."""
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     given = {name: sys.maxsize if value == math.inf else value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, Integral):
+            raise refused(name, value, "integers, None")
     np.set_printoptions(**given)
 
 
@@ -278,3 +283,5 @@ LongTensor, IntTensor, ByteTensor, BoolTensor = _of(int64), _of(int32), _of(uint
 # PyTorch's other names of dtypes. They hide Python's types below this line.
 half, double, short = float16, float64, int16
 long, int, float, bool = int64, int32, float32, bool_
+
+guarded_names(globals(), __all__)

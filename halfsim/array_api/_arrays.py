@@ -11,7 +11,8 @@ from halfsim.array_api._dtypes import adopted
 from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of, axis_of, integer_tensor
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
+from halfsim.options import guarded_names
 
 __all__ = [
     "argmax",
@@ -160,21 +161,21 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: Any = False) -> Tens
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Tensor:
     """How many values are not zero."""
-    return integer_tensor(np.asarray(np.count_nonzero(plain(x), axis, keepdims=keepdims), np.int64))
+    return integer_tensor(np.asarray(np.count_nonzero(numbers(x), axis, keepdims=keepdims), np.int64))
 
 
 def nonzero(x: Any, /) -> tuple[Tensor, ...]:
     """The places of the values that are not zero, for each axis."""
     if not x.ndim:
         raise ValueError("x: an array without axes is not allowed; allowed: at least one axis")
-    return tuple(map(integer_tensor, np.nonzero(plain(x))))
+    return tuple(map(integer_tensor, np.nonzero(numbers(x))))
 
 
 def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Tensor:
     """Where each value of ``x2`` would be put into the vector ``x1`` in order."""
     if side not in ("left", "right"):
         raise ValueError(f"side: {side!r} is not allowed; allowed: 'left', 'right'")
-    found = np.searchsorted(plain(x1), plain(x2), side, plain(sorter))  # type: ignore[call-overload]
+    found = np.searchsorted(numbers(x1), numbers(x2), side, None if sorter is None else numbers(sorter))  # type: ignore[call-overload]
     return integer_tensor(np.asarray(found, np.int64))
 
 
@@ -241,3 +242,6 @@ def unique_inverse(x: Any, /) -> UniqueInverse:
 def unique_values(x: Any, /) -> Tensor:
     """The different values."""
     return unique_all(x).values
+
+
+guarded_names(globals(), __all__)

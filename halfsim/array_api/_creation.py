@@ -12,7 +12,8 @@ from halfsim.array_api._dtypes import dtype_of, int64, placed
 from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.numpy_protocol import as_numpy
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.tensor import Tensor, numbers
+from halfsim.options import guarded_names
 
 __all__ = [
     "arange",
@@ -79,7 +80,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``fill_value`` everywhere."""
-    return _made(np.full(_shape(shape), as_numpy(fill_value)), dtype, device)
+    return _made(np.full(_shape(shape), numbers(fill_value)), dtype, device)
 
 
 def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -99,7 +100,7 @@ def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``fill_value`` in the shape and dtype of ``x``."""
-    return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype, device=device)
+    return full(numbers(x).shape, fill_value, dtype=x.dtype if dtype is None else dtype, device=device)
 
 
 def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -153,3 +154,6 @@ def tril(x: Any, /, *, k: int = 0) -> Tensor:
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
     """The values on the ``k``-th diagonal and above, zeros below."""
     return OPS["triu"](x, k)
+
+
+guarded_names(globals(), __all__)

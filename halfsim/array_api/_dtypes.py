@@ -10,7 +10,6 @@ import numpy as np
 from halfsim.autograd.device import CPU, device
 from halfsim.autograd.making import made_in
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,
@@ -32,6 +31,7 @@ from halfsim.numerics.formats import (
     uint64,
     unknown,
 )
+from halfsim.options import guarded_names, refused
 
 __all__ = [
     "astype",
@@ -221,3 +221,6 @@ def known(x: Any) -> Any:
 
 
 bool = bool_  # which hides Python's below this line
+
+
+guarded_names(globals(), __all__)

@@ -10,6 +10,7 @@ from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Integer
+from halfsim.options import guarded_names
 
 # The standard's names, and those of `halfsim.ops` where they differ.
 _ONE = {
@@ -101,3 +102,6 @@ def real(x: Any, /) -> Tensor:
 def imag(x: Any, /) -> Tensor:
     """Zeros: there are no complex numbers."""
     return OPS["zeros_like"](adopted(x)[0])
+
+
+guarded_names(globals(), __all__)

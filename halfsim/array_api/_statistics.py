@@ -8,9 +8,9 @@ from typing import Any
 from halfsim.array_api._dtypes import adopted, dtype_of, int64, uint64
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of
-from halfsim.autograd.options import refused
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Integer
+from halfsim.options import guarded_names, refused
 
 __all__ = [
     "all",
@@ -118,3 +118,6 @@ def any(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Tensor:
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
     """The ``n``-th differences of neighbours along an axis."""
     return OPS["diff"](x, n, axis, prepend, append)
+
+
+guarded_names(globals(), __all__)

@@ -10,6 +10,7 @@ from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
+from halfsim.options import guarded_names
 
 __all__ = [
     "cholesky",
@@ -131,4 +132,5 @@ def solve(x1: Any, x2: Any, /) -> Tensor:
     return numpy_functions["linalg.solve"](*adopted(x1, x2))
 
 
+guarded_names(globals(), __all__)
 public(__name__)

@@ -6,6 +6,7 @@ from typing import Any as _Any
 
 from halfsim.names import missing as _missing
 from halfsim.names import public as _public
+from halfsim.options import guarded_names as _guarded_names
 
 if TYPE_CHECKING:
     from halfsim.autograd import functional
@@ -65,6 +66,7 @@ class detect_anomaly:  # noqa: N801  # PyTorch's name
 
 
 set_detect_anomaly = detect_anomaly
+_guarded_names(globals(), ["backward"])
 
 
 def __getattr__(name: str) -> _Any:

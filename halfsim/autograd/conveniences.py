@@ -24,6 +24,7 @@ from halfsim.numerics.formats import (
     int64,
     uint8,
 )
+from halfsim.options import guarded_class
 
 
 def _parts(given: tuple[Any, ...]) -> Any:
@@ -39,6 +40,7 @@ def _cast(dtype: Any) -> Any:
     return method
 
 
+@guarded_class
 class Conveniences(Card):
     """What PyTorch and NumPy let a tensor say in its own way."""
 
@@ -240,13 +242,13 @@ class Conveniences(Card):
 
     def resize_as_(self, the_template: Any, memory_format: object = None) -> Any:
         """The shape of another tensor in place; see `resize_`."""
-        return self.resize_(the_template.shape)
+        return self.resize_(OPS["as_tensor"](the_template).shape)
 
     # Tensors like this one, and random values in place of these.
 
-    def new_tensor(self, data: Any, **options: Any) -> Any:
-        """A tensor of ``data`` in this one's format."""
-        return self._new("tensor", data, **options)
+    def new_tensor(self, data: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+        """A tensor of a copy of ``data``, off the tape, in this one's format where ``dtype`` names none."""
+        return self._new("asarray", data, dtype=dtype, copy=True).detach().requires_grad_(requires_grad)
 
     def new_zeros(self, *size: Any, **options: Any) -> Any:
         """Zeros in this tensor's format."""

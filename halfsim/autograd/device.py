@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfsim.numerics.formats import unknown
+from halfsim.options import guarded_class
 
 _TYPES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "mtia", "meta", "privateuseone")
 
 
+@guarded_class
 @dataclass(frozen=True)
 class device:  # noqa: N801  # PyTorch's name
     """A device, as ``torch.device``: a ``type`` and an ``index``; also a context that changes nothing.

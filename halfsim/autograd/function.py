@@ -18,6 +18,7 @@ from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_names
 
 
 def _listed(x: Any) -> list[Any]:
@@ -280,3 +281,6 @@ def _formula(name: str) -> Any:
 
     formula.__name__ = name
     return formula
+
+
+guarded_names(globals(), ["grad", "Variable", "once_differentiable"])

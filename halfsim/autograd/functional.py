@@ -13,6 +13,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
+from halfsim.options import guarded_names
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
@@ -181,4 +182,6 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
 vhp = hvp  # a Hessian is symmetric
 
+
+guarded_names(globals(), __all__)
 public(__name__)

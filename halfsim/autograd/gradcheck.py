@@ -11,6 +11,7 @@ from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_names
 
 
 def gradcheck(
@@ -113,3 +114,6 @@ def _compare(analytic: Array, numeric: Array, atol: float, rtol: float) -> str:
     row, column = np.unravel_index(np.argmax(np.where(wrong, np.nan_to_num(error, nan=np.inf), -1)), wrong.shape)
     where = f"d out[{row}] / d in[{column}] (flat indices)"
     return f"{where} is {analytic[row, column]:.6g} by the gradient, {numeric[row, column]:.6g} by differences"
+
+
+guarded_names(globals(), ["gradcheck"])

@@ -10,7 +10,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import integers_in
 from halfsim.autograd.policy import scope
-from halfsim.autograd.tensor import Tensor, plain, whole
+from halfsim.autograd.tensor import Tensor, numbers, plain, whole
 from halfsim.numerics.formats import INTEGERS, Integer, bool_, float64, int64, together
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array
@@ -167,7 +167,7 @@ def _common(operands: Sequence[Any]) -> Any:
         if isinstance(x, (bool, int, np.generic)):
             groups[2].append(bool_ if isinstance(x, (bool, np.bool_)) else int64)
         elif x is not None:
-            groups[np.ndim(plain(x)) == 0].append(np.asarray(plain(x)).dtype)
+            groups[np.ndim(plain(x)) == 0].append(numbers(x).dtype)
     found = None
     for group in filter(None, groups[::-1]):
         own = together(group)
@@ -190,7 +190,7 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
     if name == "pow" and isinstance(operands[1], int) and operands[1] < 0:
         raise ValueError("pow: negative exponents of integers are not allowed; allowed: from 0, floats, tensors")
     arrays = [None if x is None else _taken(name, x, dtype) for x in operands]
-    if name == "sub" and any(np.asarray(plain(x)).dtype == np.bool_ for x in operands):
+    if name == "sub" and any(numbers(x).dtype == np.bool_ for x in operands):
         raise TypeError("sub: bool is not allowed; allowed: integers, floats, the operators ~ and ^ on bools")
     if name in WHOLE:
         kept = [a for a in arrays if a is not None] if name != "clamp" else arrays
@@ -207,15 +207,17 @@ def run(spec: Any, operands: Sequence[Any], options: Sequence[Any], keywords: di
 
 def _taken(name: str, x: Any, dtype: Any) -> Any:
     """An operand as an array of the common dtype, modulo ``2**bits``."""
-    x = plain(x)
-    if isinstance(x, int) and not -(2**63) <= x < 2**64:
-        raise ValueError(f"{name}: an integer of {x.bit_length()} bits is not allowed; allowed: 64 bits")
-    if isinstance(x, (complex, np.complexfloating)) or (isinstance(x, np.ndarray) and x.dtype.kind not in "biu"):
-        raise TypeError(f"{name}: {getattr(x, 'dtype', 'complex')} is not allowed; allowed: integers, bools, floats")
-    return x if dtype is None else np.asarray(x).astype(dtype, copy=False)
+    if isinstance(x, int):
+        if not -(2**63) <= x < 2**64:
+            raise ValueError(f"{name}: an integer of {x.bit_length()} bits is not allowed; allowed: 64 bits")
+        return x if dtype is None else np.asarray(x).astype(dtype, copy=False)
+    x = numbers(x)
+    if x.dtype.kind == "f":
+        raise TypeError(f"{name}: {x.dtype} is not allowed; allowed: integers, bools, floats in tensors of them")
+    return x if dtype is None else x.astype(dtype, copy=False)
 
 
 def cast(x: Tensor, dtype: Integer) -> Tensor:
     """Values cut to integers, or asked whether they are zero, off the tape, as PyTorch casts them."""
     with np.errstate(invalid="ignore"):
-        return Tensor(np.asarray(whole(x)).astype(dtype.name), dtype)
+        return Tensor(numbers(whole(x)).astype(dtype.name), dtype)

@@ -10,8 +10,8 @@ from halfsim.autograd.observer import active
 from halfsim.autograd.policy import PROMOTE, carried, scope
 from halfsim.autograd.tensor import Flushed, Tensor, differentiable, format_of, plain
 from halfsim.frames import caller
-from halfsim.numerics.formats import INTEGERS, NARROW, Format, Integer, as_dtype, bool_, float16, float32, float64
-from halfsim.numerics.inputs import as_floats, unmasked
+from halfsim.numerics.formats import INTEGERS, NARROW, Format, Integer, as_dtype, bool_, float16, float32
+from halfsim.numerics.inputs import array_of, as_floats, numbers_of, unmasked
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, holder, round_to
 
@@ -114,20 +114,12 @@ def integers_in(data: object) -> Integer | None:
     """The dtype of integers and bools that ``data`` holds, None for other values."""
     if isinstance(data, float):
         return None
-    try:
-        array = np.asarray(data)
-    except (ValueError, TypeError):  # rows of unequal length, which are refused below
-        return None
+    array = array_of(data)
     return INTEGERS.get(array.dtype.name) if array.size or isinstance(data, np.ndarray) else None
 
 
 def _whole(values: Any, dtype: Integer) -> Array:
     """``values`` as an array of integers or bools, floats cut towards zero, as PyTorch casts them."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
-    if array.dtype.kind not in "biuf":
-        array = as_floats(values, float64)
+    array = numbers_of(values)
     with np.errstate(invalid="ignore"):
         return np.array(array, dtype.name, order="C")

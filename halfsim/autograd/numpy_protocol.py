@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.operators import OPS, Operators
+from halfsim.options import MISFITS, checked, explained
 
 # NumPy's functions that run on the unit, by their names after "numpy.", such as "linalg.norm"; `ops` fills it.
 numpy_functions: dict[str, Callable[..., Any]] = {}
@@ -35,6 +36,8 @@ def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(function)
     known = [p.name for p in signature.parameters.values() if p.name != "out" and p.kind is not p.VAR_KEYWORD]
 
+    inner = checked(function, f"numpy.{name}")
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         given = {key: x for key, x in kwargs.items() if x is not np._NoValue and (x is not None or key in known)}
@@ -46,7 +49,7 @@ def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             raise TypeError(f"numpy.{name}{what} is not simulated; allowed: {', '.join(known)}") from None
         if bound.arguments.pop("out", None) is not None:
             raise TypeError(f"numpy.{name} with out= is not simulated; allowed: {', '.join(known)}")
-        return function(*bound.args, **bound.kwargs)
+        return inner(*bound.args, **bound.kwargs)
 
     return call
 
@@ -81,7 +84,7 @@ class NumPyProtocol:
         called = f"{function.__module__}.{function.__name__}"
         name = called.removeprefix("numpy.")
         if name in READERS:
-            return function(*as_numpy(args), **{key: as_numpy(value) for key, value in kwargs.items()})
+            return _read(called, function, args, kwargs)
         if name not in numpy_functions:
             raise _refused(called)
         return numpy_functions[name](*args, **kwargs)
@@ -91,6 +94,18 @@ class NumPyProtocol:
         if api_version not in (None, *_VERSIONS):
             raise ValueError(f"api_version: {api_version!r} is not allowed; allowed: {', '.join(_VERSIONS)}")
         return importlib.import_module("halfsim.array_api")  # which stands above
+
+
+def _read(called: str, function: Any, args: Any, kwargs: Any) -> Any:
+    """What NumPy says of the values; its refusals in one line."""
+    try:
+        return function(*as_numpy(args), **{key: as_numpy(value) for key, value in kwargs.items()})
+    except MISFITS as error:
+        names = list(inspect.signature(function).parameters)
+        told = explained(called, error, args, kwargs, names)
+        if told is error:
+            raise
+        raise told from error
 
 
 _VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")

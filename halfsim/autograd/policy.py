@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ from halfsim.card import Card
 from halfsim.numerics.formats import RESERVED, Format, as_format, float64, is_format, tfloat32, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, TF32, Precision, native
 from halfsim.numerics.precision import reproducible as without_blas
+from halfsim.options import guarded_class, guarded_names
 
 OPERATIONS: set[str] = set()  # the names that "@name" may match; `halfsim.autograd.tape` fills it
 
@@ -302,12 +303,12 @@ def precision(spec: object, *, override: bool = False) -> Any:
     return scoped(restart=True, rule=as_rule(spec), base="", **changes)
 
 
-def no_grad(function: Any = None) -> Any:
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
     """A context, or a decorator (with or without parentheses), in which operations leave nothing on the tape."""
     return scoped(gradients=False) if function is None else scoped(gradients=False)(function)
 
 
-def enable_grad(function: Any = None) -> Any:
+def enable_grad(function: Callable[..., Any] | None = None) -> Any:
     """The same for the reverse: tensors that require a gradient go on the tape, inside `no_grad` too."""
     return scoped(gradients=True) if function is None else scoped(gradients=True)(function)
 
@@ -360,3 +361,7 @@ def resolve_for(fmt: Format) -> Precision:
     here = _SCOPE.get()
     rule = here.rule if isinstance(here.rule, Precision) and here.rule.storage == fmt else native(fmt)
     return without_blas(rule) if here.reproducible else rule
+
+
+guarded_names(globals(), ["precision", "no_grad", "enable_grad", "reproducible"])
+guarded_class(Policy, ("__init__", "check", "precision"))

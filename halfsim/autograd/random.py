@@ -18,6 +18,7 @@ from halfsim.autograd.box_muller import box_muller, fused, pairs
 from halfsim.autograd.policy import PROMOTE, scope
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64, whole
 from halfsim.numerics.quantize import Array, round_to
+from halfsim.options import guarded_class
 
 _FIRST_SEED = 67280421310721  # of a Generator that nobody seeded, as in PyTorch
 _WIDE = 1 << 28  # from how many integers on PyTorch draws one by 64 bits
@@ -31,6 +32,7 @@ _STATE = np.dtype(
 )
 
 
+@guarded_class
 class Generator:
     """A source of random numbers of its own, PyTorch's for the CPU: the Mersenne Twister.
 

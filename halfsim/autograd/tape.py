@@ -12,17 +12,17 @@ import numpy as np
 
 from halfsim.autograd import integers
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.making import get_default_dtype
+from halfsim.autograd.making import get_default_dtype, integers_in
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.options import MISFITS, checks, explained, refused, unknown_option
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
-from halfsim.autograd.tensor import Tensor, format_of
+from halfsim.autograd.tensor import Tensor, format_of, unquoted
 from halfsim.numerics.formats import Format, Integer, as_dtype, promoted
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array, holder
+from halfsim.options import MISFITS, checks, explained, refused, unknown_option
 
 Pullback = Callable[[Arithmetic, Array], Array]
 
@@ -156,6 +156,7 @@ def op(
 
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
         call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]
+        call.checked = True  # type: ignore[attr-defined]  # its options, by `Op.check`
         SPECS[spec.name], OPS[spec.name] = spec, call
         OPERATIONS.add(spec.name)
         return call
@@ -297,10 +298,15 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
     if not formats or isinstance(formats[0], Integer):
         kinds = np.ndarray if tensors else (np.ndarray, np.floating)
         floats = [format_of(x) for x in operands if isinstance(x, kinds) and x.dtype.kind == "f"]
-        formats = floats or (formats if not any(isinstance(x, float) for x in operands) else [])
+        formats = floats or (formats if not any(map(_fractional, operands)) else [])
     if not formats:
         return integers.found(operands) or get_default_dtype()
     return promoted(formats) if len(formats) > 1 else formats[0]
+
+
+def _fractional(x: Any) -> bool:
+    """Whether an operand is a Python number with a fraction, or a list with such in it."""
+    return isinstance(x, float) or (isinstance(x, (list, tuple)) and integers_in(x) is None)
 
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
@@ -312,7 +318,7 @@ def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
         return None
     if isinstance(x, (bool, int, float, np.number, np.bool_)) and not isinstance(x, np.complexfloating):
         return fp.constant(x.item() if isinstance(x, np.generic) else x)
-    values = as_floats(x, fp.precision.storage)
+    values = as_floats(unquoted(x), fp.precision.storage)
     fmt = format_of(values)
     return fp.read(values.astype(holder(fmt)), fmt, exact)  # a copy: the caller's array may change
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import prod
+from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -33,8 +34,9 @@ from halfsim.numerics.formats import (
     float64,
     unknown,
 )
-from halfsim.numerics.inputs import unmasked
+from halfsim.numerics.inputs import array_of, numbers_of, unmasked
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_class, refused, shown
 
 if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
@@ -52,9 +54,17 @@ class Flushed(NamedTuple):
 
 
 class Size(tuple[int, ...]):
-    """A shape, as PyTorch's ``torch.Size``."""
+    """A shape, as PyTorch's ``torch.Size``: a tuple of integers; ``TypeError`` for anything else."""
 
     __slots__ = ()
+
+    def __new__(cls, sizes: Iterable[int] = ()) -> Size:
+        try:
+            if not isinstance(sizes, (str, bytes, bytearray, set, frozenset, dict)):
+                return tuple.__new__(cls, map(index, sizes))
+        except TypeError:
+            pass
+        raise refused("sizes", sizes, "a tuple of integers")
 
     def numel(self) -> int:
         """The number of values that a tensor of this shape has."""
@@ -155,7 +165,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     @property
     def shape(self) -> Size:
-        return Size(self.storage.array.shape)
+        return tuple.__new__(Size, self.storage.array.shape)
 
     @property
     def ndim(self) -> int:
@@ -482,6 +492,10 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         return _rebuilt, (type(self), *state)
 
 
+_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook requires_grad_ to turn"
+guarded_class(Tensor, _CALLED.split())
+
+
 def _compare(relation: str, x: Tensor, other: object) -> Any:
     """The bool tensor of a comparison, or NotImplemented for what is no number."""
     known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple, int, float))  # bool is an int
@@ -528,6 +542,19 @@ def plain(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.array
     return unmasked(x) if isinstance(x, np.ndarray) else x
+
+
+def numbers(x: Any, dtype: Any = None) -> Array:
+    """The array inside a tensor, or of an array-like of numbers; what is none is refused."""
+    found = x.array if isinstance(x, Tensor) else numbers_of(unquoted(x))
+    return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def unquoted(x: Any) -> Any:
+    """``x``, an operand; ``TypeError`` for strings, which `halfsim.tensor` reads and operations do not."""
+    if isinstance(x, (str, np.str_)) or (isinstance(x, (list, tuple, np.ndarray)) and array_of(x).dtype.kind == "U"):
+        raise TypeError(f"x: {shown(x)} is not allowed; allowed: numbers, arrays, tensors; hs.tensor reads strings")
+    return x
 
 
 def whole(x: Any) -> Any:

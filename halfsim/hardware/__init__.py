@@ -8,6 +8,7 @@ from halfsim.hardware.devices import Device, Figure, device, devices
 from halfsim.hardware.matrix_unit import matmul, rows, unit_matmul
 from halfsim.hardware.units import Unit
 from halfsim.names import public as _public
+from halfsim.options import guarded_names
 
 __all__ = [
     "Comparison",
@@ -28,4 +29,5 @@ __all__ = [
 
 install_all()
 
+guarded_names(globals(), __all__)
 _public(__name__)

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.autograd.options import checked
 from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.card import Card
@@ -21,6 +20,7 @@ from halfsim.nn.state import IncompatibleKeys, State, load, snapshot
 from halfsim.nn.walking import at, described, first_met, join, parts, unseen, walk
 from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import checked
 from halfsim.text import counted
 
 _Self = TypeVar("_Self", bound="Module")

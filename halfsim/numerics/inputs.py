@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -16,12 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsim.numerics.formats import NARROW, Format
+from halfsim.numerics.formats import NARROW, Format, float64
 
 _LARGEST = math.ldexp(1.0 - 2.0**-53, 1024)
 _SMALLEST = math.ldexp(1.0, -1074)
-_HEX = re.compile(r"([+-]?)0x([0-9a-f]+)\.?([0-9a-f]*)(?:p([+-]?\d+))?", re.IGNORECASE)
-_FAR = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))e([+-]?)0*[1-9]\d{8,}", re.IGNORECASE)
+_HEX = re.compile(r"([+-]?)0x([0-9a-f]+)(?:\.([0-9a-f]*))?(?:p([+-]?\d+))?", re.IGNORECASE)
+_DECIMAL = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?(?:e([+-]?\d+))?", re.IGNORECASE)
+_DIGITS = (
+    1200  # significant ones kept of a literal, and a last 1 for the rest: no number or midpoint of float64 has more
+)
+_FAR = 3000  # bits before or after the point: far outside of every format
 _KINDS = "floats, integers, booleans, str, Decimal, Fraction"
 
 
@@ -36,45 +41,94 @@ def _fraction_to_float(value: Fraction, odd: bool) -> float:
 
 
 def _rational(value: Any) -> Fraction | float:
-    """The exact number; a float where it is one, NaN, an infinity or a zero."""
+    """The number, exact or such that every rounding takes both alike; a float where it is one, NaN, infinite, zero."""
     if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):  # a tensor or array among numbers
         value = value.item() if value.dtype != np.longdouble else value[()]
     if isinstance(value, str):
-        value = _parsed(value)
+        return _parsed(value)
     if isinstance(value, np.longdouble) and value.dtype.itemsize > 8:
         return Fraction(*value.as_integer_ratio()) if np.isfinite(value) and value != 0 else float(value)
     if isinstance(value, (float, np.floating)):
         return float(value)
     if isinstance(value, (int, Fraction, np.integer)):
-        return Fraction(int(value) if isinstance(value, np.integer) else value)
+        return _ratio(Fraction(int(value) if isinstance(value, np.integer) else value))
     if isinstance(value, Decimal):
-        if value.is_nan():
-            return -math.nan if value.is_signed() else math.nan
-        if value.is_infinite() or value.is_zero():
-            return float(value)
-        if abs(value.adjusted()) > 400:  # far outside float64: do not build integers of a million digits
-            far = Fraction(2) ** (1500 if value.adjusted() > 0 else -1500)
-            return -far if value.is_signed() else far
-        return Fraction(value)
+        if not value.is_finite():
+            return _special(value)
+        return _scaled(value.is_signed(), str(value.copy_abs()))
     raise TypeError(f"x: {type(value).__name__} is not allowed; allowed: {_KINDS}")
 
 
-def _parsed(text: str) -> Fraction | Decimal | float:
-    hexadecimal = _HEX.fullmatch(text.strip())
+def _ratio(value: Fraction) -> Fraction:
+    """``value``, or where its parts are huge a number that no rounding tells from it."""
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) <= 2 * _FAR:
+        return value
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    if abs(exponent) > _FAR:
+        near = Fraction(2) ** (_FAR if exponent > 0 else -_FAR)
+    else:
+        whole, rest = divmod(abs(value.numerator) << _FAR, value.denominator)
+        near = Fraction(2 * whole + (rest > 0), 2 << _FAR)
+    return -near if value < 0 else near
+
+
+def _special(value: Decimal) -> float:
+    if value.is_nan():
+        return -math.nan if value.is_signed() else math.nan
+    return float(value)
+
+
+def _scaled(negative: bool, text: str) -> Fraction | float:
+    """The number that ``text`` without a sign writes; of its digits those are read that a rounding can depend on."""
+    match = _DECIMAL.fullmatch(text)
+    assert match is not None
+    _, whole, fraction, exponent = match.groups(default="")
+    digits = (whole + fraction).lstrip("0")
+    if not digits:
+        return -0.0 if negative else 0.0
+    power = _exponent(exponent) - len(fraction)
+    if len(digits) > _DIGITS:
+        power += len(digits) - _DIGITS - 1
+        digits = digits[:_DIGITS] + ("1" if digits[_DIGITS:].strip("0") else "0")
+    leading = power + len(digits)
+    if abs(leading) > _DIGITS:
+        magnitude = Fraction(2) ** (_FAR if leading > 0 else -_FAR)
+    else:
+        magnitude = int(digits) * Fraction(10) ** power
+    return -magnitude if negative else magnitude
+
+
+def _exponent(text: str) -> int:
+    """The exponent that ``text`` writes, or one as far out: Python reads no more than 4300 digits."""
+    digits = text.lstrip("+-").lstrip("0")
+    size = int(digits or 0) if len(digits) <= 18 else 10**18
+    return -size if text.startswith("-") else size
+
+
+def _parsed(text: str) -> Fraction | float:
+    plain = text.strip().replace("_", "")
+    hexadecimal = _HEX.fullmatch(plain)
     if hexadecimal:
         sign, whole, fraction, exponent = hexadecimal.groups(default="")
-        digits = int(whole + fraction, 16)
-        power = max(-2000, min(2000, int(exponent or 0))) - 4 * len(fraction)
-        magnitude: Fraction | float = digits * Fraction(2) ** power if digits else 0.0
+        digits = (whole + fraction).lstrip("0")
+        leading = 4 * len(digits) + (power := _exponent(exponent) - 4 * len(fraction))
+        if not digits:
+            return -0.0 if sign == "-" else 0.0
+        magnitude = Fraction(2) ** max(-_FAR, min(_FAR, leading))
+        if abs(leading) < _FAR:
+            kept = digits[:_FAR] + ("1" if digits[_FAR:].strip("0") else "0")
+            magnitude = int(kept, 16) * Fraction(2) ** (power + 4 * (len(digits) - len(kept)))
         return -magnitude if sign == "-" else magnitude
-    far = _FAR.fullmatch(text.strip())
-    if far:  # an exponent that Decimal refuses
-        return Decimal(f"{far[1]}e{far[2]}999999") if Decimal(far[1]) else Decimal(far[1])
+    if _DECIMAL.fullmatch(plain):
+        return _scaled(plain.startswith("-"), plain.lstrip("+-"))
     try:
-        return Decimal(text.strip().replace("_", ""))
+        special = Decimal(plain)
     except InvalidOperation:
+        special = Decimal(0)
+    if special.is_finite():
         allowed = "decimal strings, hexadecimal ones as '0x1.8p-3', 'inf', 'nan'"
-        raise ValueError(f"x: {text!r} is not a number; allowed: {allowed}") from None
+        raise ValueError(f"x: {text[:60]!r} is not a number; allowed: {allowed}")
+    return _special(special)
 
 
 def _exact(value: Any, odd: bool) -> float:
@@ -107,12 +161,51 @@ def unmasked(x: Any) -> Any:
     return x
 
 
-def _array(x: object) -> NDArray[Any]:
+_LIKE = (np.ndarray, np.generic, int, float, str, list, tuple, Decimal, Fraction)
+_DEEP = "setting an array element with a sequence. The requested array would exceed"  # 64 axes
+
+
+def array_of(x: Any, name: str = "x") -> NDArray[Any]:
+    """``x`` as NumPy makes an array of it, of whatever dtype; what holds no numbers by its type is refused.
+
+    ``TypeError`` for masked arrays, bytes, sets, dicts, functions and objects that are no array-likes, ``ValueError``
+    for rows of unequal length, and for lists in lists in lists without end.
+    """
     unmasked(x)
+    if not isinstance(x, _LIKE) and not _speaks(x):
+        raise TypeError(f"{name}: {type(x).__name__} is not allowed; allowed: {_KINDS}, arrays, lists of them")
     try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError("x: rows of unequal length are not allowed; allowed: an array-like of numbers") from None
+        return np.asarray(x)
+    except (ValueError, RecursionError, MemoryError) as error:
+        deep = isinstance(error, RecursionError) or str(error).startswith(_DEEP)
+        what = "lists nested so deep" if deep else "rows of unequal length"
+        raise ValueError(f"{name}: {what} are not allowed; allowed: an array-like of numbers") from None
+
+
+def _speaks(x: object) -> bool:
+    """Whether an object says itself that it is an array or a sequence of numbers."""
+    if isinstance(x, (type, bytes, bytearray)):
+        return False
+    return isinstance(x, (Sequence, memoryview)) or any(
+        hasattr(x, name) for name in ("__array__", "__array_interface__", "__array_struct__")
+    )
+
+
+def numbers_of(x: Any) -> NDArray[Any]:
+    """``x`` as an array of floats, integers or bools, as NumPy has them; Decimals, Fractions and strings as float64.
+
+    ``TypeError`` for complex numbers, dates and objects that are no numbers, and as `array_of` says.
+
+    >>> numbers_of([1, 2]), numbers_of("0.1")
+    (array([1, 2]), array(0.1))
+    """
+    array = array_of(x)
+    plain = array.dtype.kind in "biuf" and array.dtype.itemsize <= 8
+    return array if plain else as_floats(x, float64)
+
+
+def _array(x: object) -> NDArray[Any]:
+    array = array_of(x)
     return np.asarray(x, object) if isinstance(x, (list, tuple)) and _mixed(array) else array
 
 

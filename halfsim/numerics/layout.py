@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import SPECIALS, Format
-from halfsim.numerics.inputs import unmasked
+from halfsim.numerics.inputs import array_of
 
 Array = NDArray[Any]
 
@@ -116,7 +116,7 @@ def layout(fmt: Format) -> Layout:
 
 def codes(bits: object, fmt: Format, argument: str = "bits") -> Array:
     """``bits`` as an array of integers that are codes of ``fmt``; ``TypeError`` or ``ValueError`` for others."""
-    given = np.asarray(unmasked(bits))
+    given = array_of(bits, argument)
     if given.size == 0 and not isinstance(bits, np.ndarray):
         return np.zeros(given.shape, layout(fmt).word)
     if given.dtype.kind in "fO" and not isinstance(bits, np.ndarray):  # Python integers on both sides of 2**63

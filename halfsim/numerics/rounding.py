@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from halfsim.card import Card
 from halfsim.numerics.formats import unknown, whole
+from halfsim.options import guarded_class
 
 
 class Rounding(Card, enum.Enum):
@@ -68,6 +69,7 @@ def outward(rounding: Rounding, negative: Any) -> Any:
     return AWAY[rounding][np.where(negative, 15, 7)]  # far past it, whose last bit counts as one
 
 
+@guarded_class
 class Stochastic(Card):
     """Stochastic rounding with a stream of random numbers of its own.
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
-from halfsim.autograd.options import checked
 from halfsim.autograd.overrides import overridden
 from halfsim.autograd.policy import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor
@@ -29,6 +28,7 @@ from halfsim.optim.hooks import Hooked, hooked, register_optimizer_step_post_hoo
 from halfsim.optim.kernels import watch_constant
 from halfsim.optim.options import executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
+from halfsim.options import checked
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 

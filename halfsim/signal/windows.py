@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import made_in, tensor
-from halfsim.autograd.options import checked
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.numerics.bessel import i0
 from halfsim.numerics.formats import Integer, as_dtype
 from halfsim.numerics.quantize import Array
+from halfsim.options import checked
 
 __all__ = [
     "bartlett",

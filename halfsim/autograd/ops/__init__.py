@@ -1,6 +1,7 @@
 """Every operation, by PyTorch's or NumPy's name: each subject is a file, which lists its names."""
 
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from halfsim.autograd import slopes as _slopes  # noqa: F401  # which tells the tape of them
 from halfsim.autograd.operators import OPS
@@ -51,9 +52,9 @@ from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
 from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
-from halfsim.autograd.options import checked
 from halfsim.autograd.tape import composed
 from halfsim.names import public as _public
+from halfsim.options import checked
 
 _SUBJECTS = (
     "activation",
@@ -107,8 +108,9 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 
 # Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
-    if OPS.get(globals()[_name].__name__) is not globals()[_name]:
-        globals()[_name] = composed(checked(globals()[_name]))
+    _found: _Any = globals()[_name]
+    if not hasattr(_found, "checked"):  # which operations themselves are
+        globals()[_name] = checked(_found) if OPS.get(_found.__name__) is _found else composed(checked(_found))
     OPS[_name] = globals()[_name]
 
 _public(__name__)

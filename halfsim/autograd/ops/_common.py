@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.making import get_default_dtype, tensor
+from halfsim.autograd.making import get_default_dtype, integers_in, tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
 from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array, rounded
 
@@ -33,7 +34,8 @@ def named(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def axes_of(axis: Axis | Sequence[int], ndim: int) -> tuple[int, ...]:
     """``axis`` (an int, a tuple or list, None for all) as axes from 0; a number without axes has axis 0 and -1."""
-    axes = tuple(range(ndim)) if axis is None else tuple(axis) if isinstance(axis, Sequence) else (index(axis),)
+    several = isinstance(axis, Sequence) and not isinstance(axis, (str, bytes, bytearray))
+    axes = tuple(range(ndim)) if axis is None else tuple(axis) if several else (index(axis),)  # type: ignore[arg-type]
     limit = ndim or (len(axes) and 1)
     for a in axes:
         if not -limit <= a < limit:
@@ -69,10 +71,7 @@ def indices(name: str, values: Any) -> Array:
 
     ``TypeError`` for other values: a half label 2049 would train class 2048.
     """
-    try:
-        found = np.asarray(whole(values))
-    except ValueError:
-        raise ValueError(f"{name}: rows of unequal length are not allowed; allowed: an array of integers") from None
+    found = array_of(whole(values), name)
     if found.dtype.kind not in "iu" and found.size:
         dtype = values.dtype if isinstance(values, Tensor) else found.dtype
         raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: integers")
@@ -81,7 +80,7 @@ def indices(name: str, values: Any) -> Array:
 
 def mask_of(name: str, values: Any) -> Array:
     """Truth values, given as an array, a list or a Tensor of bools."""
-    found = np.array(plain(values))  # a copy: the caller's array may change
+    found = np.array(array_of(plain(values), name))  # a copy: the caller's array may change
     if found.dtype != np.bool_:
         dtype = values.dtype if isinstance(values, Tensor) else found.dtype
         raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: bool")
@@ -153,12 +152,15 @@ def typed(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def like(x: Any, other: Tensor) -> Tensor:
     """A Tensor as it is; an array or a number in the format of another tensor."""
-    return x if isinstance(x, Tensor) else tensor(x, other.format)
+    return as_tensor(x, other)
 
 
 def as_tensor(x: Any, other: Any = None) -> Tensor:
-    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other`` if that is one."""
-    return x if isinstance(x, Tensor) else tensor(x, other.format if isinstance(other, Tensor) else None)
+    """A Tensor as it is; an array or a number as one, in the format of the Tensor ``other`` if that holds such."""
+    if isinstance(x, Tensor):
+        return x
+    unknown = not isinstance(other, Tensor) or (isinstance(other.format, Integer) and integers_in(x) is None)
+    return tensor(x, None if unknown else other.format)
 
 
 def as_category(category: str, *operands: Any) -> tuple[Any, ...]:

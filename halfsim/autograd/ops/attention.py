@@ -10,7 +10,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import choose, kept, largest, once
 from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -79,7 +79,7 @@ def split_mask(name: str, mask: Any) -> tuple[Any, Array | None]:
     """A mask as (numbers to add, None) or (None, booleans)."""
     if mask is None:
         return None, None
-    values = np.asarray(plain(mask))
+    values = numbers(mask)
     if values.dtype == np.bool_:
         return None, values
     if values.dtype.kind != "f":

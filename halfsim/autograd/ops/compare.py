@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.arithmetic import Axis
 from halfsim.autograd.integers import joined
 from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import axes_of, integer_tensor
-from halfsim.autograd.tensor import Tensor, plain, whole
+from halfsim.autograd.tensor import Tensor, numbers, plain, whole
 from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array, round_to
 
@@ -68,7 +69,7 @@ def _pair(name: str, a: Any, b: Any) -> tuple[Array, Array]:
         number = np.isscalar(x) and not isinstance(x, (complex, np.complexfloating))
         if number and isinstance(other, Tensor) and not isinstance(other.format, Integer):
             x = round_to(x, other.format)
-        arrays.append(np.asarray(whole(x)))
+        arrays.append(numbers(whole(x)))
     try:
         np.broadcast_shapes(arrays[0].shape, arrays[1].shape)
     except ValueError:
@@ -105,7 +106,7 @@ logical_xor = _relation("logical_xor", _truth(np.logical_xor), "xor")
 
 def logical_not(input: Any) -> Tensor:
     """Where ``input`` is zero."""
-    return integer_tensor(np.asarray(plain(input)) == 0)
+    return integer_tensor(numbers(input) == 0)
 
 
 def _test(name: str, test: Callable[[Array], Any], text: str) -> Callable[..., Tensor]:
@@ -114,7 +115,7 @@ def _test(name: str, test: Callable[[Array], Any], text: str) -> Callable[..., T
             observer = active()
             if observer is not None:
                 observer.compared(input)
-        return integer_tensor(test(np.asarray(plain(input))))
+        return integer_tensor(test(numbers(input)))
 
     ask.__name__ = ask.__qualname__ = name
     ask.__doc__ = f"Where the values are {text}, as a tensor of bools."
@@ -135,7 +136,7 @@ def _bitwise(name: str, operation: Callable[..., Any], text: str, allowed: str =
 
     def compute(input: Any, other: Any) -> Tensor:
         for given in (input, other):
-            if np.asarray(plain(given)).dtype.kind not in allowed:
+            if numbers(given).dtype.kind not in allowed:
                 raise TypeError(
                     f"{name}: {getattr(given, 'dtype', type(given).__name__)} is not allowed; allowed: {words}"
                 )
@@ -157,13 +158,13 @@ lcm = _bitwise("lcm", np.lcm, "The least common multiples", "iu")
 
 def bitwise_not(input: Any) -> Tensor:
     """The other bits of integers; of bools the contrary."""
-    x = np.asarray(plain(input))
+    x = numbers(input)
     if x.dtype.kind not in "biu":
         raise TypeError(f"bitwise_not: {getattr(input, 'dtype', x.dtype)} is not allowed; allowed: integers, bools")
     return integer_tensor(np.bitwise_not(x))
 
 
-def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+def any(input: Any, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether one value is not zero (NaN is not), of all or along ``dim``.
 
     >>> from halfsim import tensor
@@ -173,28 +174,28 @@ def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
     return _reduced(np.any, input, dim if axis is None else axis, keepdim or keepdims)
 
 
-def all(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+def all(input: Any, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether no value is zero, of all or along ``dim``."""
     return _reduced(np.all, input, dim if axis is None else axis, keepdim or keepdims)
 
 
 def _reduced(how: Callable[..., Any], input: Any, dim: Any, keepdim: bool) -> Tensor:
-    x = np.asarray(plain(input))
+    x = numbers(input)
     axes = axes_of(dim, x.ndim) if dim != () else ()
     return integer_tensor(how(x != 0, axis=axes if x.ndim else None, keepdims=keepdim))
 
 
-def count_nonzero(input: Any, dim: Any = None, *, axis: Any = None) -> Tensor:
+def count_nonzero(input: Any, dim: Axis = None, *, axis: Axis = None) -> Tensor:
     """How many values are not zero, of all or along ``dim``."""
-    x, dim = np.asarray(plain(input)), dim if axis is None else axis
+    x, dim = numbers(input), dim if axis is None else axis
     return integer_tensor(np.asarray(np.count_nonzero(x, axes_of(dim, x.ndim) if x.ndim else None), np.int64))
 
 
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Where ``abs(input - other) <= atol + rtol * abs(other)``, in float64 whatever the formats are."""
-    if rtol < 0 or atol < 0:
+    if not (rtol >= 0 and atol >= 0):
         raise ValueError(f"isclose: rtol={rtol}, atol={atol} are not allowed; allowed: numbers from 0")
-    a, b = (np.asarray(plain(x), np.float64) for x in (input, other))
+    a, b = (numbers(x, np.float64) for x in (input, other))
     with np.errstate(invalid="ignore", over="ignore"):
         return integer_tensor(np.isclose(a, b, rtol, atol, equal_nan))
 
@@ -206,7 +207,7 @@ def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, e
 
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have one shape and the same values, as one bool; NaN equals nothing."""
-    a, b = np.asarray(plain(input)), np.asarray(plain(other))
+    a, b = numbers(input), numbers(other)
     return a.shape == b.shape and bool((a == b).all())
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from halfsim.autograd import random
 from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.ops._common import integer_tensor
-from halfsim.autograd.options import refused
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64
 from halfsim.numerics.quantize import Array
+from halfsim.options import refused
 
 __all__ = [
     "arange",
@@ -114,7 +114,7 @@ def full(
     >>> full((2,), 0.1, dtype="float16"), full((2,), 3)
     (tensor([0.1, 0.1], float16), tensor([3, 3], int64))
     """
-    value = np.asarray(plain(fill_value))
+    value = numbers(fill_value)
     if value.dtype.kind == "c":
         raise TypeError("fill_value: complex is not allowed; allowed: numbers")
     if value.ndim:
@@ -132,12 +132,12 @@ def _like(input: Any, dtype: object) -> Any:
 
 def zeros_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Zeros of the shape and the format of ``input``."""
-    return zeros(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return zeros(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def ones_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Ones of the shape and the format of ``input``."""
-    return ones(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return ones(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def empty_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
@@ -149,7 +149,7 @@ def full_like(
     input: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
 ) -> Tensor:
     """``fill_value`` everywhere in the shape and the format of ``input``."""
-    return full(np.shape(plain(input)), fill_value, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return full(numbers(input).shape, fill_value, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: float, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
@@ -206,7 +206,7 @@ def _ends(start: Any, end: Any, steps: int, dtype: object) -> tuple[Array, Array
             raise ValueError(f"{name}: shape {np.shape(plain(x))} is not allowed; allowed: a number")
     if steps < 0:
         raise ValueError(f"steps: {steps} is not allowed; allowed: integers from 0")
-    ends = (np.asarray(plain(x), np.float64) for x in (start, end))
+    ends = (numbers(x, np.float64) for x in (start, end))
     first, last = map(np.trunc, ends) if dtype is not None and isinstance(as_dtype(dtype), Integer) else ends
     return first, last
 
@@ -322,23 +322,23 @@ def randperm(n: int, *, generator: Any = None, dtype: object = None, **ignored: 
 
 def rand_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """`rand` of the shape and the format of ``input``."""
-    return rand(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return rand(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def randn_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """`randn` of the shape and the format of ``input``."""
-    return randn(np.shape(plain(input)), dtype=_like(input, dtype), requires_grad=requires_grad)
+    return randn(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
 
 
 def randint_like(input: Any, low: Any, high: Any = None, *, dtype: object = None, **ignored: Any) -> Tensor:
     """`randint` of the shape and the format of ``input``."""
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, np.shape(plain(input)), dtype=_like(input, dtype))
+    return randint(low, high, numbers(input).shape, dtype=_like(input, dtype))
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that ``input`` (or ``p``) gives, else 0, in the format of ``input``."""
-    chances = np.asarray(plain(input)) if p is None else np.full(np.shape(plain(input)), p)
+    chances = numbers(input) if p is None else np.full(numbers(input).shape, p)
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
         raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
     if p is None:
@@ -353,13 +353,14 @@ def normal(
 ) -> Tensor:
     """Random values of normal distributions of the given means and deviations (numbers or tensors)."""
     dtype = next((x.dtype for x in (mean, std) if isinstance(x, Tensor)), None) if dtype is None else dtype
-    fmt, m, s = _drawn_for(dtype), np.asarray(plain(mean)), np.asarray(plain(std))
+    fmt, m, s = _drawn_for(dtype), numbers(mean), numbers(std)
     shape = np.broadcast_shapes(m.shape, s.shape) if size is None else _shape("size", (size,))
     alone = not (m.ndim or s.ndim)
     drawn = random.normal(shape, float(m) if alone else 0.0, 1.0 if s.ndim else float(s), generator, fmt)
-    if s.ndim:
-        drawn = drawn * s.astype(drawn.dtype)
-    return _made(np.asarray(drawn if alone else drawn + m.astype(drawn.dtype)), dtype)
+    with np.errstate(all="ignore"):
+        if s.ndim:
+            drawn = drawn * s.astype(drawn.dtype)
+        return _made(np.asarray(drawn if alone else drawn + m.astype(drawn.dtype)), dtype)
 
 
 def poisson(input: Any, generator: Any = None) -> Tensor:
@@ -367,7 +368,7 @@ def poisson(input: Any, generator: Any = None) -> Tensor:
 
     ``ValueError`` for rates that are negative or NaN.
     """
-    rates = np.asarray(plain(input), np.float64)
+    rates = numbers(input, np.float64)
     if not (rates >= 0).all():
         raise ValueError("input: negative rates and NaN are not allowed; allowed: numbers from 0")
     return tensor(random.poisson(rates, generator), _like(input, None))
@@ -379,7 +380,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     ``ValueError`` for weights that are negative, not finite or all zero, and for more samples than weights that are
     not zero without ``replacement``.
     """
-    weights = np.asarray(plain(input))
+    weights = numbers(input)
     if isinstance(input, Tensor) and isinstance(input.format, Integer):
         raise TypeError(f"input: {input.format} is not allowed; allowed: floating-point formats")
     if weights.ndim not in (1, 2) or not weights.shape[-1]:

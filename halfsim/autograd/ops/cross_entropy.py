@@ -19,6 +19,7 @@ from halfsim.autograd.policy import resolve, scope
 from halfsim.autograd.tape import Pullback, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Integer, float32, unknown
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
 
@@ -124,7 +125,7 @@ def cross_entropy(
     if not 0 <= e <= 1:
         raise ValueError(f"label_smoothing: {e} is not allowed; allowed: 0 to 1")
     shape = np.shape(plain(input))
-    soft = isinstance(target, Tensor) or np.asarray(plain(target)).dtype.kind == "f" if _regular(target) else False
+    soft = isinstance(target, Tensor) or array_of(target, "target").dtype.kind == "f"
     if soft and np.shape(plain(target)) == shape and shape:
         if isinstance(target, Tensor) and isinstance(target.format, Integer):
             raise TypeError(f"target: {target.format} of the input's shape is not allowed; allowed: floats, or classes")
@@ -138,15 +139,6 @@ def cross_entropy(
         return loss
     spread = _smoothed(log_p, labels, None if weight is None else like(weight, log_p), labels != ignore_index, how)
     return add(mul(loss, 1 - e), mul(spread, e / shape[int(len(shape) > 1)]))
-
-
-def _regular(target: Any) -> bool:
-    """Whether the target is an array at all; `indices` says it of others."""
-    try:
-        np.shape(plain(target))
-    except ValueError:
-        return False
-    return True
 
 
 def _for_classes(weight: Any, ndim: int) -> Tensor:

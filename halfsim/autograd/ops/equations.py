@@ -14,7 +14,7 @@ from halfsim.autograd.ops.norms import matrix_norm
 from halfsim.autograd.ops.shape import moveaxis, reshape, swapaxes
 from halfsim.autograd.ops.singular import svdvals
 from halfsim.autograd.ops.solve import cholesky, inv, solve, solve_triangular
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -62,7 +62,7 @@ def _attempted(name: str, function: Callable[..., Tensor], tried: Callable[[Arra
     try:
         y = function(A)
     except ValueError as error:
-        x = np.asarray(plain(A), np.float64)
+        x = numbers(A, np.float64)
         if strict or x.ndim < 2 or x.shape[-1] != x.shape[-2] or "shape" in str(error):
             raise
         info = np.array([tried(m) for m in x.reshape(-1, *x.shape[-2:])], np.int32).reshape(x.shape[:-2])

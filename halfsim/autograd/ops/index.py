@@ -13,7 +13,7 @@ from halfsim.autograd.ops._common import axis_of, indices, integer_tensor, mask_
 from halfsim.autograd.ops._common import indices as indices_of
 from halfsim.autograd.ops.shape import broadcast_to, reshape
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import bool_, uint8
 from halfsim.numerics.quantize import Array
 
@@ -223,7 +223,7 @@ def _integers(values: Any) -> Array:
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The places (N, ndim) of the values that are not zero, or with ``as_tuple`` a tensor for each axis."""
-    found = np.nonzero(np.atleast_1d(np.asarray(plain(input))))
+    found = np.nonzero(np.atleast_1d(numbers(input)))
     if as_tuple:
         return tuple(integer_tensor(axis) for axis in found)
     return integer_tensor(np.stack(found, 1)[:, : np.ndim(plain(input))])

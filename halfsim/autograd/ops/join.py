@@ -23,11 +23,11 @@ from halfsim.autograd.ops.shape import (
     reshape,
     unsqueeze,
 )
-from halfsim.autograd.options import shown
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 
 __all__ = [
     "broadcast_shapes",
@@ -109,7 +109,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def _some(name: str, tensors: Any) -> list[Any]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or not len(tensors):
+    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or isinstance(tensors, bytes) or not tensors:
         raise ValueError(
             f"{name}: {type(tensors).__name__} is not allowed; allowed: a list or tuple with tensors in it"
         )
@@ -176,7 +176,7 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     """``x.repeat(2, 3)`` of PyTorch: `tile` with at least one number for each axis."""
     reps = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
     shape = np.shape(plain(input))
-    if isinstance(reps, (str, bytes)) or not all(hasattr(n, "__index__") for n in reps):
+    if isinstance(reps, (str, bytes, bytearray)) or not all(hasattr(n, "__index__") for n in reps):
         raise TypeError(f"sizes: {shown(reps)} is not allowed; allowed: integers")
     if len(reps) < len(shape):
         raise ValueError(f"repeat: {tuple(reps)} does not fit input {shape}; allowed: a number for each axis")
@@ -306,7 +306,9 @@ def broadcast_shapes(*shapes: Any) -> Size:
     >>> broadcast_shapes((2, 1), (3,))
     (2, 3)
     """
+    if any(isinstance(shape, (str, bytes, bytearray)) for shape in shapes):
+        raise TypeError(f"shapes: {shown(shapes)} are not allowed; allowed: tuples of integers, integers")
     try:
         return Size(np.broadcast_shapes(*shapes))
     except ValueError:
-        raise ValueError(f"shapes: {shapes} do not fit; allowed: shapes that broadcast") from None
+        raise ValueError(f"shapes: {shown(shapes)} do not fit; allowed: shapes that broadcast") from None

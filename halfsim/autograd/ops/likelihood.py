@@ -14,7 +14,7 @@ from halfsim.autograd.ops.loss import check_shape, reduced, reduction_of
 from halfsim.autograd.ops.norms import at_least
 from halfsim.autograd.ops.select import masked_fill
 from halfsim.autograd.ops.shape import unsqueeze
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 
 __all__ = [
     "gaussian_nll_loss",
@@ -69,7 +69,7 @@ def gaussian_nll_loss(
     tensor(1.1931472, float32)
     """
     how = reduction_of(reduction)
-    values, shape = np.asarray(plain(var)), np.shape(plain(input))
+    values, shape = numbers(var), np.shape(plain(input))
     if (values < 0).any():
         raise ValueError("var: negative numbers are not allowed; allowed: variances from 0")
     check_shape("gaussian_nll_loss", input, target)

@@ -21,7 +21,7 @@ from halfsim.autograd.ops.loss import check_shape, reduced, reduction_of, settle
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.ops.select import clamp, minimum, where
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -56,7 +56,7 @@ def hinge_embedding_loss(
     tensor([0.25, 0.75], float32)
     """
     how = reduction_of(reduction, size_average, reduce)
-    (x,), goal = as_category("fp32", input), np.asarray(plain(target))
+    (x,), goal = as_category("fp32", input), numbers(target)
     apart = where(goal != 1, clamp(sub(full_like(x, margin), x), 0.0), 0.0)
     alike = where(goal != -1, x, 0.0)
     return reduced(add(apart, alike), how)

@@ -14,7 +14,7 @@ from halfsim.autograd.ops.scan import cumprod
 from halfsim.autograd.ops.shape import diagonal as _diagonal
 from halfsim.autograd.ops.shape import expand, flip, pad, reshape, unsqueeze
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = ["block_diag", "corrcoef", "cov", "diag", "diag_embed", "diagflat", "linalg_vander", "trace", "vander"]
@@ -139,9 +139,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
 def _weights(count: int, fweights: Any, aweights: Any) -> Any:
     """The weight (count,) of each column, None without any."""
     for name, given in (("fweights", fweights), ("aweights", aweights)):
-        x = np.asarray(plain(given))
         if given is None:
             continue
+        x = numbers(given)
         if x.shape != (count,) or (x < 0).any():
             raise ValueError(
                 f"{name}: shape {x.shape} or a negative weight is not allowed; allowed: ({count},), from 0"

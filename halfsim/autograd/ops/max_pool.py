@@ -28,7 +28,7 @@ from halfsim.autograd.ops._windows import (
 from halfsim.autograd.ops.index import scatter_sum
 from halfsim.autograd.random import uniform
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import whole
 from halfsim.numerics.quantize import Array
 
@@ -293,7 +293,7 @@ def _fractional_max(
     """Windows whose places are drawn: window i of m on an axis of n starts at floor((i + u) a) - floor(u a), with
     a = (n - kernel) / (m - 1), the last one at the end, for one number u from 0 to 1 for each axis of a channel.
     """
-    dims, x = pooled(name, np.asarray(plain(input)))
+    dims, x = pooled(name, numbers(input))
     size, kernel = x.shape[2:], sizes(name, "kernel_size", kernel_size, dims, 1)
     if (output_size is None) == (output_ratio is None):
         raise ValueError(
@@ -307,7 +307,7 @@ def _fractional_max(
     counts = sizes(name, "output_size", output_size, dims, 1)
     if any(m + k - 1 > n for n, m, k in zip(size, counts, kernel, strict=True)):
         raise ValueError(f"{name}: {counts} windows of {kernel} do not fit input {x.shape}; allowed: fewer or smaller")
-    u = np.asarray(plain(samples)) if samples is not None else uniform((*x.shape[:2], dims))
+    u = numbers(samples) if samples is not None else uniform((*x.shape[:2], dims))
     if u.shape[1:] != (x.shape[1], dims) or len(u) < len(x):
         raise ValueError(f"{name}: _random_samples {u.shape} is not allowed; allowed: {(*x.shape[:2], dims)}")
     u = u[: len(x)]
@@ -378,7 +378,7 @@ def _unpooled(fp: Arithmetic, x: Array, /, where: Array, size: tuple[int, ...]) 
 
 
 def _unpool(name: str, input: Any, indices: Any, options: tuple[Any, ...], output_size: Any) -> Tensor:
-    dims, x = int(name[-2]), np.asarray(plain(input))
+    dims, x = int(name[-2]), numbers(input)
     if x.ndim not in (dims + 1, dims + 2):
         raise ValueError(f"{name}: input {x.shape} is not allowed; allowed: {layouts(dims)}")
     where = whole_numbers(f"{name}: indices", indices)

@@ -16,7 +16,7 @@ from halfsim.autograd.ops.functions import log
 from halfsim.autograd.ops.reduce import argmax
 from halfsim.autograd.random import drawn_in, exponential, uniform
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers
 from halfsim.numerics.formats import float64
 from halfsim.numerics.quantize import Array, rounded
 
@@ -50,7 +50,7 @@ def rrelu(
         raise ValueError(f"lower: {lower} and upper {upper} are not allowed; allowed: finite, in order")
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
-    x = np.asarray(plain(input))
+    x = numbers(input)
     slopes = np.ones(x.shape)
     below = x <= 0  # PyTorch draws for no others
     slopes[below] = uniform(int(np.count_nonzero(below)), lower, upper, format=float64)
@@ -74,7 +74,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     soft = softmax(div(add(logits, neg(log(drawn))), tau), dim)
     if not hard:
         return soft
-    best = np.asarray(plain(argmax(soft, dim, True)), np.int64)
+    best = numbers(argmax(soft, dim, True), np.int64)
     one = np.zeros(soft.shape)
     np.put_along_axis(one, best, 1.0, dim)
     return add(sub(tensor(one, soft.format), soft.detach()), soft)

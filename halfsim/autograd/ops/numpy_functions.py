@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from halfsim.autograd.numpy_protocol import as_numpy, simulates
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, axes_of, axis_of
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.options import refused
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
@@ -320,7 +321,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 
 @simulates()
-def choose(a: Any, choices: Sequence[Any], out: None = None, mode: str = "raise") -> Any:
+def choose(a: Any, choices: Sequence[Any], out: None = None, mode: Literal["raise", "wrap", "clip"] = "raise") -> Any:
     numbers, count = np.asarray(as_numpy(a)), len(choices)
     if mode == "raise" and numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
         raise ValueError(
@@ -332,6 +333,8 @@ def choose(a: Any, choices: Sequence[Any], out: None = None, mode: str = "raise"
 
 @simulates()
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+    if isinstance(funclist, (str, bytes, bytearray)):
+        raise refused("funclist", funclist, "a list of functions and numbers")
     several = isinstance(condlist, (list, tuple)) and np.ndim(as_numpy(condlist[0])) == len(shape_of(x))
     truths = [np.asarray(as_numpy(c), bool) for c in (condlist if several else [condlist])]
     if len(funclist) == len(truths) + 1:

@@ -20,7 +20,7 @@ from halfsim.autograd.numpy_protocol import as_numpy, simulates
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, distinct, like
 from halfsim.autograd.ops.numpy_functions import shape_of
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
 
 
@@ -337,7 +337,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: None
 @simulates()
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None) -> Any:
     edges = histogram_bin_edges(a, bins, range)
-    values, borders = (np.asarray(plain(x), np.float64) for x in (OPS["flatten"](a), edges))
+    values, borders = (numbers(x, np.float64) for x in (OPS["flatten"](a), edges))
     if weights is None:
         counts = np.histogram(values, borders)[0]
         found: Any = OPS["as_tensor"](counts)

@@ -23,10 +23,10 @@ from halfsim.autograd.ops._common import (
 )
 from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.select import maximum, minimum
-from halfsim.autograd.options import shown
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 
 __all__ = [
     "amax",
@@ -77,8 +77,8 @@ def nansum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = Fals
 
 def nanmean(input: Any, dim: Axis = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """`nansum` over the number of elements that are no NaN."""
-    number = ~np.isnan(np.asarray(plain(input)))
-    count = np.count_nonzero(number, distinct(dim, number.ndim), keepdims=keepdim)
+    number = ~np.isnan(numbers(input))
+    count = np.count_nonzero(number, distinct(None if dim == () else dim, number.ndim), keepdims=keepdim)
     return div(nansum(input, dim, keepdim, dtype=dtype), np.asarray(count, np.float64))
 
 
@@ -313,7 +313,7 @@ def argmin(
 
 
 def _place(find: Any, input: Any, dim: int | None, keepdim: bool) -> Tensor:
-    x = np.asarray(plain(input))
+    x = numbers(input)
     if x.dtype.kind not in "biuf":
         raise TypeError(f"input: {shown(input)} is not allowed; allowed: a tensor, an array, a number")
     _check_elements(x, dim, distinct(dim, x.ndim))

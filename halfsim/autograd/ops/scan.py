@@ -16,7 +16,7 @@ from halfsim.autograd.ops.index import getitem
 from halfsim.autograd.ops.join import cat
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import INTEGERS, Integer
 from halfsim.numerics.quantize import Array
 
@@ -194,7 +194,7 @@ def _slopes(x: Tensor, along: int, by: Any, edge_order: int) -> Tensor:
         steps, h = np.ones(length - 1), by
         middle = div(sub(_part(x, along, 2, None), _part(x, along, 0, -2)), by * 2)
     else:
-        steps, h = np.diff(np.asarray(plain(by), np.float64)), 1
+        steps, h = np.diff(numbers(by, np.float64)), 1
         a, b = steps[:-1], steps[1:]
         middle = weighed(0, -2, [shaped(-b / (a * (a + b))), shaped((b - a) / (a * b)), shaped(a / (b * (a + b)))])
 

@@ -15,7 +15,7 @@ from halfsim.autograd.ops.index import from_zero, getitem, own_part, owned, pick
 from halfsim.autograd.ops.shape import broadcast_to, reshape
 from halfsim.autograd.policy import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array
 
@@ -65,7 +65,7 @@ def _placed(input: Any, value: Any, index: Any) -> Tensor:
     fmt = input.format
     if isinstance(fmt, Integer):
         y = input.array.copy()
-        _store(y, index, np.asarray(plain(value)))
+        _store(y, index, numbers(value))
         return Tensor(y, fmt)
     value = value.to(fmt) if isinstance(value, Tensor) else tensor(value, fmt)
     return apply(SPECS["setitem"], (input, value), (index,), None, resolve_for(fmt))
@@ -89,6 +89,10 @@ def _setitem(fp: Arithmetic, x: Array, value: Array, /, index: Any) -> Any:
 
 
 def _store(y: Array, index: Any, value: Array) -> None:
+    if y.dtype.kind in "iu" and value.dtype.kind == "f":
+        info = np.iinfo(y.dtype)
+        if not ((value >= info.min) & (value < float(info.max) + 1)).all():
+            raise ValueError(f"value: it holds what {y.dtype} does not; allowed: {info.min} to {info.max}")
     try:
         y[index] = value
     except IndexError as error:
@@ -174,7 +178,7 @@ def _added(input: Any, source: Any, places: Array) -> Tensor:
     """``input`` with the values of ``source`` added at ``places``, counted through the whole tensor in C order."""
     if isinstance(input, Tensor) and isinstance(input.format, Integer):
         y = input.array.copy()
-        np.add.at(y.reshape(-1), places.reshape(-1), np.asarray(plain(source)).reshape(-1))
+        np.add.at(y.reshape(-1), places.reshape(-1), numbers(source).reshape(-1))
         return Tensor(y, input.format)
     return _scatter_add(input, source, where=places)
 

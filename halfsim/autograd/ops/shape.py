@@ -12,7 +12,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, axes_of, axis_of, named
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import float64, unknown, whole
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array
@@ -137,7 +137,7 @@ def moveaxis(input: Any, source: Any, destination: Any) -> Tensor:
     return _transpose(input, tuple(order))
 
 
-def squeeze(input: Any, dim: Any = None) -> Tensor:
+def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the axes of length 1, all or those of ``dim`` (an int or a tuple) that have it."""
     shape = np.shape(plain(input))
     chosen = axes_of(dim, len(shape))
@@ -192,7 +192,7 @@ def contiguous(fp: Arithmetic, x: Array, /) -> Any:
 
 def expand(input: Any, *sizes: Any) -> Tensor:
     """`broadcast_to` the given sizes (several ints or a tuple), where -1 keeps an axis as it is."""
-    wanted = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
+    wanted = Size(sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes)
     shape = np.shape(plain(input))
     own = (None,) * (len(wanted) - len(shape)) + shape
     if len(wanted) < len(shape) or any(n == -1 and m is None for n, m in zip(wanted, own, strict=True)):

@@ -14,7 +14,7 @@ from halfsim.autograd.ops.elementwise import lerp, mul, sub
 from halfsim.autograd.ops.index import take_along_dim
 from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.shape import flatten, reshape, squeeze
-from halfsim.autograd.tensor import Tensor, plain, whole
+from halfsim.autograd.tensor import Tensor, numbers, plain, whole
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -48,7 +48,7 @@ def picked(input: Any, places: Array, along: int, keepdim: bool = True) -> Picke
 
 def _values(input: Any) -> Array:
     """The values, at least a vector."""
-    return np.atleast_1d(np.asarray(plain(input)))
+    return np.atleast_1d(numbers(input))
 
 
 def _order(x: Array, along: int, descending: bool, stable: bool = True) -> Array:
@@ -204,7 +204,7 @@ _BETWEEN = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str, ignore: bool) -> Tensor:
-    chances = np.atleast_1d(np.asarray(plain(q), np.float64))
+    chances = np.atleast_1d(numbers(q, np.float64))
     if chances.ndim > 1 or (chances.size and not (chances.min() >= 0 and chances.max() <= 1)):
         raise ValueError(
             f"q: shape {chances.shape} or a value outside 0 to 1 is not allowed; allowed: numbers from 0 to 1"
@@ -266,7 +266,7 @@ def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The different values (or slices along ``dim``) in order, where each came from, and how often; no gradient."""
-    x = np.asarray(plain(input))
+    x = numbers(input)
     found = np.unique(x, return_inverse=True, return_counts=True, axis=dim, equal_nan=False)
     shape = x.shape if dim is None else (x.shape[axis_of(dim, x.ndim)],)
     parts = [
@@ -291,7 +291,7 @@ def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The values (or slices along ``dim``) without those that equal the one before; no gradient."""
-    x = np.asarray(plain(input))
+    x = numbers(input)
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, axis_of(dim, x.ndim), 0)
     flat = rows.reshape(len(rows), prod(rows.shape[1:]))
     first = np.ones(len(rows), np.bool_)
@@ -312,12 +312,12 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
         raise ValueError(f"input: shape {x.shape} or a negative number is not allowed; allowed: (N,), integers from 0")
     if weights is None:
         return integer_tensor(np.bincount(x.astype(np.int64), minlength=minlength).astype(np.int64))
-    return tensor(np.bincount(x.astype(np.int64), np.asarray(plain(weights)), minlength), "float64")
+    return tensor(np.bincount(x.astype(np.int64), numbers(weights), minlength), "float64")
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many values fall into each of ``bins`` equal parts of ``min`` to ``max`` (of all if these are equal)."""
-    x = np.asarray(plain(input), np.float64).reshape(-1)
+    x = numbers(input, np.float64).reshape(-1)
     if bins < 1 or max < min:
         raise ValueError(f"bins, min, max: {bins}, {min}, {max} are not allowed; allowed: bins from 1, min <= max")
     low, high = (float(min), float(max)) if min != max or not x.size else (x.min(), x.max())
@@ -331,8 +331,8 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
 
 def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
     """NumPy's histogram, in float64 and rounded to the format of ``input``: the counts, and the edges of the bins."""
-    x, edges = np.asarray(plain(input), np.float64), np.asarray(plain(bins))
-    weights = None if weight is None else np.asarray(plain(weight), np.float64).reshape(-1)
+    x, edges = numbers(input, np.float64), numbers(bins)
+    weights = None if weight is None else numbers(weight, np.float64).reshape(-1)
     counts, edges = np.histogram(x.reshape(-1), edges if edges.ndim else int(edges), range, density, weights)
     dtype = input.dtype if isinstance(input, Tensor) else None
     return Histogram(tensor(counts.astype(np.float64), dtype), tensor(edges.astype(np.float64), dtype))
@@ -355,12 +355,12 @@ def searchsorted(
     sorter: Any = None,
 ) -> Tensor:
     """Where each value would be put into a sequence (..., N) in order: before equal ones, or after them."""
-    rows, x = np.asarray(plain(sorted_sequence)), np.asarray(plain(input))
+    rows, x = numbers(sorted_sequence), numbers(input)
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f"side: {side!r} with right={right} is not allowed; allowed: left, right")
     if rows.ndim > 1 and rows.shape[:-1] != x.shape[:-1]:
         raise ValueError(f"input: shape {x.shape} does not fit {rows.shape}; allowed: the same but for the last axis")
-    order = None if sorter is None else np.asarray(plain(sorter))
+    order = None if sorter is None else numbers(sorter)
     where: Any = "right" if right or side == "right" else "left"
     if rows.ndim == 1:
         found = np.searchsorted(rows, x, where, order)

@@ -37,7 +37,9 @@ from halfsim.numerics.ieee.unpacked import (
     unit,
     unpack,
 )
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.layout import codes, layout
+from halfsim.options import guarded_names as _guarded_names
 
 __all__ = [
     "add",
@@ -261,7 +263,7 @@ def _integer(dtype: object) -> np.dtype[Any]:
 
 
 def _integers(n: object, argument: str) -> Array:
-    given = np.asarray(n)
+    given = array_of(n, argument)
     if given.dtype.kind not in "iu":
         raise TypeError(f"{argument}: dtype {given.dtype} is not allowed; allowed: integers of at most 64 bits")
     return given
@@ -524,4 +526,5 @@ def copy_sign(a: object, b: object, *, format: object = "float16") -> Pair:
     return blocked("copy_sign", kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], lay.word, "a, b")
 
 
+_guarded_names(globals(), __all__)
 _public(__name__)

@@ -290,7 +290,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: O.einsum("ij,jk", X, X), ValueError, "equation: 'ij,jk': 'j' has lengths 3 and 2"),
     (lambda: O.einsum("ijk,jk", X, X), ValueError, "equation: 'ijk' does not fit an operand (2, 3)"),
     (lambda: O.einsum("ij", X, X), ValueError, "equation: 'ij' has 1 operands, not 2"),
-    (lambda: O.einsum(X, X), TypeError, "equation: Tensor is not allowed"),
+    (lambda: O.einsum(X, X), TypeError, "equation: Tensor (2, 3) is not allowed"),
     (lambda: O.tensordot(X, X, ([0, 1], [0])), ValueError, "tensordot: 2 and 1 axes do not fit"),
 ]
 

@@ -1,0 +1,356 @@
+"""Refusals, worded in one place: options are checked by the annotations of the function that takes them.
+
+What a check does not see through fails further in, in NumPy's or Python's words; `guarded` and `checked` say it in one
+short line of the house's. What halfsim refuses itself, and what the caller's own functions raise, they let through.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+import os
+import re
+import reprlib
+import sysconfig
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
+from operator import index
+from typing import Any, TypeVar
+
+import numpy as np
+
+from halfsim.names import near
+
+Check = Callable[[Any], bool]
+
+_SHOWN = 60  # characters of a value that an error repeats
+_LIMIT = 2**63
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxlong, _BRIEF.maxother = 3, _SHOWN, _SHOWN, _SHOWN
+_PLAIN = (str, int, float, complex, bool, bytes, type(None), list, tuple)
+_USUAL = (*_PLAIN[:-4], type(None), list, tuple, range, np.ndarray, np.generic)
+
+
+def shown(value: Any) -> str:
+    """``value`` in an error: on one line, cut where it is long; arrays and tensors by their type and shape."""
+    text = ""
+    if type(value) in _PLAIN:
+        try:
+            text = _BRIEF.repr(value)
+        except Exception:  # integers of more than 4300 digits have no repr, nor have objects that fail
+            text = ""
+    elif type(getattr(value, "shape", None)).__name__ in ("tuple", "Size") and not isinstance(value, type):
+        text = f"{type(value).__name__} {tuple(value.shape)}" if value.shape else ""
+    text = " ".join(text.split()) or type(value).__name__
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _is_int(value: Any) -> bool:
+    if isinstance(value, (bool, np.bool_)) or (getattr(value, "shape", ()) != () and not isinstance(value, int)):
+        return isinstance(value, (bool, np.bool_))  # Python's bools count, as in PyTorch
+    try:
+        return -_LIMIT <= index(value) < _LIMIT
+    except TypeError:
+        return False
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, (Real, np.bool_)) and not isinstance(value, np.ndarray)
+
+
+def _is_ints(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)) and all(map(_is_int, value))
+
+
+def _is_floats(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)) and all(map(_is_float, value))
+
+
+# What an annotation asks of a value, and how an error calls it.
+_KINDS: dict[Any, tuple[Check, str]] = {
+    int: (_is_int, "integers"),
+    float: (_is_float, "numbers"),
+    bool: (lambda value: isinstance(value, (bool, np.bool_)), "True, False"),
+    str: (lambda value: isinstance(value, str), "a string"),
+    type(None): (lambda value: value is None, "None"),
+    Callable[..., Any]: (callable, "a function"),
+    tuple[int, ...]: (_is_ints, "a tuple of integers"),
+    Sequence[int]: (_is_ints, "a tuple of integers"),
+    Sequence[float]: (_is_floats, "a tuple of numbers"),
+}
+
+
+def _of(annotation: Any) -> list[tuple[Check, str]] | None:
+    """The kinds that an annotation allows, None where it allows anything or says what is not checked here."""
+    if annotation in _KINDS:
+        return [_KINDS[annotation]]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        parts = [_of(part) for part in typing.get_args(annotation)]
+        return None if any(part is None for part in parts) else [kind for part in parts for kind in part or ()]
+    if typing.get_origin(annotation) is typing.Literal:
+        words = typing.get_args(annotation)
+        return [(lambda value: isinstance(value, str) and value in words, ", ".join(map(repr, words)))]
+    return None
+
+
+def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool], str]]:
+    """For each parameter of ``function`` that its annotation limits: whether a value is allowed, and what is."""
+    hints = _hints(function)
+    found = {}
+    for name, p in inspect.signature(function).parameters.items():
+        hint = hints.get(name, Any)
+        truth = hint is Any and isinstance(p.default, bool) and name != "where"  # which NumPy gives arrays too
+        kinds = _of(bool if truth else hint)
+        if kinds and name != "seed":  # which says itself how large it may be
+            found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
+    return found
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(function))
+    except NameError:  # of what is imported for type checkers alone
+        return {}
+
+
+def _any(kinds: list[tuple[Check, str]]) -> Check:
+    if len(kinds) == 1:
+        return kinds[0][0]
+    found = [check for check, _ in kinds]
+    return lambda value: any(check(value) for check in found)
+
+
+_ALIASES = (("dim", "axis"), ("keepdim", "keepdims"), ("input", "x"))  # PyTorch's names and NumPy's
+
+
+def refused(name: str, value: Any, allowed: str) -> TypeError | ValueError:
+    """The error of an option of the wrong type, or of an integer that no computer holds."""
+    if isinstance(value, int) and not -_LIMIT <= value < _LIMIT and "integers" in allowed:
+        return ValueError(f"{name}: {shown(value)} is not allowed; allowed: integers of 64 bits")
+    return TypeError(f"{name}: {shown(value)} is not allowed; allowed: {allowed}")
+
+
+def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+    """``function`` with its arguments checked by its annotations, and unknown ones refused in one line."""
+    called = name or function.__name__
+    parameters = inspect.signature(function).parameters
+    rules = checks(function)
+    order = [(n, rules.get(n)) for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    spread = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    named = {
+        theirs: ours
+        for a, b in _ALIASES
+        for theirs, ours in ((a, b), (b, a))
+        if ours in parameters and theirs not in parameters
+    }
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    names = ", ".join(n for n in parameters if n != "self")
+    own = "self" in parameters
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for (n, rule), value in zip(order, args, strict=False):
+            if rule is not None and not rule[0](value):
+                raise refused(n, value, rule[1])
+        for n in kwargs.keys() & named.keys():
+            kwargs[named[n]] = kwargs.pop(n)
+        for n, value in kwargs.items():
+            rule = rules.get(n)
+            if rule is not None and not rule[0](value):
+                raise refused(n, value, rule[1])
+            if n not in parameters and not open_ended:
+                raise unknown_option(called, n, [n for n in parameters if n != "self"])
+        if len(args) > len(order) and not spread:
+            raise TypeError(f"{called}: {len(args)} arguments are too many; allowed: {names}")
+        if len(args) < len(required):
+            for n in required[len(args) :]:
+                if n not in kwargs and not open_ended:
+                    raise TypeError(f"{called}: {n} is missing; allowed: {names}")
+        try:
+            return function(*args, **kwargs)
+        except MISFITS as error:
+            told = explained(called, error, args[own:], kwargs, [n for n in parameters if n != "self"])
+            if told is error:
+                raise
+            raise told from error
+
+    call.checked = True  # type: ignore[attr-defined]
+    return call
+
+
+def guarded(function: Callable[..., Any], name: str = "", method: bool = False) -> Callable[..., Any]:
+    """``function`` with what NumPy and Python raise in it said as a refusal; unlike `checked` it costs nothing."""
+    called = name or function.__name__
+    parameters: list[str] = []
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except MISFITS as error:
+            if not parameters:
+                parameters.extend(inspect.signature(function).parameters)
+            told = explained(called, error, args[method:], kwargs, parameters[method:])
+            if told is error:
+                raise
+            raise told from error
+
+    call.checked = True  # type: ignore[attr-defined]
+    return call
+
+
+_DUNDERS = (
+    "__call__",
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__len__",
+    "__contains__",
+    "__format__",
+    "__array__",
+)
+_Class = TypeVar("_Class", bound=type)
+
+
+def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
+    """A class whose constructor, public methods and properties (or ``names``) are `checked`, or `guarded`."""
+    for name in names or [n for n in vars(cls) if n[:1] != "_" or n in _DUNDERS or n == "__init__"]:
+        found = vars(cls)[name]
+        if name == "__init__":
+            setattr(cls, name, checked(found, cls.__name__))
+        elif isinstance(found, property):
+            getter = None if found.fget is None else guarded(found.fget, name, method=True)
+            setattr(cls, name, property(getter, found.fset, found.fdel, found.__doc__))
+        elif isinstance(found, (classmethod, staticmethod)):
+            bound = isinstance(found, classmethod)
+            setattr(cls, name, type(found)(guarded(found.__func__, name, method=bound)))
+        elif inspect.isfunction(found):
+            setattr(cls, name, checked(found, name) if checks(found) else guarded(found, name, method=True))
+    return cls
+
+
+def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:
+    """Let the functions of a module check what they are given; called at its end, for its public names."""
+    for name in names:
+        found = namespace.get(name)
+        if inspect.isfunction(found) and found.__module__.startswith("halfsim") and not hasattr(found, "checked"):
+            namespace[name] = checked(found)
+            namespace[name].__module__ = namespace["__name__"]  # where copies and pickles find it
+
+
+# What NumPy and Python raise for arguments that a check of annotations does not see through.
+MISFITS = (
+    TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError, RecursionError, BufferError,
+)  # fmt: skip
+_LONGEST = 300
+_HERE = os.path.dirname(__file__) + os.sep
+_LIBRARIES = (os.path.dirname(np.__file__) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen")
+# NumPy's words that say what is wrong with an argument; others tell how Python came to fail.
+_CLEAR = re.compile(
+    r"broadcast|out of bounds|shape|dimension|axis|axes|ingular|positive.definite|square|negative|size|length|"
+    r"duplicate|repeated|divis|subscript|exceed|too large|must be|monoton"
+)
+_PYTHON = re.compile(r"object|argument|operand type|scalar|sequence|cast|ufunc|integer string|\bargs\b|__")
+_UNKNOWN = re.compile(r"\w\(\) got an unexpected keyword argument '(\w+)'")
+_MISSING = re.compile(r"\w\(\) missing \d+ required [\w-]+ arguments?: '(\w+)'")
+_TOO_MANY = re.compile(r"\w\(\) takes .* positional arguments? but (\d+)")
+
+
+def _raised_by(error: BaseException) -> str:
+    """Whose words an error has: "us", where a line of halfsim raises it, "theirs", the caller's code, or "python"."""
+    trace = error.__traceback__
+    own = True
+    frames = 0
+    while trace is not None:
+        code, last = trace.tb_frame.f_code, trace
+        own = code.co_filename.startswith(_HERE)
+        if not own and not code.co_filename.startswith(_LIBRARIES) and not code.co_filename.endswith(".pyx"):
+            return "theirs"
+        trace, frames = trace.tb_next, frames + 1
+    if own and frames and dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS":
+        return "python" if hasattr(error, "generic") else "us"
+    return "call" if frames == 1 else "python"
+
+
+def explained(
+    name: str, error: Exception, args: Sequence[Any], kwargs: dict[str, Any], allowed: Sequence[str]
+) -> Exception:
+    """``error`` as a refusal of one short line: itself if it is one, else one that shows the arguments."""
+    by, text = _raised_by(error), _words(error)
+    if by == "theirs":
+        return error
+    if by == "us":
+        return error if len(text) <= _LONGEST and "\n" not in text else _cut(error, text)
+    names = ", ".join(allowed)
+    if by == "call" and isinstance(error, TypeError):
+        if found := _UNKNOWN.search(text):
+            return unknown_option(name, found[1], allowed)
+        if found := _MISSING.search(text):
+            return TypeError(f"{name}: {found[1]} is missing; allowed: {names}"[:_LONGEST])
+        if found := _TOO_MANY.search(text):
+            return TypeError(f"{name}: {found[1]} arguments are too many; allowed: {names}"[:_LONGEST])
+    told = kind_of(error)(_told(name, error, text, args, kwargs, allowed))
+    told.generic = getattr(error, "generic", text)  # an outer function says it of its own arguments
+    return told
+
+
+def kind_of(error: Exception) -> Any:
+    """The class of the refusal that an error becomes."""
+    if isinstance(error, (TypeError, AttributeError)):
+        return TypeError
+    for kind in (IndexError, MemoryError, ZeroDivisionError, np.linalg.LinAlgError):
+        if isinstance(error, kind):
+            return kind
+    return ValueError
+
+
+def _told(
+    name: str, error: Exception, text: str, args: Sequence[Any], kwargs: dict[str, Any], allowed: Sequence[str]
+) -> str:
+    given = [*zip([*allowed, *[""] * len(args)], args, strict=False), *kwargs.items()]
+    if isinstance(error, MemoryError):
+        return f"{name}: ({_listed(given)}) needs more memory than there is; allowed: fewer values"
+    odd = [(n, value) for n, value in given if not isinstance(value, _USUAL) and not _known(value)]
+    if odd:
+        n, value = odd[0]
+        return f"{name}: {n}={shown(value)} is not allowed; allowed: numbers, arrays, tensors, as documented for {n}"
+    inner = " ".join(getattr(error, "generic", text).split())
+    why = inner if _CLEAR.search(inner) and not _PYTHON.search(inner) else ""
+    why = why if len(why) <= 80 else f"{why[:77]}..."
+    error_words = f" ({why})" if why else ""
+    words = ", ".join(allowed)
+    words = words if len(words) <= _SHOWN else f"{words[: _SHOWN - 3]}..."
+    return f"{name}: ({_listed(given)}) is not allowed{error_words}; allowed: {words} as documented"
+
+
+def _known(value: Any) -> bool:
+    return type(value).__module__.startswith("halfsim") or callable(value)
+
+
+def _listed(given: Sequence[tuple[str, Any]]) -> str:
+    text = ", ".join(shown(value) for _, value in given)
+    return text if len(text) <= 2 * _SHOWN else f"{text[: 2 * _SHOWN - 3]}..."
+
+
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # of an object whose repr fails
+        return ""
+
+
+def _cut(error: Exception, text: str) -> Exception:
+    text = " ".join(text.split())
+    return type(error)(text if len(text) <= _LONGEST else f"{text[:140]} ... {text[-140:]}")
+
+
+def unknown_option(function: str, name: str, allowed: Sequence[str]) -> TypeError:
+    """The error of an option that a function does not have."""
+    listed = ", ".join(allowed)
+    listed = listed if len(listed) <= 160 else f"{listed[:157]}..."
+    hint = "".join(f" (did you mean {one}=?)" for one in near(name, allowed))
+    return TypeError(f"{function}: {name[:40]}= is not an option here{hint}; allowed: {listed}")
