@@ -110,7 +110,8 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 for _name in __all__:
     _found: _Any = globals()[_name]
     if not hasattr(_found, "checked"):  # which operations themselves are
-        globals()[_name] = composed(checked(_found)) if OPS.get(_found.__name__) is not _found else checked(_found)
+        _made = checked(_found)
+        globals()[_name] = _made if OPS.get(_found.__name__) is _found else composed(_made)
     OPS[_name] = globals()[_name]
 
 _public(__name__)
