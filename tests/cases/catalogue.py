@@ -101,10 +101,11 @@ def judged(case: Case) -> Judged:
     """Run a case in every way, and apply the fix that is recommended for it."""
     value, trace = traced(case)
     finding, plain = trace.verdict(), untraced(case)
-    with_reference = traced(case, "fp64")[1].verdict()
-    bits = flat(plain).tobytes() == flat(value).tobytes() == flat(traced(case, "fp64")[0]).tobytes()
+    again, with_reference = traced(case, "fp64")
+    bits = flat(plain).tobytes() == flat(value).tobytes() == flat(again).tobytes()
+    same = told(finding) == told(with_reference.verdict())
     error, how = _applied(case, finding)
-    return Judged(case, bool(case.broken(value)), finding, told(finding) == told(with_reference), bits, error, how)
+    return Judged(case, bool(case.broken(value)), finding, same, bits, error, how)
 
 
 def _applied(case: Case, finding: hs.Finding | None) -> tuple[float, str]:
