@@ -82,13 +82,13 @@ class Conveniences(Card):
 
     def view_as(self, other: Any) -> Any:
         """The values in C order in the shape of ``other``."""
-        return OPS["reshape"](self, other.shape)
+        return OPS["reshape"](self, OPS["as_tensor"](other).shape)
 
     reshape_as = view_as
 
     def expand_as(self, other: Any) -> Any:
         """The values broadcast to the shape of ``other``."""
-        return OPS["expand"](self, other.shape)
+        return OPS["expand"](self, OPS["as_tensor"](other).shape)
 
     def type_as(self, other: Any) -> Any:
         """The values in the format of ``other``, on the tape."""

@@ -411,6 +411,8 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         The format is ``dtype``, or the first argument, or that of a tensor given there; devices, ``non_blocking``,
         ``copy`` and ``memory_format`` are taken for PyTorch's sake.
         """
+        if dtype is not None:
+            as_dtype(dtype)
         for x in given[:2]:
             if isinstance(x, Tensor):
                 dtype = x.format

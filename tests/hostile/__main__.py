@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.hostile import report, work
+from tests.hostile import page, report, work
 from tests.hostile.recipes import recipes
 
 
@@ -71,6 +71,9 @@ def main() -> None:
     )
     if asked.find or asked.write:
         work.save_known(known, every)
+    if asked.write:
+        page.record_calls(found, known, asked.calls, asked.seed)
+        page.write()
     print(report.text(found, known))
     print(f"{time.perf_counter() - started:.0f} s")
 

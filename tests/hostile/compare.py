@@ -134,7 +134,7 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
             a, b = mine.astype(np.float64), expected.astype(np.float64)
             with np.errstate(all="ignore"):
                 same = np.isclose(a, b, 1e-3 if wide else 0.05, 1e-4 if wide else 0.05, equal_nan=True)
-            if not same.all():
+            if not same.all() and "5e-324" not in call.text:  # which is 0 in float32, and compared as it is here
                 where = int(np.argmin(same.ravel()))
                 return verdict._replace(kind="wrong", message=f"value {a.ravel()[where]}, {library} {b.ravel()[where]}")
     return verdict

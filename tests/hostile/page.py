@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.hostile import report
+
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 RECORDS = Path(__file__).with_name("records")
 # The order of the page; a part without a record is not on it.
@@ -28,6 +30,42 @@ def record(part: str, title: str, command: str, text: Sequence[str], head: Seque
     }  # fmt: skip
     RECORDS.mkdir(exist_ok=True)
     (RECORDS / f"{part}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def record_calls(found: dict[str, list[dict[str, Any]]], known: dict[str, Any], calls: int, seed: int) -> None:
+    """Keep what came of the hostile calls of a whole run."""
+    total, rooms = report.counts(found), report.by_room(found)
+    worked = sum(any(r["kind"] == "result" for r in results) for results in found.values())
+    judged = sum(total.values()) - total["unmade"]
+    record(
+        "calls",
+        "Hostile calls",
+        f"PYTHONPATH=$PWD python -m tests.hostile --calls {calls} --seed {seed} --write",
+        [
+            f"""{judged:,} calls of {len(found):,} public names: functions, constructors, methods and attributes of what
+            they make, operators, and NumPy's functions on tensors. Each call begins as one that works, or nearly, and
+            has one or two of its arguments replaced by what nobody should pass: None, text of a million characters,
+            bytes, complex numbers, NaN and infinities, integers beyond 64 bits, masked, structured, strided and
+            read-only arrays, dates, sets, functions, lists that hold themselves, objects that lie about their length
+            or fail when they are asked. {worked:,} of the names gave a result at least once. The calls are the same for
+            the same seed.""",
+            """A call may give a result, or refuse: an error that halfsim itself raises, on one line of at most 300
+            characters that names an argument or what is allowed, of a class that Python, NumPy or PyTorch have for
+            arguments. Words of NumPy may stand in it where they are about shapes and axes; words about how Python came
+            to fail may not. An error of the caller's own function or object comes out as it is, as does what Python
+            says of arguments that a function does not have. Anything else is a failure: an internal error, bad words, a
+            call that takes over 2 seconds of the processor or over 1 GB, one that ends the process, a warning of
+            NumPy's or Python's, an argument that is changed (by what is not there to change it), something taken for a
+            number that is none, something taken that PyTorch or NumPy refuse by its value, and a result of another
+            shape or other values than theirs. What is taken on purpose, with reasons, stands in
+            `tests/hostile/allowed.py`.""",
+        ],
+        ("", "results", "refusals", *report.FAILURES),
+        [
+            [room, *(f"{counts[kind]:,}" for kind in ("result", "refusal", *report.FAILURES))]
+            for room, counts in [*rooms.items(), ("all", total)]
+        ],
+    )
 
 
 def write() -> None:

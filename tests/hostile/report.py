@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from tests.hostile.judge import shape_of
+from tests.hostile.names import ROOMS
 from tests.hostile.values import PRELUDE
 
 FAILURES = ("internal error", "bad words", "hang", "crash", "warning", "mutated", "taken", "wrong")
@@ -24,6 +25,24 @@ def groups(found: dict[str, list[Result]]) -> dict[tuple[str, str, str, str], li
 
 def counts(found: dict[str, list[Result]]) -> Counter[str]:
     return Counter(result["kind"] for results in found.values() for result in results)
+
+
+_ROOMS = {"Tensor": "tensors", "operator": "operators", "np": "NumPy's functions", "hs": "top level"}
+
+
+def by_room(found: dict[str, list[Result]]) -> dict[str, Counter[str]]:
+    """The counts of each room: hs.ops, hs.nn with the methods of its layers, ..."""
+    rooms: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, results in found.items():
+        owner = name.rpartition(".")[0]
+        room = owner.removeprefix("hs.").split(".")[0]
+        inside = room in _LISTED
+        shown = f"hs.{room}" if inside else _ROOMS.get(room, "methods of other classes")
+        rooms[shown].update(result["kind"] for result in results)
+    return dict(sorted(rooms.items()))
+
+
+_LISTED = {room.split(".")[1] for room in ROOMS if "." in room}
 
 
 def lines(found: dict[str, list[Result]]) -> str:

@@ -11,7 +11,7 @@ from halfsim.autograd.arithmetic import Axis
 from halfsim.autograd.integers import joined
 from halfsim.autograd.observer import active
 from halfsim.autograd.ops._common import axes_of, integer_tensor
-from halfsim.autograd.tensor import Tensor, numbers, plain, whole
+from halfsim.autograd.tensor import Tensor, numbers, whole
 from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array, round_to
 
@@ -213,4 +213,6 @@ def equal(input: Any, other: Any) -> bool:
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Where the values are among ``test_elements``."""
-    return integer_tensor(np.isin(plain(elements), plain(test_elements), assume_unique=assume_unique, invert=invert))
+    return integer_tensor(
+        np.isin(numbers(elements), numbers(test_elements), assume_unique=assume_unique, invert=invert)
+    )
