@@ -105,10 +105,11 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:  #
 
 
 def _powers(x: Any, count: int) -> Tensor:
-    shape = np.shape(plain(x))
+    given = np.asarray(plain(x))
+    shape = given.shape
     if not count:
-        return as_tensor(np.zeros((*shape, 0)), x)
-    ones = as_tensor(np.ones((*shape, 1)), x)
+        return as_tensor(np.zeros((*shape, 0), given.dtype), x)
+    ones = as_tensor(np.ones((*shape, 1), given.dtype), x)
     return cat([ones, cumprod(expand(unsqueeze(x, -1), (*shape, count - 1)), -1)], -1)
 
 

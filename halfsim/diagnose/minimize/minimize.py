@@ -79,7 +79,7 @@ def minimize(
     force, at most ``max_evaluations`` times, on copies and from the same random numbers. ``ValueError`` where it does
     not fail.
 
-    >>> import halfsim as hs
+    >>> import halfsim as hs, numpy as np
     >>> x = np.linspace(-40, 40, 1000).reshape(10, 100)
     >>> small = hs.minimize(lambda x: hs.ops.exp(hs.tensor(x, "fp16")), x)
     >>> small.inputs.shape, small.failure
