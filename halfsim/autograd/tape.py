@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.autograd import integers
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.making import get_default_dtype
+from halfsim.autograd.making import get_default_dtype, integers_in
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
@@ -306,7 +306,7 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
 
 def _fractional(x: Any) -> bool:
     """Whether an operand is a Python number with a fraction, or a list with such in it."""
-    return isinstance(x, float) or (isinstance(x, (list, tuple)) and integers.integers_in(x) is None)
+    return isinstance(x, float) or (isinstance(x, (list, tuple)) and integers_in(x) is None)
 
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:

@@ -1,6 +1,7 @@
 """Every operation, by PyTorch's or NumPy's name: each subject is a file, which lists its names."""
 
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from halfsim.autograd import slopes as _slopes  # noqa: F401  # which tells the tape of them
 from halfsim.autograd.operators import OPS
@@ -106,7 +107,7 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 
 # Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
-    _found = globals()[_name]
+    _found: _Any = globals()[_name]
     if not hasattr(_found, "checked"):  # which operations themselves are
         globals()[_name] = checked(_found) if OPS.get(_found.__name__) is _found else composed(checked(_found))
     OPS[_name] = globals()[_name]
