@@ -46,6 +46,7 @@ from halfsim.numerics.neighbours import classify, next_down, next_up, spacing, u
 from halfsim.numerics.precision import BF16, FP8, FP16, FP32, FP64, PURE_FP16, TF32, Precision
 from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
+from halfsim.options import guarded_class as _guarded_class
 from halfsim.options import guarded_names as _guarded_names
 from halfsim.ported import *  # noqa: F403
 from halfsim.ported import __all__ as _ported
@@ -216,6 +217,7 @@ def __getattr__(name: str) -> _Any:
     return globals()[name]
 
 
+_guarded_class(Format, ("__init__",))
 _guarded_names(globals(), [name for name in __all__ if name in globals()])
 
 

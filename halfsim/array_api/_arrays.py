@@ -11,7 +11,7 @@ from halfsim.array_api._dtypes import adopted
 from halfsim.autograd.numpy_protocol import numpy_functions
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axes_of, axis_of, integer_tensor
-from halfsim.autograd.tensor import Tensor, numbers, plain
+from halfsim.autograd.tensor import Size, Tensor, numbers, plain
 from halfsim.options import guarded_names
 
 __all__ = [
@@ -54,7 +54,7 @@ def broadcast_arrays(*arrays: Any) -> list[Tensor]:
 def broadcast_to(x: Any, /, shape: Any) -> Tensor:
     """The array in another shape, repeated along axes of length 1."""
     try:
-        return OPS["broadcast_to"](x, tuple(shape))
+        return OPS["broadcast_to"](x, Size(shape))
     except ValueError:
         raise ValueError(f"shape: {shape} does not fit {x.shape}; allowed: shapes to which it broadcasts") from None
 

@@ -133,7 +133,8 @@ def linspace(
     start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: Any = True
 ) -> Tensor:
     """``num`` values from ``start`` to ``stop``, evenly spaced, each rounded once from float64."""
-    return _made(np.linspace(float(start), float(stop), num, endpoint), dtype, device)
+    with np.errstate(all="ignore"):
+        return _made(np.linspace(float(start), float(stop), num, endpoint), dtype, device)
 
 
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Tensor:

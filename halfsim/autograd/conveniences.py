@@ -211,7 +211,7 @@ class Conveniences(Card):
 
     def is_same_size(self, other: Any) -> Any:
         """Whether two tensors have one shape."""
-        return self.shape == other.shape  # type: ignore[attr-defined]
+        return self.shape == OPS["as_tensor"](other).shape  # type: ignore[attr-defined]
 
     def squeeze_(self, *dim: Any) -> Any:
         """Without axes of length 1, in place."""
@@ -291,7 +291,9 @@ class Conveniences(Card):
         return self._drawn("normal", mean, std, generator=generator)
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
-        """1 with probability ``p``, else 0."""
+        """1 with probability ``p``, else 0; ``ValueError`` outside 0 to 1."""
+        if not hasattr(p, "shape") and not 0 <= p <= 1:
+            raise ValueError(f"p: {p} is not allowed; allowed: numbers from 0 to 1")
         return self._drawn("bernoulli", p, generator=generator)
 
     def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Any:

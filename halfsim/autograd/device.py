@@ -52,4 +52,5 @@ def is_device(x: object) -> bool:
     """Whether ``x`` names a device: one of these, PyTorch's, an index, or a string such as "cuda:0"."""
     if isinstance(x, str):
         return x.partition(":")[0] in _TYPES
-    return isinstance(x, device) or type(x).__name__ == "device" or (isinstance(x, int) and not isinstance(x, bool))
+    number = isinstance(x, int) and not isinstance(x, bool) and -1 <= x < 128
+    return number or isinstance(x, device) or type(x).__name__ == "device"

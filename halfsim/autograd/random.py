@@ -280,7 +280,8 @@ def log_normal(
     shape: _Shape, mean: float = 1.0, std: float = 2.0, generator: Generator | None = None, format: Format = float32
 ) -> Array:
     """Exponentials of normal numbers about ``mean``, computed in float64."""
-    drawn = np.exp(_source(generator).pair(_count(shape)) * std + mean)
+    with np.errstate(all="ignore"):
+        drawn = np.exp(_source(generator).pair(_count(shape)) * std + mean)
     return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
 
 

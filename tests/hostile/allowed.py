@@ -33,10 +33,16 @@ ANY = (
     ("*typename", "*", "the name of any object's type"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
+    ("*ger", "takes operands of any shape, flattened, as NumPy's outer does"),
+    ("*kl_div", "takes integers for numbers"),
     ("*outer", "takes operands of any shape, flattened, as NumPy's does"),
     ("*kthvalue", "of equal values it may name another place"),
     ("*multilabel_soft_margin_loss", "a target of another shape is broadcast before the mean over classes"),
 )
+
+
+# No axes are NumPy's here, where nothing is reduced; PyTorch takes them for all.
+NO_AXES = [(name, text) for name in ("dim", "axis") for text in ("()", "[]")]
 
 
 def anything(name: str, parameter: str) -> bool:

@@ -95,7 +95,8 @@ class _NotComparableError(Exception):
 
 def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
     library, other = _other(call.target)
-    if other is None or allowed.differs(call.target):
+    given = {*call.positional, *call.keywords}
+    if other is None or allowed.differs(call.target) or any((name, text) in given for name, text in allowed.NO_AXES):
         return verdict
     try:
         positional, keywords, on = judge._arguments(call)
@@ -111,7 +112,7 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
     except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         types = isinstance(error, TypeError) and not re.search(r"must be (int|bool).*not (float|str|list)", text)
-        effect = library == "numpy" and all(allowed.anything(call.target, name) for name, _ in call.hostile)
+        effect = all(allowed.anything(call.target, name) for name, _ in call.hostile)
         if _KERNELS.search(text) or not call.hostile or effect or (library == "PyTorch" and types):
             return verdict
         return verdict._replace(kind="taken", message=f"{library} refuses: {text[:200]}")
@@ -149,7 +150,7 @@ def _other(name: str) -> tuple[str, Any]:
         return "", None
     room, _, last = name.rpartition(".")
     rooms = {
-        "hs.ops": [t, t.nn.functional], "hs.nn.functional": [t.nn.functional], "hs.linalg": [t.linalg],
+        "hs.ops": [t.nn.functional, t], "hs.nn.functional": [t.nn.functional], "hs.linalg": [t.linalg],
         "hs.special": [t.special], "hs.signal.windows": [t.signal.windows], "Tensor": [t.Tensor],
         "hs.nn.utils.rnn": [t.nn.utils.rnn],
     }  # fmt: skip

@@ -127,6 +127,10 @@ def functions() -> Iterator[Target]:
             if not callable(found) or inspect.ismodule(found) or not own or elsewhere or id(found) in seen:
                 continue
             seen.add(id(found))
+            if room == "hs.formats" and name not in ("register", "as_format"):
+                continue  # what other rooms ask of formats
+            if found is hs.Event:
+                continue  # which the engine alone makes
             if not isinstance(found, (hs.Format, np.ufunc)) and not typing.get_origin(found):
                 yield _function(f"{room}.{name}", found)
 

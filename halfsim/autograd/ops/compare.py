@@ -188,7 +188,8 @@ def _reduced(how: Callable[..., Any], input: Any, dim: Any, keepdim: bool) -> Te
 def count_nonzero(input: Any, dim: Axis = None, *, axis: Axis = None) -> Tensor:
     """How many values are not zero, of all or along ``dim``."""
     x, dim = numbers(input), dim if axis is None else axis
-    return integer_tensor(np.asarray(np.count_nonzero(x, axes_of(dim, x.ndim) if x.ndim else None), np.int64))
+    axes = axes_of(dim, x.ndim)
+    return integer_tensor(np.asarray(np.count_nonzero(x, axes if x.ndim else None), np.int64))
 
 
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:

@@ -127,6 +127,8 @@ def own_part(part: Any) -> Any:
         if part.format is uint8 and part.ndim:  # PyTorch's masks of old
             return part.array != 0
         return indices("index", part) if part.ndim else int(indices("index", part))
+    if isinstance(part, (str, bytes, bytearray)):
+        raise TypeError(f"index: {type(part).__name__} is not allowed; allowed: integers, slices, arrays of integers")
     if isinstance(part, list):
         return own_part(np.asarray([plain(item) for item in part])) if part else np.zeros(0, np.int64)
     if isinstance(part, np.ndarray):

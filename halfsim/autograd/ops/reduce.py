@@ -78,7 +78,7 @@ def nansum(fp: Arithmetic, x: Array, /, axis: Axis = None, keepdims: bool = Fals
 def nanmean(input: Any, dim: Axis = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """`nansum` over the number of elements that are no NaN."""
     number = ~np.isnan(numbers(input))
-    count = np.count_nonzero(number, distinct(None if dim == () else dim, number.ndim), keepdims=keepdim)
+    count = np.count_nonzero(number, distinct(dim, number.ndim), keepdims=keepdim)
     return div(nansum(input, dim, keepdim, dtype=dtype), np.asarray(count, np.float64))
 
 

@@ -12,9 +12,14 @@ from halfsim.autograd.ops.parts import as_strided, narrow, unbind, unfold_dim
 from halfsim.autograd.ops.shape import diagonal, expand, permute, reshape, squeeze, swapaxes, t, unsqueeze
 from halfsim.autograd.tensor import Tensor
 
+
 # PyTorch's copies, and the views that they are copies of.
+def _alias(input: Any) -> Tensor:
+    return as_tensor(input)
+
+
 COPIES: dict[str, Callable[..., Any]] = {
-    "alias_copy": as_tensor,
+    "alias_copy": _alias,
     "as_strided_copy": as_strided,
     "diagonal_copy": diagonal,
     "expand_copy": expand,

@@ -18,6 +18,7 @@ from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array
+from halfsim.options import refused
 
 __all__ = [
     "copy",
@@ -167,6 +168,8 @@ def zero(input: Any) -> Tensor:
 
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """``values`` at the places ``indices`` (a tuple of index tensors), or with ``accumulate`` added there."""
+    if not isinstance(indices, (tuple, list, Tensor, np.ndarray)):
+        raise refused("indices", indices, "a tuple of index tensors")
     where = tuple(slice(None) if part is None else own_part(part) for part in indices)
     if not accumulate:
         return _placed(input, values, where)
@@ -226,6 +229,8 @@ def scatter(
 
     ``reduce`` "add" or "multiply" combines them instead. Where places repeat, the last one stays.
     """
+    if src is not None and value is not None:
+        raise TypeError("scatter: src and value are not allowed together; allowed: one of them")
     src = value if src is None else src
     places = _spread("scatter", input, dim, index)
     part = _picked_part("src", src, places)
