@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import Policy, no_grad, scope, scoped
+from halfsim.autograd.policy import Policy, amended, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,
@@ -190,7 +190,7 @@ def can_cast(from_: object, to: object) -> Any:
     return True
 
 
-class set_grad_enabled:  # noqa: N801  # PyTorch's name
+class set_grad_enabled(scoped):  # noqa: N801  # PyTorch's name
     """Switch the recording of gradients on or off from here on, or in a context.
 
     >>> with set_grad_enabled(False):
@@ -201,14 +201,19 @@ class set_grad_enabled:  # noqa: N801  # PyTorch's name
     def __init__(self, mode: Any) -> None:
         if not isinstance(mode, (np.bool_, sys.modules["builtins"].bool)):
             raise refused("mode", mode, "True, False")
-        self._scope = scoped(gradients=mode)
-        self._scope.__enter__()
+        super().__init__(gradients=mode)
+        self._undo = amended(gradients=mode)
+
+    def __call__(self, function: Any) -> Any:
+        self._undo()  # as a decorator, or a context, it switches nothing for good
+        return super().__call__(function)
 
     def __enter__(self) -> None:
-        pass
+        self._undo()
+        super().__enter__()
 
-    def __exit__(self, *exception: object) -> None:
-        self._scope.__exit__(*exception)
+    def __reduce__(self) -> Any:
+        return scoped, (), {"restart": False, "changes": self.changes}
 
 
 def is_grad_enabled() -> Any:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ContextDecorator
-from typing import Any
-
 from halfsim.autograd.device import is_device
 from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
@@ -12,7 +9,7 @@ from halfsim.numerics.formats import Format, as_format, bfloat16, float16
 _POLICIES: dict[Format, Policy] = {float16: AMP, bfloat16: Policy("amp_bf16")}
 
 
-class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
+class autocast(scoped):  # noqa: N801  # PyTorch's name
     """A context, or a decorator, in which operations run as under PyTorch's CUDA autocast.
 
     ``dtype`` is float16 (the default) or bfloat16, by any of its names. ``enabled=False`` switches an autocast
@@ -44,17 +41,8 @@ class autocast(ContextDecorator):  # noqa: N801  # PyTorch's name
             raise ValueError(f"dtype: {fmt} is not allowed; allowed: float16, bfloat16")
         self.device, self.fast_dtype, self.cache_enabled = device_type, fmt, cache_enabled
         self.policy = _POLICIES[fmt] if enabled else PROMOTE
-        self._open: list[AbstractContextManager[None]] = []
-
-    def _recreate_cm(self) -> autocast:
-        """A context of its own for every call of a decorated function, which may call itself."""
-        return autocast(self.device, self.fast_dtype, self.policy is not PROMOTE, self.cache_enabled)
+        super().__init__(rule=self.policy, base="")
 
     def __enter__(self) -> autocast:
-        context = scoped(rule=self.policy, base="")
-        context.__enter__()
-        self._open.append(context)
+        super().__enter__()
         return self
-
-    def __exit__(self, *details: Any) -> None:
-        self._open.pop().__exit__(*details)

@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from halfsim.contexts import Context as _Context
 from halfsim.names import missing as _missing
 from halfsim.names import public as _public
 from halfsim.options import guarded_names as _guarded_names
@@ -52,7 +53,7 @@ def backward(
         x.backward(start, retain_graph or create_graph or i < len(given) - 1, create_graph)
 
 
-class detect_anomaly:  # noqa: N801  # PyTorch's name
+class detect_anomaly(_Context):  # noqa: N801  # PyTorch's name
     """A context that changes nothing: `halfsim.trace` tells where NaN begins, and much else."""
 
     def __init__(self, mode: bool = True, check_nan: bool = True) -> None:

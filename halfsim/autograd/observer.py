@@ -7,10 +7,10 @@ With nobody in force it does neither. Watching changes no bit of any result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from halfsim.contexts import Context, Pile
 
 if TYPE_CHECKING:
     from halfsim.autograd.arithmetic import Arithmetic
@@ -37,6 +37,8 @@ class Observer:
     exp (2,)
     sum ()
     """
+
+    over = False  # whether it is to be told nothing more
 
     def unit(self, precision: Precision, label: str) -> Arithmetic | None:
         """The unit that the next operation computes with, or None for a plain one."""
@@ -118,19 +120,18 @@ class Observer:
         """A scaler has finished a step that it took at ``scale``."""
 
 
-_OBSERVERS: ContextVar[tuple[Observer, ...]] = ContextVar("halfsim_observers", default=())  # the innermost last
+_OBSERVERS: Pile[tuple[Observer, ...]] = Pile("halfsim_observers", ())  # the innermost last
 _STANDING_BY: list[tuple[Callable[[], bool], Observer]] = []
 
 
 def active() -> Observer | None:
     """Who watches, if anybody does."""
-    found = _OBSERVERS.get()
-    if not found:
+    found = around()
+    if found is None:
         for wanted, observer in _STANDING_BY:
             if wanted():
                 return observer
-        return None
-    return found[-1]
+    return found
 
 
 def stand_by(wanted: Callable[[], bool], observer: Observer) -> None:
@@ -141,21 +142,31 @@ def stand_by(wanted: Callable[[], bool], observer: Observer) -> None:
 _Kind = TypeVar("_Kind", bound=Observer)
 
 
-@contextmanager
-def observing(observer: _Kind) -> Iterator[_Kind]:
+class observing(Context, Generic[_Kind]):  # noqa: N801  # used as a function
     """A context in which ``observer`` watches, in the place of the one around it.
 
     Left before one that was entered after it, it goes alone, and the other stays.
     """
-    _OBSERVERS.set((*_OBSERVERS.get(), observer))
-    try:
-        yield observer
-    finally:
-        others = list(_OBSERVERS.get())
-        at = max((i for i, other in enumerate(others) if other is observer), default=len(others))
-        _OBSERVERS.set(tuple(others[:at] + others[at + 1 :]))
+
+    def __init__(self, observer: _Kind) -> None:
+        self.observer = observer
+
+    def __enter__(self) -> _Kind:
+        _OBSERVERS.enter(self, lambda others: (*others, self.observer))
+        return self.observer
+
+    def __exit__(self, *exception: object) -> None:
+        leave(self, "observing")
+
+
+def leave(context: object, name: str) -> None:
+    """End the watch that ``context`` began; ``RuntimeError``, which says ``name``, if it began none in this thread."""
+    _OBSERVERS.leave(context, name)
 
 
 def around() -> Observer | None:
     """The observer that a context has put in force, those that stand by apart."""
-    return next(reversed(_OBSERVERS.get()), None)
+    for observer in reversed(_OBSERVERS.get()):
+        if not observer.over:
+            return observer
+    return None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ContextDecorator
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
 import numpy as np
 
 from halfsim.card import Card
+from halfsim.contexts import Context, Pile
 from halfsim.numerics.formats import RESERVED, Format, as_format, float64, is_format, tfloat32, unknown
 from halfsim.numerics.precision import BF16, FP16, FP32, FP64, PRESETS, TF32, Precision, native
 from halfsim.numerics.precision import reproducible as without_blas
@@ -244,7 +244,6 @@ class Scope:
     reproducible: bool = False
     carry: Format | None = None  # what tensors are made in, whatever format they are asked for; see `carried_in`
     options: Any = None  # what stands in the place of options that are given; see `halfsim.autograd.overrides`
-    outer: Scope | None = field(default=None, compare=False, repr=False)  # the one around it
 
     @property
     def inner_path(self) -> str:
@@ -252,7 +251,7 @@ class Scope:
         return self.path[len(self.base) :].lstrip(".") if self.base else self.path
 
 
-_SCOPE: ContextVar[Scope] = ContextVar("halfsim_scope", default=Scope())  # noqa: B039  # a Scope is frozen
+_SCOPE = Pile("halfsim_scope", Scope())
 
 
 def scope() -> Scope:
@@ -260,11 +259,14 @@ def scope() -> Scope:
     return _SCOPE.get()
 
 
-class scoped(Card, ContextDecorator):  # noqa: N801  # used as a function
+_CALLED = {"rule": "precision", "gradients": "no_grad", "reproducible": "reproducible"}  # contexts, in errors
+
+
+class scoped(Card, Context):  # noqa: N801  # used as a function
     """A context or decorator: a scope that differs from the one in force by ``changes``, the attributes of `Scope`.
 
-    It may be entered again and again, inside itself and in several threads too. With ``restart`` stochastic rounding
-    begins its stream anew each time.
+    It may be entered again and again, inside itself and in several threads too, and left in any order. With ``restart``
+    stochastic rounding begins its stream anew each time.
     """
 
     def __init__(self, *, restart: bool = False, **changes: Any) -> None:
@@ -274,16 +276,31 @@ class scoped(Card, ContextDecorator):  # noqa: N801  # used as a function
         words = (f"{'precision' if name == 'rule' else name} {value}" for name, value in self.changes.items() if value)
         return f"a context: {'; '.join(words)}"
 
-    def __enter__(self) -> None:
-        current, changes = _SCOPE.get(), self.changes
-        if current.override:
-            changes = {name: value for name, value in changes.items() if name not in ("rule", "base")}
-        elif self.restart:
+    def __enter__(self) -> Any:
+        changes = self.changes
+        if self.restart and not _SCOPE.get().override:
             changes = {**changes, "rule": changes["rule"].restarted()}
-        _SCOPE.set(replace(current, outer=current, **changes))
+        _SCOPE.enter(self, partial(_changed, changes))
 
     def __exit__(self, *exception: object) -> None:
-        _SCOPE.set(_SCOPE.get().outer or Scope())
+        _SCOPE.leave(self, next((name for key, name in _CALLED.items() if key in self.changes), "scope"))
+
+
+def _changed(changes: dict[str, Any], current: Scope) -> Scope:
+    """``current`` with ``changes``, but for the rule where one overrides all others."""
+    if current.override:
+        changes = {name: value for name, value in changes.items() if name not in ("rule", "base")}
+    return replace(current, **changes)
+
+
+def amended(**changes: Any) -> Callable[[], None]:
+    """Change the scope in force, until the context that made it is left; gives what takes that back.
+
+    What was amended there before is not any more.
+    """
+    change = partial(_changed, changes)
+    _SCOPE.amend(change)
+    return partial(_SCOPE.withdraw, change)
 
 
 def precision(spec: object, *, override: bool = False) -> Any:

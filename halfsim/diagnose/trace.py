@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from halfsim.autograd.operators import OPS
@@ -121,4 +122,4 @@ def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 
         raise TypeError(f"allow: {allow!r} is not allowed; allowed: patterns, as ['@masked_fill', 'decoder.*']")
     if whole("frames", frames) < 0:
         raise ValueError(f"frames: {frames} is not allowed; allowed: integers from 0")
-    return recording.tracing(Trace(rule, patterns, frames))
+    return recording.tracing(partial(Trace, rule, patterns, frames))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import enum
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
 
+from halfsim.contexts import Context, Pile
 from halfsim.frames import level
 from halfsim.numerics.formats import unknown
 
@@ -88,12 +86,13 @@ class _Watch:
     actions: tuple[tuple[str, str], ...] = ()
 
 
-_WATCH: ContextVar[_Watch] = ContextVar("halfsim_flags", default=_Watch())  # noqa: B039  # a _Watch is frozen
+_WATCH = Pile("halfsim_flags", _Watch())
 
 
-@contextmanager
-def flags() -> Iterator[FlagCounts]:
+class flags(Context):  # noqa: N801  # used as a function
     """A context that adds up the flags of everything rounded inside it, in all blocks that are open.
+
+    Each time that it is entered it gives new counts; blocks may be left in any order.
 
     >>> from halfsim import round_to
     >>> with flags() as f:
@@ -101,16 +100,17 @@ def flags() -> Iterator[FlagCounts]:
     >>> f.inexact, f.overflow
     (2, 1)
     """
-    counts, watch = FlagCounts(), _WATCH.get()
-    token = _WATCH.set(replace(watch, collectors=(*watch.collectors, counts)))
-    try:
-        yield counts
-    finally:
-        _WATCH.reset(token)
+
+    def __enter__(self) -> FlagCounts:
+        counts = FlagCounts()
+        _WATCH.enter(self, lambda watch: replace(watch, collectors=(*watch.collectors, counts)))
+        return counts
+
+    def __exit__(self, *exception: object) -> None:
+        _WATCH.leave(self, "flags")
 
 
-@contextmanager
-def errstate(all: str | None = None, **actions: str) -> Iterator[None]:
+class errstate(Context):  # noqa: N801  # NumPy's name
     """A context that says what flags do: "ignore" (the default), "warn" with `FlagWarning`, "raise" FloatingPointError.
 
     The keywords are inexact, underflow, overflow, divide_by_zero and invalid, or ``numpy.errstate``'s under, over,
@@ -123,32 +123,34 @@ def errstate(all: str | None = None, **actions: str) -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: round_to: overflow in 1 of 1 values
     """
-    given, actions = actions, {_NUMPYS.get(name, name): action for name, action in actions.items()}
-    for name in given:
-        if name not in _NAMES and name not in _NUMPYS:
-            raise unknown("errstate", name, ["all", *_NAMES, *_NUMPYS])
-    if len(given) > len(actions):
-        raise ValueError(f"errstate: {', '.join(given)} name one flag twice; allowed: once")
-    for action in (*actions.values(), *([all] if all is not None else [])):
-        if action not in _ACTIONS:
-            raise unknown("errstate", action, _ACTIONS)
-    watch = _WATCH.get()
-    merged = {**dict(watch.actions), **(dict.fromkeys(_NAMES, all) if all is not None else {}), **actions}
-    token = _WATCH.set(replace(watch, actions=tuple(merged.items())))
-    try:
-        yield
-    finally:
-        _WATCH.reset(token)
+
+    def __init__(self, all: str | None = None, **actions: str) -> None:
+        given, actions = actions, {_NUMPYS.get(name, name): action for name, action in actions.items()}
+        for name in given:
+            if name not in _NAMES and name not in _NUMPYS:
+                raise unknown("errstate", name, ["all", *_NAMES, *_NUMPYS])
+        if len(given) > len(actions):
+            raise ValueError(f"errstate: {', '.join(given)} name one flag twice; allowed: once")
+        for action in (*actions.values(), *([all] if all is not None else [])):
+            if action not in _ACTIONS:
+                raise unknown("errstate", action, _ACTIONS)
+        self.actions = {**(dict.fromkeys(_NAMES, all) if all is not None else {}), **actions}
+
+    def __enter__(self) -> None:
+        _WATCH.enter(self, lambda watch: replace(watch, actions=tuple({**dict(watch.actions), **self.actions}.items())))
+
+    def __exit__(self, *exception: object) -> None:
+        _WATCH.leave(self, "errstate")
 
 
-@contextmanager
-def unwatched() -> Iterator[None]:
+class unwatched(Context):  # noqa: N801  # used as a function
     """A context in which nobody is told of flags: for work that belongs to no computation of the user's."""
-    token = _WATCH.set(_Watch())
-    try:
-        yield
-    finally:
-        _WATCH.reset(token)
+
+    def __enter__(self) -> None:
+        _WATCH.enter(self, lambda watch: _Watch())
+
+    def __exit__(self, *exception: object) -> None:
+        _WATCH.leave(self, "unwatched")
 
 
 def watching() -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from halfsim.autograd.overrides import overridable
 from halfsim.autograd.policy import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
+from halfsim.contexts import Context
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
 from halfsim.optim.options import checked
@@ -48,6 +48,7 @@ class EMA:
             if not isinstance(p, Tensor):
                 raise TypeError(f"parameters: {type(p).__name__} is not allowed; allowed: Tensor")
         self.decay = decay
+        self._swaps, self._kept = 0, list[Any]()
         self.averages = [tensor(p, p.format if format is None else as_format(format)) for p in self.parameters]
 
     def update(self) -> None:
@@ -66,16 +67,9 @@ class EMA:
             with scoped(phase="optimizer", path=p.name, gradients=False):
                 p.array = as_format_of(average, p.format).array
 
-    @contextmanager
-    def swap(self) -> Iterator[None]:
+    def swap(self) -> Any:
         """A context in which the parameters are the averages; after it they are themselves again, bit for bit."""
-        kept = [p.array for p in self.parameters]
-        self.copy_to()
-        try:
-            yield
-        finally:
-            for p, data in zip(self.parameters, kept, strict=True):
-                p.array = data
+        return _Swap(self)
 
     def state_dict(self) -> dict[str, Any]:
         """The decay and the averages, in the order of the parameters."""
@@ -91,3 +85,27 @@ class EMA:
             if new.shape != own.shape:
                 raise ValueError(f"averages: shape {new.shape} does not fit {own.shape}")
         self.decay, self.averages = state_dict["decay"], loaded
+
+
+class _Swap(Context):
+    """What the first to enter puts by, the last to leave puts back, whatever their order."""
+
+    def __init__(self, ema: EMA) -> None:
+        self.ema = ema
+
+    def __enter__(self) -> None:
+        ema = self.ema
+        if not ema._swaps:
+            ema._kept = [p.array for p in ema.parameters]
+            ema.copy_to()
+        ema._swaps += 1
+
+    def __exit__(self, *exception: object) -> None:
+        ema = self.ema
+        if not ema._swaps:
+            raise RuntimeError("swap: left where it was not entered; allowed: after it was")
+        ema._swaps -= 1
+        if not ema._swaps:
+            for p, data in zip(ema.parameters, ema._kept, strict=True):
+                p.array = data
+            ema._kept = []

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from halfsim.autograd.observer import around, observing
+from halfsim.autograd.observer import around, leave, observing
 from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
@@ -19,6 +18,7 @@ from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, is_eps, kinds_o
 from halfsim.autograd.trace.scaling import Scaling
 from halfsim.autograd.trace.totals import Place, Series, Total, place_of
 from halfsim.autograd.trace.watch import Watching
+from halfsim.contexts import Context
 from halfsim.card import Text
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import Precision
@@ -298,12 +298,27 @@ def active() -> Trace | None:
     return found if isinstance(found, Trace) else None
 
 
-@contextmanager
-def tracing(fresh: _Kind) -> Iterator[_Kind]:
-    """A context in which ``fresh`` records every operation, and the traces around it do too."""
-    fresh.outer = active()
-    try:
-        with observing(fresh):
-            yield fresh
-    finally:
-        fresh.over = True
+class tracing(Context, Generic[_Kind]):  # noqa: N801  # used as a function
+    """A context in which the trace that ``make`` gives, or is, records every operation; those around it do too.
+
+    Each time that it is entered ``make`` makes a trace; a trace given as it is may be entered once. When it is left the
+    trace is over, and notes no more, also if that is not where it was entered.
+    """
+
+    def __init__(self, make: _Kind | Callable[[], _Kind]) -> None:
+        self.make = make
+        self._open: list[observing[_Kind]] = []
+
+    def __enter__(self) -> _Kind:
+        made = self.make() if callable(self.make) else self.make
+        if made.over or any(context.observer is made for context in self._open):
+            raise RuntimeError("trace: it was entered before; allowed: a new one")
+        made.outer = active()
+        self._open.append(observing(made))
+        return self._open[-1].__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        context = self._open.pop() if self._open else None
+        if context is not None:
+            context.observer.over = True
+        leave(context, "trace")
