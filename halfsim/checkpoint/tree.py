@@ -19,6 +19,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.checkpoint.files import INTEGERS, NATIVE, Arrays, Stored
 from halfsim.numerics.codec import decode
 from halfsim.numerics.formats import Format, Integer, as_dtype, as_format
+from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.quantize import Array, holder
 
 _ALLOWED = "Tensor, ndarray, int, float, bool, str, bytes, None, list, tuple, set, dict with str or int keys"
@@ -75,7 +76,7 @@ def stored(value: Any, place: str = "") -> Stored:
             return Stored(kind, np.asarray(value.array, kind, order="C"))
         codes = np.asarray(value.bits(), order="C")
         return Stored(kind, codes.view(np.float16) if kind == "float16" else codes)
-    array = np.asarray(value, order="C")
+    array = np.asarray(unmasked(value, place), order="C")
     if array.dtype.name not in NATIVE:
         raise TypeError(f"{place}: dtype {array.dtype} is not allowed; allowed: {', '.join(NATIVE)}")
     return Stored(array.dtype.name, array.astype(array.dtype.newbyteorder("="), copy=False))

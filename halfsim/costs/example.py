@@ -13,6 +13,7 @@ from halfsim.costs.measure import Loss, Pass, measured
 from halfsim.costs.presets import preset
 from halfsim.nn import Module
 from halfsim.numerics.formats import whole
+from halfsim.numerics.inputs import unmasked
 
 Run = Callable[[int, str, bool], Pass]  # of a batch size, a recipe, in training or not
 
@@ -36,8 +37,8 @@ def example(
     if number or batch is None:
         raise TypeError("batch: a model of your own needs an example; allowed: an input, or (input, target)")
     x, y = batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
-    x = x if isinstance(x, Tensor) else np.asarray(x)
-    y = y if y is None or isinstance(y, Tensor) else np.asarray(y)
+    x = x if isinstance(x, Tensor) else np.asarray(unmasked(x, "batch"))
+    y = y if y is None or isinstance(y, Tensor) else np.asarray(unmasked(y, "batch"))
     if not x.ndim or not -x.ndim <= axis < x.ndim or not x.shape[axis]:
         raise ValueError(f"batch: shape {x.shape} has no batch along axis {axis}; allowed: at least one example there")
     n = x.shape[axis]

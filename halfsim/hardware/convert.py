@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import bfloat16, float16, float16_ahp, float32, unknown
+from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.quantize import Array, flushed
 
 _UNITS = ("f16c", "avx512_bf16", "arm", "arm_ahp")
@@ -30,7 +31,7 @@ def narrow(x: ArrayLike, unit: str = "f16c", rounding: object = "nearest_even") 
     if unit not in _UNITS:
         raise unknown("unit", unit, _UNITS)
     with np.errstate(all="ignore"):
-        given = np.asarray(x).astype(np.float32)
+        given = np.asarray(unmasked(x)).astype(np.float32)
         if unit == "arm_ahp":
             return encode(np.where(np.isnan(given), np.copysign(np.float32(0), given), given), float16_ahp, rounding)
         bits = given.view(np.uint32)
@@ -52,7 +53,7 @@ def widen(codes: ArrayLike, unit: str = "f16c") -> Array:
     """
     if unit not in _UNITS:
         raise unknown("unit", unit, _UNITS)
-    given = np.asarray(codes)
+    given = np.asarray(unmasked(codes, "codes"))
     if given.dtype.kind not in "iu" or (given.size and not 0 <= given.min() <= given.max() <= 0xFFFF):
         raise ValueError("codes: not 16-bit codes; allowed: integers from 0 to 65535")
     bits = given.astype(np.uint16)

@@ -11,6 +11,7 @@ from halfsim.hardware._aligned import aligned
 from halfsim.hardware._block import NEAR
 from halfsim.hardware._chains import chained, detached, summed_exactly, summed_in_pairs
 from halfsim.hardware.units import DEVICES, FP8, UNITS, Unit, rows
+from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.formats import NARROW
 from halfsim.numerics.quantize import Array, flushed, rounded
 
@@ -69,7 +70,7 @@ def matmul(row: Unit, a: ArrayLike, b: ArrayLike, c: ArrayLike | None = None) ->
 
 def taken(x: ArrayLike, row: Unit, name: str = "a") -> Array:
     """An operand on the unit's grid, in float32."""
-    given = np.asarray(x)
+    given = np.asarray(unmasked(x, name))
     if given.dtype.kind not in "fiub" or given.dtype.itemsize > 8:
         if given.dtype.name not in NARROW:
             raise TypeError(f"{name}: an array of {given.dtype} is not allowed; allowed: real numbers")
@@ -90,7 +91,7 @@ def taken(x: ArrayLike, row: Unit, name: str = "a") -> Array:
 def _addend(c: ArrayLike | None, row: Unit, shape: tuple[int, ...]) -> Array:
     if c is None:
         return np.zeros(shape, np.float32)
-    given = np.asarray(c)
+    given = np.asarray(unmasked(c, "c"))
     with np.errstate(all="ignore"):
         wide = given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
         values = rounded(wide, row.output_format).astype(np.float32)

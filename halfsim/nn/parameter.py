@@ -9,6 +9,7 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.inputs import unmasked
 from halfsim.names import public
 from halfsim.numerics.quantize import Array
 
@@ -43,7 +44,7 @@ class Buffer(Tensor):
 def as_buffer(name: str, value: Any) -> Tensor | Array | None:
     """``value`` as a module keeps it: a Tensor, an array of integers or bools, or None."""
     if isinstance(value, (np.ndarray, np.generic)):
-        array = np.asarray(value)
+        array = np.asarray(unmasked(value, name))
         return array if array.dtype.kind in "biu" else tensor(array)
     if value is not None and not isinstance(value, Tensor):
         raise TypeError(f"{name}: {type(value).__name__} is not allowed there; allowed: Tensor, ndarray, None")

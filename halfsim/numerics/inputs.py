@@ -151,14 +151,18 @@ def _mixed(array: NDArray[Any]) -> bool:
     return array.dtype.kind == "U" or bool(array.dtype == np.float64 and (np.abs(array) >= 2.0**53).any())
 
 
-def unmasked(x: Any) -> Any:
-    """``x``; ``TypeError`` for NumPy's masked arrays, alone or in a list, whose masks would be lost."""
-    given = (x,) if not isinstance(x, (list, tuple)) else x
-    if any(isinstance(item, np.ndarray) and isinstance(item, np.ma.MaskedArray) for item in given):
-        raise TypeError(
-            "x: masked arrays are not allowed, for masks would be lost; allowed: x.filled(0), x.compressed()"
-        )
+def unmasked(x: Any, name: str = "x") -> Any:
+    """``x``, an argument called ``name``; ``TypeError`` for NumPy's masked arrays, alone or in lists."""
+    if _masked(x):
+        allowed = "x.filled(0), x.compressed()"
+        raise TypeError(f"{name}: masked arrays are not allowed, for masks would be lost; allowed: {allowed}")
     return x
+
+
+def _masked(x: Any, deep: int = 64) -> bool:
+    if isinstance(x, (list, tuple)):
+        return deep > 0 and any(_masked(y, deep - 1) for y in x if isinstance(y, (list, tuple, np.ndarray)))
+    return isinstance(x, np.ndarray) and isinstance(x, np.ma.MaskedArray)
 
 
 _LIKE = (np.ndarray, np.generic, int, float, str, list, tuple, Decimal, Fraction)

@@ -9,7 +9,9 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from halfsim.autograd.options import shown
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.inputs import unmasked
 from halfsim.names import near
 from halfsim.numerics.rounding import Stochastic
 
@@ -57,7 +59,7 @@ def number(name: str, value: Any) -> Any:
     if math.prod(value.shape) != 1:
         shape = tuple(value.shape)
         raise ValueError(f"{name}: a tensor of shape {shape} is not allowed; allowed: a number, a tensor of 1 element")
-    return np.asarray(value).reshape(-1)[0]
+    return np.asarray(unmasked(value, name)).reshape(-1)[0]
 
 
 def numbers(group: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def is_tensor(value: Any) -> bool:
 def checked_betas(betas: Any) -> tuple[float, float]:
     """Both numbers; ``TypeError`` or ``ValueError`` for what is not a pair of numbers from 0 to below 1."""
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise TypeError(f"betas: {betas!r} is not allowed; allowed: a pair of numbers from 0 to below 1")
+        raise TypeError(f"betas: {shown(betas)} is not allowed; allowed: a pair of numbers from 0 to below 1")
     if is_tensor(betas[0]) != is_tensor(betas[1]):
         raise ValueError("betas: a number and a tensor is not allowed; allowed: two numbers, or two tensors")
     checked(high=1.0, beta1=betas[0], beta2=betas[1])
@@ -82,8 +84,9 @@ def checked_betas(betas: Any) -> tuple[float, float]:
 
 
 def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:
-    """``ValueError`` for a hyper-parameter that is not a number with low <= number < high."""
+    """``ValueError`` for a hyper-parameter outside low <= number < high, ``TypeError`` for one that is no number."""
     for name, value in values.items():
         given = number(name, value)
         if not (isinstance(given, Real) and low <= float(given) < high):
-            raise ValueError(f"{name}: {given!r} is not allowed; allowed: numbers from {low:g} to below {high:g}")
+            kind = ValueError if isinstance(given, Real) else TypeError
+            raise kind(f"{name}: {shown(given)} is not allowed; allowed: numbers from {low:g} to below {high:g}")

@@ -11,6 +11,7 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.inputs import unmasked
 
 _ALLOWED = "tensors, arrays, numbers, strings, and dicts, tuples and lists of them"
 
@@ -42,7 +43,7 @@ def _of_tensors(batch: Sequence[Any]) -> Any:
 def _of_arrays(batch: Sequence[Any]) -> Any:
     if batch[0].dtype.kind not in "fiub":
         raise TypeError(f"default_collate: dtype {batch[0].dtype} is not allowed; allowed: {_ALLOWED}")
-    _check_shapes(batch)
+    _check_shapes(unmasked(batch, "batch"))
     return as_tensor(np.stack(batch))
 
 

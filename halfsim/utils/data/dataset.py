@@ -13,6 +13,7 @@ import numpy as np
 
 from halfsim.autograd.random import Generator, permutation
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.inputs import unmasked
 
 T = TypeVar("T", covariant=True)
 
@@ -61,6 +62,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 
     def __init__(self, *tensors: Any) -> None:
         for x in tensors:
+            unmasked(x, "tensors")
             if not isinstance(x, (Tensor, np.ndarray)):
                 raise TypeError(f"tensors: {type(x).__name__} is not allowed; allowed: Tensor, ndarray")
         sizes = [len(x) if x.ndim else None for x in tensors]
