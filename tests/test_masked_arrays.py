@@ -39,7 +39,7 @@ DOORS = {
     "a mask as an index": lambda: X[V > 1],
     "assignment": lambda: X.clone().__setitem__(slice(None), V),
     "cat": lambda: hs.cat([V, V]),
-    "a comparison": lambda: V < X,
+    "a comparison": lambda: X > V,
     "a gradient": lambda: hs.tensor([1.0, 2.0], requires_grad=True).backward(V),
     "a layer": lambda: LAYER(M),
     "a parameter": lambda: hs.nn.Parameter(M),

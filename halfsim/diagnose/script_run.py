@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -64,7 +65,7 @@ def traced(
             stack.enter_context(precision(rule, override=override))
         recorded: Trace = stack.enter_context(trace(reference))
         stack.enter_context(_arguments(target, arguments, module))
-        code, recorded.raised = _exit_code(target, module)
+        code, recorded.raised = copy_context().run(_exit_code, target, module)  # what it leaves open goes with it
     if code is None:
         raise ValueError(f"-m: no module named {clipped(repr(target), 120)} that can be run")
     return recorded, code
@@ -72,18 +73,20 @@ def traced(
 
 @contextmanager
 def _arguments(target: str, arguments: Sequence[str], module: bool) -> Iterator[None]:
-    argv, path, streams = sys.argv, sys.path[:], (sys.stdin, sys.stdout, sys.stderr)
+    argv, path, streams = sys.argv, sys.path, (sys.stdin, sys.stdout, sys.stderr)
+    limit, entries = sys.getrecursionlimit(), path[:]
     sys.argv = [target, *arguments]
     if not sys.flags.safe_path:
         first = os.getcwd() if module else os.path.dirname(os.path.realpath(target))
-        sys.path[:] = [first, *path[1:]]
+        sys.path[:] = [first, *entries[1:]]
     try:
         yield
     finally:
         for name in ("stdout", "stderr"):  # the script's words first; it may have closed or removed them
             with suppress(OSError, AttributeError, ValueError):
                 getattr(sys, name).flush()
-        sys.argv, sys.path[:] = argv, path
+        sys.setrecursionlimit(limit)
+        sys.argv, sys.path, path[:] = argv, path, entries
         sys.stdin, sys.stdout, sys.stderr = streams
 
 
@@ -100,7 +103,10 @@ def _exit_code(target: str, module: bool) -> tuple[int | None, Raised | None]:
         return _code(stop.code), None
     except BaseException as error:
         own = _own(error.__traceback__)
-        sys.excepthook(type(error), error.with_traceback(own), own)
+        try:
+            sys.excepthook(type(error), error.with_traceback(own), own)
+        except Exception:  # the script may have put something there that does not work
+            sys.__excepthook__(type(error), error, own)
         return 130 if isinstance(error, KeyboardInterrupt) else 1, _raised(error, own)
     return 0, None
 
@@ -152,7 +158,7 @@ def _code(given: Any) -> int:
         return 0
     if isinstance(given, int):
         return given & 0xFF
-    with suppress(OSError, AttributeError, ValueError):  # standard error may be closed
+    with suppress(Exception):  # standard error may be closed, and what is given may not be printable
         print(given, file=sys.stderr)
     return 1
 
@@ -166,7 +172,10 @@ def _own(traceback: TracebackType | None) -> TracebackType | None:
 
 def _raised(error: BaseException, traceback: TracebackType | None) -> Raised:
     """The exception, and the innermost line outside halfsim and what is installed: the script's, or one beside it."""
-    message, line = next(iter(str(error).splitlines()), ""), None
+    try:
+        message, line = next(iter(str(error).splitlines()), ""), None
+    except Exception:  # of a class whose __str__ fails
+        message, line = "", None
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         message, line = error.msg, (error.filename, error.lineno)
     else:
