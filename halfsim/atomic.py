@@ -19,10 +19,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     It is written beside ``path`` under another name, flushed to the disk and renamed; it keeps the permissions of the
     file that it replaces. What a killed process left there
-    is taken away by the next save. ``OSError`` names ``path``.
+    is taken away by the next save. Pipes and devices, which nothing may replace, are written into as they are.
+    ``OSError`` names ``path``.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            with open(path, "wb") as file:
+                yield file
+            return
         _sweep(target)
         temporary, file = _opened(target)
         try:

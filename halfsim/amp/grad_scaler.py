@@ -20,6 +20,7 @@ from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer
 from halfsim.optim.weight import as_format_of
+from halfsim.states import like
 
 __all__ = ["GradScaler", "ScaleRecord"]
 
@@ -274,8 +275,12 @@ class GradScaler:
             return
         if not state_dict:
             raise RuntimeError("state_dict: an empty one is not allowed; it may come from a disabled GradScaler")
+        like(self.state_dict(), state_dict, "state_dict")
+        scale = _single(state_dict["scale"])
+        if not scale > 0:
+            raise ValueError(f"state_dict.scale: {scale:g} is not allowed; allowed: numbers above 0")
         self._init_scale = state_dict["scale"]
-        self._scale = None if self._scale is None else _single(state_dict["scale"])
+        self._scale = None if self._scale is None else scale
         self._growth_factor, self._backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
         self._growth_interval, self._growth_tracker = state_dict["growth_interval"], state_dict["_growth_tracker"]
 

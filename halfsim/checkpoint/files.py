@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import io
 import json
+import math
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from numpy.lib import format as npy
 from halfsim.atomic import replacing
 from halfsim.numerics.formats import NARROW
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
+from halfsim.text import clipped
 
 VERSION = 1  # of the layout; a reader refuses the versions it does not know
 
@@ -82,9 +85,7 @@ def read(path: object) -> tuple[str, Arrays, Any]:
     ``ValueError`` in one line for a file that is no such file, damaged, or of a newer version.
     """
     target, (reader, _, _) = _checked(path)
-    if target.is_dir():
-        raise ValueError(f"{target}: is a directory; allowed: a file")
-    with open(target, "rb") as file:
+    with opened(target) as file:
         if not file.read(1):
             raise ValueError(f"{target}: is empty")
         file.seek(0)
@@ -96,6 +97,25 @@ def read(path: object) -> tuple[str, Arrays, Any]:
             raise ValueError(f"{target}: {error}") from None
         except Exception as error:  # whatever a parser stumbles over
             raise ValueError(f"{target}: no whole {target.suffix} file: {_line(error)}") from None
+
+
+def path_of(path: object) -> Path:
+    """``path`` as a Path; ``TypeError`` for what is none, ``ValueError`` for one that no system can have."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path: {type(path).__name__} is not allowed; allowed: a string, a path")
+    target = os.fsdecode(path)
+    if "\0" in target or not target:
+        raise ValueError(f"path: {shown(target)} is not allowed; allowed: the name of a file")
+    return Path(target)
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file at ``path``, to be read; ``ValueError`` for a directory, and for pipes and devices, which may block."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+        raise ValueError(f"{path}: is {what}; allowed: a file")
+    return open(path, "rb")
 
 
 def _content(arrays: Arrays, head: Head) -> tuple[str, Arrays, Any]:
@@ -114,17 +134,15 @@ def _verify(head: Head, expected: str, found: Callable[[], str]) -> None:
 
 def _line(error: BaseException) -> str:
     kind = "" if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: "
-    return " ".join(f"{kind}{error}".split())
+    return clipped(" ".join(f"{kind}{error}".split()), 200)
 
 
 def _checked(path: object) -> tuple[Path, tuple[Callable[..., Any], Callable[..., Any], tuple[str, ...]]]:
     """The path, and how files of its suffix are read and written, and the kinds they express."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path: {type(path).__name__} is not allowed; allowed: a string, a path")
-    target = Path(os.fsdecode(path))
+    target = path_of(path)
     found = _SUFFIXES.get(target.suffix.lower())
     if found is None:
-        raise ValueError(f"{target}: suffix {target.suffix!r} is not allowed; allowed: {', '.join(_SUFFIXES)}")
+        raise ValueError(f"{target}: suffix {shown(target.suffix)} is not allowed; allowed: {', '.join(_SUFFIXES)}")
     return target, found
 
 
@@ -153,6 +171,8 @@ def _read_npz(file: IO[bytes]) -> tuple[Arrays, Head]:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if _is_ours(file, names):
+            if archive.getinfo(_MEMBER).compress_type != zipfile.ZIP_STORED:
+                raise RefusedError("damaged: its head is compressed, which no save does")
             head = json.loads(archive.read(_MEMBER))
             size = file.seek(-_DIGEST, os.SEEK_END)
             _verify(head, file.read().decode("latin-1"), lambda: _digest(file, size))
@@ -163,7 +183,7 @@ def _read_npz(file: IO[bytes]) -> tuple[Arrays, Head]:
                 raise ValueError(f"{name!r} in it is no array")
             if name[:-4] in arrays:
                 raise ValueError(f"{name!r} is in it twice")
-            arrays[name[:-4]] = _parsed(name[:-4], archive.read(name))
+            arrays[name[:-4]] = _member(archive, name)
     return arrays, head
 
 
@@ -186,16 +206,22 @@ def _digest(file: IO[bytes], size: int) -> str:
     return digest.hexdigest()
 
 
-def _parsed(name: str, data: bytes) -> Stored:
-    """The array in a member; its size is compared before anything is made of it."""
-    stream = io.BytesIO(data)
-    version = npy.read_magic(stream)
-    head = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = head(stream)
-    if dtype.name not in NATIVE:
-        raise ValueError(f"{name!r} has dtype {dtype}; allowed: {', '.join(NATIVE)}")
-    flat = np.frombuffer(data, dtype, offset=stream.tell())
-    array = flat.reshape(shape, order="F" if fortran else "C")
+def _member(archive: zipfile.ZipFile, member: str) -> Stored:
+    """The array in a member; what its head declares is compared with its size before it is unpacked."""
+    name = member.removesuffix(".npy")
+    with archive.open(member) as stream:
+        version = npy.read_magic(stream)
+        if version != (1, 0):  # later ones are for heads of more than 64 kB, which plain arrays do not have
+            raise ValueError(f"{shown(name)} is of version {version} of .npy; allowed: (1, 0)")
+        shape, fortran, dtype = npy.read_array_header_1_0(stream)
+        if dtype.name not in NATIVE:
+            raise ValueError(f"{shown(name)} has dtype {shown(str(dtype))}; allowed: {', '.join(NATIVE)}")
+        size = math.prod(shape) * dtype.itemsize
+        left = archive.getinfo(member).file_size - stream.tell()
+        if any(n < 0 for n in shape) or size != left:
+            raise ValueError(f"{shown(name)} declares shape {shown(shape)} of {dtype}, and has {left} bytes")
+        data = stream.read(size + 1)
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     return Stored(dtype.name, np.asarray(array, dtype.newbyteorder("="), order="C"))
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from pathlib import Path
 from typing import IO, Any
 
 from halfsim.atomic import replacing
-from halfsim.checkpoint.files import Arrays, RefusedError, read_from, write_to
+from halfsim.checkpoint.files import Arrays, RefusedError, opened, path_of, read_from, write_to
 from halfsim.checkpoint.pickled import Machine, unpickled
 from halfsim.checkpoint.storages import Storages
 from halfsim.checkpoint.tree import pack, unpack
@@ -43,7 +42,7 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: int = 2, 
     except RecursionError:
         raise ValueError("obj: nested too deeply, or in itself; allowed: trees") from None
     if isinstance(f, (str, os.PathLike)):
-        with replacing(Path(os.fsdecode(f))) as file:
+        with replacing(path_of(f)) as file:
             write_to(file, "saved", arrays, document)
     elif hasattr(f, "write"):
         whole = io.BytesIO()
@@ -71,10 +70,8 @@ def load(
     ``ValueError`` in one line for a damaged file, a foreign one, or one that is refused.
     """
     if isinstance(f, (str, os.PathLike)):
-        path = Path(os.fsdecode(f))
-        if path.is_dir():
-            raise ValueError(f"load: {path} is a directory; allowed: {_FILE}")
-        with open(path, "rb") as file:
+        path = path_of(f)
+        with opened(path) as file:
             return _loaded(file, str(path))
     if not hasattr(f, "read"):
         raise TypeError(f"f: {type(f).__name__} is not allowed; allowed: {_FILE}")

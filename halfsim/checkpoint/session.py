@@ -12,6 +12,9 @@ from halfsim.checkpoint import stream
 from halfsim.checkpoint.files import VERSION, Arrays, read, write
 from halfsim.checkpoint.tree import copied, pack, unpack
 from halfsim.numerics.formats import whole
+from halfsim.options import shown
+from halfsim.states import like
+from halfsim.text import clipped
 
 _PARTS = ("model", "optimizer", "scaler", "scheduler", "ema")
 
@@ -107,6 +110,9 @@ def load(
         go_on = stream.restorer(positions, model) if given and random and positions is not None else None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    except (TypeError, LookupError, AttributeError) as error:
+        what = clipped(" ".join(f"{type(error).__name__}: {error}".split()), 160)
+        raise ValueError(f"{path}: random: its streams cannot be read: {what}") from None
     _restore(path, given, states)
     if go_on is not None:
         go_on()
@@ -129,10 +135,16 @@ def _content(path: object) -> tuple[Checkpoint, dict[str, Any] | None]:
         raise ValueError(f"{path}: holds {found}; allowed: files of checkpoint.save, or checkpoint.load_weights")
     try:
         tree = {key: unpack(node, arrays) for key, node in document.items()}
-        state = tree["state"]
-        return Checkpoint(tree["step"], tree["extra"], tuple(state), VERSION, state), tree["random"]
+        state, random, step = tree["state"], tree["random"], tree["step"]
+        like({part: {} for part in state}, state, "state")
+        like(None if random is None else {"generator": None, "roundings": {}}, random, "random")
+        like(0 if step is not None else None, step, "step")
+        if state.keys() - set(_PARTS):
+            raise ValueError(f"state: {shown(next(iter(state.keys() - set(_PARTS))))} is none of {', '.join(_PARTS)}")
+        return Checkpoint(step, tree["extra"], tuple(state), VERSION, state), random
     except Exception as error:  # a document that no save wrote
-        raise ValueError(f"{path}: damaged: its document cannot be read: {type(error).__name__}: {error}") from None
+        what = clipped(" ".join(f"{type(error).__name__}: {error}".split()), 160)
+        raise ValueError(f"{path}: damaged: its document cannot be read: {what}") from None
 
 
 def _fitting(model: Any, state: dict[str, Any], strict: bool) -> dict[str, Any]:
@@ -167,4 +179,5 @@ def _restore(path: object, given: dict[str, Any], states: dict[str, Any]) -> Non
         if not isinstance(error, Exception):
             raise
         what = f"{type(error).__name__}: {error}" if isinstance(error, (KeyError, AttributeError)) else f"{error}"
-        raise ValueError(f"{path}: {name}: {' '.join(what.split())}; nothing was changed") from error
+        what = clipped(" ".join(what.split()), 200)
+        raise ValueError(f"{path}: {name}: {what}; nothing was changed") from error

@@ -10,6 +10,8 @@ import numpy as np
 from halfsim.autograd.tensor import Tensor
 from halfsim.checkpoint.files import read, write
 from halfsim.checkpoint.tree import as_tensor, stored, unpack
+from halfsim.states import like
+from halfsim.text import clipped
 
 
 def save_weights(path: object, model: Any) -> None:
@@ -50,7 +52,13 @@ def load_weights(path: object) -> dict[str, Any]:
     what, arrays, document = read(path)
     if what != "checkpoint":
         return {name: as_tensor(a) for name, a in arrays.items()}
-    state = unpack(document["state"], arrays)
+    try:
+        state = unpack(document["state"], arrays)
+        like({}, state, "state")
+        like({}, state.get("model", {}), "model")
+    except Exception as error:  # a document that no save wrote
+        what = clipped(" ".join(f"{type(error).__name__}: {error}".split()), 160)
+        raise ValueError(f"{path}: damaged: its document cannot be read: {what}") from None
     if "model" not in state:
         raise ValueError(f"{path}: a checkpoint without a model; it holds: {', '.join(state) or 'nothing'}")
     return state["model"]

@@ -16,6 +16,7 @@ from halfsim.nn.walking import join, walk
 from halfsim.numerics.formats import Format, Integer, float64
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
+from halfsim.text import clipped
 from halfsim.text import counted
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     if strict:
         wrong += [*(f"missing {key}" for key in keys[0]), *(f"unexpected {key}" for key in keys[1])]
     if wrong:
-        raise ValueError(f"state: {'; '.join(sorted(wrong))}")
-    rounded: Rounded = []
+        raise ValueError(f"state: {_short(sorted(wrong))}")
+    rounded, before = Rounded(), [(table, name, _kept(table[name])) for table, name in own.values()]
     for key, (table, name) in own.items():
         value = loaded.get(key)
         if isinstance(value, Tensor):
@@ -122,9 +123,34 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
                 rounded.append((key, given, value))
         elif value is not None:
             table[name] = value
-    for key in extra.keys() & state.keys():
-        extra[key].set_extra_state(state[key])
+    try:
+        for key in extra.keys() & state.keys():
+            extra[key].set_extra_state(state[key])
+    except BaseException:  # of a subclass: then nothing is loaded
+        for table, name, part in before:
+            if isinstance(part, Tensor):
+                put(table[name], part)
+            else:
+                table[name] = part
+        raise
     return keys, rounded
+
+
+def _kept(part: Any) -> Any:
+    """What a place of the state holds now; the tensor there stays the same tensor."""
+    if not isinstance(part, Tensor):
+        return part
+    kept = Tensor(part.array, part.format)
+    kept.shadow = part.shadow
+    return kept
+
+
+def _short(wrong: list[str]) -> str:
+    """What is wrong, as far as a line has room for it."""
+    lines = [clipped(line, 120) for line in wrong]
+    shown = [line for i, line in enumerate(lines) if sum(map(len, lines[: i + 1])) <= 200]
+    more = len(lines) - len(shown)
+    return "; ".join([*shown, *([f"and {more:,} more"] if more else [])])
 
 
 def _rounded(given: Any, value: Tensor) -> Tensor | None:

@@ -18,6 +18,7 @@ from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
 from halfsim.optim.options import checked
 from halfsim.optim.weight import as_format_of
+from halfsim.states import like
 
 
 class EMA:
@@ -77,6 +78,8 @@ class EMA:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave; ``ValueError`` where number or shapes do not fit."""
+        like(self.state_dict(), state_dict, "state_dict", (), ("averages",))
+        checked(high=np.nextafter(1, 2), decay=state_dict["decay"])
         given = state_dict["averages"]
         if len(given) != len(self.averages):
             raise ValueError(f"averages: {len(given)} are not allowed; allowed: {len(self.averages)}")

@@ -28,7 +28,9 @@ from halfsim.optim.hooks import Hooked, hooked, register_optimizer_step_post_hoo
 from halfsim.optim.kernels import watch_constant
 from halfsim.optim.options import executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
-from halfsim.options import checked
+from halfsim.options import checked, shown
+from halfsim.states import entries, like
+from halfsim.text import clipped
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
@@ -238,25 +240,38 @@ class Optimizer(Hooked):
             raise ValueError("state_dict: allowed is a mapping with keys 'state' and 'param_groups'")
         state_dict = self._run_hooks("load_state_dict_pre", self, dict(state_dict))
         saved, groups = state_dict["param_groups"], self.param_groups
+        like(groups, saved, "param_groups", {*self.defaults}, ("param_groups", "params"))
         sizes = [[len(g["params"]) for g in some] for some in (saved, groups)]
         if sizes[0] != sizes[1]:
             raise ValueError(f"state_dict: groups of {sizes[0]} parameters; allowed: {sizes[1]}, as here")
-        remedy, own = state_dict.get("remedy", {}), self._remedy()
-        if remedy and remedy["name"] != own.get("name"):
-            raise ValueError(f"state_dict: made with {remedy['name']}; allowed: an optimizer made with it")
-        by_index = dict(zip((i for g in saved for i in g["params"]), self._parameters(), strict=True))
+        remedy, own = state_dict.get("remedy") or {}, self._remedy()
+        if remedy:
+            like({"name": ""}, remedy, "remedy")
+            if remedy["name"] != own.get("name"):
+                word = clipped(remedy["name"], 60)
+                raise ValueError(f"state_dict: made with {word}; allowed: an optimizer made with it")
+            like(own, remedy, "remedy")
+        like({}, state_dict["state"], "state")
+        indices = [i for g in saved for i in g["params"]]
+        if not all(isinstance(i, (int, str)) for i in indices):
+            raise ValueError(f"param_groups: params {shown(indices)} are not allowed; allowed: integers")
+        by_index = dict(zip(indices, self._parameters(), strict=True))
         unknown = [i for i in state_dict["state"] if i not in by_index]
         if unknown:
-            raise ValueError(f"state_dict: state of parameter {unknown[0]!r}, which no group holds")
-        state = {by_index[i]: self._loaded(by_index[i], v) for i, v in state_dict["state"].items()}
-        if self.rounding is not None and remedy:
+            raise ValueError(f"state_dict: state of parameter {shown(unknown[0])}, which no group holds")
+        state = {
+            by_index[i]: self._loaded(by_index[i], entries(v, f"state.{i}")) for i, v in state_dict["state"].items()
+        }
+        source = self.rounding
+        if source is not None and remedy:
             source = Stochastic(remedy["seed"], remedy["bits"])
             source.set_state(remedy["state"])
-            self.rounding = source
+        held = [{k: _held(v) for k, v in given.items() if k != "params"} for given in saved]
+        self.rounding = source  # from here on nothing fails
         self.state = defaultdict(dict, state)
         self._written = {}
-        for group, given in zip(groups, saved, strict=True):
-            group.update({k: _held(v) for k, v in given.items() if k != "params"})
+        for group, given in zip(groups, held, strict=True):
+            group.update(given)
         self._run_hooks("load_state_dict_post", self)
 
     def _loaded(self, p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:

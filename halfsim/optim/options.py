@@ -9,11 +9,11 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from halfsim.autograd.options import shown
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.inputs import unmasked
 from halfsim.names import near
 from halfsim.numerics.rounding import Stochastic
+from halfsim.options import shown
 
 
 class Options(TypedDict, total=False):

@@ -13,6 +13,8 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import is_tensor, number
+from halfsim.options import shown
+from halfsim.states import like
 
 _EARLY = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value of the learning rate schedule "
@@ -105,8 +107,13 @@ class LRScheduler:
         return {key: value for key, value in self.__dict__.items() if key not in ("optimizer", *_PASSING)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
-        self.__dict__.update(state_dict)
+        """Restore what `state_dict` gave; ``ValueError``, with nothing changed, for what is none of this schedule."""
+        own = self.state_dict()
+        like(own, state_dict, "state_dict", own.keys(), ("milestones", "_milestones"))
+        wrong = [key for key in state_dict if not isinstance(key, str) or (key not in own and hasattr(type(self), key))]
+        if wrong:
+            raise ValueError(f"state_dict: {shown(wrong[0])} is not allowed; allowed: {', '.join(own)}")
+        self.__dict__.update({key: value for key, value in state_dict.items() if key != "optimizer"})
 
 
 _PASSING = ("_get_lr_called_within_step",)

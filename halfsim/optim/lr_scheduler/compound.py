@@ -12,6 +12,7 @@ from halfsim.frames import level
 from halfsim.numerics.formats import unknown
 from halfsim.optim.lr_scheduler.base import EPOCH, LRScheduler, checked_optimizer, per_group, update
 from halfsim.optim.optimizer import Optimizer
+from halfsim.states import like
 
 
 class _Compound(LRScheduler):
@@ -33,6 +34,8 @@ class _Compound(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
+        missing = self.__dict__.keys() - {"last_epoch", "_schedulers"}
+        like(self.state_dict(), state_dict, "state_dict", missing, ("milestones", "_milestones"))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "_schedulers"})
         for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
             scheduler.load_state_dict(state)

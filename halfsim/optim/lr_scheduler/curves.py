@@ -11,6 +11,7 @@ from typing import Any
 from halfsim.numerics.formats import whole
 from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, per_group
 from halfsim.optim.optimizer import Optimizer
+from halfsim.states import like
 
 
 class LambdaLR(LRScheduler):
@@ -41,6 +42,8 @@ class LambdaLR(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave; functions stay those of this schedule."""
+        missing = self.__dict__.keys() - {"last_epoch", "lr_lambdas"}
+        like(self.state_dict(), state_dict, "state_dict", missing)
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
         for function, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
             if attributes is not None:
@@ -99,9 +102,11 @@ class MultiStepLR(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave; PyTorch's counts of milestones are read too."""
+        given = state_dict.get("milestones") if isinstance(state_dict, Mapping) else None
+        if isinstance(given, Mapping):
+            milestones = sorted(int(m) for m, times in given.items() for _ in range(times))
+            state_dict = {**state_dict, "milestones": milestones}
         super().load_state_dict(state_dict)
-        if isinstance(self.milestones, Mapping):
-            self.milestones = sorted(int(m) for m, times in self.milestones.items() for _ in range(times))
 
 
 class ExponentialLR(LRScheduler):
