@@ -21,7 +21,8 @@ def kind(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "True or False"
     if isinstance(value, (Real, np.number)):
-        return "a number"
+        huge = isinstance(value, int) and value.bit_length() > 1023
+        return "an integer past every float" if huge else "a number"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return "an array"
     if isinstance(value, Mapping):
@@ -45,6 +46,12 @@ def like(own: Any, given: Any, place: str, missing: Collection[str] = (), free: 
     if found != wanted and found not in _ALSO.get(wanted, ()):
         raise ValueError(f"{place[:_PLACE]}: {shown(given)} is not allowed; allowed: {wanted}")
     if wanted == "a mapping":
+        kinds = {type(key) for key in own} or {str, int}
+        wrong = [key for key in given if type(key) not in kinds]
+        if wrong:
+            raise ValueError(
+                f"{place[:_PLACE]}: key {shown(wrong[0])} is not allowed; allowed: names as in a state_dict"
+            )
         for key, value in own.items():
             if key in given:
                 like(value, given[key], f"{place}.{key}", missing, free)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -279,7 +280,10 @@ class Optimizer(Hooked):
         loaded: dict[str, Any] = {}
         for key, value in values.items():
             if key in self.scalars:
+                like(0.0, value, f"state_dict: {key}")
                 plain = float(np.asarray(value))
+                if key == "step" and not 0 <= plain < math.inf:
+                    raise ValueError(f"state_dict: step {plain:g} is not allowed; allowed: numbers from 0")
                 loaded[key] = int(plain) if key == "step" else plain
             elif isinstance(value, (Tensor, np.ndarray)):
                 loaded[key] = tensor(value, self._working_format(p))
@@ -287,6 +291,8 @@ class Optimizer(Hooked):
                     shape = loaded[key].shape
                     raise ValueError(f"state_dict: {key} of {p.name or 'a tensor'} has shape {shape}, not {p.shape}")
             else:
+                if self.__module__.startswith("halfsim.") and value is not None:  # others hold what they like
+                    raise ValueError(f"state_dict: {key} {shown(value)} is not allowed; allowed: a tensor, an array")
                 loaded[key] = value
         return loaded
 

@@ -111,11 +111,16 @@ class LRScheduler:
         own = self.state_dict()
         like(own, state_dict, "state_dict", own.keys(), ("milestones", "_milestones"))
         wrong = [key for key in state_dict if not isinstance(key, str) or (key not in own and hasattr(type(self), key))]
+        for key in own.keys() & state_dict.keys() & _LENGTHS:
+            if own[key] is not None and own[key] > 0 and not (state_dict[key] or 0) > 0:
+                raise ValueError(f"state_dict.{key}: {shown(state_dict[key])} is not allowed; allowed: numbers above 0")
         if wrong:
             raise ValueError(f"state_dict: {shown(wrong[0])} is not allowed; allowed: {', '.join(own)}")
         self.__dict__.update({key: value for key, value in state_dict.items() if key != "optimizer"})
 
 
+# The lengths of schedules and of their parts, which they divide by.
+_LENGTHS = {"step_size", "T_max", "T_0", "T_i", "T_mult", "total_iters", "total_steps", "total_size", "step_ratio"}
 _PASSING = ("_get_lr_called_within_step",)
 
 
