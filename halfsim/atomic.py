@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
         if target.exists() and not (target.is_file() or target.is_dir()):
-            with open(path, "wb") as file:
-                yield file
+            whole = io.BytesIO()
+            yield whole
+            with open(target, "wb") as device:
+                device.write(whole.getvalue())
             return
         _sweep(target)
         temporary, file = _opened(target)

@@ -27,7 +27,7 @@ from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Rounding, Stochastic, as_rounding
 from halfsim.optim.hooks import Hooked, hooked, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from halfsim.optim.kernels import watch_constant
-from halfsim.optim.options import executed, is_tensor, numbers
+from halfsim.optim.options import checked_rates, executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 from halfsim.options import checked, shown
 from halfsim.states import entries, like
@@ -242,6 +242,8 @@ class Optimizer(Hooked):
         state_dict = self._run_hooks("load_state_dict_pre", self, dict(state_dict))
         saved, groups = state_dict["param_groups"], self.param_groups
         like(groups, saved, "param_groups", {*self.defaults}, ("param_groups", "params"))
+        for given in saved:
+            checked_rates(given)
         sizes = [[len(g["params"]) for g in some] for some in (saved, groups)]
         if sizes[0] != sizes[1]:
             raise ValueError(f"state_dict: groups of {sizes[0]} parameters; allowed: {sizes[1]}, as here")

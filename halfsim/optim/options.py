@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any, TypedDict
@@ -81,6 +82,17 @@ def checked_betas(betas: Any) -> tuple[float, float]:
         raise ValueError("betas: a number and a tensor is not allowed; allowed: two numbers, or two tensors")
     checked(high=1.0, beta1=betas[0], beta2=betas[1])
     return number("beta1", betas[0]), number("beta2", betas[1])
+
+
+def checked_rates(group: Mapping[str, Any]) -> None:
+    """``ValueError`` where a saved group has rates with which no step can be taken."""
+    for name in ("eps", "weight_decay", "momentum"):
+        if isinstance(group.get(name), Real) or is_tensor(group.get(name)):
+            checked(**{name: group[name]})
+    if group.get("lr") is not None:
+        checked(low=-math.inf, lr=group["lr"])
+    if "betas" in group:
+        checked_betas(group["betas"])
 
 
 def checked(low: float = 0.0, high: float = math.inf, **values: Any) -> None:

@@ -39,8 +39,8 @@ def kill(folder: Path, asked: argparse.Namespace) -> None:
     found = processes.killed(folder, asked.times)
     page.record(
         "kill", "Killed while it saves", _command("kill", asked),
-        ["A process trains and saves in a loop and is killed (SIGKILL) after a random while, up to 0.1 s. The file must "
-         "be whole, and no older than the last save that came back."],
+        ["A process trains and saves in a loop and is killed (SIGKILL) after a random while, up to 0.1 s. The file "
+         "must be whole, and no older than the last save that came back."],
         ["kills", "file whole", "anything else"],
         [[f"{asked.times:,}", f"{found['whole']:,}", f"{asked.times - found['whole']:,}"]],
     )  # fmt: skip
@@ -79,9 +79,9 @@ def soak(folder: Path, asked: argparse.Namespace) -> None:
     rows = [[f"{steps:,}", f"{mebibytes:.1f}"] for steps, mebibytes in seen[tenth - 1 :: tenth]]
     page.record(
         "soak", "For a long time", _command("soak", asked),
-        [f"Training of a small network under amp for {asked.seconds / 60:g} minutes, every 20 steps in a trace of their "
-         "own (every second one with a reference), with a verdict, a report, a checkpoint saved and loaded. Memory of "
-         "the process after so many steps:"],
+        [f"Training of a small network under amp for {asked.seconds / 60:g} minutes, every 20 steps in a trace of "
+         "their own (every second one with a reference), with a verdict, a report, a checkpoint saved and loaded. "
+         "Memory of the process after so many steps:"],
         ["steps", "resident memory, MiB"], rows,
     )  # fmt: skip
     print(*rows, sep="\n")
@@ -106,26 +106,17 @@ def same_bits(folder: Path, asked: argparse.Namespace) -> None:
         told(f"{threads} threads", processes.fingerprint_in(OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads))
     resumed = processes.resumed(folder)
     good = resumed["the same bits"]
-    rows.append(
-        [
-            "runs gone on with from a checkpoint",
-            f"{good} of {sum(resumed.values())}",
-            _yes(good == sum(resumed.values())),
-        ]
-    )
+    every = sum(resumed.values())
+    rows.append(["runs gone on with from a checkpoint", f"{good} of {every}", "yes" if good == every else "no"])
     page.record(
         "same_bits", "The same bits", _command("same_bits", asked),
         ["A digest of roundings of five formats in four modes, elementary functions, sums, products and training runs "
-         "under nine precisions in `hs.reproducible()`, and products of four devices. It must not depend on the version "
-         "of NumPy, the kernel of its BLAS, the instructions of the processor, or the number of threads.",
+         "under nine precisions in `hs.reproducible()`, and products of four devices. It must not depend on the "
+         "version of NumPy, the kernel of its BLAS, the instructions of the processor, or the number of threads.",
          "Runs gone on with: seven optimizers under three precisions, saved after each of three steps, with dropout, a "
          "scaler and a schedule; the state at the end must be that of the run that was not interrupted."],
         ["under", "digest", "the same"], rows,
     )  # fmt: skip
-
-
-def _yes(word: bool) -> str:
-    return "yes" if word else "no"
 
 
 def _disabled() -> str:
