@@ -20,14 +20,17 @@ def kind(value: Any) -> str:
         return "None"
     if isinstance(value, (bool, np.bool_)):
         return "True or False"
+    if isinstance(value, int) and value.bit_length() > 1023:
+        return "an integer past every float"
     if isinstance(value, (Real, np.number)):
-        huge = isinstance(value, int) and value.bit_length() > 1023
-        return "an integer past every float" if huge else "a number"
+        return "a number"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return "an array"
     if isinstance(value, Mapping):
         return "a mapping"
-    return {str: "a string", list: "a list", tuple: "a list"}.get(type(value), type(value).__name__)
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return "a string" if isinstance(value, str) else type(value).__name__
 
 
 # What may stand where another kind stands: a rate may be a tensor, a switch may be left open.
