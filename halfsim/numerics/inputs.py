@@ -159,10 +159,17 @@ def unmasked(x: Any, name: str = "x") -> Any:
     return x
 
 
-def _masked(x: Any, deep: int = 64) -> bool:
-    if isinstance(x, (list, tuple)):
-        return deep > 0 and any(_masked(y, deep - 1) for y in x if isinstance(y, (list, tuple, np.ndarray)))
-    return isinstance(x, np.ndarray) and isinstance(x, np.ma.MaskedArray)
+def _masked(x: Any) -> bool:
+    left, seen = [x], set[int]()  # lists may hold themselves
+    while left:
+        item = left.pop()
+        if isinstance(item, (list, tuple)):
+            if id(item) not in seen:
+                seen.add(id(item))
+                left.extend(y for y in item if isinstance(y, (list, tuple, np.ndarray)))
+        elif isinstance(item, np.ndarray) and isinstance(item, np.ma.MaskedArray):
+            return True
+    return False
 
 
 _LIKE = (np.ndarray, np.generic, int, float, str, list, tuple, Decimal, Fraction)
@@ -175,7 +182,7 @@ def array_of(x: Any, name: str = "x") -> NDArray[Any]:
     ``TypeError`` for masked arrays, bytes, sets, dicts, functions and objects that are no array-likes, ``ValueError``
     for rows of unequal length, and for lists in lists in lists without end.
     """
-    unmasked(x)
+    unmasked(x, name)
     if not isinstance(x, _LIKE) and not _speaks(x):
         raise TypeError(f"{name}: {type(x).__name__} is not allowed; allowed: {_KINDS}, arrays, lists of them")
     try:
