@@ -105,6 +105,8 @@ class Context(ContextDecorator):
         raise NotImplementedError
 
     def __call__(self, function: Any) -> Any:
+        if not callable(function):
+            raise TypeError(f"function: {type(function).__name__} is not allowed; allowed: a function")
         if inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{type(self).__name__}: an asynchronous generator is not allowed; allowed: other functions"

@@ -15,7 +15,7 @@ import reprlib
 import sysconfig
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from numbers import Real
 from operator import index
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ _SHOWN = 60  # characters of a value that an error repeats
 _LIMIT = 2**63
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxlong, _BRIEF.maxother = 3, _SHOWN, _SHOWN, _SHOWN
+_WORDS = (str, bytes, bytearray, type, np.ma.MaskedArray)
 _PLAIN = (str, int, float, complex, bool, bytes, type(None), list, tuple)
 _USUAL = (*_PLAIN[:-4], type(None), list, tuple, range, np.ndarray, np.generic)
 
@@ -77,6 +78,8 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     str: (lambda value: isinstance(value, str), "a string"),
     type(None): (lambda value: value is None, "None"),
     Callable[..., Any]: (callable, "a function"),
+    Sized: (lambda value: isinstance(value, Sized) and not isinstance(value, _WORDS), "what has a length"),
+    Iterable[Any]: (lambda value: isinstance(value, Iterable) and not isinstance(value, _WORDS), "what gives items"),
     tuple[int, ...]: (_is_ints, "a tuple of integers"),
     Sequence[int]: (_is_ints, "a tuple of integers"),
     Sequence[float]: (_is_floats, "a tuple of numbers"),
@@ -87,6 +90,9 @@ def _of(annotation: Any) -> list[tuple[Check, str]] | None:
     """The kinds that an annotation allows, None where it allows anything or says what is not checked here."""
     if annotation in _KINDS:
         return [_KINDS[annotation]]
+    word = vars(annotation).get("argument", "") if isinstance(annotation, type) else ""
+    if isinstance(word, str) and word:  # a class that says what its instances are called as arguments
+        return [(lambda value: isinstance(value, annotation), word)]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         parts = [_of(part) for part in typing.get_args(annotation)]
         return None if any(part is None for part in parts) else [kind for part in parts for kind in part or ()]

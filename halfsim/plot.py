@@ -23,6 +23,7 @@ from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.layout import layout
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_names
 
 __all__ = ["errors", "exponents", "heatmap", "number_line"]
 
@@ -249,4 +250,5 @@ def errors(source: Trace | Report, ax: Axes | None = None) -> Axes:
     return ax
 
 
+guarded_names(globals(), ["number_line", "exponents", "heatmap", "errors"])
 public(__name__)

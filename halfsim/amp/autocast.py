@@ -5,6 +5,7 @@ from __future__ import annotations
 from halfsim.autograd.device import is_device
 from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
+from halfsim.options import guarded_class
 
 _POLICIES: dict[Format, Policy] = {float16: AMP, bfloat16: Policy("amp_bf16")}
 
@@ -46,3 +47,6 @@ class autocast(scoped):  # noqa: N801  # PyTorch's name
     def __enter__(self) -> autocast:
         super().__enter__()
         return self
+
+
+guarded_class(autocast)

@@ -20,6 +20,7 @@ from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.precision import FP32, native
 from halfsim.optim import Optimizer
 from halfsim.optim.weight import as_format_of
+from halfsim.options import guarded_class, shown
 from halfsim.states import like
 
 __all__ = ["GradScaler", "ScaleRecord"]
@@ -58,6 +59,15 @@ class _NewScaleError(TypeError, AttributeError):
     """A new scale that is no float: a TypeError by its nature, an AttributeError in PyTorch."""
 
 
+class UnfitError(ValueError, AssertionError):
+    """A value, or a moment, that does not fit: a ValueError by its nature, an AssertionError in PyTorch."""
+
+
+def _fit(condition: bool, words: str) -> None:
+    if not condition:
+        raise UnfitError(words)
+
+
 class GradScaler:
     """Dynamic loss scaling with the semantics of ``torch.amp.GradScaler``.
 
@@ -91,10 +101,10 @@ class GradScaler:
     ) -> None:
         if not isinstance(device, str):
             raise TypeError(
-                f"device: {device!r} is not allowed; allowed: a name, such as cuda; init_scale comes second"
+                f"device: {shown(device)} is not allowed; allowed: a name, such as cuda; init_scale comes second"
             )
-        assert not enabled or growth_factor > 1.0, "The growth factor must be > 1.0."
-        assert not enabled or backoff_factor < 1.0, "The backoff factor must be < 1.0."
+        _fit(not enabled or growth_factor > 1.0, "The growth factor must be > 1.0.")
+        _fit(not enabled or backoff_factor < 1.0, "The backoff factor must be < 1.0.")
         self._low, self._high = 0.0 if min_scale is None else min_scale, math.inf if max_scale is None else max_scale
         if not self._low <= init_scale <= self._high:
             raise ValueError(f"init_scale: {init_scale} is not allowed; allowed: numbers from min_scale to max_scale")
@@ -179,7 +189,7 @@ class GradScaler:
             raise RuntimeError("step() has already been called since the last update().")
         if state.stage == "ready":
             self.unscale_(optimizer)
-        assert state.checked, "No inf checks were recorded for this optimizer."
+        _fit(bool(state.checked), "No inf checks were recorded for this optimizer.")
         result = None
         if not state.overflowed:
             result = optimizer.step(*args, **kwargs)
@@ -202,7 +212,7 @@ class GradScaler:
         if new_scale is not None:
             self._scale = _single(_given(new_scale))
         else:
-            assert states, "No inf checks were recorded prior to update."
+            _fit(bool(states), "No inf checks were recorded prior to update.")
             if self._dynamic:
                 self._adjust(before)
         found = bool(self._overflowed)
@@ -273,7 +283,7 @@ class GradScaler:
         """Restore what `state_dict` gave; ``RuntimeError`` for an empty one, nothing when disabled."""
         if not self._enabled:
             return
-        if not state_dict:
+        if isinstance(state_dict, dict) and not state_dict:
             raise RuntimeError("state_dict: an empty one is not allowed; it may come from a disabled GradScaler")
         like(self.state_dict(), state_dict, "state_dict")
         scale = _single(state_dict["scale"])
@@ -286,11 +296,12 @@ class GradScaler:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle or copy holds, between two iterations; ``AssertionError`` within one."""
-        assert not self._states, "A GradScaler may be pickled only before an iteration, or after update()."
+        _fit(not self._states, "A GradScaler may be pickled only before an iteration, or after update().")
         return self.__dict__.copy()
 
     def _started(self, name: str) -> np.float32:
-        assert self._scale is not None, f"Attempted {name} before the scale was set; allowed: after scale()"
+        if self._scale is None:
+            raise UnfitError(f"Attempted {name} before the scale was set; allowed: after scale()")
         return self._scale
 
 
@@ -298,7 +309,7 @@ def _given(new_scale: Any) -> float:
     """The number in a new scale."""
     if isinstance(new_scale, Tensor):
         fits = new_scale.size == 1 and not new_scale.requires_grad
-        assert fits, "new_scale should be a float or a tensor of one value with requires_grad=False"
+        _fit(fits, "new_scale should be a float or a tensor of one value with requires_grad=False")
         return new_scale.item()
     if not isinstance(new_scale, (float, np.floating)):
         raise _NewScaleError(
@@ -313,4 +324,5 @@ def _named(optimizer: Optimizer) -> list[tuple[str, Tensor]]:
     return [(p.name or f"parameter {i}", p) for i, p in enumerate(leaves)]
 
 
+guarded_class(GradScaler)
 public(__name__)

@@ -12,6 +12,7 @@ from halfsim.checkpoint.files import Arrays, RefusedError, opened, path_of, read
 from halfsim.checkpoint.pickled import Machine, unpickled
 from halfsim.checkpoint.storages import Storages
 from halfsim.checkpoint.tree import pack, unpack
+from halfsim.options import guarded_names
 
 _MAGIC = 0x1950A86A20F9469CFC6C, 1001  # how a file of PyTorch before 1.6 begins, and the version of its layout
 _FILE = "a string, a path, a binary file"
@@ -183,3 +184,6 @@ class _Sizes(Storages):
         _, key, count, size = self.parsed(name)
         self.widths[key] = size // count if count else 1
         return None
+
+
+guarded_names(globals(), ["save", "load"])

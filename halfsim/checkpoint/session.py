@@ -12,7 +12,7 @@ from halfsim.checkpoint import stream
 from halfsim.checkpoint.files import VERSION, Arrays, read, write
 from halfsim.checkpoint.tree import copied, pack, unpack
 from halfsim.numerics.formats import whole
-from halfsim.options import shown
+from halfsim.options import guarded_names, shown
 from halfsim.states import like
 from halfsim.text import clipped
 
@@ -181,3 +181,6 @@ def _restore(path: object, given: dict[str, Any], states: dict[str, Any]) -> Non
         what = f"{type(error).__name__}: {error}" if isinstance(error, (KeyError, AttributeError)) else f"{error}"
         what = clipped(" ".join(what.split()), 200)
         raise ValueError(f"{path}: {name}: {what}; nothing was changed") from error
+
+
+guarded_names(globals(), ["save", "load"])

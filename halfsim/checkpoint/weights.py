@@ -10,6 +10,7 @@ import numpy as np
 from halfsim.autograd.tensor import Tensor
 from halfsim.checkpoint.files import read, write
 from halfsim.checkpoint.tree import as_tensor, stored, unpack
+from halfsim.options import guarded_names
 from halfsim.states import like
 from halfsim.text import clipped
 
@@ -62,3 +63,6 @@ def load_weights(path: object) -> dict[str, Any]:
     if "model" not in state:
         raise ValueError(f"{path}: a checkpoint without a model; it holds: {', '.join(state) or 'nothing'}")
     return state["model"]
+
+
+guarded_names(globals(), ["save_weights", "load_weights"])

@@ -18,6 +18,7 @@ from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
 from halfsim.optim.options import checked
 from halfsim.optim.weight import as_format_of
+from halfsim.options import guarded_class
 from halfsim.states import like
 
 
@@ -112,3 +113,6 @@ class _Swap(Context):
             for p, data in zip(ema.parameters, ema._kept, strict=True):
                 p.array = data
             ema._kept = []
+
+
+guarded_class(EMA)

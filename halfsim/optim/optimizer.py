@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +30,7 @@ from halfsim.optim.hooks import Hooked, hooked, register_optimizer_step_post_hoo
 from halfsim.optim.kernels import watch_constant
 from halfsim.optim.options import checked_rates, executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
-from halfsim.options import checked, shown
+from halfsim.options import guarded_class, shown
 from halfsim.states import entries, like
 from halfsim.text import clipped
 
@@ -57,13 +58,14 @@ class Optimizer(Hooked):
     """
 
     execution: tuple[str, ...] = ()  # which of PyTorch's options of execution it takes
+    argument = "an optimizer"
     scalars: tuple[str, ...] = ("step",)  # the keys of numbers in the state
     _stepping = ""  # "own" while a step() of the class's own is under way, "base" once it has called the one here
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__ and cls.__module__.startswith("halfsim.optim."):
-            cls.__init__ = checked(cls.__init__, cls.__name__)  # type: ignore[method-assign]
+            guarded_class(cls, ["__init__", *(name for name in ("update",) if name in vars(cls))])
         if "step" in cls.__dict__:
             cls.step = hooked(_told(cls.__dict__["step"]))  # type: ignore[method-assign]
 
@@ -308,6 +310,9 @@ class Optimizer(Hooked):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+
+guarded_class(Optimizer, [n for n in vars(Optimizer) if n[:1] != "_" and inspect.isfunction(vars(Optimizer)[n])])
 
 
 def _told(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -183,7 +183,7 @@ def test_errors_are_pytorchs() -> None:
             scaler.update(wrong)
     with pytest.raises(AttributeError, match="new_scale: int is not allowed"):
         scaler.update(3)
-    with pytest.raises(TypeError, match="device: 1024.0 is not allowed; allowed: a name"):
+    with pytest.raises(TypeError, match="device: 1024.0 is not allowed; allowed: a string"):
         hs.amp.GradScaler(1024.0)  # type: ignore[arg-type]
 
 

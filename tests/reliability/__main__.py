@@ -80,8 +80,8 @@ def soak(folder: Path, asked: argparse.Namespace) -> None:
     page.record(
         "soak", "For a long time", _command("soak", asked),
         [f"Training of a small network under amp for {asked.seconds / 60:g} minutes, every 20 steps in a trace of "
-         "their own (every second one with a reference), with a verdict, a report, a checkpoint saved and loaded. "
-         "Memory of the process after so many steps:"],
+         "their own (every second one with a reference), with a verdict, a report, a checkpoint saved and loaded, and "
+         "the record of the scaler emptied. Memory of the process after so many steps:"],
         ["steps", "resident memory, MiB"], rows,
     )  # fmt: skip
     print(*rows, sep="\n")

@@ -301,7 +301,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda: DataLoader(Y, persistent_workers=True), ValueError, "persistent_workers: not allowed without workers"),
     (lambda: DataLoader(Y, batch_size=0), ValueError, "batch_size: 0 is not allowed; allowed: integers from 1"),
     (lambda: DataLoader(Y, batch_size=True), ValueError, "batch_size: True is not allowed"),
-    (lambda: DataLoader(Y, drop_last=1), ValueError, "drop_last: 1 is not allowed; allowed: True, False"),
+    (lambda: DataLoader(Y, drop_last=1), TypeError, "drop_last: 1 is not allowed; allowed: True, False"),
     (lambda: DataLoader(Y, sampler=[1], shuffle=True), ValueError, "shuffle: True is not allowed"),
     (lambda: DataLoader(Y, batch_sampler=[[1]], batch_size=2), ValueError, "batch_sampler: not allowed beside"),
     (lambda: DataLoader(Y, batch_size=None, drop_last=True), ValueError, "drop_last: True is not allowed"),
@@ -311,7 +311,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda: setattr(DataLoader(Y), "batch_size", 3), ValueError, "batch_size: not to be set later"),
     (lambda: RandomSampler(Y, replacement=1), TypeError, "replacement: 1 is not allowed"),  # type: ignore[arg-type]
     (lambda: RandomSampler(Y, num_samples=0), ValueError, "num_samples: 0 is not allowed"),
-    (lambda: RandomSampler(Y, num_samples=1.5), ValueError, "num_samples: 1.5 is not"),  # type: ignore[arg-type]
+    (lambda: RandomSampler(Y, num_samples=1.5), TypeError, "num_samples: 1.5 is not"),  # type: ignore[arg-type]
     (lambda: WeightedRandomSampler([[1.0]], 1), ValueError, r"weights: shape \(1, 1\) is not allowed"),
     (lambda: WeightedRandomSampler([1.0], 0), ValueError, "num_samples: 0 is not allowed"),
     (lambda: list(WeightedRandomSampler([0.0, 0.0], 1)), ValueError, "weights: negative, infinite"),

@@ -13,7 +13,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import is_tensor, number
-from halfsim.options import shown
+from halfsim.options import guarded_class, shown
 from halfsim.states import like
 
 _EARLY = (
@@ -24,6 +24,12 @@ EPOCH = (
     "`scheduler.step(epoch)` is deprecated, as in PyTorch: `step()` goes on by one. The rates are those of that epoch, "
     "whatever came before."
 )
+
+
+class MissingRateError(ValueError, KeyError):
+    """A group without its first rate: a ValueError by its nature, a KeyError in PyTorch."""
+
+    __str__ = Exception.__str__
 
 
 class LRScheduler:
@@ -40,13 +46,18 @@ class LRScheduler:
     _is_initial = False  # within the step that the constructor makes
     _get_lr_called_within_step = False  # PyTorch's name, which `get_lr` of users' own may ask
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("halfsim."):
+            guarded_class(cls)
+
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = checked_optimizer(optimizer)
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", number("lr", group["lr"]))
             elif "initial_lr" not in group:
-                raise KeyError(
+                raise MissingRateError(
                     f"initial_lr: missing in group {i}; allowed: groups of a loaded optimizer, last_epoch=-1"
                 )
         self.base_lrs = [_plain(group["initial_lr"]) for group in optimizer.param_groups]
@@ -121,6 +132,8 @@ class LRScheduler:
 
 # The lengths of schedules and of their parts, which they divide by.
 _LENGTHS = {"step_size", "T_max", "T_0", "T_i", "T_mult", "total_iters", "total_steps", "total_size", "step_ratio"}
+guarded_class(LRScheduler)
+
 _PASSING = ("_get_lr_called_within_step",)
 
 

@@ -12,6 +12,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.inputs import unmasked
+from halfsim.options import guarded_names
 
 _ALLOWED = "tensors, arrays, numbers, strings, and dicts, tuples and lists of them"
 
@@ -121,3 +122,6 @@ def _sequence(like: Sequence[Any], items: Iterable[Any]) -> Any:
         return type(like)(items)  # type: ignore[call-arg]
     except TypeError:
         return items
+
+
+guarded_names(globals(), ["default_collate", "default_convert"])

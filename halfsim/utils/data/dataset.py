@@ -14,6 +14,7 @@ import numpy as np
 from halfsim.autograd.random import Generator, permutation
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.inputs import unmasked
+from halfsim.options import guarded_class
 
 T = TypeVar("T", covariant=True)
 
@@ -30,6 +31,11 @@ class Dataset(Generic[T]):
     >>> (Squares() + Squares())[5]
     1
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("halfsim."):
+            guarded_class(cls)
 
     def __getitem__(self, index: Any) -> T:
         raise NotImplementedError(f"{type(self).__name__}: __getitem__ is not defined")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from halfsim.autograd.random import Generator, integers
+from halfsim.options import guarded_class
 from halfsim.utils.data.collate import default_collate, default_convert
 from halfsim.utils.data.dataset import IterableDataset
 from halfsim.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
@@ -143,3 +144,6 @@ def _check_workers(workers: int, timeout: float, prefetch: int | None, persisten
     for name, given in (("prefetch_factor", prefetch is not None), ("persistent_workers", persistent)):
         if given and not workers:
             raise ValueError(f"{name}: not allowed without workers; allowed: with num_workers from 1")
+
+
+guarded_class(DataLoader)

@@ -11,6 +11,7 @@ import numpy as np
 
 from halfsim.autograd.random import Generator, integers, multinomial, permutation
 from halfsim.autograd.tensor import plain
+from halfsim.options import guarded_class
 
 T = TypeVar("T", covariant=True)
 
@@ -29,6 +30,11 @@ def _flag(name: str, value: Any, error: type[Exception]) -> bool:
 
 class Sampler(Generic[T]):
     """The base of samplers: define ``__iter__``, and ``__len__`` where it is known."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("halfsim."):
+            guarded_class(cls)
 
     def __init__(self, data_source: Any = None) -> None:
         pass
