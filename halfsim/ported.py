@@ -202,7 +202,11 @@ class set_grad_enabled(scoped):  # noqa: N801  # PyTorch's name
         if not isinstance(mode, (np.bool_, sys.modules["builtins"].bool)):
             raise refused("mode", mode, "True, False")
         super().__init__(gradients=mode)
-        self._undo = amended(gradients=mode)
+        self.__dict__["_undo"] = amended(gradients=mode)
+
+    @staticmethod
+    def _undo() -> None:
+        """Nothing, for a copy."""
 
     def __call__(self, function: Any) -> Any:
         self._undo()  # as a decorator, or a context, it switches nothing for good
@@ -212,8 +216,8 @@ class set_grad_enabled(scoped):  # noqa: N801  # PyTorch's name
         self._undo()
         super().__enter__()
 
-    def __reduce__(self) -> Any:
-        return scoped, (), {"restart": False, "changes": self.changes}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"restart": self.restart, "changes": self.changes}  # a copy has switched nothing
 
 
 def is_grad_enabled() -> Any:

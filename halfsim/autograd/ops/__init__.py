@@ -112,6 +112,7 @@ for _name in __all__:
     if not hasattr(_found, "checked"):  # which operations themselves are
         _made = checked(_found)
         globals()[_name] = _made if OPS.get(_found.__name__) is _found else composed(_made)
+        globals()[_name].__module__ = __name__  # where copies and pickles find it
     OPS[_name] = globals()[_name]
 
 _public(__name__)
