@@ -63,7 +63,8 @@ def bit_flips(folder: Path, asked: argparse.Namespace) -> None:
     page.record(
         "bit_flips", "Damaged", _command("bit_flips", asked),
         ["One small file of each kind with one bit flipped, for every bit of every byte. Checkpoints and weights are "
-         "under a SHA-256 checksum, reports are plain JSON: a changed digit in one may be read.",
+         "under a SHA-256 checksum, reports are plain JSON: a changed digit in one may be read. The checksum of a "
+         ".safetensors file is of what its head says, so that 1e-08 written 1E-08 is read: it is the same number.",
          "The last row is of checkpoints that somebody has written on purpose: the checksum is right, and one place of "
          "the document holds something else. Such a file is refused with nothing changed, or what is read is a state "
          "with which the run goes on."],
