@@ -110,7 +110,7 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
         hint = hints.get(name, Any)
         truth = hint is Any and isinstance(p.default, bool) and name != "where"  # which NumPy gives arrays too
         kinds = _of(bool if truth else hint)
-        if kinds and name != "seed":  # which says itself how large it may be
+        if kinds and name not in ("seed", "params"):  # which say more themselves
             found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
     return found
 

@@ -250,5 +250,5 @@ def errors(source: Trace | Report, ax: Axes | None = None) -> Axes:
     return ax
 
 
-guarded_names(globals(), ["number_line", "exponents", "heatmap", "errors"])
+guarded_names(globals(), __all__)
 public(__name__)

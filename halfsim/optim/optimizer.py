@@ -31,7 +31,7 @@ from halfsim.optim.kernels import watch_constant
 from halfsim.optim.options import checked_rates, executed, is_tensor, numbers
 from halfsim.optim.weight import Dithered, Kahan, Master, Weight, as_format_of
 from halfsim.options import guarded_class, shown
-from halfsim.states import entries, like
+from halfsim.states import entries, kind, like
 from halfsim.text import clipped
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -289,7 +289,7 @@ class Optimizer(Hooked):
                 if key == "step" and not 0 <= plain < math.inf:
                     raise ValueError(f"state_dict: step {plain:g} is not allowed; allowed: numbers from 0")
                 loaded[key] = int(plain) if key == "step" else plain
-            elif isinstance(value, (Tensor, np.ndarray)):
+            elif kind(value) == "an array":  # PyTorch's tensors too
                 loaded[key] = tensor(value, self._working_format(p))
                 if loaded[key].shape not in self._state_shapes(p):
                     shape = loaded[key].shape

@@ -151,8 +151,8 @@ def test_foreign_files_are_refused(tmp_path: Path, suffix: str, data: bytes, nam
     [
         (_npz(a=np.ones(2)), "holds no checkpoint of halfsim (1 arrays)"),
         (_npz(), "holds no checkpoint of halfsim (0 arrays)"),
-        (_npz(a=np.array([Trap()])), "'a' has dtype object"),
-        (_npz(a=np.array(["x"])), "'a' has dtype <U1"),
+        (_npz(a=np.array([Trap()])), "'a' has dtype 'object'"),
+        (_npz(a=np.array(["x"])), "'a' has dtype '<U1'"),
         (_zip("archive/data.pkl", pickle.dumps(Trap())), "'archive/data.pkl' in it is no array"),
         (_zip("halfsim.json", b"[]"), "no whole .npz file"),
         (_zip("halfsim.json", b'{"halfsim": "checkpoint"}'), "no whole .npz file"),

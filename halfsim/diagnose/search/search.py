@@ -120,12 +120,12 @@ class _Search:
     def run(self) -> PolicySearch:
         everything: Units = frozenset([DEFAULT])
         try:
-            trace = Trace(frames=0)
-            self.known[frozenset()] = self.attempt(self.rules.policy({"default": False}), (), trace)
+            low, high = Trace(frames=0), Trace(frames=0)
+            self.known[frozenset()] = self.attempt(self.rules.policy({"default": False}), (), low)
             if self.holds(frozenset()):
                 return self.result(frozenset())
-            wide = self.attempt(self.rules.policy({"default": True}), ("default",), trace, own_errors=False)
-            self.ran = Hierarchy(trace.ran)
+            wide = self.attempt(self.rules.policy({"default": True}), ("default",), high, own_errors=False)
+            self.ran = Hierarchy([*low.ran, *high.ran])
             everything |= self.ran.all
             self.known[everything] = wide
             if not wide.accepted:
