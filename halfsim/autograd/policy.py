@@ -85,6 +85,10 @@ class Policy(Card):
 
         ``within`` names the composed operations it is a step of, outermost first.
         """
+        return self.rule_of(op, path, category, widest, within)
+
+    def rule_of(self, op: str, path: str, category: str | None, widest: Format, within: Any) -> Precision:
+        """The same, for every operation that runs: what it is given is not checked."""
         key = (path, op, *within)
         base = self._found.get(key)
         if base is None:
@@ -369,7 +373,7 @@ def resolve(op: str, category: str | None, widest: Format) -> Precision:
     here = _SCOPE.get()
     rule = here.rule
     if isinstance(rule, Policy):
-        rule = rule.precision(op, here.inner_path, category, widest, here.within)
+        rule = rule.rule_of(op, here.inner_path, category, widest, here.within)
     return without_blas(rule) if here.reproducible else rule
 
 
