@@ -11,8 +11,8 @@ from halfsim.hardware._aligned import aligned
 from halfsim.hardware._block import NEAR
 from halfsim.hardware._chains import chained, detached, summed_exactly, summed_in_pairs
 from halfsim.hardware.units import DEVICES, FP8, UNITS, Unit, rows
-from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.formats import NARROW
+from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.quantize import Array, flushed, rounded
 
 __all__ = ["DEVICES", "FP8", "UNITS", "Unit", "matmul", "rows", "unit_matmul"]

@@ -9,8 +9,8 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.inputs import unmasked
 from halfsim.names import public
+from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.quantize import Array
 
 __all__ = ["Buffer", "Parameter"]

@@ -16,8 +16,7 @@ from halfsim.nn.walking import join, walk
 from halfsim.numerics.formats import Format, Integer, float64
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
-from halfsim.text import clipped
-from halfsim.text import counted
+from halfsim.text import clipped, counted
 
 if TYPE_CHECKING:
     from halfsim.nn.module import Module

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, TypedDict
 
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
-from halfsim.numerics.inputs import unmasked
 from halfsim.names import near
+from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.rounding import Stochastic
 from halfsim.options import shown
 

@@ -18,8 +18,8 @@ from halfsim.autograd.trace.kinds import KINDS, NAMES, REPEATED, is_eps, kinds_o
 from halfsim.autograd.trace.scaling import Scaling
 from halfsim.autograd.trace.totals import Place, Series, Total, place_of
 from halfsim.autograd.trace.watch import Watching
-from halfsim.contexts import Context
 from halfsim.card import Text
+from halfsim.contexts import Context
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
