@@ -6,6 +6,7 @@ short line of the house's. What halfsim refuses itself, and what the caller's ow
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import inspect
@@ -108,10 +109,15 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    inner = inspect.unwrap(function)
     try:
-        return typing.get_type_hints(inspect.unwrap(function))
+        return typing.get_type_hints(inner)
     except NameError:  # of what is imported for type checkers alone
-        return {}
+        found = {}
+        for name, text in inner.__annotations__.items():
+            with contextlib.suppress(NameError):
+                found[name] = eval(text, inner.__globals__)  # noqa: S307  # our own annotations
+        return found
 
 
 def _any(kinds: list[tuple[Check, str]]) -> Check:

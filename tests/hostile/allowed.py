@@ -28,11 +28,14 @@ ANY = (
     ("*detect_anomaly", "*", "taken for PyTorch's sake and without effect"),
     ("np.union1d", "*", "NumPy's own, on the values"),
     ("np.shares_memory", "*", "NumPy's own, on the values"),
+    ("*errstate", "*", "a context, which checks when it is entered"),
     ("hs.FlagWarning", "*", "a warning"),
     ("hs.compile", "*", "gives back what it is given"),
     ("*typename", "*", "the name of any object's type"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
+    ("*cholesky_inverse", "gives infinities for a zero on the diagonal"),
+    ("*soft_margin_loss", "broadcasts its operands"),
     ("*ger", "takes operands of any shape, flattened, as NumPy's outer does"),
     ("*kl_div", "takes integers for numbers"),
     ("*outer", "takes operands of any shape, flattened, as NumPy's does"),

@@ -109,7 +109,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def _some(name: str, tensors: Any) -> list[Any]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or isinstance(tensors, bytes) or not tensors:
+    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or isinstance(tensors, (bytes, bytearray)) or not tensors:
         raise ValueError(
             f"{name}: {type(tensors).__name__} is not allowed; allowed: a list or tuple with tensors in it"
         )
