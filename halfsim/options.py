@@ -116,7 +116,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         found = {}
         for name, text in inner.__annotations__.items():
             with contextlib.suppress(NameError):
-                found[name] = eval(text, inner.__globals__)  # noqa: S307  # our own annotations
+                found[name] = eval(text, inner.__globals__)  # our own annotations
         return found
 
 
@@ -182,8 +182,13 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
                 raise
             raise told from error
 
-    call.checked = True  # type: ignore[attr-defined]
+    call.checked = call  # type: ignore[attr-defined]
     return call
+
+
+def is_checked(function: Any) -> bool:
+    """Whether a function checks what it is given already."""
+    return getattr(function, "checked", None) is function  # one that wraps it has its attributes
 
 
 def guarded(function: Callable[..., Any], name: str = "", method: bool = False) -> Callable[..., Any]:
@@ -203,7 +208,7 @@ def guarded(function: Callable[..., Any], name: str = "", method: bool = False) 
                 raise
             raise told from error
 
-    call.checked = True  # type: ignore[attr-defined]
+    call.checked = call  # type: ignore[attr-defined]
     return call
 
 
@@ -241,7 +246,7 @@ def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:
     """Let the functions of a module check what they are given; called at its end, for its public names."""
     for name in names:
         found = namespace.get(name)
-        if inspect.isfunction(found) and found.__module__.startswith("halfsim") and not hasattr(found, "checked"):
+        if inspect.isfunction(found) and found.__module__.startswith("halfsim") and not is_checked(found):
             namespace[name] = checked(found)
             namespace[name].__module__ = namespace["__name__"]  # where copies and pickles find it
 

@@ -142,7 +142,11 @@ class _Unit:
     @staticmethod
     def constant(value: Any) -> Any:
         """A number without its fraction."""
-        return int(np.asarray(value).astype(np.int64)) if isinstance(value, float) else value
+        if not isinstance(value, float):
+            return value
+        if not -(2.0**63) <= value < 2.0**63:
+            raise ValueError(f"value: {value} is not allowed beside integers; allowed: numbers of 64 bits")
+        return int(value)
 
     @staticmethod
     def read(x: Array, fmt: Any = float64, exact: bool = False) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 NAMES: dict[str, Format] = {}  # every format by its names, in lower case; `halfsim.numerics.formats` fills it
 
 _SHOWN = 24  # words of a list that an error names
-_LONG = 80  # characters of a value that an error repeats
+_LONG, _LINE = 80, 300  # characters of a value that an error repeats, and of the error
 
 
 def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
@@ -30,7 +30,9 @@ def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Itera
     if len(allowed) > _SHOWN:
         nearest = difflib.get_close_matches(str(value), allowed, n=_SHOWN // 3, cutoff=0.0)
         shown = [*(word for word in allowed if word in nearest), f"... ({len(allowed)} in all)"]
-    return ValueError(f"{argument}: {shortened(value)} is not allowed{hint}; allowed: {', '.join(shown)}")
+    rest = f" is not allowed{hint}; allowed: {', '.join(shown)}"
+    got, room = shortened(value), max(_LINE - len(argument) - 2 - len(rest), 12)
+    return ValueError(f"{argument}: {got if len(got) <= room else f'{got[: room - 3]}...'}{rest}")
 
 
 def shortened(value: object) -> str:

@@ -29,6 +29,7 @@ from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.numerics.rounding import Rounding, as_rounding
 from halfsim.options import guarded_class as _guarded_class
+from halfsim.options import guarded_names as _guarded_names
 
 _LARGEST, _SMALLEST = math.ldexp(1.0 - 2.0**-53, 1024), math.ldexp(1.0, -1074)
 _EXACT = 2.0**-46  # relative; 64 units or more in the last place of float64
@@ -196,3 +197,4 @@ gelu = Function(
 silu = Function("silu", lambda x: _times(x, _sigmoid(x)), (_near(0, 0.5, "above"), Tail(20, math.inf, 0, 1, "below")))
 
 _guarded_class(Function, ("__call__",))
+_guarded_names(globals(), ["table"])

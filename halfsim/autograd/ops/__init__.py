@@ -54,6 +54,7 @@ from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
 from halfsim.autograd.tape import composed
 from halfsim.options import checked
+from halfsim.options import is_checked as _is_checked
 
 _SUBJECTS = (
     "activation",
@@ -108,6 +109,6 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 # Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
     _found: _Any = globals()[_name]
-    if not hasattr(_found, "checked"):  # which operations themselves are
+    if not _is_checked(_found):  # which operations themselves are
         globals()[_name] = checked(_found) if OPS.get(_found.__name__) is _found else composed(checked(_found))
     OPS[_name] = globals()[_name]

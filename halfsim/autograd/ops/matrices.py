@@ -106,6 +106,8 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:  #
 
 def _powers(x: Any, count: int) -> Tensor:
     shape = np.shape(plain(x))
+    if count > 1 << 24:
+        raise ValueError(f"vander: N={count} is not allowed; allowed: up to {1 << 24}")
     if not count:
         return as_tensor(np.zeros((*shape, 0)), x)
     ones = as_tensor(np.ones((*shape, 1)), x)

@@ -376,6 +376,8 @@ def polyder(p: Any, m: int = 1) -> Any:
 
 @simulates()
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    if not 0 <= m <= 10_000:
+        raise ValueError(f"m: {m} is not allowed; allowed: 0 to 10000 times")
     constants = np.broadcast_to(0.0 if k is None else as_numpy(k), m).tolist()
     for constant in constants:
         powers = OPS["div"](p, np.arange(len(p), 0, -1, dtype=np.float64))
