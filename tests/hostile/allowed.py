@@ -35,6 +35,8 @@ ANY = (
     ("np.isin", "*", "NumPy's own, on the values"),
     ("np.union1d", "*", "NumPy's own, on the values"),
     ("np.shares_memory", "*", "NumPy's own, on the values"),
+    ("Policy.precision", "widest", "which operations give"),
+    ("hs.formats.as_format", "argument", "the name of an argument in the error"),
     ("*errstate", "*", "a context, which checks when it is entered"),
     ("hs.FlagWarning", "*", "a warning"),
     ("hs.compile", "*", "gives back what it is given"),

@@ -369,7 +369,9 @@ simulates("polymul")(lambda a1, a2: convolve(a1, a2))
 
 @simulates()
 def polyder(p: Any, m: int = 1) -> Any:
-    for _ in range(m):
+    if m < 0:
+        raise ValueError(f"m: {m} is not allowed; allowed: integers from 0")
+    for _ in range(min(m, len(p))):  # nothing is left after that
         p = OPS["mul"](p[:-1], np.arange(len(p) - 1, 0, -1, dtype=np.float64))
     return p
 
