@@ -133,15 +133,15 @@ class Normal(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         """``-(value - loc)**2 / (2 scale**2) - log(scale) - log(sqrt(2 pi))``, each step stored."""
         var = self.scale**2
-        return -((value - self.loc) ** 2) / (2 * var) - ops.log(self.scale) - math.log(math.sqrt(2 * math.pi))
+        return -(ops.sub(value, self.loc) ** 2) / (2 * var) - ops.log(self.scale) - math.log(math.sqrt(2 * math.pi))
 
     def cdf(self, value: Any) -> Tensor:
         """The probability of values up to ``value``."""
-        return 0.5 * (1 + ops.erf((value - self.loc) * ops.reciprocal(self.scale) / math.sqrt(2)))
+        return 0.5 * (1 + ops.erf(ops.sub(value, self.loc) * ops.reciprocal(self.scale) / math.sqrt(2)))
 
     def icdf(self, value: Any) -> Tensor:
         """The value up to which the probability is ``value``."""
-        return self.loc + self.scale * ops.erfinv(2 * value - 1) * math.sqrt(2)
+        return self.loc + self.scale * ops.erfinv(ops.sub(ops.mul(2, value), 1)) * math.sqrt(2)
 
     def entropy(self) -> Tensor:
         """``0.5 + 0.5 log(2 pi) + log(scale)``."""
@@ -210,7 +210,7 @@ class Laplace(Distribution):
 
     def log_prob(self, value: Any) -> Tensor:
         """``-log(2 scale) - abs(value - loc) / scale``."""
-        return -ops.log(2 * self.scale) - ops.abs(value - self.loc) / self.scale
+        return -ops.log(2 * self.scale) - ops.absops.sub(value, self.loc) / self.scale
 
     def entropy(self) -> Tensor:
         """``1 + log(2 scale)``."""
@@ -390,7 +390,7 @@ class Categorical(_ByProbability):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Classes, by `halfsim.ops.multinomial`."""
-        count = math.prod(sample_shape)
+        count = Size(sample_shape).numel()
         with no_grad():
             rows = ops.reshape(self.probs.detach(), (-1, self.probs.shape[-1]))
             return ops.reshape(ops.multinomial(rows, count, True).T, (*sample_shape, *self.batch_shape))

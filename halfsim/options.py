@@ -6,6 +6,7 @@ short line of the house's. What halfsim refuses itself, and what the caller's ow
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import inspect
@@ -116,10 +117,15 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    inner = inspect.unwrap(function)
     try:
-        return typing.get_type_hints(inspect.unwrap(function))
+        return typing.get_type_hints(inner)
     except NameError:  # of what is imported for type checkers alone
-        return {}
+        found = {}
+        for name, text in inner.__annotations__.items():
+            with contextlib.suppress(NameError):
+                found[name] = eval(text, inner.__globals__)  # our own annotations
+        return found
 
 
 def _any(kinds: list[tuple[Check, str]]) -> Check:
@@ -184,8 +190,13 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
                 raise
             raise told from error
 
-    call.checked = True  # type: ignore[attr-defined]
+    call.checked = call  # type: ignore[attr-defined]
     return call
+
+
+def is_checked(function: Any) -> bool:
+    """Whether a function checks what it is given already."""
+    return getattr(function, "checked", None) is function  # one that wraps it has its attributes
 
 
 def guarded(function: Callable[..., Any], name: str = "", method: bool = False) -> Callable[..., Any]:
@@ -205,7 +216,7 @@ def guarded(function: Callable[..., Any], name: str = "", method: bool = False) 
                 raise
             raise told from error
 
-    call.checked = True  # type: ignore[attr-defined]
+    call.checked = call  # type: ignore[attr-defined]
     return call
 
 
@@ -243,7 +254,7 @@ def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:
     """Let the functions of a module check what they are given; called at its end, for its public names."""
     for name in names:
         found = namespace.get(name)
-        if inspect.isfunction(found) and found.__module__.startswith("halfsim") and not hasattr(found, "checked"):
+        if inspect.isfunction(found) and found.__module__.startswith("halfsim") and not is_checked(found):
             namespace[name] = checked(found)
             namespace[name].__module__ = namespace["__name__"]  # where copies and pickles find it
 

@@ -123,7 +123,7 @@ def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Tensor:
 
 def tile(x: Any, repetitions: Any, /) -> Tensor:
     """The array several times along each axis."""
-    return OPS["tile"](x, tuple(repetitions))
+    return OPS["tile"](x, Size(repetitions))
 
 
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Tensor:

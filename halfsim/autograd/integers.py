@@ -64,6 +64,12 @@ def _quotient(a: Any, b: Any, rounding_mode: str | None) -> Any:
     return down if rounding_mode == "floor" else down + ((down < 0) & (down * b != a))
 
 
+def _cross(a: Array, b: Array, axis: int) -> Array:
+    if a.shape[axis] != 3 or b.shape[axis] != 3:
+        raise ValueError(f"linalg_cross: shapes {a.shape} and {b.shape} are not allowed; allowed: vectors of 3")
+    return np.cross(a, b, axis=axis)
+
+
 def _sum(beta: float, x: Any, alpha: float, product: Any) -> Any:
     """What is added to a product of matrices; factors are cut to integers, as in PyTorch."""
     beta, alpha = int(beta), int(alpha)
@@ -108,7 +114,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "trace": lambda x: np.trace(x, **_SUM),
     **dict.fromkeys(("addmm", "baddbmm", "addmv"), lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, a @ b)),
     "addr": lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, np.outer(a, b)),
-    "linalg_cross": lambda a, b, axis=-1: np.cross(a, b, axis=axis),
+    "linalg_cross": lambda a, b, axis=-1: _cross(a, b, axis),
     "heaviside": lambda x, values: np.asarray(np.where(x == 0, values, np.greater(x, 0)), np.asarray(x).dtype),
     "dot": np.dot,
 }
@@ -142,7 +148,11 @@ class _Unit:
     @staticmethod
     def constant(value: Any) -> Any:
         """A number without its fraction."""
-        return int(np.asarray(value).astype(np.int64)) if isinstance(value, float) else value
+        if not isinstance(value, float):
+            return value
+        if not -(2.0**63) <= value < 2.0**63:
+            raise ValueError(f"value: {value} is not allowed beside integers; allowed: numbers of 64 bits")
+        return int(value)
 
     @staticmethod
     def read(x: Array, fmt: Any = float64, exact: bool = False) -> Array:

@@ -253,7 +253,8 @@ def normal(
 
 def _spread(drawn: Array, mean: float, std: float) -> Array:
     kind = drawn.dtype.type
-    return drawn if (mean, std) == (0, 1) else fused(drawn, kind(std), kind(mean))
+    with np.errstate(all="ignore"):
+        return drawn if (mean, std) == (0, 1) else fused(drawn, kind(std), kind(mean))
 
 
 def exponential(

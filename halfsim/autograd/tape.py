@@ -156,7 +156,7 @@ def op(
 
         shown = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p for p in parameters]
         call.__signature__ = inspect.Signature(shown, return_annotation=Tensor)  # type: ignore[attr-defined]
-        call.checked = True  # type: ignore[attr-defined]  # its options, by `Op.check`
+        call.checked = call  # type: ignore[attr-defined]  # its options, by `Op.check`
         SPECS[spec.name], OPS[spec.name] = spec, call
         OPERATIONS.add(spec.name)
         return call

@@ -60,7 +60,7 @@ class Size(tuple[int, ...]):
 
     def __new__(cls, sizes: Iterable[int] = ()) -> Size:
         try:
-            if not isinstance(sizes, (str, bytes, bytearray, set, frozenset, dict)):
+            if hasattr(sizes, "__iter__") and not isinstance(sizes, (str, bytes, bytearray, set, frozenset, dict)):
                 return tuple.__new__(cls, map(index, sizes))
         except TypeError:
             pass

@@ -17,8 +17,7 @@ from halfsim.card import Card
 NAMES: dict[str, Format] = {}  # every format by its names, in lower case; `halfsim.numerics.formats` fills it
 
 _SHOWN = 24  # words of a list that an error names
-_LINE = 300  # characters that an error may have
-_LONG = 80  # characters of a value that an error repeats
+_LONG, _LINE = 80, 300  # characters of a value that an error repeats, and of the error
 
 
 def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Iterable[str] = ()) -> ValueError:
@@ -29,12 +28,14 @@ def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Itera
     allowed = list(allowed)
     near = difflib.get_close_matches(str(value), [*aliases, *allowed], n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    start = f"{argument}: {shortened(value)} is not allowed{hint}; allowed: "
-    shown = ", ".join(allowed)
-    if len(allowed) > _SHOWN or len(start) + len(shown) > _LINE:
+    got, shown = shortened(value), ", ".join(allowed)
+    around = len(f"{argument}: {got} is not allowed{hint}; allowed: ")
+    if len(allowed) > _SHOWN or around + len(shown) > _LINE:
         nearest = difflib.get_close_matches(str(value), allowed, n=_SHOWN // 3, cutoff=0.0)
         shown = ", ".join([*(word for word in allowed if word in nearest), f"... ({len(allowed)} in all)"])
-    return ValueError(start + shown)
+    room = max(_LINE - (around - len(got)) - len(shown), 12)
+    got = got if len(got) <= room else f"{got[: room - 3]}..."
+    return ValueError(f"{argument}: {got} is not allowed{hint}; allowed: {shown}")
 
 
 def shortened(value: object) -> str:

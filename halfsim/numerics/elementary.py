@@ -30,6 +30,7 @@ from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.numerics.rounding import Rounding, as_rounding
 from halfsim.options import guarded_class as _guarded_class
+from halfsim.options import guarded_names as _guarded_names
 
 __all__ = [
     "acos",
@@ -231,4 +232,5 @@ gelu = Function(
 silu = Function("silu", lambda x: _times(x, _sigmoid(x)), (_near(0, 0.5, "above"), Tail(20, math.inf, 0, 1, "below")))
 
 _guarded_class(Function, ("__call__",))
+_guarded_names(globals(), ["table"])
 public(__name__)

@@ -72,7 +72,7 @@ def _meant(target: Target, name: str, junk: str) -> bool:
     values = candidates(p, target.hints.get(name))
     if junk == "text":
         return isinstance(p.default, str) or any(v[:1] in "'{" for v in values)
-    if junk == "class" and name in ("dtype", "format", "type", "to", "type1", "type2", "from_"):
+    if junk == "class" and name in ("dtype", "format", "type", "to", "type1", "type2", "from_", "spec"):
         return True
     if junk in ("callable", "class"):
         return any(v.startswith("lambda") for v in values)
@@ -96,7 +96,12 @@ class _NotComparableError(Exception):
 def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
     library, other = _other(call.target)
     given = {*call.positional, *call.keywords}
-    if other is None or allowed.differs(call.target) or any((name, text) in given for name, text in allowed.NO_AXES):
+    if (
+        other is None
+        or "2**62" in call.text
+        or allowed.differs(call.target)
+        or any((name, text) in given for name, text in allowed.NO_AXES)
+    ):
         return verdict
     try:
         positional, keywords, on = judge._arguments(call)
@@ -113,7 +118,13 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         types = isinstance(error, TypeError) and not re.search(r"must be (int|bool).*not (float|str|list)", text)
         effect = all(allowed.anything(call.target, name) for name, _ in call.hostile)
-        if _KERNELS.search(text) or not call.hostile or effect or (library == "PyTorch" and types):
+        if (
+            _KERNELS.search(text)
+            or not call.hostile
+            or effect
+            or (library == "PyTorch" and types)
+            or isinstance(error, AttributeError)
+        ):
             return verdict
         return verdict._replace(kind="taken", message=f"{library} refuses: {text[:200]}")
     except Exception:

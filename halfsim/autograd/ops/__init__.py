@@ -55,6 +55,7 @@ from halfsim.autograd.ops.special import *
 from halfsim.autograd.tape import composed
 from halfsim.names import public as _public
 from halfsim.options import checked
+from halfsim.options import is_checked as _is_checked
 
 _SUBJECTS = (
     "activation",
@@ -109,7 +110,7 @@ __all__: list[str] = sorted(name for file in _SUBJECTS for name in _import_modul
 # Functions that may run several operations go by their names in policies too, and tensors find every function in OPS.
 for _name in __all__:
     _found: _Any = globals()[_name]
-    if not hasattr(_found, "checked"):  # which operations themselves are
+    if not _is_checked(_found):  # which operations themselves are
         _made = checked(_found)
         globals()[_name] = _made if OPS.get(_found.__name__) is _found else composed(_made)
         globals()[_name].__module__ = __name__  # where copies and pickles find it

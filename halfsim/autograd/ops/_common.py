@@ -146,6 +146,7 @@ def typed(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
     with_dtype.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[*signature.parameters.values(), option]
     )
+    with_dtype.checked = with_dtype  # type: ignore[attr-defined]
     OPS[spec.name] = with_dtype
     return with_dtype
 

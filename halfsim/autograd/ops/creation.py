@@ -399,6 +399,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
 def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = None) -> Tensor:
     """Let ``input`` hold random values of a distribution, as its methods ``uniform_``, ``normal_`` and others do."""
     shape, fmt = input.shape, _drawn_for(input.dtype)
+    for p in parameters:
+        numbers(p)  # which refuses what is none
 
     def chance(p: Any) -> Array:
         if not np.ndim(plain(p)):

@@ -169,9 +169,9 @@ def matrix_rank(
     x = as_tensor(A)
     s = svdvals(x.detach())
     most = s.array.max(-1, keepdims=True, initial=0.0)
-    absolute = np.asarray(plain(tol if atol is None else atol) if not (tol is None and atol is None) else 0.0)
+    absolute = numbers(0.0 if tol is None and atol is None else tol if atol is None else atol)
     default = max(x.shape[-2:]) * s.format.eps if tol is None and not (absolute > 0).any() else 0.0
-    relative = np.asarray(default if rtol is None else plain(rtol))
+    relative = numbers(default if rtol is None else rtol)
     bound = np.maximum(absolute[..., None], relative[..., None] * most)
     return integer_tensor(np.asarray(np.count_nonzero(s.array > bound, -1), np.int64))
 

@@ -109,7 +109,12 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def _some(name: str, tensors: Any) -> list[Any]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or isinstance(tensors, bytes) or not tensors:
+    if (
+        isinstance(tensors, Tensor)
+        or not isinstance(tensors, Sequence)
+        or isinstance(tensors, (bytes, bytearray))
+        or not tensors
+    ):
         raise ValueError(
             f"{name}: {type(tensors).__name__} is not allowed; allowed: a list or tuple with tensors in it"
         )
@@ -133,6 +138,8 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Tenso
             raise ValueError(f"split: {size} is not allowed; allowed: lengths from 1")
         lengths = [min(size, length - i) for i in range(0, length, size)] or [0]
     else:
+        if isinstance(size, (set, frozenset, dict)):
+            raise TypeError(f"split: {type(size).__name__} is not allowed; allowed: a length, a list of lengths")
         lengths = list(size)
         if sum(lengths) != length or min(lengths, default=0) < 0:
             raise ValueError(f"split: lengths {lengths} do not fit an axis of {length}; allowed: a sum of {length}")
@@ -165,7 +172,7 @@ unsafe_chunk = chunk
 @op(exact=True)
 def tile(fp: Arithmetic, x: Array, /, dims: Any) -> Any:
     """``x`` repeated ``dims`` times along each axis (fewer numbers are for the last axes); gradients are summed."""
-    reps = (dims,) if isinstance(dims, (int, np.integer)) else tuple(dims)
+    reps = (dims,) if isinstance(dims, (int, np.integer)) else Size(dims)
     reps = (1,) * (x.ndim - len(reps)) + reps
     shape = (1,) * (len(reps) - x.ndim) + x.shape
     pairs, before = [n for pair in zip(reps, shape, strict=True) for n in pair], x.shape
@@ -194,6 +201,9 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
     counts, size = indices("repeats", repeats), x.shape[along]
     if counts.ndim > 1 or (counts.size != 1 and counts.size != size) or (counts < 0).any():
         raise ValueError(f"repeats: {counts.size} for an axis of {size} do not fit; allowed: one each, from 0, or one")
+    most = 2**48 // max(size, 1)
+    if counts.size and int(counts.max()) > most:  # which NumPy does not survive
+        raise ValueError(f"repeats: {int(counts.max())} is not allowed; allowed: up to {most}")
     where = np.repeat(np.arange(size), counts)
     if output_size is not None and output_size != len(where):
         raise ValueError(f"output_size: {output_size} is not allowed; allowed: {len(where)}, the sum of repeats")

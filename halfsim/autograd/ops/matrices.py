@@ -107,6 +107,8 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:  #
 def _powers(x: Any, count: int) -> Tensor:
     given = np.asarray(plain(x))
     shape = given.shape
+    if count > 1 << 24:
+        raise ValueError(f"vander: N={count} is not allowed; allowed: up to {1 << 24}")
     if not count:
         return as_tensor(np.zeros((*shape, 0), given.dtype), x)
     ones = as_tensor(np.ones((*shape, 1), given.dtype), x)

@@ -369,13 +369,17 @@ simulates("polymul")(lambda a1, a2: convolve(a1, a2))
 
 @simulates()
 def polyder(p: Any, m: int = 1) -> Any:
-    for _ in range(m):
+    if m < 0:
+        raise ValueError(f"m: {m} is not allowed; allowed: integers from 0")
+    for _ in range(min(m, len(p))):  # nothing is left after that
         p = OPS["mul"](p[:-1], np.arange(len(p) - 1, 0, -1, dtype=np.float64))
     return p
 
 
 @simulates()
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    if not 0 <= m <= 10_000:
+        raise ValueError(f"m: {m} is not allowed; allowed: 0 to 10000 times")
     constants = np.broadcast_to(0.0 if k is None else as_numpy(k), m).tolist()
     for constant in constants:
         powers = OPS["div"](p, np.arange(len(p), 0, -1, dtype=np.float64))

@@ -17,6 +17,7 @@ import numpy as np
 from halfsim.autograd.numpy_protocol import as_numpy, simulates
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, axes_of, axis_of
+from halfsim.autograd.ops._common import indices as indices_of
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.options import refused
 
@@ -281,7 +282,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
 @simulates()
 def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
     flat, along = (OPS["reshape"](a, (-1,)), 0) if axis is None else (a, axis_of(axis, len(shape_of(a))))
-    places, size = np.asarray(as_numpy(indices)), shape_of(flat)[along]
+    places, size = indices_of("indices", indices), shape_of(flat)[along]
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"mode: {mode!r} is not allowed; allowed: 'raise', 'wrap', 'clip'")
     if mode != "raise":
@@ -322,6 +323,8 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 @simulates()
 def choose(a: Any, choices: Sequence[Any], out: None = None, mode: Literal["raise", "wrap", "clip"] = "raise") -> Any:
+    if not isinstance(choices, (list, tuple, np.ndarray, Tensor)):
+        raise refused("choices", choices, "a list of arrays")
     numbers, count = np.asarray(as_numpy(a)), len(choices)
     if mode == "raise" and numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
         raise ValueError(

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.making import tensor
+from halfsim.autograd.making import get_default_dtype, tensor
 from halfsim.autograd.numpy_protocol import as_numpy, simulates
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, distinct, like
 from halfsim.autograd.ops.numpy_functions import shape_of
 from halfsim.autograd.tensor import Tensor, numbers, plain
+from halfsim.numerics.formats import Integer
 from halfsim.numerics.quantize import Array
 
 
@@ -276,7 +277,8 @@ _SHARES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def _quantile(a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool) -> Any:
-    a, shares = as_tensor(a), np.asarray(as_numpy(q), np.float64)
+    a, shares = as_tensor(a), numbers(q, np.float64)
+    a = a.to(get_default_dtype()) if isinstance(a.format, Integer) else a
     if method not in _METHODS:
         raise TypeError(f"numpy.quantile with method={method!r} is not simulated; allowed: {', '.join(_METHODS)}")
     if shares.size and not (shares.min() >= 0 and shares.max() <= 1):
@@ -314,7 +316,7 @@ def _quantiles(name: str, scale: float, skip: bool) -> None:
         method: str = "linear",
         keepdims: bool = False,
     ) -> Any:
-        return _quantile(a, np.asarray(as_numpy(q), np.float64) / scale, axis, method, keepdims, skip)
+        return _quantile(a, numbers(q, np.float64) / scale, axis, method, keepdims, skip)
 
     simulates(name)(reduce)
 
@@ -331,7 +333,7 @@ _quantiles("nanpercentile", 100, True)
 @simulates()
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: None = None) -> Any:
     edges = np.histogram_bin_edges(as_numpy(a).astype(np.float64), as_numpy(bins), range)
-    return tensor(edges, a.format if isinstance(a, Tensor) else None)
+    return tensor(edges, a.format if isinstance(a, Tensor) and not isinstance(a.format, Integer) else None)
 
 
 @simulates()

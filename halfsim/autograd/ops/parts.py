@@ -76,6 +76,9 @@ def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(getitem(input, (slice(None),) * along + (k,)) for k in range(_shape(input)[along]))
 
 
+_MOST = 100_000  # parts, which are a tensor each
+
+
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """So many parts along ``dim``, the first ones longer by one if need be, or the parts between indices.
 
@@ -89,8 +92,8 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Te
         raise ValueError(f"indices_or_sections: shape {given.shape} is not allowed; allowed: a number, or (N,)")
     if given.ndim:
         ends: list[Any] = [0, *given.tolist(), None]
-    elif given < 1:
-        raise ValueError(f"tensor_split: {int(given)} sections are not allowed; allowed: integers from 1")
+    elif not 1 <= given <= _MOST:
+        raise ValueError(f"tensor_split: {int(given)} sections are not allowed; allowed: integers from 1 to {_MOST}")
     else:
         sections, before = int(given), (slice(None),) * along
         ends = [k * (size // sections) + min(k, size % sections) for k in range(sections + 1)]

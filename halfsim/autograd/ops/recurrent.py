@@ -378,6 +378,8 @@ def lstm_cell(
     >>> h, c
     (tensor([0.23105858], float32), tensor([0.5], float32))
     """
+    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
+        raise ValueError("hx: it is no pair; allowed: (h, c), (batch, hidden) each")
     y = _step("lstm", input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
     return y[0], y[1]
 

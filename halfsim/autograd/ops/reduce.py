@@ -278,6 +278,8 @@ def min(
 def _most(name: str, of_two: Any, find: Any, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     other = dim if isinstance(dim, (Tensor, np.ndarray)) else other
     if other is not None:
+        if dim is not None and dim is not other:
+            raise TypeError(f"{name}: other and dim are not allowed together; allowed: one of them")
         return of_two(input, other)
     values = OPS[f"{name}_values"](input, dim, keepdim)
     return Picked(values, _place(find, input, dim, keepdim)) if _single(dim) else values

@@ -324,6 +324,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
     """``input`` with ``value``, a number, in its slices ``index`` along ``dim``."""
     if np.ndim(plain(value)):
         raise ValueError(f"value: shape {np.shape(plain(value))} is not allowed; allowed: a number")
+    if np.ndim(plain(index)) > 1:
+        raise ValueError(f"index: shape {np.shape(plain(index))} is not allowed; allowed: (N,), a number")
     if not np.ndim(plain(input)):
         return reshape(index_fill(reshape(input, (1,)), 0, index, value), ())
     return _placed(input, value, slices("index_fill", input, dim, np.unique(indices("index", index))))
