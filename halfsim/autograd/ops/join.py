@@ -172,7 +172,7 @@ unsafe_chunk = chunk
 @op(exact=True)
 def tile(fp: Arithmetic, x: Array, /, dims: Any) -> Any:
     """``x`` repeated ``dims`` times along each axis (fewer numbers are for the last axes); gradients are summed."""
-    reps = (dims,) if isinstance(dims, (int, np.integer)) else Size(dims)
+    reps: tuple[int, ...] = (int(dims),) if isinstance(dims, (int, np.integer)) else Size(dims)
     reps = (1,) * (x.ndim - len(reps)) + reps
     shape = (1,) * (len(reps) - x.ndim) + x.shape
     pairs, before = [n for pair in zip(reps, shape, strict=True) for n in pair], x.shape
