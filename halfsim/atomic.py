@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+_LONGEST = 200  # characters of a path that an error repeats
 _POSIX = os.name == "posix"  # elsewhere no open file can be renamed or deleted, and none needs a lock
 
 
@@ -50,7 +51,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
         _flush_directory(target.parent)
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)[:_LONGEST]) from error
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

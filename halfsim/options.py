@@ -80,7 +80,6 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     type(None): (lambda value: value is None, "None"),
     Callable[..., Any]: (callable, "a function"),
     Sized: (lambda value: isinstance(value, Sized) and not isinstance(value, _WORDS), "what has a length"),
-    Iterable[Any]: (lambda value: isinstance(value, Iterable) and not isinstance(value, _WORDS), "what gives items"),
     tuple[int, ...]: (_is_ints, "a tuple of integers"),
     Sequence[int]: (_is_ints, "a tuple of integers"),
     Sequence[float]: (_is_floats, "a tuple of numbers"),
@@ -91,9 +90,11 @@ def _of(annotation: Any) -> list[tuple[Check, str]] | None:
     """The kinds that an annotation allows, None where it allows anything or says what is not checked here."""
     if annotation in _KINDS:
         return [_KINDS[annotation]]
-    word = vars(annotation).get("argument", "") if isinstance(annotation, type) else ""
+    word = vars(annotation).get("__argument__", "") if isinstance(annotation, type) else ""
     if isinstance(word, str) and word:  # a class that says what its instances are called as arguments
         return [(lambda value: isinstance(value, annotation), word)]
+    if typing.get_origin(annotation) is Callable:
+        return [_KINDS[Callable[..., Any]]]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         parts = [_of(part) for part in typing.get_args(annotation)]
         return None if any(part is None for part in parts) else [kind for part in parts for kind in part or ()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from halfsim.autograd.device import is_device
 from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
-from halfsim.options import guarded_class
+from halfsim.options import guarded_class, shown
 
 _POLICIES: dict[Format, Policy] = {float16: AMP, bfloat16: Policy("amp_bf16")}
 
@@ -35,7 +35,9 @@ class autocast(scoped):  # noqa: N801  # PyTorch's name
     ) -> None:
         kind = getattr(device_type, "type", device_type)
         if not is_device(kind):
-            raise ValueError(f"device_type: {device_type!r} is not allowed; allowed: cuda, cpu, and PyTorch's others")
+            raise ValueError(
+                f"device_type: {shown(device_type)} is not allowed; allowed: cuda, cpu, and PyTorch's others"
+            )
         usual = bfloat16 if str(kind).startswith("cpu") else float16
         fmt = usual if dtype is None else as_format(dtype, "dtype")
         if fmt not in _POLICIES:

@@ -10,10 +10,11 @@ from halfsim.autograd.device import is_device
 from halfsim.autograd.policy import PROMOTE, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import as_format
+from halfsim.options import guarded_names, shown
 from halfsim.ported import is_autocast_enabled
 
 
-def custom_fwd(fwd: Any = None, *, device_type: str = "cuda", cast_inputs: Any = None) -> Any:
+def custom_fwd(fwd: Callable[..., Any] | None = None, *, device_type: str = "cuda", cast_inputs: Any = None) -> Any:
     """A decorator of a `Function`'s ``forward``: under autocast it runs without, its floats in ``cast_inputs``.
 
     If that is None it runs as what is around it does.
@@ -59,4 +60,7 @@ def is_autocast_available(device_type: str) -> bool:
 
 def _check(device_type: Any) -> None:
     if not isinstance(device_type, str) or not is_device(device_type):
-        raise ValueError(f"device_type: {device_type!r} is not allowed; allowed: cuda, cpu, and PyTorch's others")
+        raise ValueError(f"device_type: {shown(device_type)} is not allowed; allowed: cuda, cpu, and PyTorch's others")
+
+
+guarded_names(globals(), ["custom_fwd", "custom_bwd", "is_autocast_available"])

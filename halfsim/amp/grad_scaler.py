@@ -63,6 +63,9 @@ class UnfitError(ValueError, AssertionError):
     """A value, or a moment, that does not fit: a ValueError by its nature, an AssertionError in PyTorch."""
 
 
+_ABOVE, _BELOW = "growth_factor: allowed: numbers above 1.", "backoff_factor: allowed: numbers below 1."
+
+
 def _fit(condition: bool, words: str) -> None:
     if not condition:
         raise UnfitError(words)
@@ -103,8 +106,14 @@ class GradScaler:
             raise TypeError(
                 f"device: {shown(device)} is not allowed; allowed: a name, such as cuda; init_scale comes second"
             )
-        _fit(not enabled or growth_factor > 1.0, "The growth factor must be > 1.0.")
-        _fit(not enabled or backoff_factor < 1.0, "The backoff factor must be < 1.0.")
+        _fit(
+            not enabled or growth_factor > 1.0,
+            "growth_factor: allowed: numbers above 1. The growth factor must be > 1.0.",
+        )
+        _fit(
+            not enabled or backoff_factor < 1.0,
+            "backoff_factor: allowed: numbers below 1. The backoff factor must be < 1.0.",
+        )
         self._low, self._high = 0.0 if min_scale is None else min_scale, math.inf if max_scale is None else max_scale
         if not self._low <= init_scale <= self._high:
             raise ValueError(f"init_scale: {init_scale} is not allowed; allowed: numbers from min_scale to max_scale")

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import bfloat16, float16, float16_ahp, float32, unknown
-from halfsim.numerics.inputs import unmasked
+from halfsim.numerics.inputs import numbers_of, unmasked
 from halfsim.numerics.quantize import Array, flushed
 
 _UNITS = ("f16c", "avx512_bf16", "arm", "arm_ahp")
@@ -31,7 +31,7 @@ def narrow(x: ArrayLike, unit: str = "f16c", rounding: object = "nearest_even") 
     if unit not in _UNITS:
         raise unknown("unit", unit, _UNITS)
     with np.errstate(all="ignore"):
-        given = np.asarray(unmasked(x)).astype(np.float32)
+        given = numbers_of(x).astype(np.float32)
         if unit == "arm_ahp":
             return encode(np.where(np.isnan(given), np.copysign(np.float32(0), given), given), float16_ahp, rounding)
         bits = given.view(np.uint32)

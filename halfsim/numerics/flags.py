@@ -132,7 +132,7 @@ class errstate(Context):  # noqa: N801  # NumPy's name
         if len(given) > len(actions):
             raise ValueError(f"errstate: {', '.join(given)} name one flag twice; allowed: once")
         for action in (*actions.values(), *([all] if all is not None else [])):
-            if action not in _ACTIONS:
+            if not isinstance(action, str) or action not in _ACTIONS:
                 raise unknown("errstate", action, _ACTIONS)
         self.actions = {**(dict.fromkeys(_NAMES, all) if all is not None else {}), **actions}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from halfsim.autograd.tensor import RemovableHandle
+from halfsim.options import guarded_class, guarded_names
 
 Hook = Callable[..., Any]
 _Step = TypeVar("_Step", bound=Callable[..., Any])
@@ -106,3 +107,7 @@ def hooked(step: _Step) -> _Step:
         return out
 
     return call  # type: ignore[return-value]
+
+
+guarded_class(Hooked, [name for name in vars(Hooked) if name.startswith("register")])
+guarded_names(globals(), ["register_optimizer_step_pre_hook", "register_optimizer_step_post_hook"])

@@ -58,7 +58,7 @@ class Optimizer(Hooked):
     """
 
     execution: tuple[str, ...] = ()  # which of PyTorch's options of execution it takes
-    argument = "an optimizer"
+    __argument__ = "an optimizer"
     scalars: tuple[str, ...] = ("step",)  # the keys of numbers in the state
     _stepping = ""  # "own" while a step() of the class's own is under way, "base" once it has called the one here
 

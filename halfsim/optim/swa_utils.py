@@ -22,6 +22,7 @@ from halfsim.optim.lr_scheduler.base import LRScheduler, per_group
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import checked
 from halfsim.optim.weight import as_format_of
+from halfsim.options import guarded_class, guarded_names
 
 __all__ = [
     "SWALR",
@@ -272,3 +273,9 @@ _CURVES: Mapping[str, Callable[[float], float]] = {
 }
 
 public(__name__)
+
+
+guarded_class(AveragedModel, ["__init__", "update_parameters"])
+guarded_names(
+    globals(), ["update_bn", "get_ema_avg_fn", "get_swa_avg_fn", "get_ema_multi_avg_fn", "get_swa_multi_avg_fn"]
+)

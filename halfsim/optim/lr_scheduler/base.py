@@ -70,7 +70,7 @@ class LRScheduler:
         self.step()
         self._is_initial = False
 
-    def step(self, epoch: Any = None) -> None:
+    def step(self, epoch: float | None = None) -> None:
         """Set the rates of the next step, or of ``epoch``, which is deprecated."""
         if self._step_count == 1 and not self.optimizer._stepped:
             warnings.warn(_EARLY, UserWarning, stacklevel=level())
@@ -107,7 +107,7 @@ class LRScheduler:
 
     def get_lr(self) -> list[float]:
         """The rates of step ``last_epoch``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: get_lr is missing; allowed: a subclass that defines it")
 
     def closed_form(self) -> list[float]:
         """The rates of step ``last_epoch`` whatever came before; `get_lr`, where that needs nothing else."""
