@@ -210,7 +210,7 @@ class Laplace(Distribution):
 
     def log_prob(self, value: Any) -> Tensor:
         """``-log(2 scale) - abs(value - loc) / scale``."""
-        return -ops.log(2 * self.scale) - ops.absops.sub(value, self.loc) / self.scale
+        return -ops.log(2 * self.scale) - ops.abs(ops.sub(value, self.loc)) / self.scale
 
     def entropy(self) -> Tensor:
         """``1 + log(2 scale)``."""
