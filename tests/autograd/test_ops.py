@@ -216,7 +216,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     ),
     (lambda: hs.nn.cross_entropy(hs.tensor([[1.0]]), [[0], [1, 2]]), ValueError, "target: rows of unequal length"),
     (lambda: hs.tensor(np.zeros((0, 3))).max(axis=0), ValueError, "axis: 0 of an input (0, 3) has no elements"),
-    (lambda: hs.tensor([1.0]) + "a", TypeError, "x: 'a' is not allowed; allowed: numbers"),
+    (lambda: hs.tensor([1.0]) + "a", TypeError, "x: 'a' is not allowed; allowed: numbers, arrays, tensors"),
     (lambda: hs.tensor([1.0]) + None, TypeError, "add: b is missing; allowed: a tensor"),
 ]
 
