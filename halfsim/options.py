@@ -112,6 +112,8 @@ def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool
         hint = hints.get(name, Any)
         truth = hint is Any and isinstance(p.default, bool) and name != "where"  # which NumPy gives arrays too
         kinds = _of(bool if truth else hint)
+        if kinds and p.default is None and _KINDS[type(None)] not in kinds:  # what it is without being given
+            kinds = [*kinds, _KINDS[type(None)]]
         if kinds and name not in ("seed", "params"):  # which say more themselves
             found[name] = (_any(kinds), ", ".join(dict.fromkeys(word for _, word in kinds)))
     return found

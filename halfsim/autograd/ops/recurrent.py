@@ -373,6 +373,7 @@ def lstm_cell(
 ) -> tuple[Tensor, Tensor]:
     """One step of `lstm`: the new h and c for input (batch, in) and hx = (h, c), (batch, hidden) each.
 
+    >>> import numpy as np
     >>> from halfsim import tensor
     >>> h, c = lstm_cell(tensor([0.0]), (tensor([0.0]), tensor([1.0])), np.ones((4, 1)), np.ones((4, 1)))
     >>> h, c
