@@ -81,7 +81,7 @@ class LRScheduler:
             rates = self.get_lr()
         else:
             warnings.warn(EPOCH, UserWarning, stacklevel=level())
-            self.last_epoch = epoch
+            self.last_epoch = epoch  # type: ignore[assignment]  # fractions too, as in PyTorch
             rates = getattr(self, "_get_closed_form_lr", self.closed_form)()
         self._get_lr_called_within_step = False
         self._set(rates)
