@@ -12,6 +12,7 @@ from halfsim.autograd.making import tensor
 from halfsim.autograd.policy import carried
 from halfsim.autograd.tensor import Tensor
 from halfsim.card import Card
+from halfsim.frames import level
 from halfsim.markup import Figure
 from halfsim.nn.state import Rounded, put
 from halfsim.nn.walking import first_met, parts
@@ -160,7 +161,7 @@ def _warned(what: str, report: Conversion) -> Conversion:
     if any(row.to_infinity or row.to_zero > ZEROED_SHARE * row.nonzero for row in report.rows):
         counts = f"{report.to_infinity:,} values {report.past} and {report.to_zero:,} zero of {report.size:,}"
         text = f"{what} made {counts}, most in {report.worst()[0].name}; see model.conversion"
-        warnings.warn(text, ConversionWarning, stacklevel=4)
+        warnings.warn(text, ConversionWarning, stacklevel=level())
     return report
 
 

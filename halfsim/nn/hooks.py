@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from halfsim.frames import level
 from halfsim.nn.gates import watched
 
 
@@ -102,4 +103,4 @@ def _after_error(module: Any, hook: Hook, args: Any, kwargs: Any) -> None:
     try:
         _after(module, hook, args, kwargs, None)
     except Exception as error:
-        warnings.warn(f"hook: raised {type(error).__name__} after an error in forward: {error}", stacklevel=4)
+        warnings.warn(f"hook: raised {type(error).__name__} after an error in forward: {error}", stacklevel=level())

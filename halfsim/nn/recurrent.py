@@ -12,6 +12,7 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.frames import level
 from halfsim.nn.init import uniform_parameter
 from halfsim.nn.module import Module
 from halfsim.nn.packed import directed, sorted_states, unsorted_states
@@ -88,7 +89,7 @@ class RNNBase(Module):
         if proj_size and not (mode == "lstm" and 0 < proj_size < hidden_size):
             raise ValueError(f"proj_size: {proj_size} is not allowed; allowed: 0, for LSTM 1 to hidden_size - 1")
         if dropout and num_layers == 1:
-            warnings.warn(f"dropout: {dropout} has no effect on one layer; it acts between layers", stacklevel=3)
+            warnings.warn(f"dropout: {dropout} has no effect on one layer; it acts between layers", stacklevel=level())
         self._suffixes = [f"_l{k}{way}" for k in range(num_layers) for way in ("", "_reverse")[: 1 + bidirectional]]
         for i, suffix in enumerate(self._suffixes):
             inputs = input_size if i <= bidirectional else (proj_size or hidden_size) * (1 + bidirectional)

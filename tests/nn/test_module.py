@@ -397,7 +397,7 @@ def test_hooks_come_before_and_after() -> None:
     net.register_forward_hook(lambda m, args, kwargs, output: seen.append(kwargs), with_kwargs=True)
     assert net(x, shift=3.0).item() == 6
     assert seen == [{"shift": 4.0}]
-    with pytest.raises(TypeError, match="hook: int is not allowed; allowed: a function"):
+    with pytest.raises(TypeError, match="hook: 3 is not allowed; allowed: a function"):
         net.register_forward_hook(3)  # type: ignore[arg-type]
     bad = Double()
     bad.register_forward_pre_hook(lambda m, args, kwargs: args, with_kwargs=True)
