@@ -261,7 +261,8 @@ def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:
 
 # What NumPy and Python raise for arguments that a check of annotations does not see through.
 MISFITS = (
-    TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError, RecursionError, BufferError,
+    TypeError, ValueError, AttributeError, LookupError, ArithmeticError, SyntaxError, MemoryError, RecursionError,
+    BufferError,
 )  # fmt: skip
 _LONGEST = 300
 _HERE = os.path.dirname(__file__) + os.sep

@@ -13,6 +13,7 @@ from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.numpy_protocol import as_numpy
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.tensor import Tensor, numbers
+from halfsim.numerics.inputs import unmasked
 from halfsim.options import guarded_names
 
 __all__ = [
@@ -71,7 +72,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Tensor:
     placed(device)
     if copy is False:
         raise BufferError("copy: False is not allowed, for a tensor's array is its own; allowed: True, None")
-    return tensor(np.from_dlpack(x))
+    return tensor(np.from_dlpack(unmasked(x)))
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -120,6 +121,8 @@ def empty_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``start`` (0 if one number is given) and on by ``step`` to before ``stop``, each rounded once; or none."""
+    for x in (start, 0 if stop is None else stop, step):
+        numbers(x)  # which refuses what is none
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ValueError("step: 0 is not allowed; allowed: other numbers")

@@ -217,9 +217,10 @@ def uniform(
     In float16 and bfloat16 they are the rounded ones of float32, and what rounds to ``high`` is ``low``.
     """
     drawn = _fractions(_source(generator), _count(shape), format)
-    least, most = drawn.dtype.type(low), drawn.dtype.type(high)
-    if (least, most) != (0, 1):
-        drawn = fused(drawn, most - least, least)
+    with np.errstate(all="ignore"):
+        least, most = drawn.dtype.type(low), drawn.dtype.type(high)
+        if (least, most) != (0, 1):
+            drawn = fused(drawn, most - least, least)
     if format in (float16, bfloat16):
         drawn = round_to(drawn, format)
         drawn[drawn == round_to(most, format)] = round_to(least, format)

@@ -172,7 +172,7 @@ def _masked(x: Any) -> bool:
     return False
 
 
-_LIKE = (np.ndarray, np.generic, int, float, str, list, tuple, Decimal, Fraction)
+_LIKE = (np.ndarray, np.generic, int, float, complex, str, list, tuple, Decimal, Fraction)
 _DEEP = "setting an array element with a sequence. The requested array would exceed"  # 64 axes
 
 

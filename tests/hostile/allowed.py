@@ -10,7 +10,7 @@ WITHOUT_EFFECT = set(
     capturable out_int32 names async order copy ignored kwargs options sparse check_nan destination worker_init_fn
     multiprocessing_context prefetch_factor persistent_workers pin_memory_device timeout process_group vectorize
     compute_mode only_inputs _stacklevel pickle_module pickle_protocol mmap num_workers more driver subok like order
-    copy_ stream casting subok max_work""".split()  # noqa: SIM905
+    copy_ stream casting subok max_work profile sci_mode""".split()  # noqa: SIM905
 )
 # (names, parameters, why): what asks of any object, holds it, or calls it.
 ANY = (
@@ -37,6 +37,15 @@ ANY = (
     ("np.shares_memory", "*", "NumPy's own, on the values"),
     ("Policy.precision", "widest", "which operations give"),
     ("hs.formats.as_format", "argument", "the name of an argument in the error"),
+    ("hs.array_api.isdtype", "kind", "any object may be asked about, as NumPy has it"),
+    ("Policy.check", "paths", "names of layers, of any kind"),
+    ("Policy.precision", "within", "which operations give"),
+    ("np.piecewise", "args", "what its functions are called with"),
+    ("np.full_like", "a", "NumPy's own, of what is no tensor"),
+    ("np.take", "a", "NumPy's own, of what is no tensor"),
+    ("np.extract", "condition", "NumPy's own: any value is true or false"),
+    ("np.fill_diagonal", "wrap", "NumPy's own: any value is true or false"),
+    ("operator.* reflected", "*", "NumPy's arrays answer first"),
     ("*errstate", "*", "a context, which checks when it is entered"),
     ("hs.FlagWarning", "*", "a warning"),
     ("hs.compile", "*", "gives back what it is given"),
@@ -59,6 +68,8 @@ DIFFERS: tuple[tuple[str, str], ...] = (
     ("np.piecewise", "conditions of another shape are refused, or broadcast"),
     ("*std", "a correction beyond the numbers is taken as it is"),
     ("*var", "a correction of NaN gives NaN"),
+    ("Tensor.copy_", "one value is broadcast to a number"),
+    ("*sum_to_size", "takes bools for integers"),
     ("*ger", "takes operands of any shape, flattened, as NumPy's outer does"),
     ("*kl_div", "takes integers for numbers"),
     ("*outer", "takes operands of any shape, flattened, as NumPy's does"),

@@ -28,7 +28,7 @@ _ROOM = os.path.dirname(hs.__file__) + os.sep
 SECONDS = 2.0
 LONGEST = 300
 CLASSES = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, AttributeError, MemoryError, OSError,
-           BufferError, ImportError, ZeroDivisionError)  # fmt: skip
+           BufferError, ImportError, ZeroDivisionError, AssertionError)  # fmt: skip
 # How Python and NumPy word what went wrong inside; none of it says what an argument should be.
 INTERNAL = re.compile(
     r"has no attribute|object is not|unsupported operand|not subscriptable|cannot unpack|did not contain a loop|"
@@ -146,7 +146,7 @@ def _callable(call: Call) -> Any:
 def _refused(error: BaseException, foreign: bool) -> Verdict:
     text, kind = _said(error), type(error).__name__
     files = [code.co_filename for code in _codes(error)]
-    if files[-1] == made.__file__ and isinstance(error, Exception):
+    if files[-1] in (made.__file__, "<string>") and isinstance(error, Exception):
         return Verdict("refusal", "the caller's own error", kind)
     if files[-1].endswith(f"{os.sep}enum.py"):
         return Verdict("refusal", "Python's own of an enumeration", kind)

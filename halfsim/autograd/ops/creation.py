@@ -213,8 +213,9 @@ def _ends(start: Any, end: Any, steps: int, dtype: object) -> tuple[Array, Array
 
 def _spaced(first: Array, last: Array, steps: int) -> Array:
     """By halves from either end, as in PyTorch."""
-    by, i = (last - first) / max(steps - 1, 1), np.arange(steps).reshape(-1, *[1] * np.ndim(first - last))
-    return np.where(i < steps // 2, first + i * by, last - (steps - i - 1) * by) if steps != 1 else first + 0 * i
+    with np.errstate(all="ignore"):
+        by, i = (last - first) / max(steps - 1, 1), np.arange(steps).reshape(-1, *[1] * np.ndim(first - last))
+        return np.where(i < steps // 2, first + i * by, last - (steps - i - 1) * by) if steps != 1 else first + 0 * i
 
 
 def logspace(

@@ -183,7 +183,9 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     """``x.repeat(2, 3)`` of PyTorch: `tile` with at least one number for each axis."""
     reps = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
     shape = np.shape(plain(input))
-    if isinstance(reps, (str, bytes, bytearray)) or not all(hasattr(n, "__index__") for n in reps):
+    if isinstance(reps, (str, bytes, bytearray, set, frozenset, dict)) or not all(
+        hasattr(n, "__index__") for n in reps
+    ):
         raise TypeError(f"sizes: {shown(reps)} is not allowed; allowed: integers")
     if len(reps) < len(shape):
         raise ValueError(f"repeat: {tuple(reps)} does not fit input {shape}; allowed: a number for each axis")

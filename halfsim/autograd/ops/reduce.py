@@ -26,7 +26,7 @@ from halfsim.autograd.ops.select import maximum, minimum
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
-from halfsim.options import shown
+from halfsim.options import refused, shown
 
 __all__ = [
     "amax",
@@ -277,6 +277,8 @@ def min(
 
 def _most(name: str, of_two: Any, find: Any, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     other = dim if isinstance(dim, (Tensor, np.ndarray)) else other
+    if dim is not other and not isinstance(dim, (int, np.integer, tuple, list, type(None))):
+        raise refused("dim", dim, "integers, a tuple of integers, None")
     if other is not None:
         if dim is not None and dim is not other:
             raise TypeError(f"{name}: other and dim are not allowed together; allowed: one of them")

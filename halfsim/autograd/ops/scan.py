@@ -166,6 +166,8 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Axis = None, edge_order: int 
     each = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
     if len(each) != len(axes):
         raise ValueError(f"spacing: {len(each)} of them do not fit {len(axes)} axes; allowed: one for each")
+    for by in each:
+        numbers(by)  # which refuses what is none
     x = as_tensor(input)
     x = x.to(get_default_dtype()) if isinstance(x.format, Integer) else x
     return tuple(_slopes(x, a, by, edge_order) for a, by in zip(axes, each, strict=True))

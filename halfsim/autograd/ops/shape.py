@@ -16,6 +16,7 @@ from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import float64, unknown, whole
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 
 __all__ = [
     "adjoint",
@@ -54,6 +55,8 @@ __all__ = [
 def reshape(fp: Arithmetic, x: Array, /, shape: Any) -> Any:
     """The values in C order in another shape, of which one number may be -1: whatever is left."""
     before = x.shape
+    if any(n < -1 for n in (shape if isinstance(shape, (tuple, list)) else (shape,))):  # which NumPy takes for -1
+        raise ValueError(f"reshape: shape {shown(shape)} is not allowed; allowed: numbers from 0, one -1")
     try:
         return x.reshape(shape), lambda fp, g: g.reshape(before)
     except ValueError:
@@ -181,6 +184,8 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Tensor:
 @op(exact=True, view=True)
 def broadcast_to(fp: Arithmetic, x: Array, /, shape: Any) -> Any:
     """``x`` repeated along new axes and along those of length 1, without a copy; the gradient is their sum."""
+    if isinstance(shape, (str, bytes, bytearray, set, frozenset, dict)):
+        raise TypeError(f"shape: {type(shape).__name__} is not allowed; allowed: a tuple of integers")
     return np.broadcast_to(x, shape), lambda fp, g: g
 
 
