@@ -70,6 +70,7 @@ DIFFERS: tuple[tuple[str, str], ...] = (
     ("*var", "a correction of NaN gives NaN"),
     ("Tensor.copy_", "one value is broadcast to a number"),
     ("*sum_to_size", "takes bools for integers"),
+    ("Tensor.split", "a length beyond the axis gives one part, however large"),
     ("*ger", "takes operands of any shape, flattened, as NumPy's outer does"),
     ("*kl_div", "takes integers for numbers"),
     ("*outer", "takes operands of any shape, flattened, as NumPy's does"),

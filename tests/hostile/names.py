@@ -62,6 +62,7 @@ _ENGINE = (
 )
 _OWN = {
     "Trace": {*vars(Observer), "record", "promote", "constant_behind", "around", "ran", "raised", "constant"},
+    "Policy": {"rule_of"},
     "Tensor": {"receive", "take_shape", "hold", "turn"},
 }
 
