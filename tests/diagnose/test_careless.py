@@ -29,7 +29,7 @@ def big() -> hs.Tensor:
 @pytest.mark.parametrize(
     ("call", "error", "line"),
     [
-        (lambda: hs.mend(3), TypeError, "run: int is not allowed; allowed: a function"),  # type: ignore[arg-type]
+        (lambda: hs.mend(3), TypeError, "run: 3 is not allowed; allowed: a function"),  # type: ignore[arg-type]
         (lambda: hs.mend(overflowing, "fp17"), ValueError, "target: 'fp17' is not allowed (did you mean 'fp16'?)"),
         (lambda: hs.mend(overflowing, 3), TypeError, "target: int is not allowed; allowed: a Precision"),
         (lambda: hs.compare(overflowing, reference="fp65"), ValueError, "reference: 'fp65' is not allowed"),

@@ -253,7 +253,7 @@ def test_arguments_of_other_kinds_are_named() -> None:
             hs.round_to(1, **words)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="to_odd$"):
         hs.ieee.add(1, 1, rounding="x")
-    with pytest.raises(TypeError, match="f: str is not allowed; allowed: a callable"):
+    with pytest.raises(TypeError, match="f: 'foo' is not allowed; allowed: a function"):
         hs.elementary.table("foo")  # type: ignore[arg-type]
 
 

@@ -439,7 +439,7 @@ def test_casts_are_no_part_of_the_experiment() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: hs.compare(3), TypeError, "run: int is not allowed"),  # type: ignore[arg-type]
+        (lambda: hs.compare(3), TypeError, "run: 3 is not allowed"),  # type: ignore[arg-type]
         (lambda: hs.compare(print, "fp17"), ValueError, "fp17"),
         (lambda: hs.compare(print, reference="fb64"), ValueError, "fb64"),
         (lambda: hs.compare(print, model=3), TypeError, "model: int is not allowed"),

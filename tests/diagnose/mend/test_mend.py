@@ -246,7 +246,7 @@ def test_accept_takes_the_place_of_the_float64_run() -> None:
 def test_refusals() -> None:
     with pytest.raises(TypeError, match="run: Tensor is not allowed; allowed: a function"):
         hs.mend(norm())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="accept: float is not allowed; allowed: a function"):
+    with pytest.raises(TypeError, match="accept: 0.1 is not allowed; allowed: a function"):
         hs.mend(norm, accept=0.1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="model: float is not allowed; allowed: Module"):
         hs.mend(norm, model=0.1)

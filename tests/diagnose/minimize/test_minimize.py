@@ -242,7 +242,7 @@ def test_runs_are_bounded_and_random_numbers_are_the_same_in_each() -> None:
     ("fn", "inputs", "options", "message"),
     [
         (3, 1.0, {}, "fn: 3 is not allowed; allowed: a function"),
-        (np.exp, 1.0, {"fails": 3}, "fails: int is not allowed; allowed: a function"),
+        (np.exp, 1.0, {"fails": 3}, "fails: 3 is not allowed; allowed: a function"),
         (np.exp, 1.0, {"max_evaluations": 0}, "max_evaluations: 0 is not allowed; allowed: integers from 1"),
         (np.exp, 1.0, {"max_evaluations": "9"}, "max_evaluations: '9' is not allowed; allowed: integers"),
         (np.exp, 1.0, {}, "fn: it does not fail on these inputs, it returns finite numbers; allowed: inputs that fail"),

@@ -414,10 +414,10 @@ def test_other_targets() -> None:
         ({"max_evaluations": 0}, "max_evaluations: 0 is not allowed; allowed: integers from 1"),
         ({"max_evaluations": 1.5}, "max_evaluations: 1.5 is not allowed; allowed: integers"),
         ({"model": 3}, "state: int is not allowed; allowed: Module, Optimizer, GradScaler"),
-        ({"accept": 3}, "accept: int is not allowed; allowed: a function"),
+        ({"accept": 3}, "accept: 3 is not allowed; allowed: a function, None"),
         ({"accept": lambda value: None}, "accept: it returned NoneType; allowed: a bool"),
-        ({"progress": 3}, "progress: int is not allowed; allowed: a function, None, False"),
-        ({"step": 3}, "step: int is not allowed; allowed: a function"),
+        ({"progress": 3}, "progress: 3 is not allowed; allowed: a function, True, False, None"),
+        ({"step": 3}, "step: 3 is not allowed; allowed: a function"),
         ({"step": object}, "step: it returned object; allowed: numbers, tensors, or accept="),
     ],
 )
