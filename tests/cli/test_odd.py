@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from halfsim.cli import main
 from halfsim.cli.commands import COMMANDS
+from tests.cli.calling import called
 
 HALFSIM = f"{shlex.quote(sys.executable)} -m halfsim"
 
@@ -25,14 +25,6 @@ def shell(line: str, cwd: Path | None = None, **environment: str) -> subprocess.
         ["bash", "-c", line.replace("halfsim", HALFSIM, 1)], capture_output=True, text=True, timeout=120, check=False,
         cwd=cwd, env={**os.environ, **environment}, errors="replace",
     )  # fmt: skip
-
-
-def called(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    try:
-        code = main(arguments)
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    return code, *capsys.readouterr()
 
 
 # ---- help ------------------------------------------------------------------------------------------------------------
