@@ -124,10 +124,10 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(inner)
     except NameError:  # of what is imported for type checkers alone
-        found = {}
+        found: dict[str, Any] = {}
         for name, text in inner.__annotations__.items():
             with contextlib.suppress(NameError):
-                found[name] = eval(text, inner.__globals__)  # our own annotations
+                found |= typing.get_type_hints(types.SimpleNamespace(__annotations__={name: text}), inner.__globals__)
         return found
 
 
