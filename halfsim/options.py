@@ -279,6 +279,7 @@ _PYTHON = re.compile(r"object|argument|operand type|scalar|sequence|cast|ufunc|i
 _UNKNOWN = re.compile(r"\w\(\) got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"\w\(\) missing \d+ required [\w-]+ arguments?: '(\w+)'")
 _TOO_MANY = re.compile(r"\w\(\) takes .* positional arguments? but (\d+)")
+_FORWARD = re.compile(r"^(\w+)\.forward\(\) ")  # what a module does not take comes from a call further in
 
 
 def _raised_by(error: BaseException) -> str:
@@ -307,13 +308,16 @@ def explained(
     if by == "us":
         return error if len(text) <= _LONGEST and "\n" not in text else _cut(error, text)
     names = ", ".join(allowed)
+    if (layer := _FORWARD.match(text)) and isinstance(error, TypeError):
+        by, name, names = "call", layer[1].lstrip("_"), "what its forward takes"
     if by == "call" and isinstance(error, TypeError):
         if found := _UNKNOWN.search(text):
-            return unknown_option(name, found[1], allowed)
+            return unknown_option(name, found[1], [names] if layer else allowed)
         if found := _MISSING.search(text):
             return TypeError(f"{name}: {found[1]} is missing; allowed: {names}"[:_LONGEST])
         if found := _TOO_MANY.search(text):
-            return TypeError(f"{name}: {found[1]} arguments are too many; allowed: {names}"[:_LONGEST])
+            given = int(found[1]) - bool(layer)  # where self counts
+            return TypeError(f"{name}: {given} arguments are too many; allowed: {names}"[:_LONGEST])
     told = kind_of(error)(_told(name, error, text, args, kwargs, allowed))
     told.generic = getattr(error, "generic", text)  # an outer function says it of its own arguments
     return told

@@ -223,7 +223,7 @@ def register(format: Format, *aliases: str) -> Format:
         for name in names:
             known = NAMES.get(name.lower())
             if name.lower() in INTEGERS or name.lower() in RESERVED or (known is not None and known != format):
-                raise ValueError(f"name: {shortened(name)} is not allowed, for it names something else already")
+                raise ValueError(f"name: {shortened(name)} is not allowed; allowed: names of nothing else")
         found = NAMES.get(format.name.lower(), format)
         NAMES.update(dict.fromkeys((name.lower() for name in names), found))
     return found

@@ -412,3 +412,19 @@ def test_hooks_run_in_the_precision_of_their_module() -> None:
     with hs.trace() as t:
         assert net(hs.tensor([1.0])).format is hs.float16
     assert ("forward", "", "add", "") in t.totals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "text"),
+    [
+        ((), {}, "Linear: input is missing; allowed: what its forward takes"),
+        ((1, 2), {}, "Linear: 2 arguments are too many; allowed: what its forward takes"),
+        ((1,), {"inputs": 2}, "Linear: inputs= is not an option here; allowed: what its forward takes"),
+    ],
+)
+def test_a_layer_says_what_its_forward_does_not_take(
+    arguments: tuple[int, ...], options: dict[str, int], text: str
+) -> None:
+    with pytest.raises(TypeError) as error:
+        hs.nn.Linear(3, 4)(*arguments, **options)
+    assert str(error.value) == text
