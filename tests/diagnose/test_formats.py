@@ -81,3 +81,39 @@ def test_a_model_trains_in_each_format_and_stays_on_its_grid(storage: str) -> No
             values = np.asarray(part.numpy(), np.float64)
             np.testing.assert_array_equal(hs.decode(part.bits(), fmt), values)
             np.testing.assert_array_equal(hs.round_to(values, fmt), values)
+
+
+@pytest.mark.parametrize("reference", [None, "fp64"])
+@pytest.mark.parametrize(
+    ("rule", "klass", "words"),
+    [
+        ("storage=float16", "constant changed", "is infinite in float16"),
+        ("storage=float8_e5m2", "constant changed", "is infinite in float8_e5m2"),
+        ("storage=float8_e4m3fn", "constant changed", "is NaN in float8_e4m3fn"),
+        ("storage=float8_e4m3fnuz", "constant changed", "is NaN in float8_e4m3fnuz"),
+        ("storage=float4_e2m1fn", "clipped", "were clipped to 6"),
+        ("storage=float16, overflow=saturate", "clipped", "were clipped to 65504"),
+        ("storage=float8_e4m3fn, overflow=saturate_inf", "clipped", "were clipped to 448"),
+    ],
+)
+def test_a_constant_past_the_largest_number_is_told_as_what_it_becomes(
+    rule: str, klass: str, words: str, reference: str | None
+) -> None:
+    def masked(constant: float) -> hs.Tensor:
+        return hs.ops.masked_fill(hs.tensor([1.0, 2.0]), np.array([True, False]), constant)
+
+    with hs.precision(f"{rule}, compute=fp32"):
+        with hs.trace(reference=reference) as t:
+            masked(-1e9)
+        found = t.verdict()
+        assert found is not None
+        assert (found.klass, found.op) == (klass, "masked_fill")
+        assert words in found.message
+        assert ("math.inf" in found.fix) == ("infinite" in words)
+        if klass == "constant changed":  # the fix applied
+            assert found.fixes[0].option is not None
+            with hs.trace(reference=reference) as t:
+                held = masked(found.fixes[0].option["constant"])
+            assert np.isfinite(held.numpy()).all()
+            after = t.verdict()
+            assert after is None or after.klass == "benign rounding"

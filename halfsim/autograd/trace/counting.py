@@ -154,7 +154,7 @@ class Counting(Arithmetic):
         same = self._zeros is not None and self._zeros.shape == zeros.shape
         self._zeros = self._zeros | zeros if same and self._zeros is not None else zeros
 
-    def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> None:
+    def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> Stage:
         """Note what became of the ``counted`` numbers past the largest of ``fmt``, of which ``y`` are the results."""
         mode = self._mode
         if mode is None or (mode.nearest and not mode.clips):
@@ -164,6 +164,7 @@ class Counting(Arithmetic):
         clipped = counted - infinite - nan
         self.counts.clipped += clipped
         self.stages.append(Stage(stage, fmt, y.size, infinite, nan, clipped))
+        return self.stages[-1]
 
     def _count_factors(self, operands: Sequence[Array]) -> None:
         """Call constants that something is multiplied with factors: nobody's eps."""
@@ -382,9 +383,10 @@ class Counting(Arithmetic):
         self.replaced |= not self.precision.storage.has_special and not finite(y)
         out = super().store(y, operands, exact)
         if storing.overflow > over:
-            if self._large:  # as a mask that is filled with it
-                self._constants.append((np.inf, self._large[0][1]))
-            self._past("store", out, self.precision.storage, storing.overflow - over)
+            past = self._past("store", out, self.precision.storage, storing.overflow - over)
+            if self._large and not past.clipped:  # as a mask that is filled with it
+                large = self._large[0][1]
+                self._constants.append((np.inf, replace(large, became=np.nan) if past.nan else large))
         stored = storing.flushed - flushed
         if self._running and storing.inexact > inexact:  # positions that are counted by adding ones
             counts.integers += storing.inexact - inexact

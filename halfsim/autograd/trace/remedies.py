@@ -171,12 +171,13 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
         )
         return [Fix(f"{other}, or {held}")]
     if not isfinite(lost.became):
-        text = (
-            f"take a constant that the format holds, up to {fmt.max:g} in {fmt}; for a mask where(), or "
-            "masked_fill(mask, -math.inf) with at least one place left open in every row"
-        )
+        fill = ", or masked_fill(mask, -math.inf) with at least one place left open in every row"
+        mask = f"for a mask where(){fill if fmt.has_infinity else ''}"
         return [
-            Fix(text, option={"constant": math.copysign(fmt.max, lost.value)}),
+            Fix(
+                f"take a constant that the format holds, up to {fmt.max:g} in {fmt}; {mask}",
+                option={"constant": math.copysign(fmt.max, lost.value)},
+            ),
             kept(event, _chain(event, readers)),
         ]
     if event.phase == "optimizer":

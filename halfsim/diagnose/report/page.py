@@ -231,7 +231,11 @@ def _cells(p: Place, error: bool) -> list[tuple[str, float | None]]:
 
 
 _WORDS = [
-    ("infinite", "values that became infinite from finite ones, by division by zero too; not those clipped"),
+    (
+        "infinite",
+        "values that became infinite from finite ones (NaN where the format has no infinity), by division by zero too; "
+        "not those clipped",
+    ),
     ("NaN", "values made NaN from numbers"),
     ("flushed", "of the results that were not zero before rounding, those that were after"),
     ("lost", "of the weights with a nonzero update, those it left unchanged"),
