@@ -21,6 +21,7 @@ from halfsim.names import public
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_names
 
 __all__ = [
     "calculate_gain",
@@ -262,4 +263,5 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     return _fill(tensor, values)
 
 
+guarded_names(globals(), __all__)
 public(__name__)

@@ -40,7 +40,7 @@ def unknown(argument: str, value: object, allowed: Iterable[str], aliases: Itera
 
 def shortened(value: object) -> str:
     """``value`` as an error repeats it: cut where it is long."""
-    text = repr(value[: 2 * _LONG]) if isinstance(value, (str, bytes)) else repr(value)
+    text = repr(value[: 2 * _LONG]) if isinstance(value, (str, bytes)) else " ".join(repr(value).split())
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
 
 

@@ -18,6 +18,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import float64
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_names
 
 
 @private
@@ -44,7 +45,7 @@ def _clamp(fp: Arithmetic, x: Array, /, low: float = -math.inf, high: float = ma
 
 @overridable("get_total_norm")
 def get_total_norm(
-    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, *, safe: bool = False
+    tensors: Tensor | Iterable[Tensor], norm_type: float | str = 2.0, error_if_nonfinite: bool = False, *, safe: bool = False
 ) -> Tensor:
     """The norm of the norms of ``tensors``, a 0-d Tensor; 0 in float32 where there are none.
 
@@ -81,7 +82,7 @@ def _finite(total: Tensor, order: float, wanted: bool) -> Tensor:
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
     *,
     safe: bool = False,
@@ -212,3 +213,6 @@ def _scaled(tensors: list[Tensor], order: float) -> tuple[Tensor, float, float]:
     with np.errstate(over="ignore"):
         total = np.float64(rest) * (1.0 if order == 0 else unit)
     return tensor(float(total), "float64"), rest, 1.0 if order == 0 else unit
+
+
+guarded_names(globals(), ["get_total_norm", "clip_grad_norm_", "clip_grads_with_norm_", "clip_grad_value_"])

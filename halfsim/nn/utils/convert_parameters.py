@@ -9,6 +9,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.state import put
+from halfsim.options import guarded_names
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -56,3 +57,6 @@ def _tensors(parameters: Iterable[Tensor]) -> list[Tensor]:
         if not isinstance(p, Tensor):
             raise TypeError(f"parameters: {type(p).__name__} is not allowed; allowed: Tensor")
     return given
+
+
+guarded_names(globals(), ["parameters_to_vector", "vector_to_parameters"])

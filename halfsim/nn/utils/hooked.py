@@ -11,6 +11,7 @@ from halfsim.nn.hooks import Handle
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 from halfsim.nn.utils.parametrizations import SpectralNorm, WeightNorm, default_dim
+from halfsim.options import guarded_names
 
 _HANDLES = "_normed"  # the attribute of a module that has its hooks, by the name of the parameter
 
@@ -104,3 +105,6 @@ def spectral_norm(
 def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
     """Make the parameter what it is divided by its norm now."""
     return _removed(module, name, "_orig", "_u", "_v")
+
+
+guarded_names(globals(), ["weight_norm", "remove_weight_norm", "spectral_norm", "remove_spectral_norm"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from halfsim.autograd.random import manual_seed
 from halfsim.nn.module import Module
+from halfsim.options import guarded_names
 
 
 def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -30,3 +31,6 @@ def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
         return module_cls(*args, **kwargs)
 
     return copy_context().run(make)
+
+
+guarded_names(globals(), ["skip_init"])

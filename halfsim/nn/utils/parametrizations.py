@@ -14,6 +14,7 @@ from halfsim.names import public
 from halfsim.nn.conv import ConvTranspose1d, ConvTranspose2d
 from halfsim.nn.module import Module
 from halfsim.nn.utils.parametrize import register_parametrization
+from halfsim.options import guarded_names
 
 __all__ = ["spectral_norm", "weight_norm"]
 
@@ -121,4 +122,5 @@ def default_dim(module: Module) -> int:
     return 1 if isinstance(module, (ConvTranspose1d, ConvTranspose2d)) else 0
 
 
+guarded_names(globals(), __all__)
 public(__name__)

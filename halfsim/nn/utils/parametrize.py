@@ -10,6 +10,7 @@ from halfsim.names import public
 from halfsim.nn.containers import ModuleDict, ModuleList
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
+from halfsim.options import guarded_names
 
 __all__ = ["ParametrizationList", "is_parametrized", "register_parametrization", "remove_parametrizations"]
 
@@ -133,4 +134,5 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     return module
 
 
+guarded_names(globals(), __all__)
 public(__name__)

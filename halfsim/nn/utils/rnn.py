@@ -13,6 +13,7 @@ from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.names import public
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_names
 
 __all__ = [
     "PackedSequence",
@@ -233,4 +234,5 @@ def _check(sequence: Any) -> None:
         raise TypeError(f"sequence: {type(sequence).__name__} is not allowed; allowed: PackedSequence")
 
 
+guarded_names(globals(), __all__)
 public(__name__)

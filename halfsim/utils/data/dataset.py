@@ -14,7 +14,7 @@ import numpy as np
 from halfsim.autograd.random import Generator, permutation
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.inputs import unmasked
-from halfsim.options import guarded_class
+from halfsim.options import guarded_class, guarded_names
 
 T = TypeVar("T", covariant=True)
 
@@ -236,3 +236,6 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
     sizes = [int(length) for length in parts]
     order = permutation(len(dataset), generator).tolist()
     return [Subset(dataset, order[end - size : end]) for end, size in zip(accumulate(sizes), sizes, strict=True)]
+
+
+guarded_names(globals(), ["random_split"])
