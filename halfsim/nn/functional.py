@@ -120,6 +120,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.nn.activation import implicit_dim
 from halfsim.nn.attention import multi_head_attention_forward
+from halfsim.options import guarded_names
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -265,4 +266,5 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     return integer_tensor((classes[..., None] == np.arange(count)).astype(np.int64))
 
 
+guarded_names(globals(), __all__)
 public(__name__)

@@ -312,7 +312,8 @@ class Optimizer(Hooked):
         return "\n".join([*lines, ")"])
 
 
-guarded_class(Optimizer, [n for n in vars(Optimizer) if n[:1] != "_" and inspect.isfunction(vars(Optimizer)[n])])
+_OWN = [name for name, found in vars(Optimizer).items() if name[:1] != "_" and inspect.isfunction(found)]
+guarded_class(Optimizer, ["__init__", *_OWN])
 
 
 def _told(step: Callable[..., Any]) -> Callable[..., Any]:

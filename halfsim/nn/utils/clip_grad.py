@@ -45,7 +45,11 @@ def _clamp(fp: Arithmetic, x: Array, /, low: float = -math.inf, high: float = ma
 
 @overridable("get_total_norm")
 def get_total_norm(
-    tensors: Tensor | Iterable[Tensor], norm_type: float | str = 2.0, error_if_nonfinite: bool = False, *, safe: bool = False
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float | str = 2.0,
+    error_if_nonfinite: bool = False,
+    *,
+    safe: bool = False,
 ) -> Tensor:
     """The norm of the norms of ``tensors``, a 0-d Tensor; 0 in float32 where there are none.
 

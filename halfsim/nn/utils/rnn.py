@@ -13,7 +13,7 @@ from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.names import public
 from halfsim.numerics.quantize import Array
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, shown
 
 __all__ = [
     "PackedSequence",
@@ -88,7 +88,7 @@ class PackedSequence(_Packed):
 def _whole(name: str, values: Any) -> Array:
     found = np.asarray(whole(values))
     if found.dtype.kind not in "iu" or found.ndim != 1:
-        raise TypeError(f"{name}: {str(values)[:50]} is not allowed; allowed: a list of integers")
+        raise TypeError(f"{name}: {shown(values)} is not allowed; allowed: a list of integers")
     return found.astype(np.int64)
 
 

@@ -70,7 +70,7 @@ class LRScheduler:
         self.step()
         self._is_initial = False
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(self, epoch: float | None = None) -> None:
         """Set the rates of the next step, or of ``epoch``, which is deprecated."""
         if self._step_count == 1 and not self.optimizer._stepped:
             warnings.warn(_EARLY, UserWarning, stacklevel=level())
