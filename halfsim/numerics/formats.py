@@ -12,6 +12,7 @@ import numpy as np
 
 from halfsim.card import Card
 from halfsim.names import public
+from halfsim.options import guarded_names
 
 # What others import from here, without being listed.
 # isort: off
@@ -321,4 +322,5 @@ def promoted(dtypes: Iterable[Format | Integer]) -> Any:
     return found
 
 
+guarded_names(globals(), ["register"])
 public(__name__)

@@ -340,7 +340,7 @@ def randint_like(input: Any, low: Any, high: Any = None, *, dtype: object = None
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that ``input`` (or ``p``) gives, else 0, in the format of ``input``."""
     chances = numbers(input) if p is None else np.full(numbers(input).shape, p)
-    if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
+    if not ((chances >= 0) & (chances <= 1)).all() or not (p is None or 0 <= p <= 1):
         raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
     if p is None:
         kept = random.bernoulli_each(chances, generator, _drawn_for(_like(input, None)))

@@ -265,14 +265,21 @@ def max(
     >>> max(tensor([[1.0, 3.0]]), 1).indices, max(tensor([1.0, 3.0]))
     (tensor([1], int64), tensor(3., float32))
     """
-    return _most("max", maximum, np.argmax, input, dim if axis is None else axis, keepdim or keepdims, other)
+    return _most("max", maximum, np.argmax, input, _one_of(dim, axis), keepdim or keepdims, other)
 
 
 def min(
     input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, axis: Any = None, keepdims: bool = False
 ) -> Any:
     """The smallest value, or along ``dim`` the smallest values and their places; of two tensors `minimum`; as `max`."""
-    return _most("min", minimum, np.argmin, input, dim if axis is None else axis, keepdim or keepdims, other)
+    return _most("min", minimum, np.argmin, input, _one_of(dim, axis), keepdim or keepdims, other)
+
+
+def _one_of(dim: Any, axis: Any) -> Any:
+    """PyTorch's name for axes, or NumPy's."""
+    if dim is not None and axis is not None:
+        raise TypeError("dim: it is not allowed beside axis; allowed: one of them")
+    return dim if axis is None else axis
 
 
 def _most(name: str, of_two: Any, find: Any, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
