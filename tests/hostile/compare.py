@@ -31,7 +31,7 @@ _RANDOM = re.compile(
 _KERNELS = re.compile(
     r"dtype|not implemented|scalar type|Half|BFloat16|Long|Bool|Byte|Float|alloc|memory|same type|MKL|LAPACK|"
     r"result type|overflow|undefined Tensor|bool|accelerator|requires? grad|"
-    r"differentiable|deprecated|Could not infer|meta"
+    r"casting must|differentiable|deprecated|Could not infer|meta"
 )
 _PLAIN = (type(None), bool, int, float, str)
 

@@ -279,6 +279,8 @@ def _one_of(dim: Any, axis: Any) -> Any:
     """PyTorch's name for axes, or NumPy's."""
     if dim is not None and axis is not None:
         raise TypeError("dim: it is not allowed beside axis; allowed: one of them")
+    if axis is not None and not isinstance(axis, (int, np.integer, tuple, list)):
+        raise refused("axis", axis, "integers, a tuple of integers, None")
     return dim if axis is None else axis
 
 
