@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import operator
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -49,9 +51,44 @@ def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             raise TypeError(f"numpy.{name}{what} is not simulated; allowed: {', '.join(known)}") from None
         if bound.arguments.pop("out", None) is not None:
             raise TypeError(f"numpy.{name} with out= is not simulated; allowed: {', '.join(known)}")
-        return inner(*bound.args, **bound.kwargs)
+        if signature.return_annotation == "None":  # in place: before anything has changed
+            _tried(name, args, given, known)
+            return inner(*bound.args, **bound.kwargs)
+        result = inner(*bound.args, **bound.kwargs)
+        if name not in _OWN:
+            _tried(name, args, given, known)
+        return result
 
     return call
+
+
+# What calls a function of the caller's, which would run twice, and what takes more than NumPy's on purpose.
+_OWN = frozenset("apply_along_axis einsum piecewise polyadd polyder polyint polymul polysub polyval".split())  # noqa: SIM905
+
+
+def _tried(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: list[str]) -> None:
+    """Refuse what NumPy refuses of the same values in float64, so that axes, shapes and options are as it has them."""
+    wide = {key: np.float64 for key, x in (*zip(known, args, strict=False), *kwargs.items()) if key == "dtype" and x}
+    given = [wide.get(key, _copied(x)) for key, x in zip([*known, *[""] * len(args)], args, strict=False)]
+    options = {key: wide.get(key, _copied(x)) for key, x in kwargs.items()}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            operator.attrgetter(name)(np)(*given, **options)
+        except np.linalg.LinAlgError:  # of the values, which round otherwise here
+            return
+        except MISFITS as error:
+            raise explained(f"numpy.{name}", error, args, kwargs, known) from error
+
+
+def _copied(x: Any) -> Any:
+    """``x`` for a function that may change it, its tensors as arrays: of float64, or of integers."""
+    if isinstance(x, (tuple, list)):
+        return type(x)(map(_copied, x))
+    if isinstance(x, Operators):
+        array = np.asarray(x)
+        return array.astype(np.float64) if array.dtype.kind == "f" else array.copy()
+    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 class NumPyProtocol:
