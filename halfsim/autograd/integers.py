@@ -70,6 +70,12 @@ def _cross(a: Array, b: Array, axis: int) -> Array:
     return np.cross(a, b, axis=axis)
 
 
+def _dot(a: Array, b: Array) -> Any:
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"dot: shapes {a.shape} and {b.shape} do not fit; allowed: (N,) and (N,)")
+    return np.dot(a, b)
+
+
 def _sum(beta: float, x: Any, alpha: float, product: Any) -> Any:
     """What is added to a product of matrices; factors are cut to integers, as in PyTorch."""
     beta, alpha = int(beta), int(alpha)
@@ -116,7 +122,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "addr": lambda x, a, b, beta=1, alpha=1: _sum(beta, x, alpha, np.outer(a, b)),
     "linalg_cross": lambda a, b, axis=-1: _cross(a, b, axis),
     "heaviside": lambda x, values: np.asarray(np.where(x == 0, values, np.greater(x, 0)), np.asarray(x).dtype),
-    "dot": np.dot,
+    "dot": _dot,
 }
 
 

@@ -8,12 +8,14 @@ import inspect
 import operator
 import warnings
 from collections.abc import Callable
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.options import MISFITS, checked, explained
+from halfsim.numerics.formats import Format, Integer
+from halfsim.options import MISFITS, checked, explained, refused
 
 # NumPy's functions that run on the unit, by their names after "numpy.", such as "linalg.norm"; `ops` fills it.
 numpy_functions: dict[str, Callable[..., Any]] = {}
@@ -51,9 +53,13 @@ def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             raise TypeError(f"numpy.{name}{what} is not simulated; allowed: {', '.join(known)}") from None
         if bound.arguments.pop("out", None) is not None:
             raise TypeError(f"numpy.{name} with out= is not simulated; allowed: {', '.join(known)}")
+        for key, x in bound.arguments.items():
+            if signature.parameters[key].kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+                _fits(key, x)
         if signature.return_annotation == "None":  # in place: before anything has changed
             _tried(name, args, given, known)
-            return inner(*bound.args, **bound.kwargs)
+            with np.errstate(all="ignore"):
+                return inner(*bound.args, **bound.kwargs)
         result = inner(*bound.args, **bound.kwargs)
         if name not in _OWN:
             _tried(name, args, given, known)
@@ -66,14 +72,26 @@ def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 _OWN = frozenset("apply_along_axis einsum piecewise polyadd polyder polyint polymul polysub polyval".split())  # noqa: SIM905
 
 
+# What NumPy's functions are given; arrays of numbers, at that.
+_GIVEN = (Operators, np.ndarray, np.generic, bool, int, float, str, list, tuple, range, slice, Number, type(None))
+_KINDS = (np.dtype, type, Format, Integer)
+
+
+def _fits(name: str, x: Any) -> None:
+    numeric = not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind in "biuf"
+    allowed = isinstance(x, _KINDS) or callable(x) or (isinstance(x, _GIVEN) and not isinstance(x, complex))
+    if not numeric or not allowed or isinstance(x, np.ma.MaskedArray):
+        raise refused(name, x, f"numbers, arrays, tensors, as documented for {name}")
+
+
 def _tried(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: list[str]) -> None:
     """Refuse what NumPy refuses of the same values in float64, so that axes, shapes and options are as it has them."""
     wide = {key: np.float64 for key, x in (*zip(known, args, strict=False), *kwargs.items()) if key == "dtype" and x}
-    given = [wide.get(key, _copied(x)) for key, x in zip([*known, *[""] * len(args)], args, strict=False)]
-    options = {key: wide.get(key, _copied(x)) for key, x in kwargs.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
+            given = [wide.get(key, _copied(x)) for key, x in zip([*known, *[""] * len(args)], args, strict=False)]
+            options = {key: wide.get(key, _copied(x)) for key, x in kwargs.items()}
             operator.attrgetter(name)(np)(*given, **options)
         except np.linalg.LinAlgError:  # of the values, which round otherwise here
             return

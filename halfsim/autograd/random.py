@@ -202,7 +202,9 @@ def _fractions(source: Generator, count: int, fmt: Format) -> Array:
 
 
 def _narrowed(values: Array, fmt: Format) -> Array:
-    return values if fmt in (float32, float64) else round_to(values, fmt)
+    with np.errstate(over="ignore"):
+        drawn = values.astype(np.float64 if fmt == float64 else np.float32, copy=False)
+    return drawn if fmt in (float32, float64) else round_to(drawn, fmt)
 
 
 def uniform(
@@ -241,8 +243,7 @@ def normal(
     """
     source, count = _source(generator), _count(shape)
     if count < 16:
-        drawn = _spread(source.pair(count), mean, std).astype(np.float64 if format == float64 else np.float32)
-        return _narrowed(drawn, format).reshape(shape)
+        return _narrowed(_spread(source.pair(count), mean, std), format).reshape(shape)
     rest = count % 16
     drawn = np.resize(box_muller(_fractions(source, count - rest, format).reshape(-1, 16)), count)
     if rest:  # the last sixteen are made anew
@@ -263,7 +264,7 @@ def exponential(
 ) -> Array:
     """Exponential numbers of ``rate``, computed in float64."""
     drawn = -1 / rate * np.log1p(-_fractions(_source(generator), _count(shape), float64))
-    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+    return _narrowed(drawn, format).reshape(shape)
 
 
 def cauchy(
@@ -275,7 +276,7 @@ def cauchy(
 ) -> Array:
     """Numbers of Cauchy's distribution about ``median``, computed in float64."""
     drawn = median + sigma * np.tan(math.pi * (_fractions(_source(generator), _count(shape), float64) - 0.5))
-    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+    return _narrowed(drawn, format).reshape(shape)
 
 
 def log_normal(
@@ -284,7 +285,7 @@ def log_normal(
     """Exponentials of normal numbers about ``mean``, computed in float64."""
     with np.errstate(all="ignore"):
         drawn = np.exp(_source(generator).pair(_count(shape)) * std + mean)
-    return _narrowed(drawn.astype(np.float64 if format == float64 else np.float32), format).reshape(shape)
+    return _narrowed(drawn, format).reshape(shape)
 
 
 def geometric(shape: _Shape, p: float, generator: Generator | None = None) -> Array:

@@ -432,7 +432,11 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         if self.requires_grad and scope().phase == "on tape":  # where the array would have no gradient
             raise TypeError("it takes the values out of the tape")
         values = self.numpy()
-        return values if dtype is None else values.astype(dtype)
+        if dtype is None:
+            return values
+        if isinstance(dtype, dict):
+            raise refused("dtype", dtype, "NumPy's dtypes")
+        return values.astype(dtype)
 
     def __dlpack__(
         self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None

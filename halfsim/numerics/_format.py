@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.card import Card
+from halfsim.options import shown
 
 NAMES: dict[str, Format] = {}  # every format by its names, in lower case; `halfsim.numerics.formats` fills it
 
@@ -49,7 +50,7 @@ def whole(argument: str, value: object) -> int:
     try:
         return index(value)  # type: ignore[arg-type]  # which is what the handler is for
     except TypeError:
-        raise TypeError(f"{argument}: {value!r} is not allowed; allowed: integers") from None
+        raise TypeError(f"{argument}: {shown(value)} is not allowed; allowed: integers") from None
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,10 @@ _RANDOM = re.compile(
 # What PyTorch refuses for want of a kernel, or of dtypes that go together: no matter of the argument's value.
 _KERNELS = re.compile(
     r"dtype|not implemented|scalar type|Half|BFloat16|Long|Bool|Byte|Float|alloc|memory|same type|MKL|LAPACK|"
-    r"result type|overflow|undefined Tensor|bool|accelerator|requires? grad|"
+    r"result type|[Oo]verflow|isIntegral|undefined Tensor|bool|accelerator|requires? grad|"
     r"casting must|differentiable|deprecated|Could not infer|meta"
 )
+_DTYPES = ("dtype", "format", "type", "to", "type1", "type2", "from_", "spec", "arrays_and_dtypes")
 _PLAIN = (type(None), bool, int, float, str)
 
 
@@ -72,7 +73,7 @@ def _meant(target: Target, name: str, junk: str) -> bool:
     values = candidates(p, target.hints.get(name))
     if junk == "text":
         return isinstance(p.default, str) or any(v[:1] in "'{" for v in values)
-    if junk == "class" and name in ("dtype", "format", "type", "to", "type1", "type2", "from_", "spec"):
+    if junk == "class" and name in _DTYPES:
         return True
     if junk in ("callable", "class"):
         return any(v.startswith("lambda") for v in values)
@@ -99,6 +100,7 @@ def _beside(call: Call, verdict: Verdict, result: Any) -> Verdict:
     if (
         other is None
         or "2**62" in call.text
+        or "-2**63" in call.text  # whose negative NumPy cannot hold
         or allowed.differs(call.target)
         or any((name, text) in given for name, text in allowed.NO_AXES)
     ):
@@ -199,11 +201,20 @@ def _torch(x: Any) -> Any:
 def _array(x: Any) -> Any:
     if isinstance(x, hs.Tensor):
         return x.numpy()
+    if isinstance(x, str) and x not in np.sctypeDict and _is_format(x):  # which NumPy has no name for
+        raise _NotComparableError
     if type(x) in _PLAIN:
         return x
     if type(x) in (list, tuple) and len(x) < 20:
         return type(x)(_array(y) for y in x)
     raise _NotComparableError
+
+
+def _is_format(name: str) -> bool:
+    try:
+        return bool(hs.formats.as_dtype(name))
+    except (TypeError, ValueError):
+        return False
 
 
 def _leaves(x: Any) -> Iterator[Any]:

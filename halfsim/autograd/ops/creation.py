@@ -12,7 +12,7 @@ from halfsim.autograd import random
 from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, numbers, plain
-from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64
+from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64, whole
 from halfsim.numerics.quantize import Array
 from halfsim.options import refused
 
@@ -310,9 +310,10 @@ def randint(
         low, high = 0, low
     if size is None:
         raise TypeError("size: it is missing; allowed: a tuple of integers")
-    if not int(low) < int(high):
+    low, high = whole("low", low), whole("high", high)
+    if not low < high:
         raise ValueError(f"low, high: {low}, {high} are not allowed; allowed: low < high")
-    drawn = random.integers(_shape("size", (size,)), int(low), int(high), generator)
+    drawn = random.integers(_shape("size", (size,)), low, high, generator)
     return tensor(drawn, "int64" if dtype is None else dtype)
 
 

@@ -15,7 +15,8 @@ from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.ops.shape import diagonal, permute, reshape
 from halfsim.autograd.tape import widest
 from halfsim.autograd.tensor import Tensor, plain
-from halfsim.numerics.formats import Integer
+from halfsim.numerics.formats import Integer, whole
+from halfsim.options import shown
 
 __all__ = ["einsum", "inner", "tensordot"]
 
@@ -124,8 +125,12 @@ def _pair(a: Any, left: str, b: Any, right: str, wanted: str) -> tuple[Tensor, s
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
     """The product summed over the last ``dims`` axes of ``a`` and the first of ``b``, or over two lists of axes."""
     ndim_a, ndim_b = np.ndim(plain(a)), np.ndim(plain(b))
-    if isinstance(dims, (int, np.integer)):
-        dims = list(range(ndim_a - dims, ndim_a)), list(range(dims))
+    if not isinstance(dims, (list, tuple)) and np.ndim(plain(dims)) == 0:
+        count = whole("dims", dims)
+        if not 0 <= count <= min(ndim_a, ndim_b):
+            allowed = f"0 to {min(ndim_a, ndim_b)}, two lists of axes"
+            raise ValueError(f"tensordot: {shown(dims)} axes are not allowed; allowed: {allowed}")
+        dims = list(range(ndim_a - count, ndim_a)), list(range(count))
     mine, theirs = axes_of(tuple(dims[0]), ndim_a), axes_of(tuple(dims[1]), ndim_b)
     if len(mine) != len(theirs):
         raise ValueError(f"tensordot: {len(mine)} and {len(theirs)} axes do not fit; allowed: as many of each")

@@ -112,7 +112,7 @@ def _some(name: str, tensors: Any) -> list[Any]:
     if (
         isinstance(tensors, Tensor)
         or not isinstance(tensors, Sequence)
-        or isinstance(tensors, (bytes, bytearray))
+        or isinstance(tensors, (str, bytes, bytearray))
         or not tensors
     ):
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -205,7 +206,8 @@ def kron(input: Any, other: Any) -> Tensor:
     >>> kron(tensor([1.0, 10.0]), tensor([1.0, 2.0]))
     tensor([ 1.,  2., 10., 20.], float32)
     """
-    a, b = _shape(input), _shape(other)
+    input, other = as_tensor(input, other), as_tensor(other, input)
+    a, b = input.shape, other.shape
     ndim = max(len(a), len(b))
     a, b = (1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b
     x = reshape(input, [n for m in a for n in (m, 1)])
@@ -252,6 +254,7 @@ def matrix_power(input: Any, n: int) -> Tensor:
     shape = _shape(input)
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(f"matrix_power: shape {shape} is not allowed; allowed: (..., M, M)")
+    n = index(n)  # a tensor of one would be halved in place
     if n < 0:
         return matrix_power(inv(input), -n)
     if n == 0:

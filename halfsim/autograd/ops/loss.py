@@ -20,9 +20,8 @@ from halfsim.autograd.ops.elementwise import add, div, mul, sqrt, square, sub
 from halfsim.autograd.ops.reduce import mean, sum
 from halfsim.autograd.ops.select import clamp, where
 from halfsim.autograd.tape import op
-from halfsim.autograd.tensor import Tensor, plain
+from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import bfloat16, float16, unknown
-from halfsim.numerics.inputs import array_of
 from halfsim.numerics.quantize import Array
 
 __all__ = [
@@ -233,7 +232,7 @@ def cosine_embedding_loss(
     constant, PyTorch's float32, is 0 in float16. Under autocast all of it is float32. ``ValueError`` for other shapes.
     """
     how = reduction_of(reduction, size_average, reduce)
-    goal = array_of(plain(target), "target")
+    goal = numbers(target)
     shapes = np.shape(plain(input1)), np.shape(plain(input2))
     if goal.ndim > 1 or any(len(shape) != goal.ndim + 1 for shape in shapes):
         allowed = "(N, D) with targets (N,), (D,) with a number"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import Stepwise, as_category, bound, indices, like, named, off_tape
+from halfsim.autograd.ops._common import Stepwise, as_category, as_tensor, bound, indices, like, named, off_tape
 from halfsim.autograd.ops.activation import logsigmoid
 from halfsim.autograd.ops.creation import full_like
 from halfsim.autograd.ops.distance import pairwise_distance
@@ -141,7 +141,10 @@ def _triplet(
 ) -> Tensor:
     if not margin > 0:
         raise ValueError(f"margin: {margin} is not allowed; allowed: positive numbers")
-    shapes = [np.shape(plain(x)) for x in (anchor, positive, negative)]
+    given = (anchor, positive, negative)
+    first = next((x for x in given if isinstance(x, Tensor)), None)
+    anchor, positive, negative = (as_tensor(x, first) for x in given)
+    shapes = [x.shape for x in (anchor, positive, negative)]
     if len({len(shape) for shape in shapes}) > 1:
         listed = "anchor {}, positive {}, negative {}".format(*shapes)
         raise ValueError(f"{listed}: shapes do not fit; allowed: as many axes each")

@@ -21,7 +21,7 @@ from halfsim.autograd.ops._common import Stepwise, as_tensor, axis_of
 from halfsim.autograd.ops.numpy_functions import shape_of
 from halfsim.autograd.tape import op, widest
 from halfsim.autograd.tensor import Tensor, plain
-from halfsim.numerics.formats import Integer
+from halfsim.numerics.formats import Integer, as_dtype
 from halfsim.numerics.neighbours import spacing as distance
 from halfsim.numerics.quantize import Array
 
@@ -70,7 +70,9 @@ _ROWS: dict[str, Callable[..., Any]] = {
     "linalg.diagonal": lambda x, offset=0: OPS["diagonal"](x, offset, -2, -1),
     "linalg.matmul": lambda x1, x2: OPS["matmul"](x1, x2),
     "linalg.tensordot": lambda x1, x2, axes=2: OPS["tensordot"](x1, x2, axes),
-    "linalg.vecdot": lambda x1, x2, axis=-1: OPS["vecdot"](x1, x2, dim=axis),
+    "linalg.vecdot": lambda x1, x2, axis=-1: _vecdot(x1, x2, axis),
+    "vecdot": lambda x1, x2, axis=-1: _vecdot(x1, x2, axis),
+    "ldexp": lambda x1, x2: OPS["ldexp"](x1, x2),
     "linalg.vector_norm": lambda x, axis=None, keepdims=False, ord=2: OPS["norm"](x, ord, axis, keepdims),
     "linalg.matrix_norm": lambda x, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims),
 }
@@ -83,6 +85,11 @@ def _fraction(x: Any) -> Any:
     """What `trunc` leaves, with the sign of ``x``; 0 of infinities."""
     part = OPS["sub"](x, OPS["trunc"](x))
     return OPS["copysign"](OPS["where"](np.isinf(as_numpy(x)), 0.0, part), x)
+
+
+def _vecdot(x1: Any, x2: Any, axis: int) -> Any:
+    y, fmt = OPS["vecdot"](x1, x2, dim=axis), widest((x1, x2))
+    return y.to(fmt) if isinstance(fmt, Integer) else y
 
 
 def _sinc(x: Any) -> Any:
@@ -139,7 +146,7 @@ def linspace(
     if endpoint and num > 1:
         y = OPS["cat"]([y[:-1], OPS["unsqueeze"](last, 0)], 0)
     y = OPS["moveaxis"](y, 0, axis) if axis != 0 else y
-    y = y if dtype is None else y.to(dtype)
+    y = y if dtype is None else y.to(as_dtype(dtype))
     return (y, step) if retstep else y
 
 
@@ -154,7 +161,7 @@ def logspace(
     axis: int = 0,
 ) -> Any:
     y = OPS["pow"](base, linspace(start, stop, num, endpoint, axis=axis))
-    return y if dtype is None else y.to(dtype)
+    return y if dtype is None else y.to(as_dtype(dtype))
 
 
 @simulates()
@@ -169,7 +176,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     inner = [y[1:-1], ends[1]] if endpoint and num > 1 else [y[1:]]
     y = OPS["mul"](OPS["cat"]([ends[0], *inner], 0) if num else y, sign)
     y = OPS["moveaxis"](y, 0, axis) if axis != 0 else y
-    return y if dtype is None else y.to(dtype)
+    return y if dtype is None else y.to(as_dtype(dtype))
 
 
 @simulates()

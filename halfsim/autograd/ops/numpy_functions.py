@@ -19,6 +19,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, axes_of, axis_of
 from halfsim.autograd.ops._common import indices as indices_of
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.numerics.formats import as_dtype, promoted
 from halfsim.options import refused
 
 
@@ -27,10 +28,13 @@ def shape_of(x: Any) -> tuple[int, ...]:
     return np.shape(plain(x) if isinstance(x, Tensor) else as_numpy(x))
 
 
-def exactly(function: Callable[..., Any], *tensors: Any) -> Tensor:
-    """The values that NumPy's ``function`` chooses of ``tensors``, off the tape, in the format of the first tensor."""
-    first = next(x for x in tensors if isinstance(x, Tensor))
-    return Tensor(np.asarray(function(*map(plain, tensors))).astype(first.array.dtype), first.format)
+def exactly(function: Callable[..., Any], *given: Any) -> Tensor:
+    """The values that NumPy's ``function`` chooses of those ``given``, off the tape, in the widest of their formats."""
+    first = next(x for x in given if isinstance(x, Tensor))
+    tensors = [as_tensor(x, first) for x in given]
+    fmt = promoted([x.format for x in tensors])
+    arrays = [x.to(fmt).array for x in tensors]
+    return Tensor(np.asarray(function(*arrays)).astype(arrays[0].dtype), fmt)
 
 
 # Functions that are an operation of ours by its own arguments, in the order that NumPy has.
@@ -67,7 +71,7 @@ _ROWS: dict[str, Callable[..., Any]] = {
     "unstack": lambda x, axis=0: OPS["unbind"](x, axis),
     "repeat": lambda a, repeats, axis=None: OPS["repeat_interleave"](a, repeats, axis),
     "copy": lambda a, order="K", subok=False: OPS["cast"](a, a.format),
-    "astype": lambda x, dtype, copy=True, device=None: x.to(dtype),
+    "astype": lambda x, dtype, copy=True, device=None: x.to(as_dtype(dtype)),
     "real": lambda val: val,
     "conjugate": lambda x: x,
     "imag": lambda val: OPS["zeros_like"](val),
@@ -183,7 +187,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0, out: None = None, *, dtype: Any = None) -> Any:
     parts = list(arrays) if axis is not None else [OPS["reshape"](x, (-1,)) for x in arrays]
     joined = OPS["cat"](parts, 0 if axis is None else axis)
-    return joined if dtype is None else joined.to(dtype)
+    return joined if dtype is None else joined.to(as_dtype(dtype))
 
 
 @simulates()
@@ -336,8 +340,9 @@ def choose(a: Any, choices: Sequence[Any], out: None = None, mode: Literal["rais
 
 @simulates()
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
-    if isinstance(funclist, (str, bytes, bytearray)):
-        raise refused("funclist", funclist, "a list of functions and numbers")
+    for name, given in (("condlist", condlist), ("funclist", funclist)):
+        if isinstance(given, str):
+            raise refused(name, given, "a list")
     several = isinstance(condlist, (list, tuple)) and np.ndim(as_numpy(condlist[0])) == len(shape_of(x))
     truths = [np.asarray(as_numpy(c), bool) for c in (condlist if several else [condlist])]
     if len(funclist) == len(truths) + 1:

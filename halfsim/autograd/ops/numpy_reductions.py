@@ -21,7 +21,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor, distinct, like
 from halfsim.autograd.ops.numpy_functions import shape_of
 from halfsim.autograd.tensor import Tensor, numbers, plain
-from halfsim.numerics.formats import Integer
+from halfsim.numerics.formats import Integer, as_dtype
 from halfsim.numerics.quantize import Array
 
 
@@ -50,7 +50,8 @@ def _extremes(op: str, neutral: float, join: str) -> Callable[..., Any]:
     def reduce(
         a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
     ) -> Any:
-        y = OPS[op](_chosen(a, where, neutral if initial is None else initial), axis, keepdims)
+        numeric = initial is not None and initial == initial  # NaN is none
+        y = OPS[op](_chosen(a, where, initial if numeric else neutral), axis, keepdims)
         return y if initial is None else OPS[join](y, initial)
 
     return reduce
@@ -76,7 +77,7 @@ def mean(
 ) -> Any:
     if where is True:
         return OPS["mean"](a, axis, keepdims, dtype=dtype)
-    return _moments(a if dtype is None else a.to(dtype), axis, keepdims, where)[0]
+    return _moments(a if dtype is None else a.to(as_dtype(dtype)), axis, keepdims, where)[0]
 
 
 def _moments(a: Any, axis: Any, keepdims: bool, where: Any, ddof: float = 0) -> tuple[Any, Any]:
@@ -107,7 +108,10 @@ def _variance(root: bool) -> Callable[..., Any]:
         mean: Any = None,
         correction: float | None = None,
     ) -> Any:
-        a, ddof = as_tensor(a) if dtype is None else as_tensor(a).to(dtype), ddof if correction is None else correction
+        a, ddof = (
+            as_tensor(a) if dtype is None else as_tensor(a).to(as_dtype(dtype)),
+            ddof if correction is None else correction,
+        )
         if mean is not None:
             raise TypeError(f"numpy.{'std' if root else 'var'} with mean= is not simulated; allowed: without it")
         if where is True:
@@ -187,8 +191,8 @@ def _without_nan(name: str, function: Callable[..., Any], neutral: float, empty:
 
 _without_nan("nansum", sum, 0.0)
 _without_nan("nanprod", _sums("prod", 1.0, "mul"), 1.0)
-_without_nan("nanmax", max, -np.inf, np.nan)
-_without_nan("nanmin", min, np.inf, np.nan)
+_without_nan("nanmax", _extremes("max_values", -np.inf, "fmax"), -np.inf, np.nan)
+_without_nan("nanmin", _extremes("min_values", np.inf, "fmin"), np.inf, np.nan)
 _without_nan("nancumsum", cumsum, 0.0)
 _without_nan("nancumprod", cumprod, 1.0)
 

@@ -105,8 +105,9 @@ def _split(name: str, input: Any, given: Any, dim: int, ndim: int) -> tuple[Tens
     shape = _shape(input)
     if len(shape) < ndim:
         raise ValueError(f"{name}: shape {shape} is not allowed; allowed: at least {ndim} dimensions")
-    if isinstance(given, (int, np.integer)) and (given < 1 or shape[dim] % given):
-        raise ValueError(f"{name}: {given} sections of an axis of {shape[dim]} are not allowed; allowed: its divisors")
+    count = indices("indices_or_sections", given)
+    if not count.ndim and (count < 1 or shape[dim] % count):
+        raise ValueError(f"{name}: {count} sections of an axis of {shape[dim]} are not allowed; allowed: its divisors")
     return tensor_split(input, given, dim)
 
 

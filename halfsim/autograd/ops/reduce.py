@@ -285,13 +285,14 @@ def _one_of(dim: Any, axis: Any) -> Any:
 
 
 def _most(name: str, of_two: Any, find: Any, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
-    other = dim if isinstance(dim, (Tensor, np.ndarray)) else other
-    if dim is not other and not isinstance(dim, (int, np.integer, tuple, list, type(None))):
-        raise refused("dim", dim, "integers, a tuple of integers, None")
+    if other is not None and dim is not None:
+        raise TypeError(f"{name}: other and dim are not allowed together; allowed: one of them")
+    if isinstance(dim, (Tensor, np.ndarray)):
+        dim, other = None, dim
     if other is not None:
-        if dim is not None and dim is not other:
-            raise TypeError(f"{name}: other and dim are not allowed together; allowed: one of them")
         return of_two(input, other)
+    if not isinstance(dim, (int, np.integer, tuple, list, type(None))):
+        raise refused("dim", dim, "integers, a tuple of integers, None")
     values = OPS[f"{name}_values"](input, dim, keepdim)
     return Picked(values, _place(find, input, dim, keepdim)) if _single(dim) else values
 

@@ -163,10 +163,11 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Axis = None, edge_order: int 
         given = f"{edge_order} of an input {shape}"
         raise ValueError(f"edge_order: {given} is not allowed; allowed: 1, 2, fewer than the values along an axis")
     spacing = 1 if spacing is None else spacing
-    each = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
+    several = isinstance(spacing, (list, tuple))
+    each = list(spacing) if several else [spacing] * len(axes)
     if len(each) != len(axes):
         raise ValueError(f"spacing: {len(each)} of them do not fit {len(axes)} axes; allowed: one for each")
-    for by in each:
+    for by in each if several else [spacing]:
         numbers(by)  # which refuses what is none
     x = as_tensor(input)
     x = x.to(get_default_dtype()) if isinstance(x.format, Integer) else x
@@ -231,7 +232,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: float | None = None, dim: int = -1) 
     if x is None:
         ends = add(*(getitem(y, (slice(None),) * along + (k,)) for k in (0, -1)))
         return mul(sub(sum(y, along), mul(ends, 0.5)), 1 if dx is None else dx)
-    return div(sum(_areas(y, x, along), along), 2.0)
+    return div(sum(_areas(y, x, along), along - np.ndim(plain(y))), 2.0)
 
 
 trapz = trapezoid
@@ -243,7 +244,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float | None = None, dim:
     if x is None:
         pairs = add(_part(y, along, 1, None), _part(y, along, 0, -1))
         return cumsum(mul(pairs, (1 if dx is None else dx) / 2.0), along)
-    return div(cumsum(_areas(y, x, along), along), 2.0)
+    return div(cumsum(_areas(y, x, along), along - np.ndim(plain(y))), 2.0)
 
 
 def _check_points(name: str, y: Any, x: Any, dx: Any, dim: int) -> int:
