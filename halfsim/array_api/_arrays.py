@@ -110,7 +110,7 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     return OPS["repeat_interleave"](x, repeats, axis)
 
 
-def reshape(x: Any, /, shape: Any, *, copy: Any = None) -> Tensor:
+def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     """The values in C order in another shape."""
     y = OPS["reshape"](x, tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
     return Tensor(y.array.copy(), y.dtype) if copy and y.node is None else y

@@ -43,7 +43,7 @@ def _made(values: Any, dtype: Any, device: Any) -> Tensor:
     return tensor(values, default if dtype is None else dtype_of(dtype))
 
 
-def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Tensor:
+def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
     """An array of numbers, of nested sequences of these, of an array of any library; itself without ``copy``.
 
     Python's integers are int64, its floats have the format in force. ``ValueError`` where ``copy=False`` cannot be.
@@ -67,7 +67,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = N
     return _made(values, dtype, device)
 
 
-def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Tensor:
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A copy of an array of another library, by DLPack. ``BufferError`` for ``copy=False``."""
     placed(device)
     if copy is False:

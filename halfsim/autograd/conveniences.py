@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -113,7 +114,7 @@ class Conveniences(Card):
         """These values where ``condition`` is true, ``other`` elsewhere."""
         return OPS["where"](condition, self, other)
 
-    def apply_(self, function: Any) -> Any:
+    def apply_(self, function: Callable[..., Any]) -> Any:
         """``function`` of each value, a Python number, in place; no gradient."""
         values = [function(value) for value in self.array.reshape(-1).tolist()]  # type: ignore[attr-defined]
         return self.copy_(np.array(values).reshape(self.array.shape))  # type: ignore[attr-defined]
@@ -292,8 +293,6 @@ class Conveniences(Card):
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
         """1 with probability ``p``, else 0; ``ValueError`` outside 0 to 1."""
-        if not hasattr(p, "shape") and not 0 <= p <= 1:
-            raise ValueError(f"p: {p} is not allowed; allowed: numbers from 0 to 1")
         return self._drawn("bernoulli", p, generator=generator)
 
     def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Any:

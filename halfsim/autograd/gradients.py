@@ -30,6 +30,8 @@ def backward(
 ) -> None:
     """See `Tensor.backward`."""
     given = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if given == []:
+        raise ValueError("inputs: none are given; allowed: tensors, None for all leaves")
     wanted = None if given is None else {id(x) for x in given}
     with np.errstate(all="ignore"):
         for out, g, observer in gradients([root], [gradient], retain_graph, create_graph):

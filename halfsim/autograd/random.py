@@ -291,7 +291,7 @@ def log_normal(
 def geometric(shape: _Shape, p: float, generator: Generator | None = None) -> Array:
     """How many trials the first success takes, each a success with probability ``p``; as float64."""
     fractions = _fractions(_source(generator), _count(shape), float64)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.ceil(np.log(fractions) / np.log1p(-p)).reshape(shape)
 
 

@@ -119,20 +119,20 @@ def _holds_tensor(x: Any, depth: int = 0) -> bool:
 
 
 class _Asked:
-    """In a tensor's place: whether NumPy asks it."""
+    """In a tensor's place: which function of NumPy's asks it first."""
 
-    def __array_function__(self, *given: Any) -> Any:
-        raise AskedError
+    def __array_function__(self, function: Any, *given: Any) -> Any:
+        raise AskedError(function)
 
-    __array_ufunc__ = __array__ = __array_function__
+    __array_ufunc__ = __array_function__
 
 
 class AskedError(Exception):
-    """What an argument in a tensor's place answers NumPy."""
+    """What an argument in a tensor's place answers NumPy, with the function that asks."""
 
 
 def numpys_own(call: Call) -> bool:
-    """Whether a call of NumPy's asks no tensor, as where only an option is one: what comes of it is NumPy's own."""
+    """Whether NumPy's function asks no tensor, as where only an option is one: what comes of it is NumPy's own."""
     if not call.target.startswith("np."):
         return False
     positional, keywords, _ = _arguments(call)
@@ -141,8 +141,8 @@ def numpys_own(call: Call) -> bool:
         warnings.simplefilter("ignore")
         try:
             function(None, [_probed(x) for x in positional], {name: _probed(x) for name, x in keywords.items()})
-        except AskedError:
-            return False
+        except AskedError as asked:
+            return asked.args[0] is not eval(call.target, namespace())
     return True
 
 

@@ -111,7 +111,9 @@ _names("scheduler", "hs.optim.lr_scheduler.StepLR(made.optimizer(), 2)")
 _names("schedulers", "[hs.optim.lr_scheduler.StepLR(made.optimizer(), 2)]")
 _names("milestones", "[1, 2]", "(1,)")
 _names("scaler", "hs.amp.GradScaler()")
-_names("func function f fn run accept fails lr_lambda scale_fn avg_fn hook collate_fn distance_function", *FUNCTIONS)
+_names(
+    "func func1d function f fn run accept fails lr_lambda scale_fn avg_fn hook collate_fn distance_function", *FUNCTIONS
+)
 _names("closure", "lambda: hs.tensor(1.0)", "None")
 _names("worker_init_fn multi_avg_fn", "None")
 _names("path file", "'out.json'", "'out.html'", "'out.npz'")

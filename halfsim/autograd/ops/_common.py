@@ -72,7 +72,7 @@ def indices(name: str, values: Any) -> Array:
     ``TypeError`` for other values: a half label 2049 would train class 2048.
     """
     found = array_of(whole(values), name)
-    if found.dtype.kind not in "iu" and found.size:
+    if found.dtype.kind not in "iu" and (found.size or isinstance(values, Tensor)):
         dtype = values.dtype if isinstance(values, Tensor) else found.dtype
         raise TypeError(f"{name}: dtype {dtype} is not allowed; allowed: integers")
     return found.astype(np.int64)

@@ -14,7 +14,7 @@ from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64, whole
 from halfsim.numerics.quantize import Array
-from halfsim.options import refused
+from halfsim.options import refused, shown
 
 __all__ = [
     "arange",
@@ -405,11 +405,15 @@ def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = N
         numbers(p)  # which refuses what is none
 
     def chance(p: Any) -> Array:
-        if not np.ndim(plain(p)):
+        chances = numbers(p)
+        if not ((chances >= 0) & (chances <= 1)).all():
+            raise ValueError(f"p: {shown(p)} is not allowed; allowed: numbers from 0 to 1")
+        if not chances.ndim:
             return random.bernoulli(shape, float(p), generator)
         return random.bernoulli_each(np.broadcast_to(plain(p), shape), generator, _drawn_for(_like(p, None)))
 
-    def whole(*bounds: int) -> Array:
+    def integers(*given: Any) -> Array:
+        bounds = [whole("bounds", bound) for bound in given]
         low, high = _bounds(input, bounds)
         return random.integers(shape, low, high, generator, _wide(input, bounds))
 
@@ -418,7 +422,7 @@ def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = N
         "normal": lambda mean, std: random.normal(shape, mean, std, generator, fmt),
         "bernoulli": chance,
         "exponential": lambda rate: random.exponential(shape, rate, generator, fmt),
-        "integers": whole,
+        "integers": integers,
         "cauchy": lambda median, sigma: random.cauchy(shape, median, sigma, generator, fmt),
         "log_normal": lambda mean, std: random.log_normal(shape, mean, std, generator, fmt),
         "geometric": lambda p: random.geometric(shape, p, generator),

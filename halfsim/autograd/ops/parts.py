@@ -76,7 +76,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(getitem(input, (slice(None),) * along + (k,)) for k in range(_shape(input)[along]))
 
 
-_MOST = 100_000  # parts, which are a tensor each
+_MOST = 32_768  # parts, which are a tensor each
 
 
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:

@@ -92,7 +92,8 @@ def _setitem(fp: Arithmetic, x: Array, value: Array, /, index: Any) -> Any:
 def _store(y: Array, index: Any, value: Array) -> None:
     if y.dtype.kind in "iu" and value.dtype.kind == "f":
         info = np.iinfo(y.dtype)
-        if not ((value >= info.min) & (value < float(info.max) + 1)).all():
+        wide = value.astype(np.float64)
+        if not ((wide >= info.min) & (wide < float(info.max) + 1)).all():
             raise ValueError(f"value: it holds what {y.dtype} does not; allowed: {info.min} to {info.max}")
     try:
         y[index] = value
@@ -181,7 +182,10 @@ def _added(input: Any, source: Any, places: Array) -> Tensor:
     """``input`` with the values of ``source`` added at ``places``, counted through the whole tensor in C order."""
     if isinstance(input, Tensor) and isinstance(input.format, Integer):
         y = input.array.copy()
-        np.add.at(y.reshape(-1), places.reshape(-1), numbers(source).reshape(-1))
+        values = numbers(source).reshape(-1)
+        if not np.isfinite(values).all():
+            raise ValueError("source: infinities and NaN are not allowed beside integers; allowed: integers")
+        np.add.at(y.reshape(-1), places.reshape(-1), values)
         return Tensor(y, input.format)
     return _scatter_add(input, source, where=places)
 

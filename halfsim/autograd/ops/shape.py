@@ -16,7 +16,7 @@ from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.numerics.formats import float64, unknown, whole
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.quantize import Array
-from halfsim.options import shown
+from halfsim.options import refused, shown
 
 __all__ = [
     "adjoint",
@@ -90,6 +90,8 @@ def transpose(input: Any, *axes: Any, dim0: int | None = None, dim1: int | None 
     """
     order: Any = (dim0, dim1) if dim0 is not None and dim1 is not None else axes
     if len(order) == 1:
+        if not isinstance(order[0], (tuple, list, range, np.ndarray, type(None))):
+            raise refused("axes", order[0], "a tuple of integers, None")
         return _transpose(input, None if order[0] is None else tuple(order[0]))
     if len(order) == 2:
         return swapaxes(input, *order)

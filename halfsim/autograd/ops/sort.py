@@ -16,6 +16,7 @@ from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.shape import flatten, reshape, squeeze
 from halfsim.autograd.tensor import Tensor, numbers, plain, whole
 from halfsim.numerics.quantize import Array
+from halfsim.options import refused
 
 __all__ = [
     "argsort",
@@ -332,6 +333,8 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
 def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
     """NumPy's histogram, in float64 and rounded to the format of ``input``: the counts, and the edges of the bins."""
     x, edges = numbers(input, np.float64), numbers(bins)
+    if range is not None and numbers(range).shape != (2,):
+        raise refused("range", range, "a tuple of two numbers")
     weights = None if weight is None else numbers(weight, np.float64).reshape(-1)
     counts, edges = np.histogram(x.reshape(-1), edges if edges.ndim else int(edges), range, density, weights)
     dtype = input.dtype if isinstance(input, Tensor) else None

@@ -142,7 +142,7 @@ def logit(fp: Arithmetic, x: Array, /, eps: float | None = None) -> Any:
     one = fp.constant(1.0)
     low: Any = None if eps is None else fp.constant(eps)
     high: Any = None if eps is None else fp.sub(one, low)
-    z = x if low is None else choose(np.isnan(x), x, np.minimum(np.maximum(x, low), high))
+    z = x if low is None else choose(np.isnan(x), x, choose(x < low, low, np.minimum(x, high)))
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         slope = fp.div(g, fp.mul(x, fp.sub(one, x)))
