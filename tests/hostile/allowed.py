@@ -55,7 +55,7 @@ DIFFERS: tuple[tuple[str, str], ...] = (
     ("*max_unpool?d", "a tuple of one number stands for all axes, as in the pools"),
     ("hs.*.unfold", "a tuple of one number stands for all axes, as in convolutions"),
     ("*__contains__", "compares with lists too, as NumPy's arrays do"),
-    ("np.i0", "is infinite at infinities, where NumPy's is NaN"),
+    ("*i0", "is infinite at infinities, where theirs is NaN"),
     ("np.vander", "powers take the tensor's format"),
     ("*linalg.cond", "the condition of a singular matrix is that of its rounding"),
     ("*linalg.matrix_rank", "a tolerance below 0 is none"),

@@ -49,9 +49,9 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
 
 
-def _weighted(loss: Tensor, weight: Any, reduction: str) -> Tensor:
-    """The loss times weights of its shape, and their mean: the sum over the sum of the weights."""
-    if np.shape(plain(weight)) != loss.shape:
+def _weighted(loss: Tensor, input: Any, weight: Any, reduction: str) -> Tensor:
+    """The loss times weights of its shape and the input's; their mean is the sum over the sum of the weights."""
+    if not np.shape(plain(weight)) == np.shape(plain(input)) == loss.shape:
         raise ValueError(f"weight: shape {np.shape(plain(weight))} does not fit {loss.shape}; allowed: the same")
     weight = like(weight, loss)
     loss = mul(loss, weight)
@@ -119,7 +119,7 @@ def mse_loss(
     check_shape("mse_loss", input, target)
     if weight is None:
         return _mse(input, target, how)
-    return _weighted(square(sub(*as_category("fp32", input, target))), weight, how)
+    return _weighted(square(sub(*as_category("fp32", input, target))), input, weight, how)
 
 
 def l1_loss(
@@ -134,7 +134,7 @@ def l1_loss(
     how = reduction_of(reduction, size_average, reduce)
     check_shape("l1_loss", input, target)
     loss = magnitude(sub(*as_category("fp32", input, target)))
-    return reduced(loss, how) if weight is None else _weighted(loss, weight, how)
+    return reduced(loss, how) if weight is None else _weighted(loss, input, weight, how)
 
 
 @op("fp32")
@@ -214,7 +214,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     check_shape("huber_loss", input, target)
     if weight is None:
         return _huber(input, target, float(delta), how)
-    return reduced(_weighted(_huber(input, target, float(delta)), weight, "none"), how)
+    return reduced(_weighted(_huber(input, target, float(delta)), input, weight, "none"), how)
 
 
 def cosine_embedding_loss(

@@ -202,6 +202,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
         except ValueError:
             listed = "cosine_similarity: shapes {} and {} do not fit".format(*shapes)
             raise ValueError(f"{listed}; allowed: shapes that broadcast") from None
+    if not eps >= 0:
+        raise ValueError(f"eps: {eps} is not allowed; allowed: numbers from 0")
     a, b = (_unit(x, dim, eps) for x in as_category("fp32", x1, x2))
     return sum(mul(a, b), dim)
 
