@@ -188,6 +188,8 @@ def arange(
 
 def range_(start: float = 0, end: float = 0, step: float = 1, **options: Any) -> Tensor:
     """PyTorch's old ``range``: floats from ``start`` to ``end``, which is included."""
+    if not math.isfinite(step) or not step:
+        raise ValueError(f"step: {step} is not allowed; allowed: finite numbers other than 0")
     return _made(start + np.arange(math.floor((end - start) / step) + 1) * float(step), **options)
 
 

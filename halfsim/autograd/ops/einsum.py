@@ -125,7 +125,7 @@ def _pair(a: Any, left: str, b: Any, right: str, wanted: str) -> tuple[Tensor, s
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
     """The product summed over the last ``dims`` axes of ``a`` and the first of ``b``, or over two lists of axes."""
     ndim_a, ndim_b = np.ndim(plain(a)), np.ndim(plain(b))
-    if not isinstance(dims, (list, tuple)) and np.ndim(plain(dims)) == 0:
+    if not isinstance(dims, (list, tuple)):
         count = whole("dims", dims)
         if not 0 <= count <= min(ndim_a, ndim_b):
             allowed = f"0 to {min(ndim_a, ndim_b)}, two lists of axes"

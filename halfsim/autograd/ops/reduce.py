@@ -288,10 +288,10 @@ def _most(name: str, of_two: Any, find: Any, input: Any, dim: Any, keepdim: bool
     if other is not None and dim is not None:
         raise TypeError(f"{name}: other and dim are not allowed together; allowed: one of them")
     other = dim if isinstance(dim, (Tensor, np.ndarray)) else other
+    if dim is not other and not isinstance(dim, (int, np.integer, tuple, list, type(None))):
+        raise refused("dim", dim, "integers, a tuple of integers, None")
     if other is not None:
         return of_two(input, other)
-    if dim is not None and not isinstance(dim, (int, np.integer, tuple, list)):
-        raise refused("dim", dim, "integers, a tuple of integers, None")
     values = OPS[f"{name}_values"](input, dim, keepdim)
     return Picked(values, _place(find, input, dim, keepdim)) if _single(dim) else values
 

@@ -304,7 +304,7 @@ def _lines(shape: tuple[int, ...], size: Any, factor: Any, recompute: bool, leas
     if factor is None:
         counts, ratios = [whole("interpolate: size", n) for n in each], [None] * len(shape)
     else:
-        counts = [int(n * f) for n, f in zip(shape, each, strict=True)]
+        counts = [int(n * float(f)) for n, f in zip(shape, each, strict=True)]
         ratios = [None if recompute or not f > 0 else 1.0 / f for f in each]
     if min(counts) < least or 0 in shape:
         raise ValueError(f"interpolate: {shape} to {tuple(counts)} is not allowed; allowed: sizes from {least}")
