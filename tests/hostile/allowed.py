@@ -56,6 +56,7 @@ DIFFERS: tuple[tuple[str, str], ...] = (
     ("hs.*.unfold", "a tuple of one number stands for all axes, as in convolutions"),
     ("*__contains__", "compares with lists too, as NumPy's arrays do"),
     ("*i0", "is infinite at infinities, where theirs is NaN"),
+    ("np.linspace", "numbers take the format of floats in force beside integers"),
     ("np.vander", "powers take the tensor's format"),
     ("*linalg.cond", "the condition of a singular matrix is that of its rounding"),
     ("*linalg.matrix_rank", "a tolerance below 0 is none"),
