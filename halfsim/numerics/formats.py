@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.card import Card
 from halfsim.names import public
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, refused
 
 # What others import from here, without being listed.
 # isort: off
@@ -96,6 +96,8 @@ class Integer(Card):
 
     def contains(self, other: Format | Integer) -> bool:
         """Whether every number of ``other`` is one of these."""
+        if not isinstance(other, (Format, Integer)):
+            raise refused("other", other, "a Format, a dtype of integers")
         return isinstance(other, Integer) and self.min <= other.min and other.max <= self.max
 
     def __eq__(self, other: object) -> bool:

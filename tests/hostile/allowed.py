@@ -50,6 +50,13 @@ ANY = (
     ("hs.FlagWarning", "*", "a warning"),
     ("hs.compile", "*", "gives back what it is given"),
     ("*typename", "*", "the name of any object's type"),
+    ("hs.utils.data.Sampler", "data_source", "taken for PyTorch's sake and without effect"),
+    ("hs.utils.data.*", "data*", "a data set holds samples of any kind, and `default_convert` takes any"),
+    ("*.StackDataset", "args", "a data set holds samples of any kind"),
+    ("*.Subset*", "indices", "the keys of a data set are of any kind"),
+    ("*.BatchSampler", "sampler", "the keys of a data set are of any kind"),
+    ("*.ConcatDataset.cumsum", "sequence", "a data set holds samples of any kind"),
+    ("*update_bn", "loader", "a model without layers of running statistics asks it for nothing"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
     ("*cholesky_inverse", "gives infinities for a zero on the diagonal"),

@@ -34,7 +34,7 @@ MADE: dict[str, tuple[str, ...]] = {
     "Policy": ("hs.Policy({'default': 'fp16', 'a.*': 'fp32'})", "hs.AMP"),
     "Trace": ("made.trace()",),
     "Report": ("made.trace().report()",),
-    "Finding": ("made.trace().verdict()",),
+    "Finding": ("made.finding()",),
     "Comparison": ("made.comparison()",),
     "Module": ("made.model()",),
     "Optimizer": ("made.optimizer()",),
