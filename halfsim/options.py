@@ -281,7 +281,9 @@ _CLEAR = re.compile(
     r"broadcast|out of bounds|shape|dimension|axis|axes|ingular|positive.definite|square|negative|size|length|"
     r"duplicate|repeated|divis|subscript|exceed|too large|must be|monoton"
 )
-_PYTHON = re.compile(r"object|subscriptable|argument|operand type|scalar|sequence|cast|ufunc|integer string|\bargs\b|__")
+_PYTHON = re.compile(
+    r"object|subscriptable|argument|operand type|scalar|sequence|cast|ufunc|integer string|\bargs\b|__"
+)
 _UNKNOWN = re.compile(r"\w\(\) got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"\w\(\) missing \d+ required [\w-]+ arguments?: '(\w+)'")
 _TOO_MANY = re.compile(r"\w\(\) takes .* positional arguments? but (\d+)")

@@ -179,7 +179,7 @@ def promote_types(type1: object, type2: object) -> Format | Integer:
 def result_type(tensor1: Any, tensor2: Any) -> Any:
     """The dtype of ``tensor1 + tensor2``."""
     first = tensor1 if isinstance(tensor1, Tensor) else tensor(tensor1)
-    return (first + tensor2).dtype if isinstance(tensor2, Tensor) or isinstance(tensor1, Tensor) else first.dtype
+    return (first + tensor2).dtype
 
 
 def can_cast(from_: object, to: object) -> Any:

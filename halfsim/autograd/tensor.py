@@ -140,7 +140,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     @array.setter
     def array(self, array: Array) -> None:
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, (np.ndarray, np.generic)):
             raise refused("array", array, "an array of NumPy's")
         if array.shape == self.storage.array.shape:
             self.storage.write(array)

@@ -39,6 +39,7 @@ ANY = (
     ("hs.formats.as_format", "argument", "the name of an argument in the error"),
     ("hs.array_api.isdtype", "kind", "any object may be asked about, as NumPy has it"),
     ("Policy.check", "paths", "names of layers, of any kind"),
+    ("Policy.check", "model", "whose name alone counts"),
     ("Policy.precision", "within", "which operations give"),
     ("np.piecewise", "args", "what its functions are called with"),
     ("np.full_like", "a", "NumPy's own, of what is no tensor"),

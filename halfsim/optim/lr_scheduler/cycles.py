@@ -71,7 +71,8 @@ class OneCycleLR(LRScheduler):
     def get_lr(self) -> list[float]:
         step, last = self.last_epoch, self._schedule_phases[-1]
         if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
+            told = f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
+            raise ValueError(f"{told}; allowed: no more")
         start, phase = 0.0, last
         for phase in self._schedule_phases:
             if step <= phase["end_step"] or phase is last:

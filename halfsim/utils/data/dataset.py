@@ -182,7 +182,7 @@ class ChainDataset(IterableDataset[T]):
         return chain.from_iterable(self.datasets)
 
     def __len__(self) -> int:
-        return sum(len(d) for d in self.datasets)  # type: ignore[arg-type]  # where they have one
+        return sum(len(d) for d in self.datasets)
 
 
 class Subset(Dataset[T]):
