@@ -50,7 +50,7 @@ def whole(argument: str, value: object) -> int:
     try:
         return index(value)  # type: ignore[arg-type]  # which is what the handler is for
     except TypeError:
-        raise TypeError(f"{argument}: {value!r} is not allowed; allowed: integers") from None
+        raise TypeError(f"{argument}: {shortened(value)} is not allowed; allowed: integers") from None
 
 
 @dataclass(frozen=True)
