@@ -51,7 +51,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
         _flush_directory(target.parent)
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)[:_LONGEST]) from error
+        raise failed(error, path) from error
+
+
+def failed(error: OSError, path: Path) -> OSError:
+    """The error of a file at ``path``, of which it repeats the beginning."""
+    return OSError(error.errno, error.strerror or str(error), str(path)[:_LONGEST])
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from halfsim.atomic import write_text
 from halfsim.card import Card
 from halfsim.markup import PAGE_STYLE, SORTING, document, fragment
+from halfsim.options import guarded_class
 
 
 class Document(Card, ABC):
@@ -40,6 +41,11 @@ class Document(Card, ABC):
     _script: ClassVar[str] = SORTING
     _indent: ClassVar[int | None] = 1  # of the JSON; None writes it without spaces
     _headed: ClassVar[bool] = True  # whether the page begins with the title
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("halfsim."):
+            guarded_class(cls)
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -75,6 +81,9 @@ class Document(Card, ABC):
 
     def _repr_html_(self) -> str:
         return fragment(list(self._body()), PAGE_STYLE + self._style, self._script)
+
+
+guarded_class(Document, ["to_html", "to_json"])
 
 
 def attributes(x: Any, *without: str) -> dict[str, Any]:

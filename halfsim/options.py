@@ -78,8 +78,10 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     bool: (lambda value: isinstance(value, (bool, np.bool_)), "True, False"),
     str: (lambda value: isinstance(value, str), "a string"),
     type(None): (lambda value: value is None, "None"),
-    Callable[..., Any]: (callable, "a function"),
+    Callable: (callable, "a function"),
     Sized: (lambda value: isinstance(value, Sized) and not isinstance(value, _WORDS), "what has a length"),
+    Iterable: (lambda value: isinstance(value, Iterable) and not isinstance(value, (*_WORDS, dict)), "an iterable"),
+    os.PathLike: (lambda value: isinstance(value, os.PathLike), "a path"),
     tuple[int, ...]: (_is_ints, "a tuple of integers"),
     Sequence[int]: (_is_ints, "a tuple of integers"),
     Sequence[float]: (_is_floats, "a tuple of numbers"),
@@ -88,17 +90,17 @@ _KINDS: dict[Any, tuple[Check, str]] = {
 
 def _of(annotation: Any) -> list[tuple[Check, str]] | None:
     """The kinds that an annotation allows, None where it allows anything or says what is not checked here."""
-    if annotation in _KINDS:
-        return [_KINDS[annotation]]
+    origin = typing.get_origin(annotation)
+    for found in (annotation, origin):
+        if found in _KINDS:
+            return [_KINDS[found]]
     word = vars(annotation).get("__argument__", "") if isinstance(annotation, type) else ""
     if isinstance(word, str) and word:  # a class that says what its instances are called as arguments
         return [(lambda value: isinstance(value, annotation), word)]
-    if typing.get_origin(annotation) is Callable:
-        return [_KINDS[Callable[..., Any]]]
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+    if origin in (types.UnionType, typing.Union):
         parts = [_of(part) for part in typing.get_args(annotation)]
         return None if any(part is None for part in parts) else [kind for part in parts for kind in part or ()]
-    if typing.get_origin(annotation) is typing.Literal:
+    if origin is typing.Literal:
         words = typing.get_args(annotation)
         return [(lambda value: isinstance(value, str) and value in words, ", ".join(map(repr, words)))]
     return None
@@ -163,8 +165,9 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     }
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    names = ", ".join(n for n in parameters if n != "self")
-    own = "self" in parameters
+    own = next(iter(parameters), "") in ("self", "cls")
+    told = [*parameters][own:]
+    names = ", ".join(told)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -178,7 +181,7 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
             if rule is not None and not rule[0](value):
                 raise refused(n, value, rule[1])
             if n not in parameters and not open_ended:
-                raise unknown_option(called, n, [n for n in parameters if n != "self"])
+                raise unknown_option(called, n, told)
         if len(args) > len(order) and not spread:
             raise TypeError(f"{called}: {len(args)} arguments are too many; allowed: {names}")
         if len(args) < len(required):
@@ -188,10 +191,10 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except MISFITS as error:
-            told = explained(called, error, args[own:], kwargs, [n for n in parameters if n != "self"])
-            if told is error:
+            words = explained(called, error, args[own:], kwargs, told)
+            if words is error:
                 raise
-            raise told from error
+            raise words from error
 
     call.checked = call  # type: ignore[attr-defined]
     return call
@@ -246,11 +249,14 @@ def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
             getter = None if found.fget is None else guarded(found.fget, name, method=True)
             setattr(cls, name, property(getter, found.fset, found.fdel, found.__doc__))
         elif isinstance(found, (classmethod, staticmethod)):
-            bound = isinstance(found, classmethod)
-            setattr(cls, name, type(found)(guarded(found.__func__, name, method=bound)))
+            setattr(cls, name, type(found)(_guarded(found.__func__, name, isinstance(found, classmethod))))
         elif inspect.isfunction(found):
-            setattr(cls, name, checked(found, name) if checks(found) else guarded(found, name, method=True))
+            setattr(cls, name, _guarded(found, name, method=True))
     return cls
+
+
+def _guarded(function: Callable[..., Any], name: str, method: bool) -> Callable[..., Any]:
+    return checked(function, name) if checks(function) else guarded(function, name, method)
 
 
 def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:
@@ -275,7 +281,9 @@ _CLEAR = re.compile(
     r"broadcast|out of bounds|shape|dimension|axis|axes|ingular|positive.definite|square|negative|size|length|"
     r"duplicate|repeated|divis|subscript|exceed|too large|must be|monoton"
 )
-_PYTHON = re.compile(r"object|argument|real number|operand type|scalar|sequence|cast|ufunc|integer string|\bargs\b|__")
+_PYTHON = re.compile(
+    r"object|subscriptable|argument|real number|operand type|scalar|sequence|cast|ufunc|integer string|\bargs\b|__"
+)
 _UNKNOWN = re.compile(r"\w\(\) got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"\w\(\) missing \d+ required [\w-]+ arguments?: '(\w+)'")
 _TOO_MANY = re.compile(r"\w\(\) takes .* positional arguments? but (\d+)")

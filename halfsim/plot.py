@@ -165,7 +165,8 @@ def _counted(source: object, fmt: Format | None) -> tuple[dict[int, int], Format
     values = np.asarray(getattr(source, "array", source) if not isinstance(source, np.ndarray) else source)
     if values.dtype.kind not in "fiu":
         raise TypeError(f"exponents: {type(source).__name__} is not allowed; allowed: a Trace, a Report, an array")
-    found = sample.exponents(np.atleast_1d(values.astype(np.float32))).tolist()
+    with np.errstate(over="ignore"):  # which are counted as infinite
+        found = sample.exponents(np.atleast_1d(values.astype(np.float32))).tolist()
     return {b - 127: n for b, n in enumerate(found) if n}, fmt or as_format("float16"), f"{values.size:,} values"
 
 

@@ -180,7 +180,8 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     """The dtype of ``tensor1 + tensor2``."""
     first = tensor1 if isinstance(tensor1, Tensor) else tensor(tensor1)
     second = tensor2 if isinstance(tensor2, Tensor) else tensor(tensor2)
-    return (first + tensor2).dtype if first is tensor1 or second is tensor2 else first.dtype
+    both = first is not tensor1 and second is not tensor2  # numbers, which make tensors of their own
+    return (first + (second if both else tensor2)).dtype
 
 
 def can_cast(from_: object, to: object) -> Any:

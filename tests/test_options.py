@@ -89,3 +89,40 @@ def test_the_cause_is_kept() -> None:
     with pytest.raises(TypeError) as caught:
         hs.ops.split(X, object())
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: hs.utils.data.Subset(int, [0]), "dataset: type is not allowed; allowed: what has __getitem__"),
+        (lambda: hs.utils.data.Subset([1, 2], {0, 1}), "indices: set is not allowed; allowed: what has __getitem__"),
+        (lambda: hs.utils.data.TensorDataset(), "tensors: none are not allowed; allowed: at least one"),
+        (lambda: hs.utils.data.TensorDataset(np.array(["a"])), "tensors: an array of <U1 is not allowed"),
+        (lambda: hs.utils.data.ChainDataset([[1, 2]]), "datasets: list is not allowed; allowed: IterableDataset"),
+        (lambda: hs.utils.data.RandomSampler([1], generator="a"), "generator: 'a' is not allowed; allowed: a Gen"),
+        (lambda: hs.hardware.device("A100").peak("abc", False), "fmt: 'abc' is not allowed"),
+        (lambda: hs.hardware.device("A100").matmul([1], [1], c=1j), "c: an array of complex128 is not allowed"),
+        (lambda: hs.Trace(reference="fp16"), "reference: 'fp16' is not allowed; allowed: a Precision, None"),
+        (lambda: hs.Trace(allow=[1]), r"allow: \[1\] is not allowed; allowed: patterns"),
+        (lambda: hs.Report.from_json(3), "source: 3 is not allowed; allowed: a string, a path"),
+        (lambda: hs.Report.from_json("x" * 10**4), r"File name too long: 'x{200}'"),
+        (lambda: hs.float16.contains(-1), "other: -1 is not allowed; allowed: a Format"),
+        (lambda: hs.load("none", map_location="abc"), "device: 'abc' is not allowed"),
+        (lambda: hs.amp.custom_fwd(cast_inputs="abc"), "cast_inputs: 'abc' is not allowed"),
+        (lambda: hs.optim.swa_utils.AveragedModel(1j), "model: 1j is not allowed; allowed: a Module"),
+        (lambda: hs.result_type(3, len), "x: builtin_function_or_method is not allowed"),
+    ],
+)
+def test_what_is_no_argument_of_that_kind_is_refused(call: Callable[[], object], words: str) -> None:
+    with pytest.raises((TypeError, ValueError, OSError), match=words) as error:
+        call()
+    assert len(str(error.value)) <= 300
+
+
+def test_one_pattern_is_one_pattern() -> None:
+    assert hs.Trace(allow="@log").allow == ("@log",)
+
+
+def test_the_dtype_of_two_numbers_is_that_of_their_sum() -> None:
+    assert hs.result_type(3, 2.5) == hs.float32
+    assert hs.result_type(True, 2) == hs.int64

@@ -19,10 +19,10 @@ def custom_fwd(fwd: Callable[..., Any] | None = None, *, device_type: str = "cud
 
     If that is None it runs as what is around it does.
     """
-    if fwd is None:
-        return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)
     _check(device_type)
     fmt = None if cast_inputs is None else as_format(cast_inputs, "cast_inputs")
+    if fwd is None:
+        return functools.partial(custom_fwd, device_type=device_type, cast_inputs=fmt)
 
     @functools.wraps(fwd)
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
@@ -39,9 +39,9 @@ def custom_fwd(fwd: Callable[..., Any] | None = None, *, device_type: str = "cud
 
 def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str = "cuda") -> Any:
     """A decorator of a `Function`'s ``backward``, which runs as its ``forward`` did, see `custom_fwd`."""
+    _check(device_type)
     if bwd is None:
         return functools.partial(custom_bwd, device_type=device_type)
-    _check(device_type)
     run = bwd
 
     @functools.wraps(run)

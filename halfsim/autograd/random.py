@@ -44,6 +44,7 @@ class Generator:
     """
 
     __slots__ = ("__weakref__", "_engine", "_seed", "_spare", "device")
+    __argument__ = "a Generator"
 
     def __init__(self, device: Any = "cpu") -> None:
         self.device = device

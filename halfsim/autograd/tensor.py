@@ -104,9 +104,9 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "counted",
         "format",
-        "grad",
         "hooks",
         "leaf",
         "name",
@@ -122,7 +122,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         self.storage = Storage(array)
         self.format: Any = fmt  # a Format; of integers and bools an Integer, which `tape.apply` asks for first
         self.requires_grad = requires_grad
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.name = name
         self.node: Node | None = None
         self.hooks: dict[int, Hook] | None = None
@@ -140,10 +140,28 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
 
     @array.setter
     def array(self, array: Array) -> None:
+        if not isinstance(array, (np.ndarray, np.generic)):
+            raise refused("array", array, "an array of NumPy's")
         if array.shape == self.storage.array.shape:
             self.storage.write(array)
         else:
             self.storage = Storage(array)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient, None where there is none; ``TypeError`` or ``ValueError`` where it is set to what is none."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None:
+        if grad is not None:
+            if not isinstance(grad, Tensor):
+                raise refused("grad", grad, "a Tensor of floats, None")
+            if isinstance(grad.format, Integer):
+                raise ValueError(f"grad: a Tensor of {grad.format} is not allowed; allowed: a Tensor of floats, None")
+            if grad.shape != self.shape:
+                raise ValueError(f"grad: shape {tuple(grad.shape)} is not allowed; allowed: {tuple(self.shape)}")
+        self._grad = grad
 
     @property
     def data(self) -> Tensor:

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from halfsim.atomic import replacing
+from halfsim.atomic import failed, replacing
 from halfsim.numerics.formats import NARROW
 from halfsim.numerics.quantize import Array
 from halfsim.options import shown
@@ -111,7 +111,10 @@ def path_of(path: object) -> Path:
 
 def opened(path: Path) -> IO[bytes]:
     """The file at ``path``, to be read; ``ValueError`` for a directory, and for pipes and devices, which may block."""
-    mode = os.stat(path).st_mode
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise failed(error, path) from error
     if not stat.S_ISREG(mode):
         what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
         raise ValueError(f"{path}: is {what}; allowed: a file")

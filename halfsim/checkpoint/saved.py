@@ -8,6 +8,7 @@ import zipfile
 from typing import IO, Any
 
 from halfsim.atomic import replacing
+from halfsim.autograd.device import device
 from halfsim.checkpoint.files import Arrays, RefusedError, opened, path_of, read_from, write_to
 from halfsim.checkpoint.pickled import Machine, unpickled
 from halfsim.checkpoint.storages import Storages
@@ -67,9 +68,11 @@ def load(
     Of a file of PyTorch nothing is executed: what it asks for beyond tensors and plain values is refused by name,
     with ``weights_only=False`` too. A dtype is a Format or a dtype of integers, a ``torch.Size`` a tuple, a device a
     string. Tensors of one storage share memory until one of them is changed. Both layouts of PyTorch are read, that of
-    1.6 and the older one. Other options change nothing.
-    ``ValueError`` in one line for a damaged file, a foreign one, or one that is refused.
+    1.6 and the older one. ``map_location`` is a device, a dict of them or a function, and changes nothing, as do the
+    other options. ``ValueError`` in one line for a damaged file, a foreign one, or one that is refused.
     """
+    if not (map_location is None or callable(map_location) or isinstance(map_location, dict)):
+        device(map_location)
     if isinstance(f, (str, os.PathLike)):
         path = path_of(f)
         with opened(path) as file:

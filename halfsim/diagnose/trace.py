@@ -17,6 +17,7 @@ from halfsim.diagnose.finding import CLASSES, Finding, finding
 from halfsim.diagnose.verdict import Errors, errors, verdict
 from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.precision import FP64, Precision
+from halfsim.options import guarded_class
 
 if TYPE_CHECKING:
     from halfsim.diagnose.report.facts import Raised
@@ -97,7 +98,10 @@ class Trace(Card, recording.Trace):
         return self.report().to_json(path)
 
 
-def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 64) -> Any:
+guarded_class(Trace)
+
+
+def trace(reference: object = None, *, allow: str | Iterable[str] = (), frames: int = 64) -> Any:
     """A context that records every operation inside it, forward, backward and optimizer, in a `Trace`.
 
     ``reference`` ("fp64", a Precision) carries for each value what it would have been in that precision, in the same
@@ -117,9 +121,6 @@ def trace(reference: object = None, *, allow: Iterable[str] = (), frames: int = 
     rule = None if reference is None else as_rule(reference, "reference")
     if rule is not None and not isinstance(rule, Precision):
         raise ValueError(f"reference: {rule} is not allowed; allowed: a precision, as {FP64}")
-    patterns = (allow,) if isinstance(allow, str) or not isinstance(allow, Iterable) else tuple(allow)
-    if not all(isinstance(pattern, str) for pattern in patterns):
-        raise TypeError(f"allow: {allow!r} is not allowed; allowed: patterns, as ['@masked_fill', 'decoder.*']")
     if whole("frames", frames) < 0:
         raise ValueError(f"frames: {frames} is not allowed; allowed: integers from 0")
-    return recording.tracing(partial(Trace, rule, patterns, frames))
+    return recording.tracing(partial(Trace, rule, recording.patterns(allow), frames))

@@ -16,6 +16,7 @@ from halfsim.hardware.units import INSTRUCTIONS, Unit, rows
 from halfsim.numerics.formats import as_format, unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_class
 from halfsim.text import columns, filled
 
 INPUTS = {"float16": "fp16", "bfloat16": "bf16", "tfloat32": "tf32", "float8_e4m3fn": "fp8_e4m3",
@@ -218,8 +219,10 @@ class Device(Card):
         """The name and the FLOP/s of the fastest unit for results in ``fmt`` ("fp16"), of products if ``matrix``.
 
         Where it has none for ``fmt``, values are converted and the float32 rate holds. ``ValueError`` where no rate is
-        known for that either.
+        known for that either, and for a word that is no format.
         """
+        if fmt not in self.peaks and f"{fmt} matrix" not in self.peaks:
+            as_format(fmt, "fmt")
         for key in (*([f"{fmt} matrix"] if matrix else []), fmt, *(["fp32 matrix"] if matrix else []), "fp32"):
             if key in self.peaks:
                 return key if " " in key else f"{key} vector", self.peaks[key].value * 1e12
@@ -275,6 +278,9 @@ class Device(Card):
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
+
+
+guarded_class(Device, ["matmul", "peak", "precision", "unit"])
 
 
 class Catalogue(Card, tuple[Device, ...]):

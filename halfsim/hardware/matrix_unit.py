@@ -12,7 +12,7 @@ from halfsim.hardware._block import NEAR
 from halfsim.hardware._chains import chained, detached, summed_exactly, summed_in_pairs
 from halfsim.hardware.units import DEVICES, FP8, UNITS, Unit, rows
 from halfsim.numerics.formats import NARROW
-from halfsim.numerics.inputs import unmasked
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.quantize import Array, flushed, rounded
 
 __all__ = ["DEVICES", "FP8", "UNITS", "Unit", "matmul", "rows", "unit_matmul"]
@@ -70,11 +70,7 @@ def matmul(row: Unit, a: ArrayLike, b: ArrayLike, c: ArrayLike | None = None) ->
 
 def taken(x: ArrayLike, row: Unit, name: str = "a") -> Array:
     """An operand on the unit's grid, in float32."""
-    given = np.asarray(unmasked(x, name))
-    if given.dtype.kind not in "fiub" or given.dtype.itemsize > 8:
-        if given.dtype.name not in NARROW:
-            raise TypeError(f"{name}: an array of {given.dtype} is not allowed; allowed: real numbers")
-        given = given.astype(np.float32)
+    given = _reals(x, name)
     with np.errstate(all="ignore"):
         if row.inputs == "tf32":
             code = given.astype(np.float32).view(np.int32) & np.int32(-1 << 13)
@@ -88,10 +84,20 @@ def taken(x: ArrayLike, row: Unit, name: str = "a") -> Array:
         return flushed(values, row.input_format) if row.flush_inputs else values
 
 
+def _reals(x: ArrayLike, name: str) -> Array:
+    """An argument called ``name`` as an array of real numbers."""
+    given = array_of(x, name)
+    if given.dtype.kind not in "fiub" or given.dtype.itemsize > 8:
+        if given.dtype.name not in NARROW:
+            raise TypeError(f"{name}: an array of {given.dtype} is not allowed; allowed: real numbers")
+        return given.astype(np.float32)
+    return given
+
+
 def _addend(c: ArrayLike | None, row: Unit, shape: tuple[int, ...]) -> Array:
     if c is None:
         return np.zeros(shape, np.float32)
-    given = np.asarray(unmasked(c, "c"))
+    given = _reals(c, "c")
     with np.errstate(all="ignore"):
         wide = given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
         values = rounded(wide, row.output_format).astype(np.float32)

@@ -46,6 +46,7 @@ class Module(Card):
     `load_state_dict` that rounded; None before.
     """
 
+    __argument__ = "a Module"
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | Array | None]
     _modules: dict[str, Module | None]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.card import Card
-from halfsim.options import shown
+from halfsim.options import refused, shown
 
 NAMES: dict[str, Format] = {}  # every format by its names, in lower case; `halfsim.numerics.formats` fills it
 
@@ -346,7 +346,11 @@ class Format(Card):
         >>> float32.contains(float16), float16.contains(bfloat16)
         (True, False)
         """
-        return self is other or (
+        if self is other:
+            return True
+        if not isinstance(other, Format):
+            raise refused("other", other, "a Format")
+        return (
             self.precision >= other.precision
             and self.max >= other.max
             and self.smallest_subnormal <= (other._finest if self._goes_on else other.smallest_subnormal)

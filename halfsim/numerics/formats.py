@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.card import Card
 from halfsim.names import public
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, refused
 
 # What others import from here, without being listed.
 # isort: off
@@ -96,6 +96,8 @@ class Integer(Card):
 
     def contains(self, other: Format | Integer) -> bool:
         """Whether every number of ``other`` is one of these."""
+        if not isinstance(other, (Format, Integer)):
+            raise refused("other", other, "a Format, a dtype of integers")
         return isinstance(other, Integer) and self.min <= other.min and other.max <= self.max
 
     def __eq__(self, other: object) -> bool:
@@ -243,13 +245,13 @@ def as_format(spec: object, argument: str = "format") -> Format:
         return spec
     name = spec if isinstance(spec, str) else getattr(spec, "name", getattr(spec, "__name__", None))
     if not isinstance(name, str):
-        raise TypeError(f"{argument}: expected a Format or its name, got {type(spec).__name__}")
+        raise TypeError(f"{_called(argument)}: expected a Format or its name, got {type(spec).__name__}")
     found = NAMES.get(name.strip().lower())
     if found is None:
         own, call, inside = name.strip().rpartition("(")
         if call and own and inside.endswith(")"):
-            return _made(own, inside[:-1], argument)
-        raise unknown(argument, name, dict.fromkeys(f.name for f in list(NAMES.values())), list(NAMES))
+            return _made(own, inside[:-1], _called(argument))
+        raise unknown(_called(argument), name, dict.fromkeys(f.name for f in list(NAMES.values())), list(NAMES))
     return found
 
 
@@ -260,6 +262,11 @@ def is_format(name: str) -> bool:
     (True, False)
     """
     return name.strip().lower() in NAMES
+
+
+def _called(argument: str) -> str:
+    """How an error calls the argument."""
+    return argument[:40] if isinstance(argument, str) else "format"
 
 
 def _made(name: str, inside: str, argument: str) -> Format:

@@ -53,6 +53,8 @@ class Precision(Card):
     'storage=float16, compute=float32, accumulate=float32, operands=float16, rounding=upward'
     """
 
+    __argument__ = "a Precision"
+
     storage: Format
     compute: Format
     accumulate: Accumulator

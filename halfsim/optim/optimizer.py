@@ -65,7 +65,7 @@ class Optimizer(Hooked):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__ and cls.__module__.startswith("halfsim.optim."):
-            guarded_class(cls, ["__init__", *(name for name in ("update",) if name in vars(cls))])
+            guarded_class(cls, ["__init__", *(name for name in ("update", "step") if name in vars(cls))])
         if "step" in cls.__dict__:
             cls.step = hooked(_told(cls.__dict__["step"]))  # type: ignore[method-assign]
 
@@ -206,7 +206,8 @@ class Optimizer(Hooked):
 
         ``grad`` is in the format of ``weight``, which is that of the parameter or, for a master copy, float32.
         """
-        raise NotImplementedError
+        name = type(self).__name__
+        raise NotImplementedError(f"{name}: update is not defined, for it moves all at once; allowed: step")
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot in PyTorch's layout: "state" by index of the parameter, and "param_groups" that hold indices.
@@ -333,7 +334,7 @@ def _told(step: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             told, self._stepping = self._stepping == "base", ""
         for p, old in [] if told else zip(moved, before, strict=True):
-            if isinstance(p.grad, Tensor) and p.grad.shape == p.shape == old.shape:
+            if p.grad is not None and p.grad.shape == p.shape == old.shape:
                 with scoped(phase="optimizer", path=p.name, gradients=False):
                     observer.updated(p, np.equal(p.array, old), p.grad, own=True)
         observer.advance()
@@ -353,10 +354,8 @@ def _held(value: Any) -> Any:
 
 
 def check_gradient(p: Tensor) -> None:
-    """``TypeError`` or ``ValueError`` for a gradient that is no tensor of the parameter's shape."""
-    if not isinstance(p.grad, Tensor):
-        raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
-    if p.grad.shape != p.shape:
+    """``ValueError`` for a gradient that is not of the parameter's shape, which may have changed since."""
+    if p.grad is not None and p.grad.shape != p.shape:
         raise ValueError(f"grad: shape {p.grad.shape} does not fit {p.name or 'a tensor'} of {p.shape}")
 
 

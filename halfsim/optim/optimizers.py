@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any, Unpack
 
 import numpy as np
@@ -13,6 +14,7 @@ from halfsim.optim.kernels import factor_of_agreement, forgotten, sign, watch_co
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import Options, checked, checked_betas
 from halfsim.optim.weight import Weight
+from halfsim.options import refused
 
 
 def decayed(weight: Weight, grad: Tensor, group: dict[str, Any]) -> Tensor:
@@ -361,8 +363,8 @@ class Rprop(Optimizer):
     ) -> None:
         checked(lr=lr)
         for name, pair in (("etas", etas), ("step_sizes", step_sizes)):
-            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-                raise TypeError(f"{name}: {pair!r} is not allowed; allowed: a pair of numbers")
+            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(x, Real) for x in pair)):
+                raise refused(name, pair, "a pair of numbers")
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"etas: {tuple(etas)!r} is not allowed; allowed: 0 < etas[0] < 1 < etas[1]")
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize}, **options)

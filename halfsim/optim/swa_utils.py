@@ -18,7 +18,7 @@ from halfsim.names import public
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import _BatchNorm
 from halfsim.numerics.formats import float32, unknown, whole
-from halfsim.optim.lr_scheduler.base import LRScheduler, per_group
+from halfsim.optim.lr_scheduler.base import LRScheduler, number_per_group
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import checked
 from halfsim.optim.weight import as_format_of
@@ -249,7 +249,7 @@ class SWALR(LRScheduler):
             raise unknown("anneal_strategy", anneal_strategy, _CURVES)
         if whole("anneal_epochs", anneal_epochs) < 0:
             raise ValueError(f"anneal_epochs: {anneal_epochs} is not allowed; allowed: integers from 0")
-        for group, rate in zip(optimizer.param_groups, per_group("swa_lr", optimizer, swa_lr), strict=True):
+        for group, rate in zip(optimizer.param_groups, number_per_group("swa_lr", optimizer, swa_lr), strict=True):
             group["swa_lr"] = rate
         self.anneal_epochs, self._anneal_strategy = anneal_epochs, anneal_strategy
         super().__init__(optimizer, last_epoch)

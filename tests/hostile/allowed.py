@@ -36,6 +36,7 @@ ANY = (
     ("hs.formats.as_format", "argument", "the name of an argument in the error"),
     ("hs.array_api.isdtype", "kind", "any object may be asked about, as NumPy has it"),
     ("Policy.check", "paths", "names of layers, of any kind"),
+    ("Policy.check", "model", "whose name alone counts"),
     ("Policy.precision", "within", "which operations give"),
     ("np.piecewise", "args", "what its functions are called with"),
     ("np.extract", "condition", "NumPy's own: any value is true or false"),
@@ -45,6 +46,13 @@ ANY = (
     ("hs.FlagWarning", "*", "a warning"),
     ("hs.compile", "*", "gives back what it is given"),
     ("*typename", "*", "the name of any object's type"),
+    ("hs.utils.data.Sampler", "data_source", "taken for PyTorch's sake and without effect"),
+    ("hs.utils.data.*", "data*", "a data set holds samples of any kind, and `default_convert` takes any"),
+    ("*.StackDataset", "args", "a data set holds samples of any kind"),
+    ("*.Subset*", "indices", "the keys of a data set are of any kind"),
+    ("*.BatchSampler", "sampler", "the keys of a data set are of any kind"),
+    ("*.ConcatDataset.cumsum", "sequence", "a data set holds samples of any kind"),
+    ("*update_bn", "loader", "a model without layers of running statistics asks it for nothing"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
     ("*cholesky_inverse", "gives infinities for a zero on the diagonal"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -100,10 +101,30 @@ def run(*ignored: Any) -> Any:
     return (hs.tensor([0.1, 0.2, 0.3]) * 3.0).sum()
 
 
+class _Stream(hs.utils.data.IterableDataset[float]):
+    def __iter__(self) -> Iterator[float]:
+        return iter([0.5, 1.5])
+
+    def __len__(self) -> int:
+        return 2
+
+
+def stream() -> Any:
+    """A data set without keys."""
+    return _Stream()
+
+
 def trace() -> Any:
     with hs.trace() as t:
         step()
     return t
+
+
+def finding() -> Any:
+    """Of an overflow, whatever random numbers there were before."""
+    with hs.trace() as t:
+        hs.tensor([300.0], "fp16") * hs.tensor([300.0], "fp16")
+    return t.verdict()
 
 
 def referenced() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import types
 import typing
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ MADE: dict[str, tuple[str, ...]] = {
     "Policy": ("hs.Policy({'default': 'fp16', 'a.*': 'fp32'})", "hs.AMP"),
     "Trace": ("made.trace()",),
     "Report": ("made.trace().report()",),
-    "Finding": ("made.trace().verdict()",),
+    "Finding": ("made.finding()",),
     "Comparison": ("made.comparison()",),
     "Module": ("made.model()",),
     "Optimizer": ("made.optimizer()",),
@@ -159,6 +160,8 @@ def methods(makers: dict[str, tuple[str, ...]]) -> Iterator[Target]:
                 continue
             seen.add((base, name))
             found = vars(base)[name]
+            if isinstance(found, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+                continue  # Python's own, of an enumeration
             shown = f"{owner}.{name}"
             if name == "__call__" and hasattr(kind, "forward"):
                 yield Target(shown, "{}({})", expressions, *_signature(thing.forward))

@@ -23,6 +23,7 @@ from halfsim.contexts import Context
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_class, shown
 from halfsim.text import columns
 
 
@@ -46,10 +47,12 @@ class Trace(Watching):
     of everything too.
     """
 
+    __argument__ = "a Trace"
+
     def __init__(
         self,
         reference: Precision | None = None,
-        allow: Iterable[str] = (),
+        allow: str | Iterable[str] = (),
         frames: int = 64,
         outer: Trace | None = None,
     ) -> None:
@@ -61,7 +64,7 @@ class Trace(Watching):
         self.captured: dict[int, Frame] = {}  # by the event's serial number
         self.series: dict[tuple[str, str], Series] = {}
         self.scaling = Scaling()
-        self.allow, self.outer = tuple(allow), outer
+        self.allow, self.outer = patterns(allow), outer
         self.over = False  # whether its context has been left
         self._pending: list[tuple[str, Event]] = []  # of this step, which a scaler may be about to skip
 
@@ -272,6 +275,17 @@ class Trace(Watching):
             if any(counts):
                 rows.append((*place, *(f"{n:,}" for n in (c.size, *counts))))  # type: ignore[arg-type]
         return Text(columns(rows, left=4))
+
+
+guarded_class(Trace, ["__init__", "count", "first_event"])
+
+
+def patterns(allow: str | Iterable[str]) -> tuple[str, ...]:
+    """One pattern or several as a tuple; ``TypeError`` for what are none."""
+    found = (allow,) if isinstance(allow, str) else tuple(allow)
+    if not all(isinstance(pattern, str) for pattern in found):
+        raise TypeError(f"allow: {shown(allow)} is not allowed; allowed: patterns, as ['@masked_fill', 'decoder.*']")
+    return found
 
 
 SCALED = "loss scale"  # the label of a loss times its scale

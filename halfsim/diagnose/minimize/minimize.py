@@ -185,7 +185,9 @@ class _Case:
             raise ValueError("inputs: some are not finite already; allowed: finite inputs, or fails=")
         self.failure, self.cause, self.last = self.run(self.state)
         if not self.failure:
-            raise ValueError(f"fn: it does not fail on these inputs, it {_words(self.last)}; allowed: inputs that fail")
+            cause = self.last if isinstance(self.last, Exception) else None
+            what = f"raises {type(cause).__name__}" if cause else _words(self.last)
+            raise ValueError(f"fn: it does not fail on these inputs, it {what}; allowed: inputs that fail") from cause
 
     def shrunk(self) -> list[Array]:
         """The smallest inputs that fail alike, or those found when the runs were spent."""

@@ -14,6 +14,7 @@ from halfsim.autograd.trace.totals import place_of
 from halfsim.diagnose.finding import Finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_class
 from halfsim.text import place_name, share
 
 COLUMNS = 128  # of a heat map; a long run has several steps in one
@@ -38,6 +39,8 @@ class Place:
 
     ``exponents`` counts numbers by floor(log2 |x|), zeros under -127, NaN and infinities under 128.
     """
+
+    __argument__ = "a place of a report"
 
     phase: str
     path: str
@@ -189,3 +192,6 @@ class Facts:
 
     def _counted(self, layer: Layer, name: str) -> Array:
         return np.array(layer.counts.get(name, (0.0,) * self.columns), np.float64)
+
+
+guarded_class(Facts, ["accused", "count", "heat"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from halfsim.autograd.trace.trace import Trace
+from halfsim.checkpoint.files import opened, path_of
 from halfsim.diagnose.report import page, store, text
 from halfsim.diagnose.report.build import built
 from halfsim.diagnose.report.facts import Facts
@@ -44,8 +44,10 @@ class Report(Facts, Document):
 
         ``ValueError`` in one line for a text that is no such report, or of another schema.
         """
-        given = source if isinstance(source, str) and source.lstrip()[:1] in ("{", "[") else None
-        return store.loaded(Path(source).read_text(encoding="utf-8") if given is None else given, Report)
+        if isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
+            return store.loaded(source, Report)
+        with opened(path_of(source)) as file:
+            return store.loaded(file.read().decode("utf-8"), Report)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, with a schema number."""

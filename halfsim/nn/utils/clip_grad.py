@@ -175,8 +175,6 @@ def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     for p in given:
         if not isinstance(p, Tensor):
             raise TypeError(f"parameters: {type(p).__name__} is not allowed; allowed: Tensor")
-        if p.grad is not None and not isinstance(p.grad, Tensor):
-            raise TypeError(f"grad: {type(p.grad).__name__} is not allowed; allowed: Tensor, None")
     return [p for p in given if p.grad is not None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
 from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
-from halfsim.optim.options import is_tensor, number
+from halfsim.optim.options import checked, is_tensor, number
 from halfsim.options import guarded_class, shown
 from halfsim.states import like
 
@@ -143,7 +144,7 @@ class _LRScheduler(LRScheduler):
 
 def _plain(rate: Any) -> float:
     """A rate as a Python number."""
-    return float(number("lr", rate)) if is_tensor(rate) else rate
+    return float(number("lr", rate)) if is_tensor(rate) or isinstance(rate, np.generic) else rate
 
 
 def _copied(rate: Any) -> Any:
@@ -169,10 +170,17 @@ def checked_optimizer(optimizer: object) -> Optimizer:
 
 
 def per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """One value a group: ``value`` for all, or a list of as many; ``ValueError`` for another number."""
+    """One value a group: ``value`` for all, or a list of as many; ``ValueError`` for another number of them."""
     groups = len(optimizer.param_groups)
-    if not isinstance(value, (list, tuple)):
-        return [value] * groups
-    if len(value) != groups:
-        raise ValueError(f"{name}: {len(value)} values for {groups} groups; allowed: one value, or one a group")
-    return list(value)
+    values = value if isinstance(value, (list, tuple)) else [value] * groups
+    if len(values) != groups:
+        raise ValueError(f"{name}: {len(values)} values for {groups} groups; allowed: one value, or one a group")
+    return list(values)
+
+
+def number_per_group(name: str, optimizer: Optimizer, value: Any) -> list[float]:
+    """`per_group` of Python's numbers; ``TypeError`` or ``ValueError`` for what are none, or not finite."""
+    values = per_group(name, optimizer, value)
+    for x in values:
+        checked(low=-math.inf, **{name: x})
+    return [_plain(x) for x in values]

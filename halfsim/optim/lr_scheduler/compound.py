@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat
 
 from halfsim.frames import level
 from halfsim.numerics.formats import unknown
-from halfsim.optim.lr_scheduler.base import EPOCH, LRScheduler, checked_optimizer, per_group, update
+from halfsim.optim.lr_scheduler.base import EPOCH, LRScheduler, checked_optimizer, number_per_group, update
 from halfsim.optim.optimizer import Optimizer
 from halfsim.states import like
 
@@ -143,7 +143,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.patience, self.cooldown, self.eps = patience, cooldown, eps
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
-        self.min_lrs = per_group("min_lr", optimizer, min_lr)
+        self.min_lrs = number_per_group("min_lr", optimizer, min_lr)
         self.last_epoch, self._last_lr = 0, self.rates
         self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = 0

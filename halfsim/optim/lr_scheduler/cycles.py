@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any
 
 from halfsim.numerics.formats import unknown
-from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, per_group, update
+from halfsim.optim.lr_scheduler.base import LRScheduler, checked_optimizer, number_per_group, update
 from halfsim.optim.optimizer import Optimizer
 
 
@@ -54,9 +54,9 @@ class OneCycleLR(LRScheduler):
         self._schedule_phases = _phases(float(pct_start), self.total_steps, three_phase)
         self.cycle_momentum = cycle_momentum
         self.use_beta1 = cycle_momentum and _check_momentum(optimizer)
-        tops = per_group("max_lr", optimizer, max_lr)
+        tops = number_per_group("max_lr", optimizer, max_lr)
         highs, lows = (
-            per_group(*pair)
+            number_per_group(*pair)
             for pair in (("max_momentum", optimizer, max_momentum), ("base_momentum", optimizer, base_momentum))
         )
         if last_epoch == -1:
@@ -71,7 +71,8 @@ class OneCycleLR(LRScheduler):
     def get_lr(self) -> list[float]:
         step, last = self.last_epoch, self._schedule_phases[-1]
         if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
+            told = f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
+            raise ValueError(f"{told}; allowed: no more")
         start, phase = 0.0, last
         for phase in self._schedule_phases:
             if step <= phase["end_step"] or phase is last:
@@ -139,11 +140,11 @@ class CyclicLR(LRScheduler):
         max_momentum: float | list[float] = 0.9,
         last_epoch: int = -1,
     ) -> None:
-        bases = per_group("base_lr", checked_optimizer(optimizer), base_lr)
+        bases = number_per_group("base_lr", checked_optimizer(optimizer), base_lr)
         if last_epoch == -1:
             for group, rate in zip(optimizer.param_groups, bases, strict=True):
                 update(group, "lr", rate)
-        self.max_lrs = per_group("max_lr", optimizer, max_lr)
+        self.max_lrs = number_per_group("max_lr", optimizer, max_lr)
         up = float(step_size_up)
         self.total_size = up + (up if step_size_down is None else float(step_size_down))
         self.step_ratio = up / self.total_size
@@ -156,8 +157,8 @@ class CyclicLR(LRScheduler):
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             self.use_beta1 = _check_momentum(optimizer)
-            self.base_momentums = per_group("base_momentum", optimizer, base_momentum)
-            self.max_momentums = per_group("max_momentum", optimizer, max_momentum)
+            self.base_momentums = number_per_group("base_momentum", optimizer, base_momentum)
+            self.max_momentums = number_per_group("max_momentum", optimizer, max_momentum)
             for group, low, high in zip(optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True):
                 if last_epoch == -1:
                     _set_momentum(group, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ _KINDS: list[tuple[type | tuple[type, ...], Callable[[Any], Any]]] = [
 ]
 
 
-def default_collate(batch: Any) -> Any:
+def default_collate(batch: Sized) -> Any:
     """One batch of a list of samples: tensors and arrays are stacked, Python floats make a float64 Tensor.
 
     Dicts are collated by key, named tuples by name, tuples and lists by place, and give a list; strings stay a list.
@@ -67,17 +67,18 @@ def default_collate(batch: Any) -> Any:
     >>> default_collate([(1.0, 3, "a"), (2.0, 4, "b")])
     [tensor([1., 2.], float64), tensor([3, 4], int64), ('a', 'b')]
     """
-    first = batch[0]
+    samples: Any = batch
+    first = samples[0]
     for kind, collate in _KINDS:
         if isinstance(first, kind):
-            return collate(batch)
+            return collate(samples)
     if isinstance(first, Mapping):
-        return _mapping(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+        return _mapping(first, {key: default_collate([sample[key] for sample in samples]) for key in first})
     if isinstance(first, Sequence):
-        lengths = sorted({len(sample) for sample in batch})
+        lengths = sorted({len(sample) for sample in samples})
         if len(lengths) > 1:
             raise RuntimeError(f"default_collate: lengths {lengths[:5]} are not allowed; allowed: one in a batch")
-        return _sequence(first, [default_collate(column) for column in zip(*batch, strict=True)])
+        return _sequence(first, [default_collate(column) for column in zip(*samples, strict=True)])
     raise TypeError(f"default_collate: {type(first).__name__} is not allowed; allowed: {_ALLOWED}")
 
 

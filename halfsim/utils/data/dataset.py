@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import accumulate, chain
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from halfsim.autograd.random import Generator, permutation
 from halfsim.autograd.tensor import Tensor
+from halfsim.numerics.formats import NARROW
 from halfsim.numerics.inputs import unmasked
-from halfsim.options import guarded_class, guarded_names
+from halfsim.options import guarded_class, guarded_names, refused
 
 T = TypeVar("T", covariant=True)
 
@@ -57,7 +58,7 @@ class IterableDataset(Dataset[T]):
 class TensorDataset(Dataset[tuple[Any, ...]]):
     """Samples are the tuples of the rows of ``tensors``, Tensors or NumPy arrays of one first size.
 
-    ``ValueError`` for different sizes.
+    ``ValueError`` for none and for different sizes, ``TypeError`` for what are no numbers.
 
     >>> from halfsim import tensor
     >>> TensorDataset(tensor([[1.0], [2.0]]), np.array([7, 8]))[1]
@@ -67,10 +68,14 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
     tensors: tuple[Any, ...]
 
     def __init__(self, *tensors: Any) -> None:
+        if not tensors:
+            raise ValueError("tensors: none are not allowed; allowed: at least one")
         for x in tensors:
             unmasked(x, "tensors")
             if not isinstance(x, (Tensor, np.ndarray)):
                 raise TypeError(f"tensors: {type(x).__name__} is not allowed; allowed: Tensor, ndarray")
+            if not isinstance(x, Tensor) and x.dtype.kind not in "fiub" and x.dtype.name not in NARROW:
+                raise TypeError(f"tensors: an array of {x.dtype} is not allowed; allowed: real numbers")
         sizes = [len(x) if x.ndim else None for x in tensors]
         if any(size is None or size != sizes[0] for size in sizes):
             raise ValueError(f"tensors: first sizes {sizes} are not allowed; allowed: the same for all")
@@ -105,6 +110,8 @@ class StackDataset(Dataset[Any]):
         if bool(args) == bool(kwargs):
             given = "no data set" if not args else "data sets by place and by name"
             raise ValueError(f"StackDataset: {given} is not allowed; allowed: all by place, or all by name")
+        for d in args or kwargs.values():
+            keyed("datasets", d)
         self.datasets = args or kwargs
         lengths = [len(d) for d in self._parts()]
         if len(set(lengths)) > 1:
@@ -166,30 +173,26 @@ class ChainDataset(IterableDataset[T]):
     """The samples of iterable data sets, one data set after the other. ``ValueError`` for others."""
 
     def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = datasets
-
-    def _parts(self) -> Iterator[Any]:
+        self.datasets = list(datasets)
         for d in self.datasets:
             if not isinstance(d, IterableDataset):
                 raise ValueError(f"datasets: {type(d).__name__} is not allowed; allowed: IterableDataset")
-            yield d
 
     def __iter__(self) -> Iterator[T]:
-        for d in self._parts():
-            yield from d
+        return chain.from_iterable(self.datasets)
 
     def __len__(self) -> int:
-        return sum(len(d) for d in self._parts())
+        return sum(len(d) for d in self.datasets)
 
 
 class Subset(Dataset[T]):
     """The samples of ``dataset`` at ``indices``."""
 
     dataset: Any
-    indices: Sequence[Any]
+    indices: Any
 
-    def __init__(self, dataset: Any, indices: Sequence[Any]) -> None:
-        self.dataset, self.indices = dataset, indices
+    def __init__(self, dataset: Any, indices: Sized) -> None:
+        self.dataset, self.indices = keyed("dataset", dataset), keyed("indices", indices)
         kind = type(self)
         if kind.__getitem__ is not Subset.__getitem__ and kind.__getitems__ is Subset.__getitems__:
             raise NotImplementedError(f"{kind.__name__}: __getitem__ is overridden; allowed: with __getitems__ too")
@@ -205,13 +208,20 @@ class Subset(Dataset[T]):
         return len(self.indices)
 
 
+def keyed(name: str, value: Any) -> Any:
+    """``value``, an argument called ``name``; ``TypeError`` for what gives nothing for a key."""
+    if isinstance(value, type) or not hasattr(value, "__getitem__"):
+        raise refused(name, value, "what has __getitem__: a data set, a list, an array")
+    return value
+
+
 def samples(dataset: Any, keys: Sequence[Any]) -> list[Any]:
     """The samples at ``keys``, by ``__getitems__`` where ``dataset`` has it."""
     several = getattr(dataset, "__getitems__", None)
     return several(keys) if callable(several) else [dataset[key] for key in keys]
 
 
-def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset[Any]]:
+def random_split(dataset: Sized, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset[Any]]:
     """Random parts of ``dataset`` of ``lengths``, or of fractions whose sum is 1, the same as PyTorch's by seed.
 
     A remainder goes to the first parts, one sample each. ``ValueError`` for lengths that do not add up.

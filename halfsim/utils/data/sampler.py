@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +11,10 @@ import numpy as np
 
 from halfsim.autograd.random import Generator, integers, multinomial, permutation
 from halfsim.autograd.tensor import plain
+from halfsim.numerics.formats import whole
+from halfsim.numerics.inputs import numbers_of
 from halfsim.options import guarded_class
+from halfsim.utils.data.dataset import keyed
 
 T = TypeVar("T", covariant=True)
 
@@ -100,8 +103,8 @@ class RandomSampler(Sampler[int]):
 class SubsetRandomSampler(Sampler[int]):
     """The ``indices`` in random order."""
 
-    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
-        self.indices, self.generator = indices, generator
+    def __init__(self, indices: Sized, generator: Generator | None = None) -> None:
+        self.indices, self.generator = keyed("indices", indices), generator
 
     def __iter__(self) -> Iterator[int]:
         for i in permutation(len(self.indices), self.generator).tolist():
@@ -123,7 +126,7 @@ class WeightedRandomSampler(Sampler[int]):
     ) -> None:
         self.num_samples = _positive("num_samples", num_samples)
         self.replacement = _flag("replacement", replacement, ValueError)
-        self.weights, self.generator = np.asarray(plain(weights), np.float64), generator
+        self.weights, self.generator = np.asarray(numbers_of(plain(weights)), np.float64), generator
         if self.weights.ndim != 1:
             raise ValueError(f"weights: shape {self.weights.shape} is not allowed; allowed: one dimension")
 
@@ -173,11 +176,12 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         self.dataset, self.shuffle, self.seed, self.drop_last, self.epoch = dataset, shuffle, seed, drop_last, 0
+        whole("seed", seed)
         self.num_replicas, self.rank = 1 if num_replicas is None else num_replicas, 0 if rank is None else rank
         if not 0 <= self.rank < self.num_replicas:
             raise ValueError(f"rank: {self.rank} is not allowed; allowed: 0 to {self.num_replicas - 1}")
-        whole = len(dataset) - len(dataset) % self.num_replicas if drop_last else len(dataset)
-        self.num_samples = math.ceil(whole / self.num_replicas)
+        shared = len(dataset) - len(dataset) % self.num_replicas if drop_last else len(dataset)
+        self.num_samples = math.ceil(shared / self.num_replicas)
         self.total_size = self.num_samples * self.num_replicas
 
     def __iter__(self) -> Iterator[int]:
