@@ -63,8 +63,10 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, (Real, np.bool_)) and not isinstance(value, np.ndarray)
 
 
-def _is_ints(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)) and all(map(_is_int, value))
+def _is_ints(value: Any, none: bool = False) -> bool:
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
+        return False
+    return all(_is_int(item) or (none and item is None) for item in value)
 
 
 def _is_floats(value: Any) -> bool:
@@ -83,6 +85,8 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     Iterable: (lambda value: isinstance(value, Iterable) and not isinstance(value, (*_WORDS, dict)), "an iterable"),
     os.PathLike: (lambda value: isinstance(value, os.PathLike), "a path"),
     tuple[int, ...]: (_is_ints, "a tuple of integers"),
+    set: (lambda value: isinstance(value, set), "a set"),
+    Sequence[int | None]: (lambda value: _is_ints(value, none=True), "a tuple of integers, with None for some"),
     Sequence[int]: (_is_ints, "a tuple of integers"),
     Sequence[float]: (_is_floats, "a tuple of numbers"),
 }
@@ -167,7 +171,7 @@ def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     own = next(iter(parameters), "") in ("self", "cls")
     told = [*parameters][own:]
-    names = ", ".join(told)
+    names = _listed_names(told)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -243,15 +247,16 @@ def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
     """A class whose constructor, public methods and properties (or ``names``) are `checked`, or `guarded`."""
     for name in names or [n for n in vars(cls) if n[:1] != "_" or n in _DUNDERS or n == "__init__"]:
         found = vars(cls)[name]
+        called = cls.__name__.lstrip("_") if name in ("__init__", "forward") else name
         if name == "__init__":
-            setattr(cls, name, checked(found, cls.__name__))
+            setattr(cls, name, checked(found, called))
         elif isinstance(found, property):
             getter = None if found.fget is None else guarded(found.fget, name, method=True)
             setattr(cls, name, property(getter, found.fset, found.fdel, found.__doc__))
         elif isinstance(found, (classmethod, staticmethod)):
             setattr(cls, name, type(found)(_guarded(found.__func__, name, isinstance(found, classmethod))))
         elif inspect.isfunction(found):
-            setattr(cls, name, _guarded(found, name, method=True))
+            setattr(cls, name, _guarded(found, called, method=True))
     return cls
 
 
@@ -313,7 +318,7 @@ def explained(
     by, text = _raised_by(error), _words(error)
     if by == "theirs":
         return error
-    if by == "us":
+    if by == "us" or (name == "__call__" and hasattr(error, "generic")):  # a module's forward has said it
         return error if len(text) <= _LONGEST and "\n" not in text else _cut(error, text)
     names = ", ".join(allowed)
     if (layer := _FORWARD.match(text)) and isinstance(error, TypeError):
@@ -383,7 +388,10 @@ def _cut(error: Exception, text: str) -> Exception:
 
 def unknown_option(function: str, name: str, allowed: Sequence[str]) -> TypeError:
     """The error of an option that a function does not have."""
-    listed = ", ".join(allowed)
-    listed = listed if len(listed) <= 160 else f"{listed[:157]}..."
     hint = "".join(f" (did you mean {one}=?)" for one in near(name, allowed))
-    return TypeError(f"{function}: {name[:40]}= is not an option here{hint}; allowed: {listed}")
+    return TypeError(f"{function}: {name[:40]}= is not an option here{hint}; allowed: {_listed_names(allowed)}")
+
+
+def _listed_names(names: Sequence[str]) -> str:
+    listed = ", ".join(names)
+    return listed if len(listed) <= 160 else f"{listed[:157]}..."

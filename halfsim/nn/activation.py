@@ -149,7 +149,7 @@ class PReLU(Module):
         if not isinstance(num_parameters, (int, np.integer)) or num_parameters < 1:
             raise ValueError(f"num_parameters: {num_parameters!r} is not allowed; allowed: integers from 1")
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(tensor(np.full(num_parameters, init, np.float32)))
+        self.weight = Parameter(tensor(np.full(num_parameters, float(init)), "float32"))
 
     def forward(self, input: Any) -> Tensor:
         return ops.prelu(input, self.weight)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from math import prod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor
+from halfsim.nn.held import HeldDict, HeldList
 from halfsim.nn.module import Module
 
 _List = TypeVar("_List", bound="_ModuleSequence")
@@ -20,24 +19,14 @@ def _module(value: Any) -> Module:
     return value
 
 
-class _ModuleSequence(Module):
-    """What `Sequential` and `ModuleList` share: modules in order, called "0", "1", ... unless named."""
+class _ModuleSequence(HeldList):
+    """What `Sequential` and `ModuleList` share."""
 
-    def _key(self, index: Any) -> str:
-        position, count = operator.index(index), len(self)
-        if not -count <= position < count:
-            raise IndexError(f"index: {position} is not allowed; allowed: {-count} to {count - 1}")
-        return list(self._modules)[position]
+    _table = "_modules"
 
     def _refill(self, modules: Iterable[Module | None]) -> None:
         self.__dict__["_modules"] = {str(i): module for i, module in enumerate(modules)}
         self._name_parts(self._path)
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
 
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, slice):
@@ -66,14 +55,15 @@ class _ModuleSequence(Module):
 
     def extend(self: _List, modules: Iterable[Module]) -> _List:
         """Add modules at the end, in their order."""
-        for module in list(modules):
-            self.append(module)
+        for module in [_module(module) for module in modules]:
+            self._modules[str(len(self))] = module
+        self._name_parts(self._path)
         return self
 
     def insert(self: _List, index: int, module: Module) -> _List:
         """Put a module before the one at ``index``."""
         modules = list(self)
-        if not -len(modules) <= operator.index(index) <= len(modules):
+        if not -len(modules) <= index <= len(modules):
             raise IndexError(f"index: {index} is not allowed; allowed: {-len(modules)} to {len(modules)}")
         modules.insert(index, _module(module))
         self._refill(modules)
@@ -84,9 +74,6 @@ class _ModuleSequence(Module):
         module = self[index]
         del self[index]
         return module
-
-    def __iadd__(self: _List, modules: Iterable[Module]) -> _List:
-        return self.extend(modules)
 
     def __add__(self: _List, modules: Iterable[Module]) -> _List:
         return type(self)().extend(self).extend(modules)
@@ -125,48 +112,17 @@ class ModuleList(_ModuleSequence):
         self.extend(() if modules is None else modules)
 
 
-class ModuleDict(Module):
+class ModuleDict(HeldDict):
     """A dict of modules whose parameters belong to the module that holds it; it has no ``forward``."""
+
+    _table = "_modules"
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
         self.update({} if modules is None else modules)
 
-    def __getitem__(self, key: str) -> Module:
-        return self._modules[key]  # type: ignore[return-value]  # only modules are let in
-
     def __setitem__(self, key: str, module: Module) -> None:
         self.add_module(key, _module(module))
-
-    def __delitem__(self, key: str) -> None:
-        del self._modules[key]
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._modules
-
-    def keys(self) -> KeysView[str]:
-        return self._modules.keys()
-
-    def values(self) -> ValuesView[Any]:
-        return self._modules.values()
-
-    def items(self) -> ItemsView[str, Any]:
-        return self._modules.items()
-
-    def pop(self, key: str) -> Module:
-        """Take a module out."""
-        module = self[key]
-        del self[key]
-        return module
-
-    def clear(self) -> None:
-        self._modules.clear()
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add the modules of a mapping or of pairs, replacing those of equal names."""
@@ -184,12 +140,6 @@ class Identity(Module):
         return input
 
 
-def _axis(name: str, value: int, ndim: int) -> int:
-    if not -ndim <= value < ndim:
-        raise ValueError(f"{name}: {value} is not allowed; allowed: {-ndim} to {ndim - 1} for {ndim} dimensions")
-    return value % ndim
-
-
 class Flatten(Module):
     """The axes from ``start_dim`` to ``end_dim`` as one; all but the batch axis by default.
 
@@ -203,11 +153,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Any) -> Tensor:
-        shape = input.shape or (1,)
-        first, last = _axis("start_dim", self.start_dim, len(shape)), _axis("end_dim", self.end_dim, len(shape))
-        if first > last:
-            raise ValueError(f"end_dim: {self.end_dim} lies before start_dim {self.start_dim}; allowed: from there on")
-        return ops.reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+        return ops.flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -216,23 +162,12 @@ class Flatten(Module):
 class Unflatten(Module):
     """The axis ``dim`` as several of sizes ``unflattened_size``, one of which may be -1."""
 
-    def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
-        if not isinstance(unflattened_size, (tuple, list)) or not all(isinstance(n, int) for n in unflattened_size):
-            raise TypeError(f"unflattened_size: {unflattened_size!r} is not allowed; allowed: a tuple of integers")
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input: Any) -> Tensor:
-        dim, sizes = _axis("dim", self.dim, len(input.shape)), self.unflattened_size
-        known = prod(n for n in sizes if n != -1)
-        free = sizes.count(-1)
-        fits = known == input.shape[dim] if not free else free == 1 and known > 0 and input.shape[dim] % known == 0
-        if not fits:
-            raise ValueError(
-                f"unflattened_size: {sizes} does not make {input.shape[dim]}; allowed: sizes whose product is"
-            )
-        sizes = tuple(input.shape[dim] // known if n == -1 else n for n in sizes)
-        return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
+        return ops.unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

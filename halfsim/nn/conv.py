@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from halfsim.autograd import ops
+from halfsim.autograd.ops._windows import Sizes
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.init import weight_and_bias
 from halfsim.nn.module import Module
@@ -164,15 +165,15 @@ class _ConvTranspose(_Convolution):
         channels = (in_channels, out_channels)
         super().__init__(channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode)
 
-    def forward(self, input: Any, output_size: Any = None) -> Tensor:
+    def forward(self, input: Any, output_size: Sizes | None = None) -> Tensor:
         extra = self.output_padding if output_size is None else self._extra(plain(input), output_size)
         conv: Callable[..., Tensor] = getattr(ops, f"conv_transpose{self.dims}d")
         return conv(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
-    def _extra(self, x: Any, output_size: Any) -> tuple[int, ...]:
+    def _extra(self, x: Any, output_size: Sizes) -> tuple[int, ...]:
         """The output padding that gives ``output_size``, with or without the axes that precede the windows'."""
         shape = getattr(x, "shape", ())
-        wanted = [whole("output_size", n) for n in output_size] if isinstance(output_size, (tuple, list)) else []
+        wanted = list(output_size) if isinstance(output_size, Sequence) else []
         wanted = wanted[-self.dims :] if len(wanted) == len(shape) else wanted
         settings = zip(self.stride, self.padding, self.dilation, self.kernel_size, strict=True)
         least = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -21,21 +20,13 @@ from halfsim.nn.state import IncompatibleKeys, State, load, snapshot
 from halfsim.nn.walking import at, described, first_met, join, parts, unseen, walk
 from halfsim.numerics.formats import bfloat16, float16, float32, float64, unknown
 from halfsim.numerics.quantize import Array
-from halfsim.options import checked, guarded_class
+from halfsim.options import guarded_class
 from halfsim.text import counted
 
 _Self = TypeVar("_Self", bound="Module")
 
 _TABLES = ("_parameters", "_buffers", "_modules")
 _ALLOWED = {"_parameters": "Parameter, None", "_modules": "Module, None"}
-
-
-_MAPPING = ("forward", "pop", "popitem", "get")  # of these the caller expects what fails to come through
-
-
-def _told(cls: type) -> list[str]:
-    """The methods of a class of this package that say in words of the house what they refuse."""
-    return [n for n, f in vars(cls).items() if inspect.isfunction(f) and n[:1] != "_" and n not in _MAPPING]
 
 
 class Module(Card):
@@ -56,14 +47,15 @@ class Module(Card):
     _path: str
     training: bool
     conversion: Conversion | None
+    __argument__ = "Module"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Layers of this package take PyTorch's ``device`` and ``dtype``, see `placed`."""
         super().__init_subclass__(**kwargs)
-        if "__init__" in cls.__dict__ and cls.__module__.startswith("halfsim.nn."):
-            cls.__init__ = placed(checked(cls.__init__, cls.__name__))  # type: ignore[method-assign]
-        if cls.__module__.startswith("halfsim.nn.") and (names := _told(cls)):
-            guarded_class(cls, names)
+        if cls.__module__.startswith("halfsim.nn."):
+            guarded_class(cls)
+            if "__init__" in vars(cls):
+                cls.__init__ = placed(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         fresh: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_modules": {}, "_transient": set(), "_hooks": {}}
@@ -453,4 +445,4 @@ class Module(Card):
         return [("", Lines(repr(self))), ("", f"{held} in {', '.join(formats)}" if formats else held)]
 
 
-guarded_class(Module, [*_told(Module), "__call__"])
+guarded_class(Module)

@@ -12,6 +12,7 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.numerics.inputs import unmasked
 from halfsim.numerics.quantize import Array
+from halfsim.options import guarded_class
 
 __all__ = ["Buffer", "Parameter"]
 
@@ -39,6 +40,10 @@ class Buffer(Tensor):
         values = tensor([] if data is None else data)
         super().__init__(values.array, values.format)
         self.persistent = persistent
+
+
+guarded_class(Parameter, ["__init__"])
+guarded_class(Buffer, ["__init__"])
 
 
 def as_buffer(name: str, value: Any) -> Tensor | Array | None:

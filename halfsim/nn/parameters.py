@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from halfsim.autograd.tensor import Tensor
+from halfsim.nn.held import HeldDict, HeldList
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 
@@ -24,23 +24,19 @@ def _pairs(parameters: Any) -> Iterable[tuple[str, Tensor]]:
 class _Parameters(Module):
     """What both share: how they print."""
 
+    _table = "_parameters"
+
     def extra_repr(self) -> str:
         rows = self._parameters.items()
         return "\n".join(f"({name}): Parameter of {p.format}, shape {p.shape}" for name, p in rows if p is not None)
 
 
-class ParameterList(_Parameters):
+class ParameterList(_Parameters, HeldList):
     """A list of parameters; a Tensor among the values becomes a `Parameter`. It has no ``forward``."""
 
     def __init__(self, values: Iterable[Tensor] | None = None) -> None:
         super().__init__()
         self.extend(() if values is None else values)
-
-    def _key(self, index: Any) -> str:
-        position, count = operator.index(index), len(self)
-        if not -count <= position < count:
-            raise IndexError(f"index: {position} is not allowed; allowed: {-count} to {count - 1}")
-        return str(position % count)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -53,28 +49,13 @@ class ParameterList(_Parameters):
     def __setitem__(self, index: int, value: Tensor) -> None:
         setattr(self, self._key(index), _parameter(value))
 
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._parameters.values())
-
     def append(self, value: Tensor) -> ParameterList:
         """Add a parameter at the end."""
         self.register_parameter(str(len(self)), _parameter(value))
         return self
 
-    def extend(self, values: Iterable[Tensor]) -> ParameterList:
-        """Add parameters at the end, in their order."""
-        for value in list(values):
-            self.append(value)
-        return self
 
-    def __iadd__(self, values: Iterable[Tensor]) -> ParameterList:
-        return self.extend(values)
-
-
-class ParameterDict(_Parameters):
+class ParameterDict(_Parameters, HeldDict):
     """A dict of parameters; a Tensor among the values becomes a `Parameter`. It has no ``forward``.
 
     >>> import halfsim as hs
@@ -86,41 +67,17 @@ class ParameterDict(_Parameters):
         super().__init__()
         self.update({} if parameters is None else parameters)
 
-    def __getitem__(self, key: str) -> Any:
-        return self._parameters[key]
-
     def __setitem__(self, key: str, value: Tensor) -> None:
         self.register_parameter(key, _parameter(value))
 
-    def __delitem__(self, key: str) -> None:
-        del self._parameters[key]
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
-
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._parameters)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._parameters
 
     def __or__(self, other: ParameterDict) -> ParameterDict:
         return self.copy().update(other)
 
     def __ior__(self, other: ParameterDict) -> ParameterDict:
         return self.update(other)
-
-    def keys(self) -> KeysView[str]:
-        return self._parameters.keys()
-
-    def values(self) -> ValuesView[Any]:
-        return self._parameters.values()
-
-    def items(self) -> ItemsView[str, Any]:
-        return self._parameters.items()
 
     def get(self, key: str, default: Any = None) -> Any:
         """The parameter under ``key``, or ``default``."""
@@ -132,18 +89,11 @@ class ParameterDict(_Parameters):
             self[key] = default
         return self[key]
 
-    def pop(self, key: str) -> Any:
-        """Take a parameter out."""
-        parameter = self[key]
-        del self[key]
-        return parameter
-
     def popitem(self) -> tuple[str, Any]:
         """Take the last one out, with its key."""
+        if not self:
+            raise KeyError("popitem: the dict is empty; allowed: one that holds a parameter")
         return self._parameters.popitem()
-
-    def clear(self) -> None:
-        self._parameters.clear()
 
     def copy(self) -> ParameterDict:
         """A dict of the same parameters."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from halfsim.autograd import ops
+from halfsim.autograd.ops._windows import Sizes
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import whole
+
+_Outputs: TypeAlias = int | Sequence[int | None] | None  # None: as many as there are elements
 
 
 class _MaxPool(Module):
@@ -16,10 +19,10 @@ class _MaxPool(Module):
 
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
@@ -66,9 +69,9 @@ class AvgPool1d(Module):
 
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
@@ -93,9 +96,9 @@ class _AvgPool(Module):
 
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -134,7 +137,7 @@ class AvgPool3d(_AvgPool):
 class _AdaptiveAvgPool(Module):
     dims: int
 
-    def __init__(self, output_size: Any) -> None:
+    def __init__(self, output_size: _Outputs) -> None:
         super().__init__()
         self.output_size = output_size
 
@@ -172,7 +175,7 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool):
 class _AdaptiveMaxPool(Module):
     dims: int
 
-    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+    def __init__(self, output_size: _Outputs, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size, self.return_indices = output_size, return_indices
 
@@ -212,7 +215,7 @@ def _each(name: str, value: Any, dims: int) -> tuple[int, ...]:
 class _MaxUnpool(Module):
     dims: int
 
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
         super().__init__()
         self.kernel_size = _each("kernel_size", kernel_size, self.dims)
         self.stride = _each("stride", kernel_size if stride is None else stride, self.dims)
@@ -247,7 +250,9 @@ class MaxUnpool3d(_MaxUnpool):
 class _LPPool(Module):
     dims: int
 
-    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
+    def __init__(
+        self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+    ) -> None:
         super().__init__()
         self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
 
@@ -283,9 +288,9 @@ class _FractionalMaxPool(Module):
 
     def __init__(
         self,
-        kernel_size: Any,
-        output_size: Any = None,
-        output_ratio: Any = None,
+        kernel_size: Sizes,
+        output_size: Sizes | None = None,
+        output_ratio: float | Sequence[float] | None = None,
         return_indices: bool = False,
         _random_samples: Any = None,
     ) -> None:

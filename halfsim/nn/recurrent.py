@@ -18,6 +18,7 @@ from halfsim.nn.module import Module
 from halfsim.nn.packed import directed, sorted_states, unsorted_states
 from halfsim.nn.utils.rnn import PackedSequence
 from halfsim.numerics.formats import unknown, whole
+from halfsim.options import shown
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
@@ -35,6 +36,13 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
+def layer_count(num_layers: Any) -> int:
+    """How many layers a stack has, of which each takes time to make."""
+    if not 1 <= whole("num_layers", num_layers) <= 1000:
+        raise ValueError(f"num_layers: {shown(num_layers)} is not allowed; allowed: integers from 1 to 1000")
+    return int(num_layers)
+
+
 def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffix: str, projected: int = 0) -> None:
     """Give ``module`` the weights and biases of one cell, uniform between -1/sqrt(hidden) and 1/sqrt(hidden)."""
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, projected or hidden)}
@@ -43,8 +51,10 @@ def _draw(module: Module, rows: int, inputs: int, hidden: int, bias: bool, suffi
         shapes |= {"weight_hr": (projected, hidden)}
     bound = 1 / sqrt(hidden)
     for name, shape in shapes.items():
-        drawn = bias or name.startswith("weight")
-        setattr(module, name + suffix, uniform_parameter(shape, bound) if drawn else None)
+        if bias or name.startswith("weight"):
+            module._parameters[name + suffix] = uniform_parameter(shape, bound)  # all are named at the end
+        else:
+            setattr(module, name + suffix, None)
 
 
 def _check_flags(**flags: Any) -> None:
@@ -84,7 +94,7 @@ class RNNBase(Module):
             raise ValueError(f"dropout: {dropout} is not allowed; allowed: 0 to 1")
         self.mode, self.bias, self.batch_first = mode, bias, batch_first
         self.input_size, self.hidden_size = _positive("input_size", input_size), _positive("hidden_size", hidden_size)
-        self.num_layers, self.dropout = _positive("num_layers", num_layers), float(dropout)
+        self.num_layers, self.dropout = layer_count(num_layers), float(dropout)
         self.bidirectional, self.proj_size = bool(bidirectional), whole("proj_size", proj_size)
         if proj_size and not (mode == "lstm" and 0 < proj_size < hidden_size):
             raise ValueError(f"proj_size: {proj_size} is not allowed; allowed: 0, for LSTM 1 to hidden_size - 1")
@@ -94,6 +104,7 @@ class RNNBase(Module):
         for i, suffix in enumerate(self._suffixes):
             inputs = input_size if i <= bidirectional else (proj_size or hidden_size) * (1 + bidirectional)
             _draw(self, _GATES[mode] * hidden_size, inputs, hidden_size, bias, suffix, proj_size)
+        self._name_parts(self._path)
 
     def flatten_parameters(self) -> None:
         """Nothing: there is no device memory to lay out."""
@@ -268,6 +279,7 @@ class RNNCellBase(Module):
         self.mode, self.bias = mode, bias
         self.input_size, self.hidden_size = _positive("input_size", input_size), _positive("hidden_size", hidden_size)
         _draw(self, _GATES[mode] * hidden_size, input_size, hidden_size, bias, "")
+        self._name_parts(self._path)
 
     def _step(self, x: Any, state: Any) -> Any:
         shape = np.shape(plain(x))

@@ -18,7 +18,8 @@ from halfsim.nn.init import xavier_uniform_
 from halfsim.nn.linear import Linear
 from halfsim.nn.module import Module
 from halfsim.nn.normalization import LayerNorm
-from halfsim.numerics.formats import unknown, whole
+from halfsim.nn.recurrent import layer_count
+from halfsim.numerics.formats import unknown
 
 
 class _Layer(Module):
@@ -163,7 +164,7 @@ class TransformerEncoder(Module):
         mask_check: bool = True,
     ) -> None:
         super().__init__()
-        self.layers = _copies("encoder_layer", encoder_layer, num_layers)
+        self.layers = _copies(encoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
     def forward(
@@ -174,13 +175,9 @@ class TransformerEncoder(Module):
         return src if self.norm is None else self.norm(src)
 
 
-def _copies(name: str, layer: Any, count: int) -> ModuleList:
+def _copies(layer: Module, count: int) -> ModuleList:
     """``count`` layers that begin alike."""
-    if whole("num_layers", count) < 1:
-        raise ValueError(f"num_layers: {count} is not allowed; allowed: integers from 1")
-    if not isinstance(layer, Module):
-        raise TypeError(f"{name}: {type(layer).__name__} is not allowed; allowed: Module")
-    return ModuleList([copy.deepcopy(layer) for _ in range(count)])
+    return ModuleList([copy.deepcopy(layer) for _ in range(layer_count(count))])
 
 
 class TransformerDecoder(Module):
@@ -194,7 +191,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
-        self.layers = _copies("decoder_layer", decoder_layer, num_layers)
+        self.layers = _copies(decoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
     def forward(
@@ -241,8 +238,8 @@ class Transformer(Module):
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
         activation: str | Callable[[Tensor], Tensor] = "relu",
-        custom_encoder: Any = None,
-        custom_decoder: Any = None,
+        custom_encoder: Module | None = None,
+        custom_decoder: Module | None = None,
         layer_norm_eps: float = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
@@ -304,4 +301,4 @@ class Transformer(Module):
         tensor([[  0., -inf],
                 [  0.,   0.]], float32)
         """
-        return tensor(np.where(np.triu(np.ones((sz, sz), np.bool_), 1), np.float32(-np.inf), np.float32(0)), dtype)
+        return tensor(np.triu(np.full((sz, sz), -np.inf, np.float32), 1), dtype)

@@ -70,7 +70,8 @@ def _meant(target: Target, name: str, junk: str) -> bool:
     p = next((p for p in target.parameters if p.name == name), None)
     if p is None:
         return False
-    values = candidates(p, target.hints.get(name))
+    hint = target.hints.get(name)
+    values = candidates(p, hint)
     if junk == "text":
         return isinstance(p.default, str) or any(v[:1] in "'{" for v in values)
     if junk == "class" and name in _DTYPES:
@@ -79,7 +80,7 @@ def _meant(target: Target, name: str, junk: str) -> bool:
         return any(v.startswith("lambda") for v in values)
     if junk == "ragged":
         return any(v.startswith(("[hs", "(hs")) for v in values)
-    return junk == "dict" and any(v.startswith("{") for v in values)
+    return junk == "dict" and ("Mapping" in str(hint) or any(v.startswith("{") for v in values))
 
 
 def _is_record(name: str) -> bool:

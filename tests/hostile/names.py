@@ -154,7 +154,7 @@ def methods(makers: dict[str, tuple[str, ...]]) -> Iterator[Target]:
             base = next((c for c in kind.__mro__ if name in vars(c)), None)
             if base is None or not base.__module__.startswith("halfsim") or base.__module__ in _ENGINE:
                 continue
-            if name in _OWN.get(owner, ()):
+            if any(name in _OWN.get(c.__name__, ()) for c in kind.__mro__):
                 continue
             if (base, name) in seen and name not in ("__call__", "step"):
                 continue

@@ -115,18 +115,18 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: nn.Sequential([nn.ReLU()]), TypeError, "modules: list is not allowed; allowed: Module"),
     (lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index: 1 is not allowed; allowed: -1 to 0"),
     (lambda: nn.Sequential(nn.ReLU()).insert(2, nn.ReLU()), IndexError, "index: 2 is not allowed"),
-    (lambda: nn.Sequential().append(3), TypeError, "modules: int is not allowed"),  # type: ignore[arg-type]
+    (lambda: nn.Sequential().append(3), TypeError, "module: 3 is not allowed; allowed: Module"),  # type: ignore[arg-type]
     (lambda: nn.ModuleList([nn.ReLU()])(1), NotImplementedError, "ModuleList: forward is not defined"),
     (lambda: nn.ModuleDict({"a.b": nn.ReLU()}), ValueError, "name: 'a.b' is not allowed"),
     (lambda: nn.ModuleDict({"training": nn.ReLU()}), ValueError, "name: 'training' is an attribute already"),
     (lambda: nn.ModuleDict()["x"], KeyError, "x"),
     (lambda: nn.ParameterList([1.0]), TypeError, "values: float is not allowed"),  # type: ignore[list-item]
-    (lambda: nn.Flatten()(hs.tensor([1.0])), ValueError, "start_dim: 1 is not allowed; allowed: -1 to 0"),
-    (lambda: nn.Flatten(2, 1)(hs.tensor(np.ones((2, 2, 2)))), ValueError, "end_dim: 1 lies before start_dim 2"),
+    (lambda: nn.Flatten()(hs.tensor([1.0])), ValueError, "axis: 1 is not allowed; allowed: -1 to 0"),
+    (lambda: nn.Flatten(2, 1)(hs.tensor(np.ones((2, 2, 2)))), ValueError, "start_dim: 2 comes after end_dim 1"),
     (
         lambda: nn.Unflatten(1, (2, 2))(hs.tensor(np.ones((2, 6)))),
         ValueError,
-        "unflattened_size: (2, 2) does not make 6",
+        "sizes: (2, 2) do not fit an axis of length 6",
     ),
     (lambda: nn.Unflatten(1, 6), TypeError, "unflattened_size: 6 is not allowed"),  # type: ignore[arg-type]
 ]

@@ -188,7 +188,7 @@ def soft_margin_loss(
     tensor([0.6934,    inf], float16)
     """
     how = reduction_of(reduction, size_average, reduce)
-    target = off_tape(target) if isinstance(target, Tensor) else np.asarray(target)
+    target = off_tape(target) if isinstance(target, Tensor) else numbers(target)
     return _soft_margin(input, target, how)
 
 
