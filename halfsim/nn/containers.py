@@ -126,7 +126,7 @@ class ModuleDict(HeldDict):
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add the modules of a mapping or of pairs, replacing those of equal names."""
-        for key, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
+        for key, module in self._pairs(modules):
             self[key] = module
 
 

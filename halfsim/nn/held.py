@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar
 
 from halfsim.nn.module import Module
@@ -53,6 +53,14 @@ class HeldList(_Held):
 
 class HeldDict(_Held):
     """Parts by name, in the order in which they came."""
+
+    def _pairs(self, values: Any) -> Iterable[tuple[str, Any]]:
+        """The names and parts of a mapping, or of pairs."""
+        if isinstance(values, (Mapping, HeldDict)):
+            return values.items()
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{self._table[1:]}: {shown(values)} is not allowed; allowed: a dict, or pairs")
+        return values
 
     def _held(self, key: Any) -> str:
         """``key``, if there is a part of that name; ``KeyError`` as of a dict."""

@@ -17,10 +17,6 @@ def _parameter(value: Any) -> Parameter:
     return value if isinstance(value, Parameter) else Parameter(value)
 
 
-def _pairs(parameters: Any) -> Iterable[tuple[str, Tensor]]:
-    return parameters.items() if isinstance(parameters, (Mapping, ParameterDict)) else parameters
-
-
 class _Parameters(Module):
     """What both share: how they print."""
 
@@ -105,6 +101,6 @@ class ParameterDict(_Parameters, HeldDict):
 
     def update(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | ParameterDict) -> ParameterDict:
         """Add the parameters of a mapping or of pairs, replacing those of equal names."""
-        for key, value in _pairs(parameters):
+        for key, value in self._pairs(parameters):
             self[key] = value
         return self

@@ -12,6 +12,7 @@ from halfsim.autograd.making import tensor
 from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.names import public
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.quantize import Array
 from halfsim.options import guarded_names, shown
 
@@ -86,7 +87,7 @@ class PackedSequence(_Packed):
 
 
 def _whole(name: str, values: Any) -> Array:
-    found = np.asarray(whole(values))
+    found = array_of(whole(values), name)
     if found.dtype.kind not in "iu" or found.ndim != 1:
         raise TypeError(f"{name}: {shown(values)} is not allowed; allowed: a list of integers")
     return found.astype(np.int64)
