@@ -298,11 +298,11 @@ class _FractionalMaxPool(Module):
         self.kernel_size = _each("kernel_size", kernel_size, self.dims)
         if (output_size is None) == (output_ratio is None):
             raise ValueError(f"output_size: {output_size!r} with output_ratio {output_ratio!r}; allowed: one of them")
-        ratio = tuple(output_ratio) if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * self.dims
+        ratio: Any = output_ratio if isinstance(output_ratio, Sequence) else (output_ratio,) * self.dims
         if output_ratio is not None and not all(0 < r < 1 for r in ratio):
             raise ValueError(f"output_ratio: {output_ratio!r} is not allowed; allowed: between 0 and 1")
         self.output_size = None if output_size is None else _each("output_size", output_size, self.dims)
-        self.output_ratio = None if output_ratio is None else ratio
+        self.output_ratio = None if output_ratio is None else tuple(ratio)
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,7 @@ def get_total_norm(
     >>> get_total_norm([tensor([3.0]), tensor([4.0])])
     tensor(5., float32)
     """
-    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    if not all(isinstance(x, Tensor) for x in given):
-        raise TypeError("tensors: something that is no tensor is not allowed; allowed: a Tensor, or several")
+    given = _listed("tensors", tensors)
     order = _order(norm_type)
     with scoped(phase="optimizer", path="", gradients=False):
         total = _scaled(given, order)[0] if safe else _norm_of_norms(given, order)
@@ -167,15 +165,21 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    if callable(parameters) or not hasattr(parameters, "__iter__"):  # a model, which may be iterable too
-        raise TypeError(
-            f"parameters: {type(parameters).__name__} is not allowed; allowed: model.parameters(), a Tensor"
-        )
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    for p in given:
-        if not isinstance(p, Tensor):
-            raise TypeError(f"parameters: {type(p).__name__} is not allowed; allowed: Tensor")
-    return [p for p in given if p.grad is not None]
+    return [p for p in _listed("parameters", parameters) if p.grad is not None]
+
+
+def _listed(name: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One tensor, or several, as a list."""
+    if isinstance(tensors, Tensor):
+        return [tensors]
+    model = callable(tensors)  # which may be iterable too
+    if model or isinstance(tensors, Mapping) or not isinstance(tensors, Iterable):
+        raise TypeError(f"{name}: {type(tensors).__name__} is not allowed; allowed: model.parameters(), a Tensor")
+    given = list(tensors)
+    for x in given:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: {type(x).__name__} is not allowed; allowed: Tensor")
+    return given
 
 
 def _number(name: str, value: Any) -> float:

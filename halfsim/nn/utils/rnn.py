@@ -97,7 +97,11 @@ def invert_permutation(permutation: Any) -> Any:
     """The permutation that leads back; None for None."""
     if permutation is None:
         return None
-    return integer_tensor(np.argsort(_whole("permutation", permutation), kind="stable"))
+    order = _whole("permutation", permutation)
+    back = np.argsort(order, kind="stable")
+    if not np.array_equal(order[back], np.arange(order.size)):
+        raise ValueError(f"permutation: {shown(permutation)} is not allowed; allowed: 0 to n - 1 in some order")
+    return integer_tensor(back)
 
 
 def pad_sequence(
