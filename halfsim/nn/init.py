@@ -136,8 +136,8 @@ def trunc_normal_(
         while pending.any():
             drawn = uniform(shape, a, b, generator, fmt)
             values = np.where(pending, drawn, values)
-            least = (peak - ((drawn - mean) / std) ** 2) / 2
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):
+                least = (peak - ((drawn - mean) / std) ** 2) / 2
                 pending &= np.log(uniform(shape, generator=generator, format=fmt)) > least
     return _fill(tensor, values)
 

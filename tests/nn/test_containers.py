@@ -115,6 +115,19 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: nn.Sequential([nn.ReLU()]), TypeError, "modules: list is not allowed; allowed: Module"),
     (lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index: 1 is not allowed; allowed: -1 to 0"),
     (lambda: nn.Sequential(nn.ReLU()).insert(2, nn.ReLU()), IndexError, "index: 2 is not allowed"),
+    (lambda: nn.ModuleDict()["a"], KeyError, "key: 'a' is not there; allowed: []"),
+    (lambda: nn.ModuleDict().pop(3), TypeError, "key: 3 is not allowed; allowed: a string"),  # type: ignore[arg-type]
+    (lambda: nn.ModuleList()["a"], TypeError, "index: 'a' is not allowed; allowed: integers"),
+    (lambda: nn.ParameterDict().popitem(), KeyError, "popitem: the dict is empty"),
+    (lambda: nn.MaxPool2d("ab"), TypeError, "kernel_size: 'ab' is not allowed"),  # type: ignore[arg-type]
+    (lambda: nn.Flatten().forward("ab"), TypeError, "x: 'ab' is not allowed"),
+    (
+        lambda: nn.RNN(2, 2, 2**31),
+        ValueError,
+        "num_layers: 2147483648 is not allowed; allowed: integers from 1 to 1000",
+    ),
+    (lambda: nn.utils.rnn.invert_permutation([1, 2, 3]), ValueError, "permutation: [1, 2, 3] is not allowed"),
+    (lambda: nn.utils.clip_grad_value_({}, 1.0), TypeError, "parameters: dict is not allowed"),
     (lambda: nn.Sequential().append(3), TypeError, "module: 3 is not allowed; allowed: Module"),  # type: ignore[arg-type]
     (lambda: nn.ModuleList([nn.ReLU()])(1), NotImplementedError, "ModuleList: forward is not defined"),
     (lambda: nn.ModuleDict({"a.b": nn.ReLU()}), ValueError, "name: 'a.b' is not allowed"),

@@ -29,6 +29,7 @@ from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 
 __all__ = [
     "cdist",
@@ -195,6 +196,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     The bound is none to the gradient, as in PyTorch: it is that of the norm. Operands of different shapes are first
     broadcast, ``dim`` is an axis of the common shape. Under autocast all of it is float32.
     """
+    if not eps >= 0:
+        raise ValueError(f"eps: {shown(eps)} is not allowed; allowed: numbers from 0")
     shapes = np.shape(plain(x1)), np.shape(plain(x2))
     if shapes[0] != shapes[1]:
         try:

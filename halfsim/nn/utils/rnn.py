@@ -116,6 +116,8 @@ def pad_sequence(
     >>> pad_sequence([tensor([1.0, 2.0]), tensor([3.0])], batch_first=True).tolist()
     [[1.0, 2.0], [3.0, 0.0]]
     """
+    if isinstance(sequences, (str, bytes, bytearray)):
+        raise TypeError(f"sequences: {shown(sequences)} is not allowed; allowed: a list of tensors")
     given = [x if isinstance(x, Tensor) else _tensor(x) for x in sequences]
     if padding_side not in ("left", "right"):
         raise ValueError(f"padding_side: {padding_side!r} is not allowed; allowed: 'left', 'right'")
