@@ -21,7 +21,7 @@ from halfsim.names import public
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import unknown
 from halfsim.numerics.quantize import Array
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, shown
 
 __all__ = [
     "calculate_gain",
@@ -132,7 +132,11 @@ def trunc_normal_(
             values = np.where(outside, normal(shape, mean, std, generator, fmt), values)
     else:  # far in a tail few would pass: accept uniform ones by the density instead
         values, pending = np.zeros(shape), np.ones(shape, np.bool_)
-        peak = ((min(max(mean, a), b) - mean) / std) ** 2
+        away = (min(max(mean, a), b) - mean) / std
+        if not abs(away) * (b - a) / std <= 1000:  # of as many drawn one would pass
+            ends = f"a={shown(a)}, b={shown(b)}"
+            raise ValueError(f"trunc_normal_: {ends} is not allowed; allowed: less far from mean {shown(mean)}")
+        peak = away**2
         while pending.any():
             drawn = uniform(shape, a, b, generator, fmt)
             values = np.where(pending, drawn, values)
@@ -259,7 +263,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
         raise ValueError(f"tensor: shape {shape} is not allowed; allowed: two dimensions")
     values = normal_(tensor, 0.0, std, generator).array.copy()
     for column in range(shape[1]):
-        values[permutation(shape[0])[: ceil(sparsity * shape[0])], column] = 0
+        values[permutation(shape[0])[: ceil(float(sparsity) * shape[0])], column] = 0
     return _fill(tensor, values)
 
 
