@@ -100,4 +100,6 @@ def _written(target: Target, on: str, given: Arguments, hostile: dict[str, Hosti
         text = target.call.format(on, ", ".join(parts)) if target.call.count("{}") > 1 else target.call.format(on)
     else:
         text = target.call.format(", ".join(parts))
-    return Call(target.name, text, on, tuple(positional), tuple(keywords), tuple(hostile.items()))
+    given = dict([*positional, *keywords])  # a spread parameter after a keyword is not
+    bad = tuple((name, value) for name, value in hostile.items() if name in given)
+    return Call(target.name, text, on, tuple(positional), tuple(keywords), bad)
