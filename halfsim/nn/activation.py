@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
-from halfsim.autograd.making import tensor
+from halfsim.autograd.making import made_in, tensor
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
@@ -149,7 +149,7 @@ class PReLU(Module):
         if not isinstance(num_parameters, (int, np.integer)) or num_parameters < 1:
             raise ValueError(f"num_parameters: {num_parameters!r} is not allowed; allowed: integers from 1")
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(tensor(np.full(num_parameters, float(init)), "float32"))
+        self.weight = Parameter(tensor(np.full(num_parameters, float(init)), made_in(None)))
 
     def forward(self, input: Any) -> Tensor:
         return ops.prelu(input, self.weight)
