@@ -47,7 +47,6 @@ class Module(Card):
     _path: str
     training: bool
     conversion: Conversion | None
-    __argument__ = "Module"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Layers of this package take PyTorch's ``device`` and ``dtype``, see `placed`."""

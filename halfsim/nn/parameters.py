@@ -69,10 +69,10 @@ class ParameterDict(_Parameters, HeldDict):
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._parameters)
 
-    def __or__(self, other: ParameterDict) -> ParameterDict:
+    def __or__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
         return self.copy().update(other)
 
-    def __ior__(self, other: ParameterDict) -> ParameterDict:
+    def __ior__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
         return self.update(other)
 
     def get(self, key: str, default: Any = None) -> Any:

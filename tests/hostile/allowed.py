@@ -48,8 +48,6 @@ ANY = (
     ("*.compile", "*", "taken for PyTorch's sake and without effect"),
     ("*nn.Identity*", "*", "gives back what it is given, and ignores its options, as in PyTorch"),
     ("nn.Sequential.*", "input", "without modules it gives back what it is given"),
-    ("*nn.*List*", "modules", "an empty dict has nothing to add, as in PyTorch"),
-    ("*nn.*List*", "values", "an empty dict has nothing to add, as in PyTorch"),
     ("nn.ParameterDict.fromkeys", "*", "keys may be a dict, as in Python; where there are none nothing is put in"),
     ("nn.*Dict.__contains__", "key", "any object may be asked about, as in Python"),
     ("nn.ParameterDict.get", "default", "what is given back where there is nothing"),

@@ -184,7 +184,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: nn.MultiheadAttention(4, 2)(X[0], X, X), ValueError, "shapes do not fit"),
     (lambda: nn.TransformerEncoderLayer(4, 2, activation="rely"), ValueError, "did you mean 'relu'"),
     (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 0), ValueError, "num_layers: 0 is not allowed"),
-    (lambda: nn.TransformerEncoder("layer", 2), TypeError, "encoder_layer: 'layer' is not allowed; allowed: Module"),
+    (lambda: nn.TransformerEncoder("layer", 2), TypeError, "encoder_layer: 'layer' is not allowed; allowed: a Module"),
 ]
 
 

@@ -128,7 +128,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     ),
     (lambda: nn.utils.rnn.invert_permutation([1, 2, 3]), ValueError, "permutation: [1, 2, 3] is not allowed"),
     (lambda: nn.utils.clip_grad_value_({}, 1.0), TypeError, "parameters: dict is not allowed"),
-    (lambda: nn.Sequential().append(3), TypeError, "module: 3 is not allowed; allowed: Module"),  # type: ignore[arg-type]
+    (lambda: nn.Sequential().append(3), TypeError, "module: 3 is not allowed; allowed: a Module"),  # type: ignore[arg-type]
     (lambda: nn.ModuleList([nn.ReLU()])(1), NotImplementedError, "ModuleList: forward is not defined"),
     (lambda: nn.ModuleDict({"a.b": nn.ReLU()}), ValueError, "name: 'a.b' is not allowed"),
     (lambda: nn.ModuleDict({"training": nn.ReLU()}), ValueError, "name: 'training' is an attribute already"),

@@ -330,7 +330,7 @@ def test_what_may_be_registered() -> None:
         (lambda: net.register_buffer("forward", None), ValueError, "name: 'forward' is an attribute already"),
         (lambda: net.register_buffer("z", 3), TypeError, "z: int is not allowed there; allowed: Tensor, ndarray, None"),
         (lambda: net.register_parameter("q", hs.tensor([1.0])), TypeError, "q: Tensor is not allowed there"),
-        (lambda: net.add_module("q", 3), TypeError, "module: 3 is not allowed; allowed: Module, None"),
+        (lambda: net.add_module("q", 3), TypeError, "module: 3 is not allowed; allowed: a Module, None"),
         (lambda: setattr(net, "table", 3), TypeError, "table: int is not allowed there; allowed: Tensor"),
         (lambda: net.get_parameter("inner.wait"), AttributeError, "did you mean 'inner.weight'?"),
         (lambda: net.get_submodule("iner"), AttributeError, "module: 'iner' is not allowed (did you mean 'inner'?)"),
