@@ -24,6 +24,7 @@ from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Integer, as_dtype
 from halfsim.numerics.neighbours import spacing as distance
 from halfsim.numerics.quantize import Array
+from halfsim.options import refused
 
 _ROWS: dict[str, Callable[..., Any]] = {
     "around": lambda a, decimals=0, out=None: OPS["round"](a, decimals=decimals),
@@ -254,6 +255,9 @@ def _weighted(weights: Sequence[Any], values: Sequence[Any]) -> Any:
 
 @simulates()
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None) -> Any:
+    for name, end in (("left", left), ("right", right)):  # which a period leaves unused
+        if isinstance(end, str) or callable(end):
+            raise refused(name, end, "numbers, None")
     fmt = next(y.format for y in (fp, x, xp) if isinstance(y, Tensor))
     x, xp, fp = (y if isinstance(y, Tensor) else tensor(y, fmt) for y in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.shape[0]:

@@ -341,7 +341,7 @@ def choose(a: Any, choices: Sequence[Any], out: None = None, mode: Literal["rais
 @simulates()
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     for name, given in (("condlist", condlist), ("funclist", funclist)):
-        if isinstance(given, str):
+        if isinstance(given, str) or callable(given):
             raise refused(name, given, "a list")
     several = isinstance(condlist, (list, tuple)) and np.ndim(as_numpy(condlist[0])) == len(shape_of(x))
     truths = [np.asarray(as_numpy(c), bool) for c in (condlist if several else [condlist])]
