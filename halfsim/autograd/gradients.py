@@ -14,7 +14,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.overrides import loss_scale
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.second import on_tape
 from halfsim.autograd.tape import SPECS, Node, Pullback, apply, unit
 from halfsim.autograd.tensor import Tensor, plain

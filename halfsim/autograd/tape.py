@@ -15,7 +15,8 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import get_default_dtype, integers_in
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
+from halfsim.autograd.policy import OPERATIONS, Policy
+from halfsim.autograd.scope import resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
 from halfsim.autograd.tensor import Tensor, format_of, unquoted
 from halfsim.numerics.formats import Format, Integer, as_dtype, promoted

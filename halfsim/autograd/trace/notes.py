@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tensor import Flushed, Tensor
 from halfsim.autograd.trace.counting import positions
 from halfsim.autograd.trace.counts import Counts

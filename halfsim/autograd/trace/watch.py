@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.counting import Counting
