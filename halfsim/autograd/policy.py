@@ -57,7 +57,6 @@ class Policy(Card):
     rules: tuple[tuple[str, Base], ...]
     by_path: bool = field(compare=False, repr=False)  # whether a rule is for modules
     by_op: bool = field(compare=False, repr=False)  # whether a rule is for operations
-    _found: dict[tuple[str, ...], Base] = field(compare=False, repr=False)
     _checked: WeakSet[Any] = field(compare=False, repr=False)
 
     def __init__(self, rules: Mapping[str, object] | str = "promote") -> None:
@@ -72,7 +71,6 @@ class Policy(Card):
         object.__setattr__(self, "rules", tuple((pattern.strip(), _base(spec)) for pattern, spec in given.items()))
         object.__setattr__(self, "by_path", any(not pattern.startswith("@") for pattern, _ in self.rules))
         object.__setattr__(self, "by_op", any("@" in pattern for pattern, _ in self.rules))
-        object.__setattr__(self, "_found", {})
         object.__setattr__(self, "_checked", WeakSet())
 
     def precision(
@@ -85,11 +83,8 @@ class Policy(Card):
         return self.rule_of(op, path, category, widest, within)
 
     def rule_of(self, op: str, path: str, category: str | None, widest: Format, within: Any) -> Precision:
-        """The same, for every operation that runs: what it is given is not checked."""
-        key = (path, op, *within)
-        base = self._found.get(key)
-        if base is None:
-            base = self._found[key] = self._most_specific(path, (op, *within))
+        """The same, for `halfsim.autograd.scope.resolve`, which asks once: what it is given is not checked."""
+        base = self._most_specific(path, (op, *within))
         if isinstance(base, Precision):
             return base
         chosen = {} if widest == float64 else _LISTS[base]

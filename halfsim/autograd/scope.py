@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from halfsim.autograd.policy import PROMOTE, Policy, Rule, as_rule
+from halfsim.autograd.policy import PROMOTE, Rule, as_rule
 from halfsim.card import Card
 from halfsim.contexts import Context, Pile
 from halfsim.numerics.formats import Format
@@ -40,9 +40,7 @@ class Scope:
 _SCOPE = Pile("halfsim_scope", Scope())
 
 
-def scope() -> Scope:
-    """The scope in force."""
-    return _SCOPE.get()
+scope = _SCOPE.get  # the scope in force
 
 
 _CALLED = {"rule": "precision", "gradients": "no_grad", "reproducible": "reproducible"}  # contexts, in errors
@@ -150,13 +148,28 @@ def carried(fmt: Format) -> Format:
     return fmt if carry is None or not carry.contains(fmt) else carry
 
 
+_RESOLVED: dict[tuple[object, ...], tuple[Precision, Rule, Format]] = {}  # each holds the rule and format of its key
+_KNOWN = 4096
+
+
 def resolve(op: str, category: str | None, widest: Format) -> Precision:
-    """The precision in force for the operation ``op`` of ``category`` on operands no wider than ``widest``."""
+    """The precision in force for the operation ``op`` of ``category`` on operands no wider than ``widest``.
+
+    It is decided once for each operation, format and rule; under a policy that rules modules, for each of their paths.
+    """
     here = _SCOPE.get()
     rule = here.rule
-    if isinstance(rule, Policy):
-        rule = rule.rule_of(op, here.inner_path, category, widest, here.within)
-    return without_blas(rule) if here.reproducible else rule
+    if isinstance(rule, Precision):
+        return without_blas(rule) if here.reproducible else rule
+    path = here.path and here.inner_path if rule.by_path else ""
+    key = (id(rule), op, category, id(widest), path, here.within, here.reproducible)
+    found = _RESOLVED.get(key)
+    if found is None:
+        precision = rule.rule_of(op, path, category, widest, here.within)
+        if len(_RESOLVED) >= _KNOWN:
+            _RESOLVED.clear()
+        found = _RESOLVED[key] = without_blas(precision) if here.reproducible else precision, rule, widest
+    return found[0]
 
 
 def resolve_for(fmt: Format) -> Precision:

@@ -81,6 +81,8 @@ class Counting(Arithmetic):
 
     def __init__(self, precision: Precision, label: str = "") -> None:
         super().__init__(precision)
+        if not self.native:
+            self._sums = np.dtype(np.float64)  # to count inexact sums takes more than the container
         self.counts = Counts()
         self.reading = self.summing = self.storing = self.counts  # told apart by what each step adds
         self.taking: FlagCounts | None = None
@@ -114,11 +116,6 @@ class Counting(Arithmetic):
             counts.overflow, counts.clipped = min(counts.overflow, size), min(counts.clipped, size)
             counts.divide_by_zero, counts.invalid = min(counts.divide_by_zero, size), min(counts.invalid, size)
         return counts
-
-    @property
-    def _sums(self) -> np.dtype[Any]:
-        """To count inexact sums takes more than the container."""
-        return self.dtype if self.native else np.dtype(np.float64)
 
     def _round(self, y: Any, op: str, *operands: Array) -> Array:
         y, compute, counts = np.asarray(y), self.precision.compute, self.counts
