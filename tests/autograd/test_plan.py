@@ -124,6 +124,8 @@ def test_no_more_is_kept_than_a_bound() -> None:
     assert find(objects[0]) == 301, "what came before the bound was forgotten"
     x = hs.tensor([1.0], "fp16")
     for i in range(scope._KNOWN + 2):
-        with hs.precision(hs.Policy({"default": "fp16", f"m{i}": "fp32"})) if i % 64 == 0 else scope.scoped(path=f"m{i}"):
+        with (
+            hs.precision(hs.Policy({"default": "fp16", f"m{i}": "fp32"})) if i % 64 == 0 else scope.scoped(path=f"m{i}")
+        ):
             x + x
     assert len(scope._RESOLVED) <= scope._KNOWN
