@@ -68,6 +68,8 @@ def test_small_arrays_keep_nan_with_its_payload_and_raise_no_flag_of_the_host() 
     x = np.array([0x7FC12345, 0xFFC00001, 0x7F800000, 0x477FF000, 0x00000001, 0x80000000], np.uint32).view(np.float32)
     with np.errstate(all="raise"):
         y = rounded(x, hs.float16)
+        assert rounded(np.float32([65520.0, 1.0]), hs.float16).tolist() == [np.inf, 1.0]
+        assert np.isnan(rounded(np.float32([np.nan, 1.0]), hs.float16)).tolist() == [True, False]
     assert [hex(bits) for bits in y.view(np.uint32)] == [
         "0x7fc12345", "0xffc00001", "0x7f800000", "0x7f800000", "0x0", "0x80000000",
     ]  # fmt: skip
@@ -81,7 +83,10 @@ def test_layouts_of_small_arrays_are_those_of_large_ones() -> None:
     fixed = x.copy()
     fixed.flags.writeable = False
     assert round_(fixed, hs.float16) is not fixed
+    strided = x.copy()
+    assert np.array_equal(round_(strided[:, ::2], hs.float16), x[:, ::2].astype(np.float16))
     assert np.array_equal(fixed, x)
+    assert np.array_equal(strided, x), "only what is one run is rounded in place"
 
 
 def test_rules_by_path_are_decided_for_each_path() -> None:
