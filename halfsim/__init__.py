@@ -11,8 +11,9 @@ from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.making import get_default_dtype, set_default_dtype, tensor
 from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win
-from halfsim.autograd.policy import AMP, Policy, enable_grad, no_grad, precision, reproducible
+from halfsim.autograd.policy import AMP, Policy
 from halfsim.autograd.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from halfsim.autograd.scope import enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.tensor import Size, Tensor
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.fix import Fix

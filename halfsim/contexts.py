@@ -48,15 +48,13 @@ class Pile(Generic[_State]):
         self._start = start
         bottom = _Layer(None, None, _same, start)
         self._top: ContextVar[_Layer[_State]] = ContextVar(name, default=bottom)
-
-    def get(self) -> _State:
-        """What is in force in this thread."""
-        return self._top.get().state
+        self._state: ContextVar[_State] = ContextVar(f"{name}_state", default=bottom.state)
+        self.get: Callable[[], _State] = self._state.get  # what is in force in this thread; every operation asks
 
     def enter(self, owner: object, change: Callable[[_State], _State]) -> None:
         """Let ``change`` of what is in force be in force, until ``owner`` leaves."""
         top = self._top.get()
-        self._top.set(_Layer(top, owner, change, top.state))
+        self._put(_Layer(top, owner, change, top.state))
 
     def leave(self, owner: object, name: str) -> None:
         """Take away the innermost change of ``owner``, and no other; ``RuntimeError`` if it has none here."""
@@ -92,7 +90,11 @@ class Pile(Generic[_State]):
         """Put ``layer`` in force, and those above it anew."""
         for other in reversed(above):
             layer = _Layer(layer, other.owner, other.change, layer.state, other.amendment)
+        self._put(layer)
+
+    def _put(self, layer: _Layer[_State]) -> None:
         self._top.set(layer)
+        self._state.set(layer.state)
 
 
 class Context(ContextDecorator):

@@ -15,7 +15,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import no_grad
+from halfsim.autograd.scope import no_grad
 from halfsim.autograd.tensor import Size, Tensor, plain
 from halfsim.names import public
 from halfsim.nn import functional as F

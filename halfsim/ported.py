@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import Policy, amended, no_grad, scope, scoped
+from halfsim.autograd.policy import Policy
+from halfsim.autograd.scope import amended, no_grad, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import (
     Format,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.policy import carried_in
+from halfsim.autograd.scope import carried_in
 
 W = hs.tensor([1.0])
 AVERAGED = hs.optim.EMA([W], decay=0.5)
@@ -38,7 +38,7 @@ CONTEXTS: dict[str, tuple[Any, Any]] = {
     "no_grad": (hs.no_grad, lambda: not product().requires_grad),
     "inference_mode": (hs.inference_mode, lambda: not product().requires_grad),
     "set_grad_enabled": (lambda: hs.set_grad_enabled(False), lambda: not product().requires_grad),
-    "reproducible": (hs.reproducible, lambda: hs.autograd.policy.scope().reproducible),
+    "reproducible": (hs.reproducible, lambda: hs.autograd.scope.scope().reproducible),
     "carried_in": (lambda: carried_in(hs.float64), lambda: hs.tensor([1.0], "fp16").format.name == "float64"),
     "flags": (hs.flags, counts_flags),
     "errstate": (lambda: hs.errstate(all="warn"), counts_flags),

@@ -142,7 +142,7 @@ def worth(x: Any, seen: tuple[int, ...] = ()) -> Any:
 
 
 # The tape, what a trace notes on a tensor, and what a policy has looked up already.
-PASSING = {"__weakref__", "node", "shadow", "_found", "_checked", "_undo"}
+PASSING = {"__weakref__", "node", "shadow", "_checked", "_undo"}
 WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from halfsim.autograd.device import is_device
-from halfsim.autograd.policy import AMP, PROMOTE, Policy, scoped
+from halfsim.autograd.policy import AMP, PROMOTE, Policy
+from halfsim.autograd.scope import scoped
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
 from halfsim.options import guarded_class, shown
 

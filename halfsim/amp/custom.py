@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from halfsim.autograd.device import is_device
-from halfsim.autograd.policy import PROMOTE, scope, scoped
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import as_format
 from halfsim.options import guarded_names, shown

@@ -12,7 +12,7 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.overrides import overridable
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import SPECS, apply, kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from halfsim.autograd import functional
     from halfsim.autograd.function import Function, Variable, grad
     from halfsim.autograd.gradcheck import gradcheck
-    from halfsim.autograd.policy import enable_grad, no_grad
+    from halfsim.autograd.scope import enable_grad, no_grad
     from halfsim.ported import set_grad_enabled
 
 __all__ = [
@@ -34,10 +34,10 @@ __all__ = [
 _LATER = {
     "Function": "autograd.function",
     "Variable": "autograd.function",
-    "enable_grad": "autograd.policy",
+    "enable_grad": "autograd.scope",
     "grad": "autograd.function",
     "gradcheck": "autograd.gradcheck",
-    "no_grad": "autograd.policy",
+    "no_grad": "autograd.scope",
     "set_grad_enabled": "ported",
 }
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.autograd.plan import once, plan_of
 from halfsim.numerics import accumulate, bessel, elementary, gamma
 from halfsim.numerics.erf import erf, erfc, erfcx, erfinv, ndtri
 from halfsim.numerics.exact_sums import add_in
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import Format, float32, float64
+from halfsim.numerics.formats import Format
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import Array, container, flushed, holder, round_, rounded
+from halfsim.numerics.quantize import Array, flushed, holder, round_, rounded
 from halfsim.numerics.rounding import Mode
 
 _FUNCTIONS: dict[str, Callable[..., Array]] = {  # in float64; their exact values round to what these round to
@@ -70,7 +71,7 @@ class Arithmetic:
     zeros follow IEEE 754. Host exception state is never read.
     """
 
-    __slots__ = ("_directed", "_flushes", "_mode", "dtype", "native", "precision")
+    __slots__ = ("_directed", "_flushes", "_mode", "_sums", "dtype", "native", "plan", "precision")
 
     # Where roundings are counted, if anybody wants to know: of operands as they are read and as a product takes them,
     # of sums, and of results as they are stored.
@@ -82,13 +83,10 @@ class Arithmetic:
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
-        mode = self._mode = precision.mode
-        self._flushes = mode is not None and mode.flush_inputs
-        self._directed = mode is not None and not mode.nearest
-        self.dtype = container(precision.compute)
-        if mode is not None and precision.compute == float32 and (self._directed or mode.clips):
-            self.dtype = np.dtype(np.float64)
-        self.native = mode is None and precision.compute in (float32, float64)  # the container's arithmetic rounds
+        plan = self.plan = plan_of(precision)
+        self._mode, self._flushes, self._directed = plan.mode, plan.flushes, plan.directed
+        self.dtype = self._sums = plan.dtype  # the latter is where a sum of narrow numbers is formed
+        self.native = plan.native
 
     # Elementary operations, each rounded to `compute`.
 
@@ -159,8 +157,8 @@ class Arithmetic:
     # Accumulations, formed as `accumulate` says and then rounded to `compute`.
 
     def matmul(self, a: Array, b: Array) -> Array:
-        operands, how = self.precision.operands, self.precision.accumulate
-        if not operands.contains(self.precision.storage):
+        how = self.precision.accumulate
+        if self.plan.narrow_operands:
             a, b = self.operand(a), self.operand(b)
         elif self._flushes:
             a, b = self._taken(a), self._taken(b)
@@ -202,12 +200,12 @@ class Arithmetic:
 
         Subnormal inputs are flushed if the precision says so, unless they are only moved, as by an ``exact`` operation.
         """
-        for grid in (self.precision.storage, self.precision.compute):
-            if not grid.contains(fmt):
-                x, fmt = rounded(x, grid, self.reading, self._mode), grid
+        plan = self.plan
+        for grid in plan.loads if fmt is self.precision.storage else plan.grids(fmt):
+            x = rounded(x, grid, self.reading, self._mode)
         if self._flushes and not exact:
             x = flushed(x, self.precision.storage)
-        return x.astype(self.dtype, copy=False)
+        return x if x.dtype is self.dtype else x.astype(self.dtype, copy=False)
 
     def spill(self, x: Array) -> Array:
         """A step's result as the next kernel reads it from memory: rounded to ``storage``."""
@@ -232,36 +230,38 @@ class Arithmetic:
 
         A value that is on the grid already, being ``exact`` or one of the operands, stays as it is.
         """
-        storage = self.precision.storage
-        plain = storage.minus_zero  # else an exact result, as -x, may be a number that the format lacks
-        moved = (exact and plain and self.precision.compute.contains(storage)) or any(y is x for x in operands)
-        if not moved and not (plain and storage.contains(self.precision.compute)):
-            y = round_(y, storage, self.storing, self._mode)
-        return y.astype(holder(storage), copy=False)
+        plan = self.plan
+        if not (plan.exact_store or (exact and plan.exact_move)):
+            for x in operands:
+                if y is x:
+                    break
+            else:
+                y = round_(y, self.precision.storage, self.storing, self._mode)
+        return y if y.dtype is plan.holder else y.astype(plan.holder, copy=False)
 
     def delivered(self, y: Array, fmt: Format) -> Array:
         """``y`` as `store` left it, in ``fmt``: a gradient on its way to the tensor that it belongs to."""
+        if fmt is self.precision.storage:
+            return y
         if not fmt.contains(self.precision.storage):
             y = rounded(y, fmt, self.storing)
         return y.astype(holder(fmt), copy=False)
 
-    @property
-    def _sums(self) -> np.dtype[Any]:
-        """Where a sum of narrow numbers is formed."""
-        return self.dtype
-
     def _round(self, y: Any, op: str, *operands: Array) -> Array:
         """``y``, the result of the elementary operation ``op``, on the grid of ``compute``."""
         y = np.asarray(y)
-        return (y if self.native else round_(y, self.precision.compute, None, self._mode)).astype(
-            self.dtype, copy=False
-        )
+        if not self.native:
+            y = round_(y, self.precision.compute, None, self._mode)
+        return y if y.dtype is self.dtype else y.astype(self.dtype, copy=False)
 
     def _settled(self, y: Array) -> Array:
         """An accumulation's result on the grid of ``compute``."""
-        if self._mode is not None or not self.precision.compute.contains(self.precision.accumulate.format):
+        if not self.plan.exact_sums:
             y = round_(y, self.precision.compute, self.summing, self._mode)
         return y.astype(self.dtype, copy=False)
+
+
+plain = once(Arithmetic)  # the unit of operations that nobody watches, which keeps nothing of them
 
 
 def _settled(name: str) -> elementary.Function:

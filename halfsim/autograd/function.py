@@ -13,7 +13,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.gradients import gradients
 from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import no_grad, scope, scoped
+from halfsim.autograd.scope import no_grad, scope, scoped
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.precision import native

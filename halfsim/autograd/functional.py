@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsim.autograd.function import grad
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.options import guarded_names

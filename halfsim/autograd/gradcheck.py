@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import no_grad, precision
+from halfsim.autograd.scope import no_grad, precision
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
 from halfsim.options import guarded_names

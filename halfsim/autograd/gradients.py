@@ -14,11 +14,12 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.overrides import loss_scale
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import carried, scoped
 from halfsim.autograd.second import on_tape
 from halfsim.autograd.tape import SPECS, Node, Pullback, apply, unit
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.precision import native
+from halfsim.numerics.quantize import holder, rounded
 
 
 def backward(
@@ -50,7 +51,7 @@ def gradients(
     pending: dict[int, Tensor] = {}
     scale, observer = loss_scale(), active()
     for root, gradient in zip(roots, starts, strict=True):
-        start = _start(root, gradient)
+        start = _start(root, gradient, observer)
         start = start if scale == 1 else _times(start, scale)
         before = pending.get(id(root))
         pending[id(root)] = start if before is None else _accumulated(before, start, root, "", observer)
@@ -86,12 +87,14 @@ def gradients(
             node.free()
 
 
-def _start(root: Tensor, gradient: Any) -> Tensor:
+def _start(root: Tensor, gradient: Any, observer: Observer | None) -> Tensor:
     """The gradient that a backward pass begins with."""
     if not root.requires_grad:
         raise RuntimeError("backward: the tensor requires no gradient; allowed: results of requires_grad=True tensors")
     if gradient is None and root.array.size != 1:
         raise RuntimeError(f"backward: shape {root.shape} needs gradient=; allowed without it: one element")
+    if gradient is None and observer is None and carried(root.format) is root.format:
+        return Tensor(rounded(np.ones(root.shape, holder(root.format)), root.format), root.format)
     if isinstance(gradient, Tensor) and gradient.requires_grad and gradient.format == root.format:
         start = gradient  # which a gradient of the gradient may ask for
     else:

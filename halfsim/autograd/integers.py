@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import integers_in
-from halfsim.autograd.policy import scope
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tensor import Tensor, numbers, plain, whole
 from halfsim.numerics.formats import INTEGERS, Integer, bool_, float64, int64, together
 from halfsim.numerics.precision import Precision, native

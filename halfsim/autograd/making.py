@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.observer import active
-from halfsim.autograd.policy import PROMOTE, carried, scope
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import carried, scope
 from halfsim.autograd.tensor import Flushed, Tensor, differentiable, format_of, plain
 from halfsim.frames import caller
 from halfsim.numerics.formats import INTEGERS, NARROW, Format, Integer, as_dtype, bool_, float16, float32

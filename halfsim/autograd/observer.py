@@ -126,12 +126,13 @@ _STANDING_BY: list[tuple[Callable[[], bool], Observer]] = []
 
 def active() -> Observer | None:
     """Who watches, if anybody does."""
-    found = around()
-    if found is None:
-        for wanted, observer in _STANDING_BY:
-            if wanted():
-                return observer
-    return found
+    others = _OBSERVERS.get()
+    if others and (found := around()) is not None:
+        return found
+    for wanted, observer in _STANDING_BY:
+        if wanted():
+            return observer
+    return None
 
 
 def stand_by(wanted: Callable[[], bool], observer: Observer) -> None:

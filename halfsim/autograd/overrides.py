@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from halfsim.autograd.policy import scope, scoped
+from halfsim.autograd.scope import scope, scoped
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.box_muller import box_muller, fused, pairs
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import scope
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64, whole
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.options import guarded_class

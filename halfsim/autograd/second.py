@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision, replace_roles

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import integers
-from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.arithmetic import Arithmetic, plain
 from halfsim.autograd.making import get_default_dtype, integers_in
 from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import OPERATIONS, Policy, resolve, resolve_for, scope, scoped
+from halfsim.autograd.policy import OPERATIONS, Policy
+from halfsim.autograd.scope import resolve, resolve_for, scope, scoped
 from halfsim.autograd.storage import view
 from halfsim.autograd.tensor import Tensor, format_of, unquoted
 from halfsim.numerics.formats import Format, Integer, as_dtype, promoted
@@ -43,7 +44,7 @@ class Op:
         self.formula, self.category, self.exact, self.view = formula, category, exact, view
         self.name = formula.__name__.strip("_")  # _layer_norm is what the public layer_norm calls
         self.operands = [p.name for p in operands]
-        self.required = sum(p.default is p.empty for p in operands)
+        self.required = self.operands[: sum(p.default is p.empty for p in operands)]
         rules = checks(formula)
         parameters = list(inspect.signature(formula).parameters.values())[1 + len(operands) :]
         self.options = {p.name: rules.get(p.name) for p in parameters if p.kind is not p.VAR_POSITIONAL}
@@ -192,7 +193,7 @@ def apply(
 
     ``precision`` overrides the one in force; ``label`` names the result for those who watch.
     """
-    for name, x in zip(spec.operands[: spec.required], operands, strict=False):
+    for x, name in zip(operands, spec.required, strict=False):
         if x is None:
             raise TypeError(f"{spec.name}: {name} is missing; allowed: a tensor, an array, a number")
     here = scope()
@@ -208,19 +209,31 @@ def apply(
     if precision is None:
         precision = resolve(spec.name, spec.category, fmt)
     observer = active()
-    fp = unit(observer, precision, label)
+    fp, exact, arrays = unit(observer, precision, label), bool(spec.exact), []
     with np.errstate(all="ignore"):
-        arrays = [_read(fp, x, bool(spec.exact)) for x in operands]
-        y, pullbacks = _compute(spec, fp, arrays, options, keywords)
-        y = fp.store(np.asarray(y), arrays, bool(spec.exact))
+        for x in operands:
+            known = isinstance(x, Tensor) and isinstance(x.format, Format)
+            arrays.append(fp.read(x.array, x.format, exact) if known else _read(fp, x, exact))
+        try:
+            y, pullbacks = spec.formula(fp, *arrays, *options, **keywords)
+        except ValueError as error:
+            if "broadcast" not in str(error) or "allowed" in str(error):
+                raise
+            shapes = " and ".join(str(np.shape(x)) for x in arrays if x is not None)
+            raise ValueError(f"{spec.name}: shapes {shapes} do not fit; allowed: shapes that broadcast") from None
+        y = fp.store(np.asarray(y), arrays, exact)
         out, seen = Tensor(y, precision.storage), None
         if observer is not None:
             seen = observer.result(spec, fp, out, operands, arrays, (options, keywords), label)
-    pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
-    sources = operands[: len(pullbacks)]  # others take no gradient
-    if here.gradients and any(isinstance(x, Tensor) and x.requires_grad for x in sources):
-        out.requires_grad = True
-        out.node = Node(spec, here.path, precision, sources, pullbacks, seen, (operands, options, keywords, arrays))
+    if here.gradients:
+        pullbacks = pullbacks if isinstance(pullbacks, tuple) else (pullbacks,)
+        sources = operands[: len(pullbacks)]  # others take no gradient
+        for x in sources:
+            if isinstance(x, Tensor) and x.requires_grad:
+                call = operands, options, keywords, arrays
+                out.requires_grad = True
+                out.node = Node(spec, here.path, precision, sources, pullbacks, seen, call)
+                break
     return _viewed(spec, out, operands, options, keywords) if spec.view else out
 
 
@@ -270,17 +283,7 @@ class _Move:
 
 def unit(observer: Observer | None, precision: Precision, label: str) -> Arithmetic:
     """The unit that an operation computes with: that of who watches, or a plain one."""
-    return (None if observer is None else observer.unit(precision, label)) or Arithmetic(precision)
-
-
-def _compute(spec: Op, fp: Arithmetic, arrays: Sequence[Any], options: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    try:
-        return spec.formula(fp, *arrays, *options, **keywords)
-    except ValueError as error:
-        if "broadcast" not in str(error) or "allowed" in str(error):
-            raise
-        shapes = " and ".join(str(np.shape(x)) for x in arrays if x is not None)
-        raise ValueError(f"{spec.name}: shapes {shapes} do not fit; allowed: shapes that broadcast") from None
+    return (None if observer is None else observer.unit(precision, label)) or plain(precision)
 
 
 def widest(operands: Sequence[Any]) -> Format | Integer:
@@ -290,9 +293,16 @@ def widest(operands: Sequence[Any]) -> Format | Integer:
     one, the answer is an `Integer`, if `halfsim.tensor` too made integers of such operands. A tensor without axes
     adopts that of those that have some, as in PyTorch.
     """
-    tensors = [x for x in operands if isinstance(x, Tensor)]
+    tensors: list[Tensor] = []
+    found, one = None, True  # the only format of the tensors, if there is one
+    for x in operands:
+        if isinstance(x, Tensor):
+            tensors.append(x)
+            found, one = x.format, one and (found is None or x.format is found)
+    if one and isinstance(found, Format):
+        return found
     formats: list[Any] = [x.format for x in tensors]
-    if len(formats) > 1 and any(fmt is not formats[0] for fmt in formats):
+    if not one:
         floating = [x for x in tensors if not isinstance(x.format, Integer)]
         formats = [x.format for x in floating if x.ndim] or [x.format for x in floating] or formats[:1]
     if not formats or isinstance(formats[0], Integer):
@@ -310,9 +320,8 @@ def _fractional(x: Any) -> bool:
 
 
 def _read(fp: Arithmetic, x: Any, exact: bool) -> Any:
+    """An operand that is no tensor of floats, as the unit takes it."""
     if isinstance(x, Tensor):
-        if not isinstance(x.format, Integer):
-            return fp.read(x.array, x.format, exact)
         x = x.array
     if x is None:
         return None

@@ -17,7 +17,7 @@ from halfsim.autograd.methods import Methods
 from halfsim.autograd.numpy_protocol import NumPyProtocol
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.policy import carried, resolve_for, scope, scoped
+from halfsim.autograd.scope import carried, resolve_for, scope, scoped
 from halfsim.autograd.storage import Storage, View, view
 from halfsim.frames import Line
 from halfsim.names import missing

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from halfsim.autograd.policy import Policy, scope
+from halfsim.autograd.policy import Policy
 from halfsim.autograd.random import generator, parsed_state
+from halfsim.autograd.scope import scope
 from halfsim.nn.module import Module
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.rounding import Stochastic

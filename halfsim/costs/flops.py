@@ -11,7 +11,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import Observer
-from halfsim.autograd.policy import scope
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tape import SPECS, Node, Op
 from halfsim.autograd.tensor import Tensor
 from halfsim.costs.kernels import CELLS, FUSED, WRITTEN, copied, kernel, passes, result_format, width

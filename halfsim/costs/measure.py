@@ -14,8 +14,8 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import observing
-from halfsim.autograd.policy import precision, scoped
 from halfsim.autograd.random import manual_seed
+from halfsim.autograd.scope import precision, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.costs.flops import Ledger, Work, gradients
 from halfsim.costs.memory import backward_bytes, held_bytes

@@ -12,8 +12,8 @@ import numpy as np
 
 from halfsim import amp, nn, optim
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import no_grad, precision
 from halfsim.autograd.random import manual_seed
+from halfsim.autograd.scope import no_grad, precision
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from halfsim.autograd.policy import precision
+from halfsim.autograd.scope import precision
 from halfsim.diagnose.report.facts import Raised
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.frames import spelled

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.observer import Observer, observing
-from halfsim.autograd.policy import Policy, Rule, precision, scope, scoped
+from halfsim.autograd.policy import Policy, Rule
 from halfsim.autograd.random import Generator, generator, manual_seed
+from halfsim.autograd.scope import precision, scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.diagnose.reach import KINDS
 from halfsim.nn.module import Module
@@ -175,7 +176,7 @@ def run_under(
 
     The context is its own and leaves nothing behind; random numbers begin at ``seed`` or as they did for ``snapshot``,
     whose objects the caller restores. What it makes in formats that ``carry`` contains is made in that, see
-    `halfsim.autograd.policy.carried_in`.
+    `halfsim.autograd.scope.carried_in`.
     """
 
     def inside() -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import carried
+from halfsim.autograd.scope import carried
 from halfsim.autograd.tensor import Tensor
 from halfsim.card import Card
 from halfsim.frames import level

@@ -14,7 +14,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import scope, scoped
+from halfsim.autograd.scope import scope, scoped
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import float64

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from halfsim.autograd.policy import Policy, Rule, as_rule, scope, scoped
+from halfsim.autograd.policy import Policy, Rule, as_rule
+from halfsim.autograd.scope import scope, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.card import Card
 from halfsim.markup import Lines

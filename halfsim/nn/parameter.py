@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import carried
+from halfsim.autograd.scope import carried
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.numerics.inputs import unmasked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import scope
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.card import Card
 from halfsim.nn.hooks import run

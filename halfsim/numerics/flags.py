@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import warnings
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Self
 
@@ -85,6 +86,11 @@ class _Watch:
     collectors: tuple[FlagCounts, ...] = ()
     actions: tuple[tuple[str, str], ...] = ()
 
+    @cached_property
+    def wanted(self) -> bool:
+        """Whether anybody wants to know of flags."""
+        return bool(self.collectors) or any(action != "ignore" for _, action in self.actions)
+
 
 _WATCH = Pile("halfsim_flags", _Watch())
 
@@ -156,7 +162,7 @@ class unwatched(Context):  # noqa: N801  # used as a function
 def watching() -> bool:
     """Whether anybody wants to know of flags."""
     watch = _WATCH.get()
-    return bool(watch.collectors) or any(action != "ignore" for _, action in watch.actions)
+    return watch.wanted
 
 
 def report(counts: FlagCounts, where: str) -> None:

@@ -34,7 +34,7 @@ from halfsim.numerics._grid import (
 from halfsim.numerics._modes import INCREMENT, SCALED
 from halfsim.numerics.exact_rounding import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
-from halfsim.numerics.formats import Format, as_format
+from halfsim.numerics.formats import Format, as_format, float16
 from halfsim.numerics.inputs import as_floats, beyond_floats, widen
 from halfsim.numerics.rounding import (
     CLIPS_INFINITIES,
@@ -354,10 +354,14 @@ def round_(
 ) -> Array:
     """Round a float32 or float64 array that the caller owns; in place where its memory is one run.
 
-    Returns ``x``, or a rounded copy where ``x`` is read-only or strided. Without ``mode``: to nearest, ties to even.
+    Returns ``x``, or a rounded copy where ``x`` is read-only or strided; gradients that use an operation's result find
+    it as it was stored. Without ``mode``: to nearest, ties to even.
     Random numbers go to the elements in C order. ``over``, a C-contiguous array of bools of the shape of ``x``, gains
     True where a finite number overflowed.
     """
+    if fmt is float16 and mode is None and counts is None and over is None and x.flags.writeable and _castable(x):
+        x[...] = x.astype(_HALF)
+        return x
     goal, source = _goal(fmt, mode)
     flat = (_row(x) if source is not None or over is not None else _flat(x)) if x.flags.writeable else None
     if flat is None:
@@ -368,8 +372,23 @@ def round_(
     return x
 
 
+_HALF = np.dtype(np.float16)
+_SMALL = 256  # elements up to which NumPy's cast is faster than setting out for the passes of a block
+_SAFE = 2.0**31  # a sum of squares below which every number lies in float16's range, and none is NaN
+
+
+def _castable(x: Array) -> bool:
+    """Whether NumPy's own cast to float16, nearest even too, does with ``x`` what `_round_flat` would, and sooner.
+
+    Past the range it would warn, and of NaN it keeps but the upper bits.
+    """
+    return x.size <= _SMALL and x.flags.forc and bool(np.vdot(x, x) < _SAFE)
+
+
 def rounded(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
     """A new array of the dtype of ``x`` (float32 or float64) with its elements rounded to ``fmt``, as `round_` does."""
+    if fmt is float16 and mode is None and counts is None and _castable(x):
+        return x.astype(_HALF, "C").astype(x.dtype)
     if not (x.flags.c_contiguous and x.size):
         return round_(x.copy(order="C"), fmt, counts, mode)
     goal, source = _goal(fmt, mode)

@@ -187,11 +187,13 @@ def as_rounding(spec: object, argument: str = "rounding") -> Rounding:
         return Rounding.STOCHASTIC
     if not isinstance(spec, str):
         raise TypeError(f"{argument}: expected a string, a Rounding or a Stochastic, got {type(spec).__name__}")
-    names = {mode.value: mode for mode in Rounding}
-    found = names.get(spec.strip().lower())
+    found = _NAMES.get(spec) or _NAMES.get(spec.strip().lower())
     if found is None:
-        raise unknown(argument, spec, names)
+        raise unknown(argument, spec, _NAMES)
     return found
+
+
+_NAMES = {mode.value: mode for mode in Rounding}
 
 
 def source_of(spec: object) -> Stochastic | None:

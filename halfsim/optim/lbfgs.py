@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from halfsim.autograd.making import tensor
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format, float32, unknown

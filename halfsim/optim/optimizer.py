@@ -20,7 +20,7 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.overrides import overridden
-from halfsim.autograd.policy import resolve_for, scoped
+from halfsim.autograd.scope import resolve_for, scoped
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.numerics.formats import Format, float32

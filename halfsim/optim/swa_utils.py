@@ -11,7 +11,7 @@ import numpy as np
 
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.policy import carried_in
+from halfsim.autograd.scope import carried_in
 
 
 def test_every_tensor_of_a_run_is_carried() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.policy import as_rule, resolve, resolve_for
+from halfsim.autograd.policy import as_rule
+from halfsim.autograd.scope import resolve, resolve_for
 
 
 def format_of_sum(**kwargs: object) -> str:

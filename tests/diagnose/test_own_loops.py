@@ -186,7 +186,7 @@ def test_a_step_that_raises_ends_and_the_next_one_is_counted() -> None:
         optimizer.broken = False
         optimizer.step()
         assert t.step == 2
-        assert hs.autograd.policy.scope().phase == "forward"
+        assert hs.autograd.scope.scope().phase == "forward"
 
 
 def test_a_step_of_ones_own_survives_copies_and_keeps_its_name() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic, Axis
 from halfsim.autograd.making import get_default_dtype, integers_in, tensor
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.policy import resolve, resolve_for, scoped
+from halfsim.autograd.scope import resolve, resolve_for, scoped
 from halfsim.autograd.tape import SPECS, widest
 from halfsim.autograd.tensor import Tensor, plain, whole
 from halfsim.numerics.formats import INTEGERS, Format, Integer, as_dtype

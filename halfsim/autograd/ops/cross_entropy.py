@@ -15,7 +15,7 @@ from halfsim.autograd.ops.loss import REDUCTIONS, check_shape, reduced, reductio
 from halfsim.autograd.ops.reduce import sum
 from halfsim.autograd.ops.select import masked_fill
 from halfsim.autograd.ops.shape import reshape
-from halfsim.autograd.policy import resolve, scope
+from halfsim.autograd.scope import resolve, scope
 from halfsim.autograd.tape import Pullback, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Integer, float32, unknown

@@ -10,7 +10,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.ops._common import indices as whole_numbers
 from halfsim.autograd.ops._common import named
 from halfsim.autograd.ops.index import scatter_sum
-from halfsim.autograd.policy import resolve_for
+from halfsim.autograd.scope import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array

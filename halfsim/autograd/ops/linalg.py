@@ -102,6 +102,11 @@ def _shape(x: Any) -> tuple[int, ...]:
     return np.shape(plain(x))
 
 
+def _shaped(x: Array, shape: tuple[int, ...]) -> Array:
+    """``x`` in ``shape``: itself where that is its own, for a gradient that is a view would be copied."""
+    return x if x.shape == shape else x.reshape(shape)
+
+
 @op("fp16")
 def linear(fp: Arithmetic, x: Array, weight: Array, bias: Array | None = None, /) -> Any:
     """``x @ weight.T + bias`` for x (..., in), weight (out, in), bias (out): a product, then a sum.
@@ -121,7 +126,7 @@ def linear(fp: Arithmetic, x: Array, weight: Array, bias: Array | None = None, /
     shape, flat = x.shape, y.shape  # the formulas below must not hold y itself
     return y.reshape((*shape[:-1], *outs)), (
         lambda fp, g: fp.matmul(g.reshape(flat), matrix).reshape(shape),
-        lambda fp, g: fp.matmul(g.reshape(flat).T, rows).reshape(weight.shape),
+        lambda fp, g: _shaped(fp.matmul(g.reshape(flat).T, rows), weight.shape),
         lambda fp, g: fp.sum(g.reshape(flat), 0).reshape(outs),
     )
 

@@ -19,7 +19,8 @@ from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import like, off_tape
-from halfsim.autograd.policy import Policy, resolve_for, scope
+from halfsim.autograd.policy import Policy
+from halfsim.autograd.scope import resolve_for, scope
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.quantize import Array

@@ -13,7 +13,7 @@ from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import axis_of, choose, indices, mask_of, named
 from halfsim.autograd.ops.index import from_zero, getitem, own_part, owned, pick, scatter_sum, split_index, within
 from halfsim.autograd.ops.shape import broadcast_to, reshape
-from halfsim.autograd.policy import resolve_for
+from halfsim.autograd.scope import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Integer

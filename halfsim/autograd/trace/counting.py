@@ -81,6 +81,8 @@ class Counting(Arithmetic):
 
     def __init__(self, precision: Precision, label: str = "") -> None:
         super().__init__(precision)
+        if not self.native:
+            self._sums = np.dtype(np.float64)  # to count inexact sums takes more than the container
         self.counts = Counts()
         self.reading = self.summing = self.storing = self.counts  # told apart by what each step adds
         self.taking: FlagCounts | None = None
@@ -115,16 +117,12 @@ class Counting(Arithmetic):
             counts.divide_by_zero, counts.invalid = min(counts.divide_by_zero, size), min(counts.invalid, size)
         return counts
 
-    @property
-    def _sums(self) -> np.dtype[Any]:
-        """To count inexact sums takes more than the container."""
-        return self.dtype if self.native else np.dtype(np.float64)
-
     def _round(self, y: Any, op: str, *operands: Array) -> Array:
         y, compute, counts = np.asarray(y), self.precision.compute, self.counts
         before, zeros = counts.flushed, self._made(y, op, operands)
         over = counts.overflow
-        self.replaced |= not compute.has_special and not finite(y)
+        if not (self.replaced or self.native or compute.has_special):
+            self.replaced = not finite(y)
         z = y if self.native and y.dtype == self.dtype else rounded(y, compute, counts, self._mode)
         if counts.overflow > over:
             self._past("step", z, compute, counts.overflow - over)
@@ -133,19 +131,18 @@ class Counting(Arithmetic):
             counts.flushed = before  # what is flushed on the way to another result is no zero of that result
         if zeros is not None:
             self._remember(zeros)
-        z = z.astype(self.dtype, copy=False)
-        if self._large and op not in (
-            "add",
-            "sub",
-        ):  # what something is computed with is no number that is put in place
-            kept = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
-            if len(kept) < len(self._large):
-                self.large, self._large = self._large[0][1], kept
+        if z.dtype is not self.dtype:
+            z = z.astype(self.dtype, copy=False)
         if op in ("add", "sub"):
             if z.size and self.watched:
                 self._count_sum(z, *operands)
                 self._sum = (z, operands[0], operands[1], 1 if op == "add" else -1)
-        elif self._constants:
+            return z
+        if self._large:  # what something is computed with is no number that is put in place
+            kept = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
+            if len(kept) < len(self._large):
+                self.large, self._large = self._large[0][1], kept
+        if self._constants:
             self._count_factors(operands)
         return z
 
@@ -217,7 +214,7 @@ class Counting(Arithmetic):
             if past:
                 self.counts.overflow += past
                 self.stages.append(Stage("step", self.precision.compute, y.size, past))
-        if op not in _NONZERO or y.all():
+        if op not in _NONZERO or (y != 0).all():
             return None
         vanished = y == 0
         for x in operands:
@@ -233,7 +230,11 @@ class Counting(Arithmetic):
         counts, size = self.counts, z.size
         if a is b:
             return
-        given = any(a is x or b is x for x in self.inputs)
+        given = False
+        for x in self.inputs:  # a loop, for this is asked of every step of a recurrent layer
+            if a is x or b is x:
+                given = True
+                break
         if self.native and not given:  # of steps inside an operation, in numbers that float32 or float64 rounded
             return
         narrow = self.precision.storage if given else self.precision.compute
@@ -380,7 +381,8 @@ class Counting(Arithmetic):
         counts.size += y.size
         over, flushed, inexact = storing.overflow, storing.flushed, storing.inexact
         nonzero = int(np.count_nonzero(y != 0)) + inner
-        self.replaced |= not self.precision.storage.has_special and not finite(y)
+        if not (self.replaced or self.precision.storage.has_special):
+            self.replaced = not finite(y)
         out = super().store(y, operands, exact)
         if storing.overflow > over:
             past = self._past("store", out, self.precision.storage, storing.overflow - over)

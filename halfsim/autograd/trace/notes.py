@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tensor import Flushed, Tensor
 from halfsim.autograd.trace.counting import positions
 from halfsim.autograd.trace.counts import Counts
@@ -120,7 +121,8 @@ class Noting(Following):
             live = p.grad.array != 0
             counts.addends, counts.swamped = int(np.count_nonzero(meant & live)), int(np.count_nonzero(same & live))
         counts.stalled = counts.swamped
-        largest = float(np.abs(p.grad.array).max(initial=0))
+        g = p.grad.array
+        largest = float(max(g.max(initial=0), -g.min(initial=0)))  # without an array of magnitudes
         detail = {"step": "of the user's own"} if own else None
         self.note("update", "", p.shape, counts, format=p.format, magnitude=largest, detail=detail)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from halfsim.numerics.formats import Format
@@ -18,9 +16,6 @@ def sample(x: Array) -> Array:
     return flat if flat.size <= SAMPLE else flat[:: -(-flat.size // SAMPLE)]
 
 
-_LEADING = 1 if sys.byteorder == "little" else 0  # the half of a float32 that has sign and exponent
-
-
 def exponents(y: Array) -> Array:
     """How many elements of ``y`` have which exponent: bin e + 127 counts the numbers with floor(log2 |y|) = e.
 
@@ -31,8 +26,7 @@ def exponents(y: Array) -> Array:
     if few.dtype != np.float32:
         with np.errstate(all="ignore"):
             few = few.astype(np.float32)
-    codes = np.ascontiguousarray(few).view(np.uint16)[_LEADING::2]
-    counts = np.bincount(codes >> 7, minlength=512)
+    counts = np.bincount(np.ascontiguousarray(few).view(np.uint32) >> 23, minlength=512)  # by sign and exponent
     return counts[:256] + counts[256:]
 
 

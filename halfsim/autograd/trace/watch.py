@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.policy import PROMOTE, scope
+from halfsim.autograd.policy import PROMOTE
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.counting import Counting
@@ -191,7 +192,10 @@ class Watching(Noting):
         key = f"{place[1]}@{op}" if place[1] and place[0] == "forward" else f"@{op}"
         names = known[0].names if known else ()
         if len(known) > 1 or not names or names[0] != key:
-            names = tuple(dict.fromkeys([key, *(name for s in known for name in s.names)]))[:NAMES]
+            merged = {key: None}
+            for s in known:
+                merged |= dict.fromkeys(s.names)
+            names = tuple(merged)[:NAMES]
         detail = self._carried_on(key, place, lost, known) if lost is not None and abs(lost.became) == 1 else None
         if detail is None and (counts.annulled or counts.single) and self._collapses(fp, y, sources):
             detail = {"read as": "the difference of the numbers given"}

@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import observing
-from halfsim.autograd.policy import no_grad, precision, scoped
+from halfsim.autograd.scope import no_grad, precision, scoped
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.autograd.trace.shadow import error
 from halfsim.diagnose.compare.cause import first_divergence, plain_finding, roundoff, verdict

@@ -16,7 +16,8 @@ from halfsim.amp import GradScaler
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import observing
 from halfsim.autograd.overrides import REMEDIES, Overrides, overriding
-from halfsim.autograd.policy import Policy, Rule, carried_in, precision, scope, scoped
+from halfsim.autograd.policy import Policy, Rule
+from halfsim.autograd.scope import carried_in, precision, scope, scoped
 from halfsim.autograd.trace.event import Event
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.mend.outcome import Values, values_of

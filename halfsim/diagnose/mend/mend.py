@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.amp import GradScaler
-from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, rule_name, scope
+from halfsim.autograd.policy import AMP, Policy, Rule, as_rule, rule_name
+from halfsim.autograd.scope import scope
 from halfsim.autograd.trace.fix import Fix, keys
 from halfsim.autograd.trace.kinds import HARMLESS, KINDS
 from halfsim.diagnose.finding import Finding, finding

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import PROMOTE, Policy, scope
+from halfsim.autograd.policy import PROMOTE, Policy
+from halfsim.autograd.scope import scope
 from halfsim.diagnose.minimize.source import Source, literal
 
 _SETTINGS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}  # NumPy's own

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import scope
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tape import Node, Op
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.counted import Counted

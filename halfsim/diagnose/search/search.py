@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import Base, Policy, precision, scope
+from halfsim.autograd.policy import Base, Policy
+from halfsim.autograd.scope import precision, scope
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
 from halfsim.autograd.trace.trace import Trace, tracing

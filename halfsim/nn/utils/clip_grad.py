@@ -12,7 +12,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import active
 from halfsim.autograd.overrides import overridable
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import kernel, private
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import float64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.autograd import ops
-from halfsim.autograd.policy import no_grad
+from halfsim.autograd.scope import no_grad
 from halfsim.autograd.tensor import Tensor
 from halfsim.nn.hooks import Handle
 from halfsim.nn.module import Module

@@ -7,8 +7,8 @@ from typing import Any
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.ops.norms import normalize
-from halfsim.autograd.policy import no_grad
 from halfsim.autograd.random import drawn_in, normal
+from halfsim.autograd.scope import no_grad
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.nn.conv import ConvTranspose1d, ConvTranspose2d

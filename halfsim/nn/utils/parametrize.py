@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfsim.autograd.policy import no_grad
+from halfsim.autograd.scope import no_grad
 from halfsim.autograd.tensor import Tensor
 from halfsim.names import public
 from halfsim.nn.containers import ModuleDict, ModuleList

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.policy import scoped
+from halfsim.autograd.scope import scoped
 from tests.browser import needs_chromium, visit
 
 pytestmark = needs_chromium

@@ -76,7 +76,7 @@ def gelu_by_hand(x: hs.Tensor) -> hs.Tensor:
 
 @inside("mlp", "overflow", "dropout", path="fault.drop")
 def dropout_past_the_limit(x: hs.Tensor) -> hs.Tensor:
-    with hs.autograd.policy.scoped(path="fault.drop"):
+    with hs.autograd.scope.scoped(path="fault.drop"):
         return functional.dropout(ops.clamp(x, 0, 1) * 60000.0, 0.2) * 1e-5
 
 
@@ -102,7 +102,7 @@ def dice_over_many_pixels(x: hs.Tensor) -> hs.Tensor:
 
 @inside("cnn", "overflow", "linear", path="fault.wide")
 def a_wide_feed_forward(x: hs.Tensor) -> hs.Tensor:
-    with hs.autograd.policy.scoped(path="fault.wide"):
+    with hs.autograd.scope.scoped(path="fault.wide"):
         return functional.linear(x * 200.0, np.eye(36) * 400.0) * 1e-4
 
 
