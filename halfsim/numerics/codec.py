@@ -95,7 +95,14 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
     fmt = as_format(format)
     given = codes(bits, fmt)
     if fmt.bits <= 16 and given.size > 4096:
-        return np.asarray(_decoded(fmt).take(given, mode="clip"))
+        out, values, index = np.empty(given.shape), _decoded(fmt), np.empty(BLOCK, np.intp)
+        source, run = given.reshape(-1) if given.flags.c_contiguous else given.flat, out.reshape(-1)
+        for i in range(0, given.size, BLOCK):
+            part = source[i : i + BLOCK]
+            where = index[: part.size]
+            np.copyto(where, part, casting="unsafe")  # codes are small
+            values.take(where, mode="clip", out=run[i : i + BLOCK])
+        return out
     return _decode(given.astype(np.uint64), fmt)
 
 
