@@ -3,11 +3,11 @@
 This is the one place where values are rounded. A number x with exponent e = max(floor(log2 |x|), emin)
 lies between multiples of its ulp, 2**(e - p + 1). Scaling by a power of two is exact, so
 
-    integer(x * 2**(p - 1 - e)) * 2**(e - p + 1)
+    integer(x / 2**(e - p + 1)) * 2**(e - p + 1)
 
 rounds once, for normal and subnormal results alike, and keeps the sign of zero; the rounding mode is in how the
 scaled number becomes an integer. The exponent is read from the encoding. Where the target has the exponent range of the
-container (bfloat16 in float32) the encoding itself is rounded as an integer, since there the scale factor would leave
+container (bfloat16 in float32) the encoding itself is rounded as an integer, since there the ulp would leave
 the container's range. Numbers too large, infinities and NaN are settled afterwards, in blocks that have any.
 """
 
