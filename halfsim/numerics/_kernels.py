@@ -121,9 +121,10 @@ def by_drawing(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
     large, tiny = np.maximum.reduce(more) >= grid.top, None
     if np.minimum.reduce(more) < grid.lowest:
         small = np.less(more, grid.lowest, out=scratch.bools[0][:n])
-        tiny = np.logical_and(small, np.not_equal(x, 0, out=scratch.bools[1][:n]), out=small).nonzero()[0]
-        if tiny.size > n // 16:
+        np.logical_and(small, np.not_equal(x, 0, out=scratch.bools[1][:n]), out=small)
+        if np.count_nonzero(small) > n // 16:
             return by_scaling(x, out, grid, draws)
+        tiny = small.nonzero()[0]
     few = None if tiny is None else x[tiny]
     missing = _shifted(draws, grid.drop, more)
     if missing:
