@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsim.numerics._modes import INTEGER
 from halfsim.numerics.formats import Format, float32, float64, unknown
 from halfsim.numerics.layout import layout
-from halfsim.numerics.rounding import OVERFLOWS, SUBNORMALS, Rounding
+from halfsim.numerics.rounding import AWAY, OVERFLOWS, SUBNORMALS, Rounding, goes_away
 
 Array = NDArray[Any]
 
@@ -107,15 +109,17 @@ class Grid:
     same_range: bool  # the target's subnormal numbers begin where the container's do
     plain: bool  # every finite number has a code: both signs, both zeros
     exponent: Any  # mask of the exponent field
-    lowest: Array  # BLOCK copies of the exponent field of emin: a scalar operand is 5 times slower here
+    lowest: Any  # exponent field of emin; smaller ones are clamped to it
     top: Any  # exponent field of the largest binade, from which rounding may carry out of the range
     beyond: Any  # exponent field of 2**(emax + 1); larger ones are clamped to it
-    pivot: Any  # pivot - field(e) is the field of 2**(p - 1 - e)
     ulp: Any  # field(e) - ulp is the field of 2**(e - p + 1)
     alone: Any  # without subnormal numbers: the exponent field that makes the smallest normal number the ulp of less
     floor: Any  # the magnitude that stands for smaller ones, where scaling would lose them; else None
     single: int  # mask of an exponent where the target has one digit of precision, else 0
     drop: int  # number of trailing significand bits the target lacks
+    make_integer: Callable[[Array, Array], None]  # of scaled numbers, if nothing is drawn
+    kept: int  # mask of all others
+    increment: tuple[int, int, int]  # added to a magnitude before that cut; what an odd one and a negative one get more
     max: Any  # largest finite number of the target
     normal: Any  # smallest normal number of the target
     tiny: tuple[Any, Any]  # positive and negative magnitudes below these are tiny after rounding
@@ -126,7 +130,7 @@ def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
     fmt, outer = target.format, CONTAINERS[dtype]
     integer = np.dtype(np.int32 if dtype == np.float32 else np.int64)
     unsigned = np.dtype(f"u{integer.itemsize}")
-    wrap = (1 << outer.bits) - 1
+    wrap, drop = (1 << outer.bits) - 1, max(outer.nmant - fmt.nmant, 0)
 
     def whole(value: int) -> Any:
         return np.array(value & wrap, unsigned).view(integer)[()]
@@ -141,36 +145,47 @@ def grid_of(target: Target, dtype: np.dtype[Any]) -> Grid:
         same_range=fmt.emin == outer.emin,
         plain=layout(fmt).plain,
         exponent=whole(((1 << outer.nexp) - 1) << outer.nmant),
-        lowest=np.full(BLOCK, whole(field(fmt.emin)), integer),
+        lowest=whole(field(fmt.emin)),
         top=whole(field(min(fmt.emax, outer.emax))),
         beyond=whole(field(min(fmt.emax + 1, outer.emax - (fmt.precision == 1)))),
-        pivot=whole((2 * outer.bias + fmt.nmant) << outer.nmant),
         ulp=whole(fmt.nmant << outer.nmant),
         alone=None if fmt.zero_field == "subnormals" else whole(field(fmt.emin + fmt.nmant)),
-        floor=dtype.type(2.0 ** (fmt.lowest - 60)) if fmt.lowest > 0 else None,
+        floor=dtype.type(2.0 ** (fmt.lowest - 60)) if fmt.lowest >= 0 else None,
         single=(1 << outer.nexp) - 1 if fmt.precision == 1 else 0,
-        drop=outer.nmant - fmt.nmant,
+        drop=drop,
+        make_integer=INTEGER.get(target.rounding, INTEGER[Rounding.NEAREST_EVEN]),
+        kept=~((1 << drop) - 1),
+        increment=_increment(target.rounding, drop),
         max=dtype.type(min(fmt.max, outer.max)),
         normal=dtype.type(fmt.smallest_normal),
         tiny=_tininess(target, dtype),
     )
 
 
+def _increment(mode: Rounding, drop: int) -> tuple[int, int, int]:
+    """What to add to a magnitude so that cutting off its last ``drop`` bits rounds it; see `Grid`."""
+    if mode not in AWAY or not drop:
+        return 0, 0, 0
+    amounts = {"any": (1 << drop) - 1, "half": 1 << (drop - 1), "more": (1 << (drop - 1)) - 1, "none": 0}
+    even, odd, negative, both = (amounts[goes_away(mode, sign, bit)] for sign, bit in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    assert both == odd + negative - even
+    return even, odd - even, negative - even
+
+
 def _tininess(target: Target, dtype: np.dtype[Any]) -> tuple[Any, Any]:
     """The magnitudes below which a positive and a negative number, rounded with unbounded exponent, stay tiny.
 
-    That is the smallest normal number if the mode rounds such numbers toward zero, half an ulp (of the binade
-    below) less if to nearest, and the next number after a whole ulp less if away from zero. Stochastic rounding is
-    judged before it.
+    The number below the smallest normal one is odd. That is the smallest normal number if the mode rounds what is
+    between them toward zero, half an ulp (of the binade below) less if to nearest, and the next number after a whole
+    ulp less if away from zero. Stochastic rounding is judged before it.
     """
     fmt = target.format
     smallest = dtype.type(fmt.smallest_normal)
     ulp = 2.0**-fmt.precision  # of the binade below, relative to the smallest normal number
-    nearest = dtype.type(fmt.smallest_normal * (1.0 - 0.5 * ulp))
-    away = np.nextafter(dtype.type(fmt.smallest_normal * (1.0 - ulp)), smallest)
-    return {
-        Rounding.NEAREST_EVEN: (nearest, nearest),
-        Rounding.NEAREST_AWAY: (nearest, nearest),
-        Rounding.UPWARD: (away, smallest),
-        Rounding.DOWNWARD: (smallest, away),
-    }.get(target.rounding, (smallest, smallest))
+    half = dtype.type(fmt.smallest_normal * (1.0 - 0.5 * ulp))
+    whole = dtype.type(fmt.smallest_normal * (1.0 - ulp))
+    limits = {"any": np.nextafter(whole, smallest), "half": half, "more": np.nextafter(half, smallest)}
+    if target.rounding not in AWAY:
+        return smallest, smallest
+    positive, negative = (limits.get(goes_away(target.rounding, sign, odd=1), smallest) for sign in (0, 1))
+    return positive, negative

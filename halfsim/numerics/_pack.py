@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,9 +15,10 @@ from halfsim.numerics.formats import Format, float32
 
 @dataclass(frozen=True)
 class Packing:
-    """The constants with which finite float32 numbers on the grid of a format become its codes."""
+    """The constants with which float32 numbers on the grid of a format become its codes."""
 
     shift: int  # trailing bits of the float32 significand that the format lacks
+    upper: bool  # whether the rest of the encoding is the code, NaN too, as of bfloat16
     base: Any  # what the encoding of a normal number, so shifted, exceeds its code by
     unit: Any  # one over the smallest subnormal number
     least: Array  # BLOCK copies of the code of the smallest normal number, as float32
@@ -29,12 +30,14 @@ class Packing:
 def packing(fmt: Format) -> Packing | None:
     """The Packing of ``fmt``; None for formats of more than 16 bits, of another kind or past float32's normal range."""
     kind = fmt.signed and fmt.zero_field == "subnormals"
-    if fmt.bits > 16 or not kind or fmt.emin <= float32.emin or not held(fmt, float32):
+    upper = fmt.precision > 1 and replace(fmt, name=float32.name, precision=float32.precision) == float32
+    if fmt.bits > 16 or not kind or (fmt.emin <= float32.emin and not upper) or not held(fmt, float32):
         return None
     return Packing(
         shift=float32.nmant - fmt.nmant,
+        upper=upper,
         base=np.int32((float32.bias - fmt.bias) << fmt.nmant),
-        unit=np.float32(1 / fmt.smallest_subnormal),
+        unit=np.float32(1 if upper else 1 / fmt.smallest_subnormal),
         least=np.full(BLOCK, 1 << fmt.nmant, np.float32),
         sign_shift=np.uint32(32 - fmt.bits),
         sign=np.uint32(1 << (fmt.bits - 1)),
@@ -58,6 +61,9 @@ def pack(y: Array, out: Array, how: Packing) -> bool:
     encoding less a constant. The former is too large from the second normal binade on, the latter too small below the
     first, so the code is the larger of the latter and of the former cut off at the smallest normal number.
     """
+    if how.upper:
+        np.right_shift(y.view(np.uint32), how.shift, out=out, casting="unsafe")
+        return True
     n = y.size
     magnitude, code, sign = (row[:n] for row in _scratch.words)
     multiple = code.view(np.float32)

@@ -13,6 +13,7 @@ from halfsim.numerics.formats import SPECIALS, Format, as_format, float64
 from halfsim.numerics.inputs import as_floats, beyond_floats, widen
 from halfsim.numerics.layout import codes, layout
 from halfsim.numerics.quantize import Array, round_to
+from halfsim.numerics.rounding import Rounding, as_rounding
 
 
 def encode(
@@ -39,7 +40,8 @@ def encode(
     exact = as_floats(x, fmt)
     values = np.ascontiguousarray(exact).reshape(-1)
     how = packing(fmt)
-    if how is None or values.dtype == np.float16:
+    drawn = as_rounding(rounding) is Rounding.STOCHASTIC and how is not None and how.upper
+    if how is None or values.dtype == np.float16 or drawn:  # draws count from below in float64, in bfloat16 from zero
         values = widen(values)  # the format's range may be wider than that of the input's dtype
     source = x if beyond_floats(x, fmt) else values
     rounded = np.asarray(round_to(source, fmt, rounding, overflow=overflow, subnormals=subnormals)).reshape(-1)
@@ -95,7 +97,14 @@ def decode(bits: ArrayLike, format: object = "float16") -> Array:
     fmt = as_format(format)
     given = codes(bits, fmt)
     if fmt.bits <= 16 and given.size > 4096:
-        return np.asarray(_decoded(fmt).take(given, mode="clip"))
+        out, values, index = np.empty(given.shape), _decoded(fmt), np.empty(BLOCK, np.intp)
+        source, run = given.reshape(-1) if given.flags.c_contiguous else given.flat, out.reshape(-1)
+        for i in range(0, given.size, BLOCK):
+            part = source[i : i + BLOCK]
+            where = index[: part.size]
+            np.copyto(where, part, casting="unsafe")  # codes are small
+            values.take(where, mode="clip", out=run[i : i + BLOCK])
+        return out
     return _decode(given.astype(np.uint64), fmt)
 
 

@@ -214,7 +214,7 @@ def round_exact(
             flags |= Flag.UNDERFLOW
     if code > lay.largest:
         flags = flags | Flag(lay.overflow) if fmt.has_special else Flag(lay.overflow)
-        away = overflow == "infinity" and bool(outward(Rounding.STOCHASTIC if draw else mode, negative))
+        away = outward(Rounding.STOCHASTIC if draw else mode, negative, overflow)
         code = lay.beyond if away else lay.largest
     return Step(number(fmt, code, negative), unit, kept, rest, up, flags)
 

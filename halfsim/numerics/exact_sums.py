@@ -18,7 +18,7 @@ import numpy as np
 
 from halfsim.numerics.inputs import _fraction_to_float as as_float
 from halfsim.numerics.quantize import Array
-from halfsim.numerics.rounding import Mode, Rounding
+from halfsim.numerics.rounding import Mode, cancels_below
 
 _CHUNK = 8192  # doubles: the dozen temporaries below stay in the second-level cache
 _ROOM = 52  # bits of an integer in float64, less one for a carry
@@ -149,7 +149,7 @@ def add_odd(a: Array, b: Array) -> Array:
 def add_in(a: Array, b: Array, mode: Mode | None) -> Array:
     """``a + b`` in float64, rounded to odd; where opposite terms cancel, downward rounding makes -0 (clause 6.3)."""
     total = add_odd(a, b)
-    if mode is not None and mode.rounding is Rounding.DOWNWARD:
+    if mode is not None and cancels_below(mode.rounding):
         total = np.where((total == 0) & (np.signbit(a) | np.signbit(b)), -0.0, total)
     return total
 

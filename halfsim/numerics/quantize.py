@@ -3,21 +3,22 @@
 This is the one place where values are rounded. A number x with exponent e = max(floor(log2 |x|), emin)
 lies between multiples of its ulp, 2**(e - p + 1). Scaling by a power of two is exact, so
 
-    integer(x * 2**(p - 1 - e)) * 2**(e - p + 1)
+    integer(x / 2**(e - p + 1)) * 2**(e - p + 1)
 
 rounds once, for normal and subnormal results alike, and keeps the sign of zero; the rounding mode is in how the
 scaled number becomes an integer. The exponent is read from the encoding. Where the target has the exponent range of the
-container (bfloat16 in float32) the encoding itself is rounded as an integer, since there the scale factor would leave
+container (bfloat16 in float32) the encoding itself is rounded as an integer, since there the ulp would leave
 the container's range. Numbers too large, infinities and NaN are settled afterwards, in blocks that have any.
 """
 
 from __future__ import annotations
 
-import threading
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from halfsim.numerics._ends import mend
 from halfsim.numerics._grid import (
     BLOCK,
     CONTAINERS,
@@ -31,230 +32,15 @@ from halfsim.numerics._grid import (
     holder,
     target,
 )
-from halfsim.numerics._modes import INCREMENT, SCALED
+from halfsim.numerics._kernels import Kernel, by_drawing, by_encoding, by_scaling, copied, flush, scratch
+from halfsim.numerics._raised import invalid, lacking, observe
 from halfsim.numerics.exact_rounding import round_rational
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, as_format, float16
 from halfsim.numerics.inputs import as_floats, beyond_floats, widen
-from halfsim.numerics.rounding import (
-    CLIPS_INFINITIES,
-    ZEROES_NAN,
-    Mode,
-    Rounding,
-    Stochastic,
-    as_rounding,
-    outward,
-    source_of,
-)
+from halfsim.numerics.rounding import CLIPS_INFINITIES, Mode, Rounding, Stochastic, as_rounding, source_of
 
 __all__ = ["BLOCK", "Array", "computable", "container", "flushed", "holder", "lacking", "round_", "round_to", "rounded"]
-
-
-class _Scratch(threading.local):
-    """Five blocks of words and three of bools a thread, made once: a fresh block costs its page faults each time."""
-
-    def __init__(self) -> None:
-        words: Array = np.empty((5, BLOCK), np.int64)
-        self.bools = np.empty((3, BLOCK), np.bool_)
-        self._rows = {
-            dtype: tuple((row.view(np.dtype(f"i{dtype.itemsize}"))[:BLOCK], row.view(dtype)[:BLOCK]) for row in words)
-            for dtype in CONTAINERS
-        }
-
-    def ints(self, row: int, grid: Grid, n: int) -> Array:
-        return self._rows[grid.dtype][row][0][:n]
-
-    def floats(self, row: int, grid: Grid, n: int) -> Array:
-        return self._rows[grid.dtype][row][1][:n]
-
-
-_scratch = _Scratch()
-
-
-def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
-    """Round a block; returns where it overflowed, None for nowhere."""
-    n = x.size
-    field, scale = _scratch.ints(0, grid, n), _scratch.ints(1, grid, n)
-    ulp, work = _scratch.floats(0, grid, n), _scratch.floats(1, grid, n)
-    np.bitwise_and(x.view(grid.integer), grid.exponent, out=field)
-    large = field.max() >= grid.top
-    if large:
-        np.minimum(field, grid.beyond, out=field)
-    if grid.alone is not None:
-        np.copyto(field, grid.alone, where=np.less(field, grid.lowest[:n], out=_scratch.bools[0][:n]))
-    np.maximum(field, grid.lowest[:n], out=field)
-    np.subtract(grid.pivot, field, out=scale)
-    np.multiply(x if grid.floor is None else _lifted(x, grid), work, out=work)
-    SCALED[grid.target.rounding](work, _scratch.floats(3, grid, n), source)
-    np.subtract(field, grid.ulp, out=field)
-    if not large:
-        np.multiply(work, ulp, out=out)
-        return None
-    np.multiply(work, ulp, out=work)
-    over = _settle(x, work, grid)
-    np.copyto(out, work)
-    return over
-
-
-def _lifted(x: Array, grid: Grid) -> Array:
-    """``x`` with numbers so small that scaling them down would give zero made larger, but rounding the same way."""
-    small = (np.abs(x) < grid.floor) & (x != 0)
-    return np.where(small, np.copysign(grid.floor, x), x)
-
-
-def _round_encoding(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
-    """The same on the encoding."""
-    code, odd = x.view(grid.integer), _scratch.ints(0, grid, x.size)
-    np.right_shift(code, grid.drop, out=odd)
-    if grid.single:  # with one digit every number but zero is odd, and of a tie the larger is taken (clause 4.3.1)
-        np.minimum(np.bitwise_and(odd, grid.single, out=odd), 1, out=odd)
-    np.bitwise_and(odd, 1, out=odd)
-    more = INCREMENT[grid.target.rounding](code, odd, grid.drop, source) if grid.drop else 0
-    np.add(more, code, out=odd)
-    np.bitwise_and(odd, ~((1 << grid.drop) - 1), out=odd)
-    y, over = odd.view(grid.dtype), None
-    if np.bitwise_and(code, grid.exponent, out=_scratch.ints(1, grid, x.size)).max() >= grid.top:
-        over = _settle(x, y, grid)
-    np.copyto(out, y)
-    return over
-
-
-def _settle(x: Array, y: Array, grid: Grid) -> Array:
-    """Give ``y``, rounded from ``x`` with unbounded exponent, its largest numbers, infinities and NaN.
-
-    Returns where a finite number overflowed, or an infinity that saturates.
-    """
-    goal, fmt = grid.target, grid.target.format
-    special = ~np.isfinite(x)
-    over = ~(np.abs(y) <= grid.max) & ~special  # a NaN here is a number that scaling took out of the container
-    if over.any():
-        y[over] = np.copysign(_beyond(goal, x[over], grid), x[over])
-    if special.any():
-        given = x[special]
-        infinite, nan = np.isinf(given), _absent(grid, given)
-        if fmt.has_nan:
-            nan = given * grid.dtype.type(1)  # quiets a signaling NaN, keeps its sign and payload
-        clipped = not fmt.has_special or goal.overflow in CLIPS_INFINITIES
-        if goal.overflow in ZEROES_NAN and fmt.zero_field != "normal":
-            nan = np.zeros_like(given)
-        ends = grid.max if clipped else grid.dtype.type(np.inf if fmt.has_infinity else np.nan)
-        y[special] = np.where(infinite, np.copysign(ends, given), nan)
-        if fmt.has_special and clipped:
-            over[special] = infinite
-    return over
-
-
-def _beyond(goal: Target, x: Array, grid: Grid) -> Any:
-    """The magnitude that numbers ``x`` past the largest finite one become."""
-    fmt = goal.format
-    if goal.overflow != "infinity" or not fmt.has_special:
-        return grid.max
-    infinite = grid.dtype.type(np.inf if fmt.has_infinity else np.nan)
-    return np.where(outward(goal.rounding, np.signbit(x)), infinite, grid.max)
-
-
-def _absent(grid: Grid, x: Array) -> Any:
-    """What ``x`` becomes where the format has nothing for it: NaN; for want of that infinity, or what is nearest 0."""
-    fmt = grid.target.format
-    if fmt.has_nan:
-        return grid.dtype.type(np.nan)
-    size = np.inf if fmt.has_infinity else 0.0 if fmt.zero_field != "normal" else fmt.smallest_normal
-    return np.copysign(grid.dtype.type(size), x) if fmt.signed else grid.dtype.type(size)
-
-
-def _mend(x: Array, y: Array, over: Array | None, grid: Grid) -> None:
-    """Give ``y``, rounded from ``x`` as if all had codes, what stands for -0, zero and negative numbers that have none.
-
-    Where there is no zero, numbers too small become the smallest one. No negative number is ``over`` the largest.
-    """
-    fmt = grid.target.format
-    if fmt.zero_field == "normal":
-        zero = y == 0
-        if zero.any():
-            given = x[zero]
-            y[zero] = np.where(given == 0, _absent(grid, given), np.copysign(grid.normal, given))
-    elif not fmt.minus_zero:
-        np.add(y, 0, out=y)  # of -0
-    if not fmt.signed:
-        negative = x < 0
-        if negative.any():
-            y[negative] = _absent(grid, x[negative])
-            if over is not None:
-                np.greater(over, negative, out=over)
-
-
-def _flush(x: Array, out: Array, grid: Grid) -> Array:
-    """``x`` with subnormal numbers of the target as zeros of their sign, in ``out``."""
-    small = np.less(np.abs(x, out=_scratch.floats(3, grid, x.size)), grid.normal, out=_scratch.bools[2][: x.size])
-    if out is x:
-        return np.multiply(x, np.logical_not(small, out=small), out=out) if small.any() else x
-    np.copyto(out, x)
-    np.logical_and(small, x, out=small)
-    if small.any():  # without arithmetic, which would quiet a signaling NaN before it is seen
-        out[small] = np.copysign(grid.dtype.type(0), out[small])
-    return out
-
-
-def _observe(
-    x: Array, y: Array, over: Array | None, grid: Grid, counts: FlagCounts | None, flags: Array | None
-) -> None:
-    """Flags of rounding ``x`` to ``y``: tininess after rounding; ``over`` is where it overflowed."""
-    inexact, tiny, work = (row[: x.size] for row in _scratch.bools)
-    np.not_equal(x, y, out=inexact)
-    magnitude = np.abs(x, out=_scratch.floats(0, grid, x.size))
-    nan = over is not None and bool(np.isnan(magnitude.max()))  # past the largest number's exponent alone
-    if nan:  # a NaN is not inexact
-        np.greater(inexact, np.isnan(x, out=work), out=inexact)
-    if not grid.plain:
-        np.greater(inexact, lacking(x, grid.target.format, out=work), out=inexact)
-        if counts is not None:
-            counts.invalid += int(np.count_nonzero(work))
-    if flags is None and counts is not None and magnitude.view(grid.integer).min() >= grid.lowest[0]:  # none is tiny
-        counts.inexact += int(np.count_nonzero(inexact))
-        counts.overflow += 0 if over is None else int(np.count_nonzero(over))
-        return
-    np.less(magnitude, grid.tiny[0], out=tiny)
-    if grid.tiny[0] != grid.tiny[1]:
-        np.copyto(tiny, magnitude < grid.tiny[1], where=np.signbit(x))
-    underflow = np.logical_and(tiny, inexact, out=tiny)
-    if counts is not None:
-        counts.inexact += int(np.count_nonzero(inexact))
-        counts.overflow += 0 if over is None else int(np.count_nonzero(over))
-        small = int(np.count_nonzero(underflow))
-        counts.underflow += small
-        if small:
-            np.logical_and(np.equal(y, 0, out=work), underflow, out=work)
-            counts.flushed += int(np.count_nonzero(work))
-    if flags is not None:
-        flags |= inexact * np.uint8(Flag.INEXACT) | underflow * np.uint8(Flag.UNDERFLOW)
-        if over is not None:
-            flags |= over * np.uint8(Flag.OVERFLOW)
-        if nan or not (grid.plain and grid.target.format.has_infinity):
-            flags[_invalid(x, over, grid)] = Flag.INVALID
-
-
-def _invalid(x: Array, over: Array | None, grid: Grid) -> Array:
-    """Where ``x`` is a signaling NaN, or is something that the target has no encoding for."""
-    fmt = grid.target.format
-    if not fmt.has_special:
-        bad = ~np.isfinite(x) | (False if over is None else over)
-    else:
-        quiet = grid.integer.type(1) << (CONTAINERS[grid.dtype].nmant - 1)
-        bad = np.isnan(x)
-        if fmt.has_nan:
-            bad &= x.view(grid.integer) & quiet == 0
-        if grid.target.overflow in ZEROES_NAN:
-            bad = np.isnan(x)
-        if not fmt.has_infinity and grid.target.overflow not in CLIPS_INFINITIES:
-            bad |= np.isinf(x)
-    if not grid.plain:
-        bad |= lacking(x, fmt)
-    return bad
-
-
-def lacking(x: Array, fmt: Format, out: Array | None = None) -> Array:
-    """Where a number ``x`` has nothing near it in the format: a zero where there is none, or one below zero."""
-    return np.logical_or((x == 0) & (fmt.zero_field == "normal"), (x < 0) & (not fmt.signed), out=out)
 
 
 def _flat(x: Array) -> Array | None:
@@ -279,49 +65,57 @@ def _round_flat(
     overflowed: Array | None = None,
 ) -> None:
     """Round ``x`` into ``out``; ``overflowed``, if given, gains True where a finite number overflowed."""
-    fmt, outer = goal.format, CONTAINERS[x.dtype]
-    whole, clips = fmt.contains(outer), goal.overflow in CLIPS_INFINITIES
-    if whole and not (goal.flush_inputs or goal.flush_outputs or clips):
+    kernel, grid = _way(goal, x.dtype)
+    if kernel is None:
         np.copyto(out, x)
         if flags is not None:
-            flags[_invalid(x, None, grid_of(goal, x.dtype))] = Flag.INVALID
+            flags[invalid(x, None, grid)] = Flag.INVALID
             np.multiply(out, 1, out=out)  # quiets a signaling NaN
         return
-    if not whole and not held(fmt, outer):
-        for i in range(0, x.size, BLOCK):  # float64 has room for all formats
+    if x.dtype != grid.dtype:
+        for i in range(0, x.size, BLOCK):
             wide = widen(x[i : i + BLOCK])
             seen = [None if mask is None else mask[i : i + BLOCK] for mask in (flags, overflowed)]
             _round_flat(wide, wide, goal, counts, seen[0], draw, seen[1])
             out[i : i + BLOCK] = _narrowed(wide, x.dtype, goal, seen[0])
         return
-    grid = grid_of(goal, x.dtype)
-    rounding = _copy if whole else _round_encoding if grid.same_range else _round_scaled
     observed = counts is not None or flags is not None
     kept = observed or not grid.plain
+    draws = None
     for i in range(0, x.size, BLOCK):
         source, end = x[i : i + BLOCK], out[i : i + BLOCK]
         if kept and np.may_share_memory(source, end):
-            copy = _scratch.floats(2, grid, source.size)
+            copy = scratch.floats[grid.dtype][2][: source.size]
             np.copyto(copy, source)
             source = copy
         if goal.flush_inputs:
-            source = _flush(source, _scratch.floats(4, grid, source.size), grid)
-        over = rounding(source, end, grid, draw)
+            source = flush(source, scratch.floats[grid.dtype][4][: source.size], grid)
+        if draw is not None and (grid.drop or kernel is by_scaling) and kernel is not copied:
+            draws = draw.draw(source.size), draw.bits
+        over = kernel(source, end, grid, draws)
         if overflowed is not None and over is not None:
             overflowed[i : i + BLOCK] |= over
         if goal.flush_outputs:
-            _flush(end, end, grid)
+            flush(end, end, grid)
         if not grid.plain:
-            _mend(source, end, over, grid)
+            mend(source, end, over, grid)
         if observed:
-            _observe(source, end, over, grid, counts, None if flags is None else flags[i : i + BLOCK])
+            observe(source, end, over, grid, counts, None if flags is None else flags[i : i + BLOCK])
 
 
-def _copy(x: Array, out: Array, grid: Grid, source: Stochastic | None) -> Array | None:
-    np.copyto(out, x)
-    if grid.target.overflow in CLIPS_INFINITIES and not np.isfinite(x).all():
-        return _settle(x, out, grid)
-    return np.zeros(x.size, np.bool_)
+@lru_cache(maxsize=256)
+def _way(goal: Target, dtype: np.dtype[Any]) -> tuple[Kernel | None, Grid]:
+    """What rounds arrays of ``dtype``, None where all their numbers stay, and in which container."""
+    fmt, outer = goal.format, CONTAINERS[dtype]
+    whole = fmt.contains(outer)
+    if whole:
+        still = goal.flush_inputs or goal.flush_outputs or goal.overflow in CLIPS_INFINITIES
+        return copied if still else None, grid_of(goal, dtype)
+    grid = grid_of(goal, dtype if held(fmt, outer) else np.dtype(np.float64))  # which has room for all formats
+    if grid.same_range:
+        return by_encoding, grid
+    drawn = goal.rounding is Rounding.STOCHASTIC and grid.alone is None and grid.floor is None and grid.drop
+    return by_drawing if drawn else by_scaling, grid
 
 
 _TRUNCATING = Mode(Rounding.TOWARD_ZERO)

@@ -58,15 +58,37 @@ ZEROES_NAN = OVERFLOWS[3:]
 SUBNORMALS = ("keep", "flush_inputs", "flush_outputs", "flush")
 
 
-def outward(rounding: Rounding, negative: Any) -> Any:
-    """Whether a mode rounds a number (or an array, by sign) past the largest one away from it (IEEE 754-2019 7.4).
+def outward(rounding: Rounding, negative: Any, overflow: str = "infinity") -> Any:
+    """Whether a number past the largest one, or an array of them by sign, becomes infinite (IEEE 754-2019 7.4).
+
+    That is where the mode rounds it away from zero, unless ``overflow`` saturates.
 
     >>> bool(outward(Rounding.UPWARD, False)), bool(outward(Rounding.UPWARD, True))
     (True, False)
     """
-    if rounding is Rounding.STOCHASTIC:
-        return np.ones(np.shape(negative), np.bool_)
+    if overflow != "infinity" or rounding is Rounding.STOCHASTIC:
+        return np.full(np.shape(negative), overflow == "infinity")
     return AWAY[rounding][np.where(negative, 15, 7)]  # far past it, whose last bit counts as one
+
+
+def cancels_below(rounding: Rounding | Stochastic) -> bool:
+    """Whether terms that cancel make -0, as they do downward, and not +0 (IEEE 754-2019 clause 6.3).
+
+    >>> cancels_below(Rounding.DOWNWARD), cancels_below(Rounding.NEAREST_EVEN)
+    (True, False)
+    """
+    return rounding is Rounding.DOWNWARD
+
+
+def goes_away(rounding: Rounding, sign: int, odd: int) -> str:
+    """From where on a mode takes the larger magnitude: "any" distance, the "half" of it, "more" than that, or "none".
+
+    >>> goes_away(Rounding.NEAREST_EVEN, sign=0, odd=0), goes_away(Rounding.NEAREST_EVEN, sign=0, odd=1)
+    ('more', 'half')
+    """
+    first = 8 * sign + 4 * odd
+    _, less, half, more = AWAY[rounding][first : first + 4]
+    return "any" if less else "half" if half else "more" if more else "none"
 
 
 @guarded_class

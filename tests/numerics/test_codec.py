@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -203,3 +205,34 @@ def test_a_signaling_nan_raises_invalid() -> None:
     with hs.flags() as f:
         assert hs.encode(hs.decode([0x7C01, 0xFD55, 0x7E01])).tolist() == [0x7E01, 0xFF55, 0x7E01]
     assert f.invalid == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_codes_of_bfloat16_are_ml_dtypes(dtype: type, rng: np.random.Generator) -> None:
+    """Upper halves of words; every upper half with lower halves around the tie, NaN by sign and leading payload."""
+    upper = np.arange(65536, dtype=np.uint32) << np.uint32(16)
+    lower = np.uint32([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF])
+    with np.errstate(all="ignore"):
+        x = (upper[:, None] | lower).reshape(-1).view(np.float32)
+        expected = x.astype(ml_dtypes.bfloat16).view(np.uint16)
+        got = hs.encode(x.astype(dtype), "bfloat16")
+    nan = np.isnan(x)
+    np.testing.assert_array_equal(got[~nan], expected[~nan])
+    np.testing.assert_array_equal(got[nan], (x[nan].view(np.uint32) >> np.uint32(16)) | np.uint32(0x40))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64])
+def test_decoding_keeps_to_blocks(dtype: type) -> None:
+    codes = np.arange(1_000_000, dtype=np.int64).astype(np.uint16).astype(dtype)
+    hs.decode(codes[:5000])
+    tracemalloc.start()
+    try:
+        values = hs.decode(codes)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * values.nbytes
+    with np.errstate(all="ignore"):
+        expected = codes.astype(np.uint16).view(np.float16).astype(np.float64)
+    np.testing.assert_array_equal(values.view(np.uint64), expected.view(np.uint64))
+    np.testing.assert_array_equal(hs.decode(codes[::-1])[::-1].view(np.uint64), expected.view(np.uint64))

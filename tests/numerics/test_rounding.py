@@ -11,7 +11,9 @@ import pytest
 import softfloatpy as sf
 
 import halfsim as hs
-from halfsim.numerics.rounding import as_rounding
+from halfsim.numerics._grid import _increment
+from halfsim.numerics._modes import INTEGER
+from halfsim.numerics.rounding import AWAY, as_rounding
 from tests.oracles import CODES, HALVES, boundaries, same
 
 DETERMINISTIC = [mode.value for mode in hs.Rounding if mode is not hs.Rounding.STOCHASTIC]
@@ -294,3 +296,49 @@ def test_float32_to_itself_saturates_infinities() -> None:
     assert got.tolist() == [hs.float32.max, -hs.float32.max, 1.0]
     assert flags.tolist() == [5, 5, 0]
     assert hs.round_to(x, "float32", overflow="saturate").tolist() == [np.inf, -np.inf, 1.0]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in hs.Rounding if mode is not hs.Rounding.STOCHASTIC])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_kernels_on_scaled_numbers_read_the_table(mode: hs.Rounding, dtype: type) -> None:
+    """In sixteenths up to 64, both signs, zeros too."""
+    size = np.arange(0, 64, 1 / 16)
+    for sign in (0, 1):
+        t = np.copysign(size, 1 - 2 * sign).astype(dtype)
+        kept, part = np.divmod(size, 1)
+        case = 8 * sign + 4 * (kept % 2) + 2 * (part >= 0.5) + ((part != 0) & (part != 0.5))
+        expected = np.copysign(kept + AWAY[mode][case.astype(int)], t)
+        INTEGER[mode](t, np.empty_like(t))
+        assert same(t, expected).all()
+
+
+@pytest.mark.parametrize("mode", [mode for mode in hs.Rounding if mode is not hs.Rounding.STOCHASTIC])
+def test_increments_of_encodings_read_the_table(mode: hs.Rounding) -> None:
+    """Every magnitude of 8 bits, cut by 1 to 6 of them."""
+    for drop in range(1, 7):
+        even, odd_step, sign_step = _increment(mode, drop)
+        for sign in (0, 1):
+            for magnitude in range(256):
+                kept, part = divmod(magnitude, 1 << drop)
+                half, rest = divmod(part, 1 << (drop - 1))
+                away = AWAY[mode][8 * sign + 4 * (kept & 1) + 2 * half + (rest != 0)]
+                assert (magnitude + even + (kept & 1) * odd_step + sign * sign_step) >> drop == kept + away
+
+
+@pytest.mark.parametrize("bits", [1, 5, 13, 20, 32])
+def test_stochastic_rounding_counts_from_the_integer_below(bits: int, rng: np.random.Generator) -> None:
+    """The definition in fractions, on the same draws: normal numbers, a few tiny ones, and ties with the draw."""
+    x = np.float32(rng.standard_normal(600))
+    x[::50] *= np.float32(2.0**-18)
+    x[7::100] = 0
+    x[11::100] = np.float32(-1e-7)
+    draws = hs.Stochastic(3, bits).draw(x.size)
+    got = hs.round_to(x, "float16", hs.Stochastic(3, bits))
+    for value, draw, result in zip(x, draws, got, strict=True):
+        exact = Fraction(float(value))
+        low = Fraction(float(hs.round_to(value, "float16", "downward")))
+        ulp = Fraction(float(hs.round_to(value, "float16", "upward"))) - low
+        share = (exact - low) / ulp if ulp else Fraction(0)
+        up = int(share * 2**bits) > int(draw)
+        assert Fraction(float(result)) == low + up * ulp
+        assert np.signbit(result) == np.signbit(value)

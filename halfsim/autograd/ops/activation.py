@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.lookup import looked_up
 from halfsim.autograd.ops._common import axes_of, axis_of, bound, choose, largest, typed
 from halfsim.autograd.ops.elementwise import abs as magnitude
 from halfsim.autograd.ops.elementwise import add, div, neg, sub
@@ -101,17 +102,24 @@ def gelu(fp: Arithmetic, x: Array, /, approximate: str = "none") -> Any:
     """
     if approximate not in ("none", "tanh"):
         raise unknown("approximate", approximate, ("none", "tanh"))
-    half, one = fp.constant(0.5), fp.constant(1.0)
-    if approximate == "tanh":
-        return fp.mul(fp.mul(x, half), fp.add(_gelu_tanh(fp, x), one)), lambda fp, g: _gelu_tanh_gradient(fp, g, x)
-    root, density = fp.constant(sqrt(0.5)), fp.constant(1 / sqrt(2 * pi))
+    slope = _gelu_tanh_slope if approximate == "tanh" else _gelu_slope
+    return looked_up(fp, _gelu, x, approximate), lambda fp, g: fp.mul(g, looked_up(fp, slope, x))
 
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        cdf = fp.mul(fp.add(fp.function("erf", fp.mul(x, root)), one), half)
-        pdf = fp.mul(fp.exp(fp.mul(fp.mul(x, -half), x)), density)
-        return fp.mul(g, fp.add(cdf, fp.mul(x, pdf)))
 
-    return fp.mul(fp.mul(x, half), fp.add(fp.function("erf", fp.mul(x, root)), one)), pullback
+def _gelu(fp: Arithmetic, x: Array, approximate: str) -> Array:
+    inner = _gelu_tanh if approximate == "tanh" else _gelu_erf
+    return fp.mul(fp.mul(x, fp.constant(0.5)), fp.add(inner(fp, x), fp.constant(1.0)))
+
+
+def _gelu_erf(fp: Arithmetic, x: Array) -> Array:
+    return fp.function("erf", fp.mul(x, fp.constant(sqrt(0.5))))
+
+
+def _gelu_slope(fp: Arithmetic, x: Array) -> Array:
+    half = fp.constant(0.5)
+    cdf = fp.mul(fp.add(_gelu_erf(fp, x), fp.constant(1.0)), half)
+    pdf = fp.mul(fp.exp(fp.mul(fp.mul(x, -half), x)), fp.constant(1 / sqrt(2 * pi)))
+    return fp.add(cdf, fp.mul(x, pdf))
 
 
 def _gelu_tanh(fp: Arithmetic, x: Array) -> Array:
@@ -120,25 +128,28 @@ def _gelu_tanh(fp: Arithmetic, x: Array) -> Array:
     return fp.tanh(fp.mul(inner, fp.constant(sqrt(2 / pi))))
 
 
-def _gelu_tanh_gradient(fp: Arithmetic, g: Array, x: Array) -> Array:
-    """``g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (k * (1 + 3 * 0.044715 * (x * x))))``."""
+def _gelu_tanh_slope(fp: Arithmetic, x: Array) -> Array:
+    """``0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (k * (1 + 3 * 0.044715 * (x * x)))``."""
     one, half, t = fp.constant(1.0), fp.constant(0.5), _gelu_tanh(fp, x)
     slope = fp.add(fp.mul(fp.mul(x, x), fp.mul(fp.constant(3.0), fp.constant(0.044715))), one)
     slope = fp.mul(slope, fp.constant(sqrt(2 / pi)))
     right = fp.mul(fp.mul(fp.mul(x, half), fp.sub(one, fp.mul(t, t))), slope)
-    return fp.mul(g, fp.add(fp.mul(fp.add(t, one), half), right))
+    return fp.add(fp.mul(fp.add(t, one), half), right)
 
 
 @op()
 def silu(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
     """``x / (1 + exp(-x))``; gradient ``g * s * (1 + x * (1 - s))`` with ``s = 1 / (1 + exp(-x))``. NaN at -inf."""
-    one = fp.constant(1.0)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        s = _logistic(fp, x)
+        one, s = fp.constant(1.0), looked_up(fp, _logistic, x)
         return fp.mul(fp.mul(g, s), fp.add(fp.mul(x, fp.sub(one, s)), one))
 
-    return fp.div(x, fp.add(fp.exp(-x), one)), pullback
+    return looked_up(fp, _silu, x), pullback
+
+
+def _silu(fp: Arithmetic, x: Array) -> Array:
+    return fp.div(x, fp.add(fp.exp(-x), fp.constant(1.0)))
 
 
 def _logistic(fp: Arithmetic, x: Array) -> Array:
@@ -150,18 +161,22 @@ def _logistic(fp: Arithmetic, x: Array) -> Array:
 @op()
 def mish(fp: Arithmetic, x: Array, /, inplace: bool = False) -> Any:
     """``x * t`` with ``t = tanh(log1p(exp(x)))``; gradient ``g * (t + x * s * (1 - t * t))``, s as for `silu`."""
-    one = fp.constant(1.0)
+    return looked_up(fp, _mish, x), lambda fp, g: fp.mul(g, looked_up(fp, _mish_slope, x))
+
+
+def _mish(fp: Arithmetic, x: Array) -> Array:
+    return fp.mul(x, _squashed(fp, x))
+
+
+def _squashed(fp: Arithmetic, x: Array) -> Array:
     end = min(20.0, float(int(log(fp.precision.compute.max))))  # from where tanh is 1 and exp only overflows
+    return fp.tanh(fp.function("log1p", fp.exp(np.minimum(x, fp.constant(end)))))
 
-    def squashed(fp: Arithmetic) -> Array:
-        return fp.tanh(fp.function("log1p", fp.exp(np.minimum(x, fp.constant(end)))))
 
-    def pullback(fp: Arithmetic, g: Array) -> Array:
-        t = squashed(fp)
-        slope = fp.mul(fp.mul(x, _logistic(fp, x)), fp.sub(one, fp.mul(t, t)))
-        return fp.mul(g, fp.add(slope, t))
-
-    return fp.mul(x, squashed(fp)), pullback
+def _mish_slope(fp: Arithmetic, x: Array) -> Array:
+    t = _squashed(fp, x)
+    slope = fp.mul(fp.mul(x, _logistic(fp, x)), fp.sub(fp.constant(1.0), fp.mul(t, t)))
+    return fp.add(slope, t)
 
 
 @op("fp32")
@@ -170,16 +185,24 @@ def softplus(fp: Arithmetic, x: Array, /, beta: float = 1.0, threshold: float = 
 
     Gradient ``g * z / (z + 1)`` with ``z = exp(x * beta)``, and ``g`` there. Overflow is infinite: exp(12) in float16.
     """
-    b, end = fp.constant(float(beta)), fp.constant(float(threshold))
-    scaled = fp.mul(x, b)
-    linear = scaled > end
-    y = fp.div(fp.function("log1p", fp.exp(fp.keep(scaled, ~linear))), b)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
-        z = fp.exp(fp.keep(fp.mul(x, b), ~linear))
+        z, linear = _softplus_power(fp, x, float(beta), float(threshold))
         return choose(linear, g, fp.div(fp.mul(g, z), fp.add(z, fp.constant(1.0))))
 
-    return choose(linear, x, y), pullback
+    return looked_up(fp, _softplus, x, float(beta), float(threshold)), pullback
+
+
+def _softplus(fp: Arithmetic, x: Array, beta: float, threshold: float) -> Array:
+    power, linear = _softplus_power(fp, x, beta, threshold)
+    return np.asarray(choose(linear, x, fp.div(fp.function("log1p", power), fp.constant(beta))))
+
+
+def _softplus_power(fp: Arithmetic, x: Array, beta: float, threshold: float) -> tuple[Array, Any]:
+    """``exp(x * beta)``, 1 where that is past the threshold, and where it is."""
+    scaled = fp.mul(x, fp.constant(beta))
+    linear = scaled > fp.constant(threshold)
+    return fp.exp(fp.keep(scaled, ~linear)), linear
 
 
 @op()

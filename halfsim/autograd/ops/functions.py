@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.lookup import looked_up, named
 from halfsim.autograd.ops._common import Stepwise, choose, steps
 from halfsim.autograd.ops.elementwise import mul
 from halfsim.autograd.tape import op
@@ -62,7 +63,7 @@ __all__ = [
 @op("fp32")
 def exp(fp: Arithmetic, x: Array, /) -> Any:
     """``e ** x``."""
-    y = fp.exp(x)
+    y = looked_up(fp, Arithmetic.exp, x)
     return y, lambda fp, g: fp.mul(g, y)
 
 
@@ -76,50 +77,51 @@ def exp2(fp: Arithmetic, x: Array, /) -> Any:
 @op("fp32")
 def expm1(fp: Arithmetic, x: Array, /) -> Any:
     """``e ** x - 1``, without the loss of digits near zero; gradient ``g * (y + 1)``."""
-    y = fp.function("expm1", x)
+    y = looked_up(fp, named, x, "expm1")
     return y, lambda fp, g: fp.mul(g, Stepwise(fp).add(y, fp.constant(1.0)))
 
 
 @op("fp32")
 def log(fp: Arithmetic, x: Array, /) -> Any:
     """The natural logarithm: -inf at both zeros, NaN below."""
-    return fp.log(x), lambda fp, g: fp.div(g, x)
+    return looked_up(fp, Arithmetic.log, x), lambda fp, g: fp.div(g, x)
 
 
 @op("fp32")
 def log2(fp: Arithmetic, x: Array, /) -> Any:
     """The logarithm to base 2; gradient ``g / (x * log(2))``."""
-    return fp.log(x, "log2"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(2))))
+    return looked_up(fp, Arithmetic.log, x, "log2"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(2))))
 
 
 @op("fp32")
 def log10(fp: Arithmetic, x: Array, /) -> Any:
     """The logarithm to base 10; gradient ``g / (x * log(10))``."""
-    return fp.log(x, "log10"), lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(10))))
+    y = looked_up(fp, Arithmetic.log, x, "log10")
+    return y, lambda fp, g: fp.div(g, Stepwise(fp).mul(x, fp.constant(_log(10))))
 
 
 @op("fp32")
 def log1p(fp: Arithmetic, x: Array, /) -> Any:
     """``log(1 + x)``, without the loss of digits near zero; gradient ``g / (x + 1)``."""
-    return fp.function("log1p", x), lambda fp, g: fp.div(g, Stepwise(fp).add(x, fp.constant(1.0)))
+    return looked_up(fp, named, x, "log1p"), lambda fp, g: fp.div(g, Stepwise(fp).add(x, fp.constant(1.0)))
 
 
 @op()
 def sin(fp: Arithmetic, x: Array, /) -> Any:
     """The sine of radians; NaN at infinities."""
-    return fp.function("sin", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("cos", x))
+    return looked_up(fp, named, x, "sin"), lambda fp, g: fp.mul(g, Stepwise(fp).function("cos", x))
 
 
 @op()
 def cos(fp: Arithmetic, x: Array, /) -> Any:
     """The cosine of radians; NaN at infinities."""
-    return fp.function("cos", x), lambda fp, g: -fp.mul(g, Stepwise(fp).function("sin", x))
+    return looked_up(fp, named, x, "cos"), lambda fp, g: -fp.mul(g, Stepwise(fp).function("sin", x))
 
 
 @op("fp32")
 def tan(fp: Arithmetic, x: Array, /) -> Any:
     """The tangent of radians; gradient ``g * (1 + y * y)``."""
-    y = fp.function("tan", x)
+    y = looked_up(fp, named, x, "tan")
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         s = Stepwise(fp)
@@ -131,32 +133,32 @@ def tan(fp: Arithmetic, x: Array, /) -> Any:
 @op("fp32")
 def sinh(fp: Arithmetic, x: Array, /) -> Any:
     """The hyperbolic sine."""
-    return fp.function("sinh", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("cosh", x))
+    return looked_up(fp, named, x, "sinh"), lambda fp, g: fp.mul(g, Stepwise(fp).function("cosh", x))
 
 
 @op("fp32")
 def cosh(fp: Arithmetic, x: Array, /) -> Any:
     """The hyperbolic cosine."""
-    return fp.function("cosh", x), lambda fp, g: fp.mul(g, Stepwise(fp).function("sinh", x))
+    return looked_up(fp, named, x, "cosh"), lambda fp, g: fp.mul(g, Stepwise(fp).function("sinh", x))
 
 
 @op()
 def tanh(fp: Arithmetic, x: Array, /) -> Any:
     """The hyperbolic tangent; gradient ``g * (1 - y * y)``."""
-    y = fp.tanh(x)
+    y = looked_up(fp, Arithmetic.tanh, x)
     return y, lambda fp, g: fp.mul(g, fp.sub(fp.constant(1.0), fp.mul(y, y)))
 
 
 @op("fp32")
 def asin(fp: Arithmetic, x: Array, /) -> Any:
     """The inverse sine, NaN beyond -1 and 1; gradient ``g * rsqrt(1 - x * x)``."""
-    return fp.function("asin", x), lambda fp, g: fp.mul(g, _slant(fp, x))
+    return looked_up(fp, named, x, "asin"), lambda fp, g: fp.mul(g, _slant(fp, x))
 
 
 @op("fp32")
 def acos(fp: Arithmetic, x: Array, /) -> Any:
     """The inverse cosine, NaN beyond -1 and 1; gradient ``-g * rsqrt(1 - x * x)``."""
-    return fp.function("acos", x), lambda fp, g: -fp.mul(g, _slant(fp, x))
+    return looked_up(fp, named, x, "acos"), lambda fp, g: -fp.mul(g, _slant(fp, x))
 
 
 def _slant(fp: Arithmetic, x: Array) -> Array:
@@ -172,13 +174,13 @@ def atan(fp: Arithmetic, x: Array, /) -> Any:
         s = Stepwise(fp)
         return fp.div(g, s.add(s.mul(x, x), fp.constant(1.0)))
 
-    return fp.function("atan", x), pullback
+    return looked_up(fp, named, x, "atan"), pullback
 
 
 @op()
 def sigmoid(fp: Arithmetic, x: Array, /) -> Any:
     """``1 / (1 + e ** -x)``, rounded once; gradient ``g * (1 - y) * y`` from the left."""
-    y = fp.sigmoid(x)
+    y = looked_up(fp, Arithmetic.sigmoid, x)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         s = steps(fp, wide=bfloat16)
@@ -195,7 +197,7 @@ def asinh(fp: Arithmetic, x: Array, /) -> Any:
         s = Stepwise(fp)
         return fp.mul(g, s.rsqrt(s.add(s.mul(x, x), fp.constant(1.0))))
 
-    return fp.function("asinh", x), pullback
+    return looked_up(fp, named, x, "asinh"), pullback
 
 
 @op()
@@ -206,7 +208,7 @@ def acosh(fp: Arithmetic, x: Array, /) -> Any:
         s = Stepwise(fp)
         return fp.mul(g, s.rsqrt(s.sub(s.mul(x, x), fp.constant(1.0))))
 
-    return fp.function("acosh", x), pullback
+    return looked_up(fp, named, x, "acosh"), pullback
 
 
 @op()
@@ -217,7 +219,7 @@ def atanh(fp: Arithmetic, x: Array, /) -> Any:
         s = Stepwise(fp)
         return fp.div(g, s.sub(fp.constant(1.0), s.mul(x, x)))
 
-    return fp.function("atanh", x), pullback
+    return looked_up(fp, named, x, "atanh"), pullback
 
 
 @op()

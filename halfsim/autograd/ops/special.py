@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.lookup import looked_up, named
 from halfsim.autograd.ops._common import Stepwise, choose, signs
 from halfsim.autograd.ops.elementwise import add, mul
 from halfsim.autograd.tape import op
@@ -56,7 +57,7 @@ def erf(fp: Arithmetic, x: Array, /) -> Any:
         s = Stepwise(fp)
         return fp.mul(s.mul(s.exp(-s.mul(x, x)), fp.constant(2 / math.sqrt(math.pi))), g)
 
-    return fp.function("erf", x), pullback
+    return looked_up(fp, named, x, "erf"), pullback
 
 
 @op()
@@ -67,7 +68,7 @@ def erfc(fp: Arithmetic, x: Array, /) -> Any:
         s = Stepwise(fp)
         return fp.mul(s.mul(s.exp(-s.mul(x, x)), fp.constant(-2 / math.sqrt(math.pi))), g)
 
-    return fp.function("erfc", x), pullback
+    return looked_up(fp, named, x, "erfc"), pullback
 
 
 @op("fp32")

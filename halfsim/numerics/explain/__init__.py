@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from halfsim.numerics.exact_rounding import HALF, Number, Step, infinity, not_a_number, number, power, value_of
-from halfsim.numerics.explain import drawing, picture
+from halfsim.numerics.explain import drawing, numerals, picture
 from halfsim.numerics.explain.exact import MODES, Exact, Special, neighbour, operate, round_exact, settled
 from halfsim.numerics.explain.expression import Literal, parse
 from halfsim.numerics.flags import Flag
@@ -168,7 +168,7 @@ def _read(literal: Literal, fmt: Format) -> Exact | Special:
     if found.value is not None and not lost:
         return Exact(found.value, bool(found.sign))
     if lost:
-        return Special(found, lost, f"{fmt} has no {literal.text}: invalid, and {drawing.value(found)} instead.")
+        return Special(found, lost, f"{fmt} has no {literal.text}: invalid, and {numerals.value(found)} instead.")
     return Special(found, lost, f"{'NaN' if found.kind == 'NaN' else 'Infinity'}: nothing is rounded.")
 
 
@@ -184,7 +184,7 @@ def _explained(
         below, above, midpoint = _around(exact, fmt, step)
     flags = outcome.flags if isinstance(outcome, Special) else step.flags if step else Flag(0)
     decision = outcome.why if isinstance(outcome, Special) else _decision(outcome, step, mode, fmt) if step else ""
-    expression = drawing.expression(name, [o.text for o in operands])
+    expression = numerals.expression(name, [o.text for o in operands])
     return Explanation(
         expression, name, fmt, mode, operands, exact, irrational, result, below, above, midpoint, step, flags, decision
     )
@@ -233,7 +233,7 @@ def _decision(exact: Exact, step: Step, mode: Rounding, fmt: Format) -> str:
     if beyond:
         end = step.number.kind if step.number.value is None else "the largest finite number"
         name = "overflow" if step.flags & Flag.OVERFLOW else "invalid, for want of infinity"
-        sentence += f" The magnitude is then beyond {drawing.number(Fraction(fmt.max))}: {name}, giving {end}."
+        sentence += f" The magnitude is then beyond {numerals.number(Fraction(fmt.max))}: {name}, giving {end}."
     elif step.rest and abs(exact.value) < power(fmt.emin):
         sentence += {
             "subnormals": f" The exponent stops at {fmt.emin}, so fewer than {fmt.precision} digits are kept.",
@@ -245,7 +245,7 @@ def _decision(exact: Exact, step: Step, mode: Rounding, fmt: Format) -> str:
         distance = min(abs(step.rest - p) for p in points)
         name = "nearest number" if mode in _REASONS else "midpoint"
         near = "far enough to be sure" if distance > Fraction(1, 10**12) else "a hard case, decided by 60 digits"
-        sentence += f" The {name} is {drawing.brief(distance)} ulp away: {near}."
+        sentence += f" The {name} is {numerals.brief(distance)} ulp away: {near}."
     return sentence
 
 

@@ -13,7 +13,7 @@ from halfsim.numerics.exact_rounding import round_exact as round_magnitude
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format
 from halfsim.numerics.layout import layout
-from halfsim.numerics.rounding import AWAY, Rounding
+from halfsim.numerics.rounding import AWAY, Rounding, cancels_below
 
 MODES = tuple(AWAY)
 
@@ -110,7 +110,7 @@ def _sum(x: Fraction, x_negative: bool, y: Fraction, y_negative: bool, mode: Rou
     if total:
         return Exact(total, total < 0)
     same = x_negative == y_negative  # zeros of one sign keep it; else +0, or -0 rounding downward (clause 6.3)
-    return Exact(total, x_negative if same and not x and not y else mode is Rounding.DOWNWARD)
+    return Exact(total, x_negative if same and not x and not y else cancels_below(mode))
 
 
 def _add(mode: Rounding, a: Number, b: Number, turned: bool = False) -> Outcome:

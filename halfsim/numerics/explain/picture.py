@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from halfsim.markup import Lines, definitions, document, fragment, sections, table
 from halfsim.numerics.exact_rounding import Number
-from halfsim.numerics.explain import drawing
+from halfsim.numerics.explain import drawing, numerals
+from halfsim.numerics.explain.alignment import alignment
 
 if TYPE_CHECKING:
     from halfsim.numerics.explain import Explanation
@@ -72,11 +73,11 @@ def _significand(x: Number) -> str:
         if drawing.place(x):
             return ""
         return "signaling NaN" if x.signaling else "quiet NaN" if x.kind == "NaN" else "empty: infinity"
-    return drawing.digits(x)
+    return numerals.digits(x)
 
 
 def _value_text(x: Number, room: _Room) -> str:
-    return drawing.value(x, room.digits).replace("inf", "∞")
+    return numerals.value(x, room.digits).replace("inf", "∞")
 
 
 def _dot(x: float, y: float, chosen: bool) -> str:
@@ -111,15 +112,15 @@ def _number_line(e: Explanation, y: float, room: _Room) -> Iterator[str]:
             if number is not None:
                 yield _dot(x, y, number is e.result) + _label(x, y, number, number is e.result, room)
         rounded = e.exact != e.result.value
-        words = f"exact {drawing.exact(e, digits)}, off the line" if rounded else "exact: nothing is rounded"
-        yield _text((left + right) / 2, y - 18, words if e.exact is not None else drawing.value(e.result))
+        words = f"exact {numerals.exact(e, digits)}, off the line" if rounded else "exact: nothing is rounded"
+        yield _text((left + right) / 2, y - 18, words if e.exact is not None else numerals.value(e.result))
         return
     middle = (left + right) / 2
     at = min(max(left + share * (right - left), room.margin + 15.0), room.width - room.margin - 15.0)
     chosen = left if e.below is not None and e.below.code == e.result.code else right
     yield f'<path d="M{middle} {y - 13}V{y + 13}" stroke="currentColor" stroke-width="1.5" stroke-dasharray="4 3"/>'
     assert e.midpoint is not None
-    midpoint = f"midpoint {drawing.number(e.midpoint, digits)}"
+    midpoint = f"midpoint {numerals.number(e.midpoint, digits)}"
     yield _text(middle, y + 70, midpoint, size=12, extra=' opacity="0.75"')
     yield f'<path d="M{middle} {y + 16}V{y + 57}" stroke="currentColor" opacity="0.3"/>'
     if abs(chosen - at) > 14:
@@ -134,7 +135,7 @@ def _number_line(e: Explanation, y: float, room: _Room) -> Iterator[str]:
         f'<path d="M{at:.1f} {y - 8}L{at + 7:.1f} {y}L{at:.1f} {y + 8}L{at - 7:.1f} {y}Z" '
         f'fill="{_EXACT}" stroke="{_PAPER}" stroke-width="1"/>'
     )
-    words = f"exact {drawing.exact(e, digits)}" + (", off the line" if not 0 <= share <= 1 else "")
+    words = f"exact {numerals.exact(e, digits)}" + (", off the line" if not 0 <= share <= 1 else "")
     half = 4.3 * len(words)
     yield _text(min(max(at, half + 8), room.width - half - 8), y - 44, words, size=13.5, extra=' font-weight="600"')
 
@@ -187,10 +188,10 @@ def _body(e: Explanation) -> Iterator[str]:
     if e.operation:
         rows = []
         for o in e.operands:
-            note = f"first rounded to {drawing.value(o.number)}" if o.changed else ""
+            note = f"first rounded to {numerals.value(o.number)}" if o.changed else ""
             rows.append((o.text, o.number.hex, o.number.binary, drawing.equation(o.number), note))
         yield table(("operand", "code", "bits", "value", ""), rows, words=5, label="Operands")
-    heading, lines = drawing.alignment(e)
+    heading, lines = alignment(e)
     if lines:
         yield f"<p>{_html.escape(heading)}:</p>"
         yield f'<div class="bits">{"".join(sections([("", Lines(chr(10).join(lines)))]))}</div>'
@@ -198,11 +199,11 @@ def _body(e: Explanation) -> Iterator[str]:
     if e.step is not None:
         facts.append(("bits", f"guard {e.guard} (last kept), round {e.round} (first dropped), sticky {e.sticky}"))
     if e.exact is not None:
-        facts.append(("exact", drawing.exact(e)))
+        facts.append(("exact", numerals.exact(e)))
     facts += [
-        ("result", f"{drawing.value(e.result)} ({e.result.hex}, {e.result.kind})"),
+        ("result", f"{numerals.value(e.result)} ({e.result.hex}, {e.result.kind})"),
         ("error", drawing.errors(e)),
-        ("flags", drawing.flags(e)),
+        ("flags", numerals.flags(e)),
     ]
     yield definitions(facts, "facts")
 

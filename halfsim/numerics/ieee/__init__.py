@@ -17,23 +17,34 @@ What is raised here is counted by `flags` and ruled by `errstate`. Clause number
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from halfsim.names import public as _public
-from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import as_format, unknown
 from halfsim.numerics.ieee import kernels
+from halfsim.numerics.ieee.comparison import (
+    eq,
+    eq_signaling,
+    le,
+    le_quiet,
+    lt,
+    lt_quiet,
+    maximum,
+    maximum_number,
+    minimum,
+    minimum_number,
+    total_order,
+)
 from halfsim.numerics.ieee.unpacked import (
     Array,
-    Kernel,
     Number,
     Pair,
     Unit,
     arithmetic,
     blocked,
+    operate,
     unit,
     unpack,
 )
@@ -72,8 +83,7 @@ __all__ = [
     "total_order",
 ]
 
-_INVALID = np.uint8(Flag.INVALID)
-_NAMES = ("a", "b", "c")
+
 CLASSES = np.array(
     [
         "signaling_nan",
@@ -90,16 +100,6 @@ CLASSES = np.array(
 )
 
 
-def _operate(where: str, kernel: Kernel, to: Unit, *bits: object) -> Pair:
-    """An operation whose operands and result share a format."""
-    given = [codes(x, to.format, name) for x, name in zip(bits, _NAMES, strict=False)]
-
-    def block(*parts: Array) -> Pair:
-        return arithmetic(kernel, to, [unpack(part, to.layout) for part in parts])
-
-    return blocked(where, block, given, to.layout.word, ", ".join(_NAMES[: len(bits)]))
-
-
 def add(
     a: object, b: object, *, format: object = "float16", rounding: object = "nearest_even", tininess: str = "after"
 ) -> Pair:
@@ -108,7 +108,7 @@ def add(
     >>> [hex(x) for x in add(0x3C00, [0x1000, 0x1001, 0xBC00])[0]], add(0x3C00, [0x1000, 0x1001, 0xBC00])[1].tolist()
     (['0x3c00', '0x3c01', '0x0'], [1, 1, 0])
     """
-    return _operate("add", kernels.add, unit(format, rounding, tininess), a, b)
+    return operate("add", kernels.add, unit(format, rounding, tininess), a, b)
 
 
 def sub(
@@ -119,7 +119,7 @@ def sub(
     >>> hex(sub(0x3C00, 0x3C00, rounding="downward")[0])
     '0x8000'
     """
-    return _operate("sub", kernels.sub, unit(format, rounding, tininess), a, b)
+    return operate("sub", kernels.sub, unit(format, rounding, tininess), a, b)
 
 
 def mul(
@@ -130,7 +130,7 @@ def mul(
     >>> [int(x) for x in mul(0x7BFF, 0x4000)]  # 65504 * 2: infinity; overflow and inexact
     [31744, 5]
     """
-    return _operate("mul", kernels.mul, unit(format, rounding, tininess), a, b)
+    return operate("mul", kernels.mul, unit(format, rounding, tininess), a, b)
 
 
 def div(
@@ -141,7 +141,7 @@ def div(
     >>> div([0x3C00, 0x0000], 0x8000)[1].tolist()
     [8, 16]
     """
-    return _operate("div", kernels.div, unit(format, rounding, tininess), a, b)
+    return operate("div", kernels.div, unit(format, rounding, tininess), a, b)
 
 
 def rem(a: object, b: object, *, format: object = "float16") -> Pair:
@@ -152,7 +152,7 @@ def rem(a: object, b: object, *, format: object = "float16") -> Pair:
     >>> hex(rem(0x4500, 0x4000)[0])  # 5 rem 2 = 1
     '0x3c00'
     """
-    return _operate("rem", kernels.rem, unit(format), a, b)
+    return operate("rem", kernels.rem, unit(format), a, b)
 
 
 def sqrt(a: object, *, format: object = "float16", rounding: object = "nearest_even", tininess: str = "after") -> Pair:
@@ -161,7 +161,7 @@ def sqrt(a: object, *, format: object = "float16", rounding: object = "nearest_e
     >>> [hex(x) for x in sqrt([0x4000, 0x8000, 0xBC00])[0]]
     ['0x3da8', '0x8000', '0x7e00']
     """
-    return _operate("sqrt", kernels.sqrt, unit(format, rounding, tininess), a)
+    return operate("sqrt", kernels.sqrt, unit(format, rounding, tininess), a)
 
 
 def fma(
@@ -180,7 +180,7 @@ def fma(
     >>> hex(fma(0x3C01, 0x3C01, 0xBC02)[0])  # (1 + 2**-10)**2 - (1 + 2**-9) = 2**-20
     '0x10'
     """
-    return _operate("fma", kernels.fma, unit(format, rounding, tininess), a, b, c)
+    return operate("fma", kernels.fma, unit(format, rounding, tininess), a, b, c)
 
 
 def round_to_integral(
@@ -197,7 +197,7 @@ def round_to_integral(
     def kernel(to: Unit, x: Number) -> Pair:
         return kernels.round_to_integral(to, x, exact)
 
-    return _operate("round_to_integral", kernel, unit(format, rounding), a)
+    return operate("round_to_integral", kernel, unit(format, rounding), a)
 
 
 def convert(
@@ -305,153 +305,7 @@ def logb(a: object, *, format: object = "float16", rounding: object = "nearest_e
     >>> [hex(x) for x in logb([0x4500, 0x0001, 0x0000])[0]]  # 5, 2**-24, 0
     ['0x4000', '0xce00', '0xfc00']
     """
-    return _operate("logb", kernels.logb, unit(format, rounding), a)
-
-
-def _compare(
-    where: str,
-    test: Callable[[Array, Array], Array],
-    signaling: bool,
-    a: object,
-    b: object,
-    format: object,
-    total: bool = False,
-) -> Pair:
-    """Numbers compare as the integers that their magnitudes are, with their signs; NaN compares only in ``total``."""
-    lay = layout(as_format(format))
-    first = int(not lay.zeros)  # where magnitude 0 is a number and its negative another one
-
-    def kernel(*parts: Array) -> Pair:
-        x, y = (unpack(part, lay) for part in parts)
-        if total:
-            return test(x.magnitude ^ -x.sign, y.magnitude ^ -y.sign), np.zeros(x.code.shape, np.uint8)
-        unordered = x.nan | y.nan
-        invalid = unordered if signaling else x.signaling | y.signaling
-        holds = test((x.magnitude + first) * (1 - 2 * x.sign), (y.magnitude + first) * (1 - 2 * y.sign))
-        return holds & ~unordered, invalid * _INVALID
-
-    return blocked(where, kernel, [codes(a, lay.format, "a"), codes(b, lay.format, "b")], np.bool_, "a, b")
-
-
-def eq(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a == b`` as bools; +0 equals -0, NaN equals nothing and only a signaling one raises invalid (5.11).
-
-    >>> [x.tolist() for x in eq([0x0000, 0x7E00], [0x8000, 0x7E00])]
-    [[True, False], [0, 0]]
-    """
-    return _compare("eq", np.equal, False, a, b, format)
-
-
-def eq_signaling(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a == b`` as bools; any NaN raises invalid (5.11).
-
-    >>> eq_signaling([0x8000, 0x7E00], [0x0000, 0x7E00])[1].tolist()
-    [0, 16]
-    """
-    return _compare("eq_signaling", np.equal, True, a, b, format)
-
-
-def lt(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a < b`` as bools; with NaN it is false, and any NaN raises invalid (5.11).
-
-    >>> [x.tolist() for x in lt([0x3C00, 0x7E00], 0x4000)]
-    [[True, False], [0, 16]]
-    """
-    return _compare("lt", np.less, True, a, b, format)
-
-
-def lt_quiet(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a < b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11).
-
-    >>> [x.tolist() for x in lt_quiet([0x3C00, 0x7E00], 0x4000)]
-    [[True, False], [0, 0]]
-    """
-    return _compare("lt_quiet", np.less, False, a, b, format)
-
-
-def le(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a <= b`` as bools; with NaN it is false, and any NaN raises invalid (5.11).
-
-    >>> [x.tolist() for x in le([0x4000, 0x7E00], 0x4000)]
-    [[True, False], [0, 16]]
-    """
-    return _compare("le", np.less_equal, True, a, b, format)
-
-
-def le_quiet(a: object, b: object, *, format: object = "float16") -> Pair:
-    """``a <= b`` as bools; with NaN it is false, and only a signaling one raises invalid (5.11).
-
-    >>> [x.tolist() for x in le_quiet([0x4000, 0x7E00], 0x4000)]
-    [[True, False], [0, 0]]
-    """
-    return _compare("le_quiet", np.less_equal, False, a, b, format)
-
-
-def total_order(a: object, b: object, *, format: object = "float16") -> Pair:
-    """Whether a comes before b or is b in the total order of all encodings, as bools; raises nothing (5.10).
-
-    From -NaN (quiet, then signaling, larger payloads first) over -inf, -0, +0, +inf to signaling, then quiet NaN.
-
-    >>> total_order([0x8000, 0x0000, 0xFE00], [0x0000, 0x8000, 0xFC00])[0].tolist()
-    [True, False, True]
-    """
-    return _compare("total_order", np.less_equal, False, a, b, format, total=True)
-
-
-def _extremum(where: str, largest: bool, number: bool, a: object, b: object, format: object) -> Pair:
-    def kernel(to: Unit, x: Number, y: Number) -> Pair:
-        u, v = x.magnitude ^ -x.sign, y.magnitude ^ -y.sign  # -0 below +0
-        first = (u >= v) if largest else (u <= v)
-        return np.where(first, x.code, y.code), np.zeros(u.shape, np.uint8)
-
-    def ignoring(to: Unit, x: Number, y: Number) -> Pair:
-        code, flags = arithmetic(kernel, to, [x, y])
-        np.copyto(code, y.code, where=x.nan & ~y.nan)
-        np.copyto(code, x.code, where=y.nan & ~x.nan)
-        return code, flags
-
-    to = unit(format)
-    if not number:
-        return _operate(where, kernel, to, a, b)
-    lay = to.layout
-    given = [codes(a, lay.format, "a"), codes(b, lay.format, "b")]
-    return blocked(where, lambda x, y: ignoring(to, unpack(x, lay), unpack(y, lay)), given, lay.word, "a, b")
-
-
-def minimum(a: object, b: object, *, format: object = "float16") -> Pair:
-    """The smaller of a and b, -0 below +0; NaN where an operand is NaN (9.6).
-
-    >>> hex(minimum(0x0000, 0x8000)[0]), hex(minimum(0x3C00, 0x7E00)[0])
-    ('0x8000', '0x7e00')
-    """
-    return _extremum("minimum", False, False, a, b, format)
-
-
-def maximum(a: object, b: object, *, format: object = "float16") -> Pair:
-    """The larger of a and b, +0 above -0; NaN where an operand is NaN (9.6).
-
-    >>> [hex(x) for x in maximum([0x8000, 0x3C00], [0x0000, 0x7E01])[0]]
-    ['0x0', '0x7e01']
-    """
-    return _extremum("maximum", True, False, a, b, format)
-
-
-def minimum_number(a: object, b: object, *, format: object = "float16") -> Pair:
-    """The smaller of a and b; a NaN beside a number is ignored, though a signaling one raises invalid (9.6).
-
-    >>> [int(x) for x in minimum_number(0x3C00, 0x7D00)]
-    [15360, 16]
-    """
-    return _extremum("minimum_number", False, True, a, b, format)
-
-
-def maximum_number(a: object, b: object, *, format: object = "float16") -> Pair:
-    """The larger of a and b; a NaN beside a number is ignored, though a signaling one raises invalid (9.6).
-
-    >>> [int(x) for x in maximum_number(0x3C00, 0x7E00)]
-    [15360, 0]
-    """
-    return _extremum("maximum_number", True, True, a, b, format)
+    return operate("logb", kernels.logb, unit(format, rounding), a)
 
 
 def _neighbour(where: str, a: object, format: object, down: int) -> Pair:
@@ -470,7 +324,7 @@ def _neighbour(where: str, a: object, format: object, down: int) -> Pair:
             np.copyto(code, lay.nan, where=(x.zero | (least & (not lay.zeros))) & bool(down))
         return code, flags
 
-    return _operate(where, kernel, unit(format), a)
+    return operate(where, kernel, unit(format), a)
 
 
 def next_up(a: object, *, format: object = "float16") -> Pair:

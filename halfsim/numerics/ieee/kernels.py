@@ -11,7 +11,7 @@ import numpy as np
 
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.ieee.unpacked import WINDOW, Array, Number, Pair, Unit, absent, bit_length, choose, jam, pack
-from halfsim.numerics.rounding import CLIPS_INFINITIES, ZEROES_NAN, Rounding
+from halfsim.numerics.rounding import CLIPS_INFINITIES, ZEROES_NAN, cancels_below
 
 Triple = tuple[Array, Array, Array]  # sign, exponent, significand
 
@@ -49,7 +49,7 @@ def _sum(to: Unit, x: Triple, y: Triple) -> Triple:
     larger, smaller = np.where(swap, my, mx), np.where(swap, mx, my)
     smaller = jam(smaller, np.abs(ex - ey))
     total = larger * (1 - 2 * np.where(swap, sy, sx)) + smaller * (1 - 2 * np.where(swap, sx, sy))
-    minus = int(to.rounding is Rounding.DOWNWARD)
+    minus = int(cancels_below(to.rounding))
     sign = np.where(total == 0, np.where(sx == sy, sx, minus), total < 0)  # x - x is +0, or -0 downward
     return sign.astype(np.int64), np.maximum(ex, ey), np.abs(total)
 

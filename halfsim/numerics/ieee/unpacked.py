@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from halfsim.numerics.flags import Flag, report_mask, watching
 from halfsim.numerics.formats import Format, as_format, unknown
-from halfsim.numerics.layout import Layout, layout
+from halfsim.numerics.layout import Layout, codes, layout
 from halfsim.numerics.rounding import AWAY, OVERFLOWS, Rounding, as_rounding, outward
 
 Array = NDArray[Any]
@@ -29,6 +29,7 @@ _FAR = 62  # shifting a significand by more than this many bits leaves only its 
 
 
 _TININESS = ("after", "before")
+_NAMES = ("a", "b", "c")  # of operands
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def pack(to: Unit, sign: Array, exponent: Array, significand: Array) -> Pair:
         np.maximum(code, 0, out=code)  # of what is too small
     large |= code > lay.largest
     if large.any():
-        away = to.overflow == "infinity" and outward(to.rounding, sign)
+        away = outward(to.rounding, sign, to.overflow)
         np.copyto(code, np.where(away, lay.beyond, lay.largest), where=large)
         np.copyto(flags, np.uint8(lay.overflow), where=large)
     if not lay.plain:
@@ -232,3 +233,13 @@ def blocked(where: str, kernel: Kernel, arrays: Sequence[Array], dtype: object, 
     if watching():
         report_mask(flags, where)
     return out, flags
+
+
+def operate(where: str, kernel: Kernel, to: Unit, *bits: object) -> Pair:
+    """An operation whose operands and result share a format."""
+    given = [codes(x, to.format, name) for x, name in zip(bits, _NAMES, strict=False)]
+
+    def block(*parts: Array) -> Pair:
+        return arithmetic(kernel, to, [unpack(part, to.layout) for part in parts])
+
+    return blocked(where, block, given, to.layout.word, ", ".join(_NAMES[: len(bits)]))
