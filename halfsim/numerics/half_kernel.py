@@ -96,12 +96,11 @@ class Half:
     """A unit, see `halfsim.numerics.steps`, for rounding to nearest in halves whose sums are `bounded`.
 
     Arrays are of ``dtype``, float32 or float64 (which `fuse` needs), and ``largest`` is the shape of the largest of
-    them. Nothing overflows. Zeros keep their sign only where subnormal numbers are
+    them. Nothing overflows, so that ``over`` stays as it is. Zeros keep their sign only where subnormal numbers are
     flushed: a sum that starts from +0 is never -0 otherwise, whatever the sign of a zero that is added.
     """
 
     over: Array | None = None
-    clips = False
 
     def __init__(self, mode: Mode | None, dtype: np.dtype[Any], largest: tuple[int, ...]) -> None:
         self._mode = mode

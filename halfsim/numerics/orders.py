@@ -43,7 +43,7 @@ class Watch:
         self.unit, self.counts = unit, counts
         self.addends, self.same = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
         self.fed, self.survived = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-        unit.over = np.zeros(shape, np.bool_) if unit.clips else None
+        unit.over = np.zeros(shape, np.bool_)
 
     def feed(self, terms: Array) -> None:
         """Note in which sums there is a term that is not zero before it is rounded."""
@@ -138,6 +138,7 @@ def sequential(a: Array, b: Array, unit: Unit, watch: Watch | None, at_once: int
     """One rounding a product, one a partial sum, k ascending from +0; products are made ``at_once`` at a time."""
     if at_once == 1:
         return added_up((x[None] for x in _products(a, b, unit)), _zeros(a, b), unit, watch)
+    unit.over = None  # it would know of a product before those ahead of it are added; and what overflows here, shows
     room = np.empty((min(at_once, len(a)), *_shape(a, b)), a.dtype)
     parts = ((a[k : k + at_once], b[k : k + at_once]) for k in range(0, len(a), at_once))
     return added_up((unit.mul(x, y, room[: len(x)]) for x, y in parts), _zeros(a, b), unit, watch)
@@ -274,7 +275,9 @@ def matmul_ordered(
         return np.ascontiguousarray(matmul_ordered(a, b, order, fmt, size, counts, mode).transpose(0, 2, 1))
     if order == "blocked":
         return one_by_one(partial(_blocked, fmt=fmt, size=size, counts=counts, mode=mode), a, b)
-    if draws(mode) and max(len(a), len(b)) > 1:
+    # Trees that take more terms at once know earlier which sums overflow, of which no addend counts as swamped.
+    alone = draws(mode) or (order == "pairwise" and counts is not None)
+    if alone and max(len(a), len(b)) > 1:
         return one_by_one(lambda x, y: _tiled(x[None], y[None], order, fmt, counts, mode)[0], a, b)
     return _tiled(a, b, order, fmt, counts, mode)
 

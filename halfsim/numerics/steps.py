@@ -29,7 +29,6 @@ class Unit(Protocol):
     """
 
     over: Array | None
-    clips: bool  # whether a step may put the largest number in the place of a larger one
 
     def mul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """The rounded product. A zero may lose its sign where sums start from +0, for then it shows in none."""
@@ -64,7 +63,6 @@ class Plain:
     def __init__(self, fmt: Format, mode: Mode | None) -> None:
         self.format, self.mode = fmt, mode
         self.over: Array | None = None
-        self.clips = True
         self.native = fmt == float64 and mode is None  # whether the host's result needs no rounding
         # Where outputs are flushed, nothing that the unit made is left for its inputs to flush.
         self.takes = mode is not None and mode.flush_inputs and not mode.flush_outputs
@@ -116,7 +114,6 @@ class Fast(Plain):
     def __init__(self, fmt: Format, mode: Mode | None, dtype: np.dtype[Any]) -> None:
         super().__init__(fmt, mode)
         self.native = mode is None and fmt == (float32 if dtype == np.float32 else float64)
-        self.clips = not fmt.has_infinity or clips(mode)
         # Whether a fused sum may be rounded to float64 first: the proof is in `halfsim.numerics.orders.fused`.
         self._narrow = 3 * fmt.precision + 4 <= 53 and fmt.emax - fmt.emin + fmt.precision <= 52
         self._normal = dtype.type(fmt.smallest_normal)
