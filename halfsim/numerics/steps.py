@@ -149,14 +149,12 @@ def running(unit: Unit, total: Array, terms: Array, fmt: Format, mode: Mode | No
     flushes = mode is not None and (mode.flush_inputs or mode.flush_outputs)
     if (clips(mode) and not np.isfinite(sums[-1]).all()) or (flushes and _any_subnormal(sums, fmt)):
         return None
-    lost = np.isnan(sums[-1])
-    if lost.any():
-        columns = sums[:, lost]
-        first = np.isnan(columns).argmax(0)
-        step = np.maximum(first - 1, 0)[None]
-        made = unit.add(np.take_along_axis(columns, step, 0), np.take_along_axis(terms[:, lost], step, 0))
-        made = np.where(first > 0, made, total[lost])
-        sums[:, lost] = np.where(np.arange(len(sums))[:, None] < first, columns, made)
+    if np.isnan(sums[-1]).any():
+        nan = np.isnan(sums)
+        first = nan.argmax(0, keepdims=True)
+        step = np.maximum(first - 1, 0)
+        made = unit.add(np.take_along_axis(sums, step, 0), np.take_along_axis(terms, step, 0))
+        np.copyto(sums, np.where(first > 0, made, total), where=nan)
     return sums
 
 
