@@ -37,7 +37,9 @@ def with_specials(x: Any, rng: np.random.Generator) -> Any:
     x = x.copy()
     flat = x.reshape(-1).view(np.uint32)
     place = rng.choice(flat.size, max(3, flat.size // 60), replace=False)
-    flat[place] = rng.choice(np.uint32([0x7F800000, 0xFF800000, 0x7FC00001, 0xFFC01234, 0x7FFFE000]), place.size)
+    flat[place] = rng.choice(
+        np.array([0x7F800000, 0xFF800000, 0x7FC00001, 0xFFC01234, 0x7FFFE000], np.uint32), place.size
+    )
     return x
 
 
@@ -98,7 +100,7 @@ def test_at_once_is_one_after_another(
 
 
 def test_what_a_word_would_have_changed_is_left_to_the_steps() -> None:
-    total, terms = np.zeros(1, np.float32), np.float32([[60000], [60000], [-60000]])
+    total, terms = np.zeros(1, np.float32), np.array([[60000], [60000], [-60000]], np.float32)
 
     def run(mode: Mode | None) -> Any:
         with np.errstate(all="ignore"):
@@ -107,7 +109,7 @@ def test_what_a_word_would_have_changed_is_left_to_the_steps() -> None:
     assert run(None)[:, 0].tolist() == [0, 60000, np.inf, np.inf]
     assert run(Mode(subnormals="flush"))[:, 0].tolist() == [0, 60000, np.inf, np.inf]
     assert run(Mode(overflow="saturate")) is None
-    terms = np.float32([[2.0**-14], [-(2.0**-15)], [1]])
+    terms = np.array([[2.0**-14], [-(2.0**-15)], [1]], np.float32)
     assert run(Mode(overflow="saturate"))[:, 0].tolist() == [0, 2.0**-14, 2.0**-15, 1]
     for word in ("flush_inputs", "flush_outputs", "flush"):
         assert run(Mode(subnormals=word)) is None, word
@@ -190,6 +192,8 @@ def test_a_trace_counts_the_same_of_terms_at_once(rng: np.random.Generator, monk
         with hs.precision("pure_fp16"), hs.trace() as trace:
             x, w = hs.tensor(a, "fp16", requires_grad=True), hs.tensor(b, "fp16", requires_grad=True)
             (x @ w).sum().backward()
+        assert x.grad is not None
+        assert w.grad is not None
         return trace.count(), x.grad.numpy().tobytes(), w.grad.numpy().tobytes()
 
     counts = traced()
