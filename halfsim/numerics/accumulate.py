@@ -13,11 +13,11 @@ import numpy as np
 from halfsim.numerics import units
 from halfsim.numerics.exact_sums import matmul_exact
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.formats import RESERVED, Format, as_format, float16, float32, float64, unknown
-from halfsim.numerics.orders import Watch, added_up, clips, matmul_ordered, unclipped
+from halfsim.numerics.formats import RESERVED, Format, as_format, float32, float64, unknown
+from halfsim.numerics.orders import Watch, added_up, fitting, matmul_ordered, one_by_one, unclipped
 from halfsim.numerics.quantize import BLOCK, Array, computable, container, rounded
 from halfsim.numerics.rounding import Mode
-from halfsim.numerics.steps import carrier, nearest, unit_of
+from halfsim.numerics.steps import carrier, clips, nearest
 
 _ORDERS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked", "kahan", "neumaier", "exact")
 RESERVED.update(_ORDERS)
@@ -186,14 +186,18 @@ def matmul(
         last = _rounds_last(target, a, b)
         if how.order != "exact":
             a, b = how.operand(a, counts, mode), how.operand(b, counts, mode)
-        if a.ndim == 2 and b.ndim == 2:
-            return _product(a, b, how, counts, last, mode)
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        out = np.empty((*lead, a.shape[-2], b.shape[-1]), how.dtype)
-        left, right = (np.broadcast_to(x, lead + x.shape[-2:]) for x in (a, b))
-        for index in np.ndindex(lead):
-            out[index] = _product(left[index], right[index], how, counts, last, mode)
-        return out
+        shape = (*lead, a.shape[-2], b.shape[-1])
+        if not (prod(shape) and a.shape[-1]):
+            return np.zeros(shape, how.dtype)
+        return _product(_stack(a, lead), _stack(b, lead), how, counts, last, mode).reshape(shape)
+
+
+def _stack(x: Array, lead: tuple[int, ...]) -> Array:
+    """Matrices (..., M, K) as a stack (B, M, K), of one if there is one for all places of ``lead``."""
+    if prod(x.shape[:-2]) > 1:
+        x = np.broadcast_to(x, lead + x.shape[-2:])
+    return x.reshape(prod(x.shape[:-2]), *x.shape[-2:])
 
 
 def _rounds_last(target: Format | None, *operands: Array) -> bool:
@@ -205,7 +209,7 @@ def _rounds_last(target: Format | None, *operands: Array) -> bool:
 
 def _product(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None, last: bool, mode: Mode | None) -> Array:
     if how.order == "exact":
-        return matmul_exact(a, b, last)
+        return one_by_one(lambda x, y: matmul_exact(x, y, last), a, b)
     return matmul_ordered(a, b, how.order, how.format, how.size, counts, mode).astype(how.dtype, copy=False)
 
 
@@ -260,8 +264,10 @@ def _sum_of_rows(rows: Array, how: Accumulator, counts: FlagCounts | None, last:
     """The sum of ``rows`` (K, ...), operands already, over K."""
     if _one_by_one(how, mode) and nearest(mode):
         return _running_sums(rows, how, counts, mode, None).astype(how.dtype, copy=False)
-    flat = rows.reshape(rows.shape[0], prod(rows.shape[1:]))
-    ones = np.ones((1, flat.shape[0]), flat.dtype)
+    flat = rows.reshape(1, rows.shape[0], prod(rows.shape[1:]))
+    if not flat.size:
+        return np.zeros(rows.shape[1:], how.dtype)
+    ones = np.ones((1, 1, flat.shape[1]), flat.dtype)
     return _product(ones, flat, how, counts, last, mode).reshape(rows.shape[1:])
 
 
@@ -281,34 +287,18 @@ def _running_sums(
         if trial is not None:
             return trial
     total = np.zeros(rows.shape[1:], rows.dtype)
-    unit = unit_of(how.format, mode, rows.dtype)
-    if nearest(mode) and how.format in (float16, float32) and total.size <= 64:
-        # Few sums of many terms have nothing to vectorise; np.add.accumulate in the format is this very loop.
-        terms = np.concatenate([total[None], rows]).astype(np.float16 if how.format == float16 else np.float32)
-        sums = np.add.accumulate(terms, axis=0)
-        if mode is None or _idle(sums, terms, how.format, mode):
-            if counts is not None:
-                counted = (terms[1:] != 0).ravel()
-                same = (sums[1:] == sums[:-1]).ravel() & counted & np.isfinite(sums[1:]).ravel()
-                counts += FlagCounts(addends=int(np.count_nonzero(counted)), swamped=int(np.count_nonzero(same)))
-            if partial_sums is not None:
-                partial_sums[...] = sums[1:]
-            return np.asarray(sums[-1]).astype(rows.dtype)
+    if not rows.size:
+        return total
+    one = np.ones((1,) * rows.ndim, rows.dtype)
+    unit, several = fitting(rows, one, "sequential", how.format, mode, rows.dtype, counts is not None)
     watch = None if counts is None else Watch(unit, counts, total.shape)
     if watch is not None and mode is not None and mode.flush_inputs:
         watch.feed((rows != 0).any(0))
-    total = added_up(rows, total, unit, watch, partial_sums)
+    stacks = (rows[i : i + several] for i in range(0, len(rows), several))
+    total = added_up(stacks, total, unit, watch, partial_sums)
     if watch is not None:
         watch.close(total if partial_sums is None else None)
     return total
-
-
-def _idle(sums: Array, terms: Array, fmt: Format, mode: Mode) -> bool:
-    """Whether no word of ``mode`` has anything to do in sums to nearest: nothing is infinite, nothing subnormal."""
-    if not np.isfinite(sums).all():
-        return False
-    flushes = mode.flush_inputs or mode.flush_outputs
-    return not (flushes and any(((x != 0) & (np.abs(x) < fmt.smallest_normal)).any() for x in (sums, terms)))
 
 
 def cumsum(

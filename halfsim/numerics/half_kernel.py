@@ -13,6 +13,7 @@ import numpy as np
 from halfsim.numerics.formats import Format, float16
 from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Mode
+from halfsim.numerics.steps import running
 
 _SPLIT = np.float32(2**13 + 1)
 _NORMAL = 2.0**-14  # the smallest normal half
@@ -38,18 +39,24 @@ _WORDS: dict[np.dtype[Any], tuple[Any, ...]] = {
 }
 
 
-def bounded(a: Array, b: Array, fmt: Format, growth: float = 2.0**-11) -> bool:
-    """Whether no partial sum of the products of halves ``a`` (M, K) and ``b`` (K, N) can overflow, in any order.
+def bounded(a: Array, b: Array, fmt: Format, order: str = "sequential") -> bool:
+    """Whether no partial sum of the products of halves ``a`` (K, ...) and ``b`` (K, ...) can overflow in ``order``.
 
-    In each step a partial sum grows by a product, rounded or not, and by at most the share ``growth`` of itself: half
-    an ulp, 2**-11, for the rounding of a plain sum; 2**-9 with a compensation, which is at most 2**-10 of the sum and
-    is rounded twice. False where there is a NaN or an infinity, for another format, and for sums too long to tell.
+    In each step a partial sum grows by a product, rounded or not, and by at most a share of itself: half an ulp,
+    2**-11, for the rounding of a plain sum; 2**-9 with a compensation, which is at most 2**-10 of the sum and is
+    rounded twice. A tree has few levels. And terms added one by one, none larger than a power of two p, come to a
+    stop at 2048 p, however many they are: up to there multiples of p are halves, and 2048 p + p rounds back, a tie to
+    even. False where there is a NaN or an infinity, for another format, and for sums too long to tell.
     """
-    depth = a.shape[1]
-    if fmt != float16 or not (a.size and b.size) or depth > 4096:
+    if fmt != float16 or not (a.size and b.size):
         return False
-    bound = _largest(a) * _largest(b) * (1 + 2.0**-10)
-    return bound * depth * (1 + growth) ** depth < 32768.0
+    depth = len(a)
+    roundings = depth.bit_length() + 1 if order == "pairwise" else depth
+    growth = 2.0**-9 if order in ("kahan", "neumaier") else 2.0**-11
+    most = depth * (1 + growth) ** roundings if roundings <= 4096 else np.inf
+    if order in ("sequential", "sequential+fma"):
+        most = min(most, 2 * 2048.0)  # p is less than twice the largest product
+    return _largest(a) * _largest(b) * (1 + 2.0**-10) * most < 32768.0
 
 
 def _largest(x: Array) -> float:
@@ -96,6 +103,7 @@ class Half:
     over: Array | None = None
 
     def __init__(self, mode: Mode | None, dtype: np.dtype[Any], largest: tuple[int, ...]) -> None:
+        self._mode = mode
         self._inputs = mode is not None and mode.flush_inputs and not mode.flush_outputs
         self._outputs = mode is not None and mode.flush_outputs
         self._signed = self._inputs or self._outputs
@@ -176,6 +184,9 @@ class Half:
         room = np.empty_like(x) if out is None else out
         round_bounded(x, self._work(x), room, signed)
         return self._finished(room)
+
+    def run(self, total: Array, terms: Array) -> Array | None:
+        return running(self, total, self.as_read(terms), float16, self._mode)
 
 
 def _few(count: int, x: Array) -> bool:

@@ -1,16 +1,20 @@
 """The orders in which a sum may be accumulated: sequential, fused, pairwise, compensated, and in blocks.
 
 Each order is written once, as a loop over the steps of a unit (see `halfsim.numerics.steps`). Which unit serves
-changes no bit of a result and no count. A loop takes rows ``a`` (M, K) and columns ``b`` (K, N), numbers of one
-format, and gives their products (M, N); `matmul_ordered` cuts matrices into tiles that stay in the cache. How they
-are cut changes no bit either, unless roundings draw random numbers, which go to the elements one after another.
+changes no bit of a result and no count. A loop takes factors ``a`` (K, ...) and ``b`` (K, ...), numbers of one format
+that broadcast, and sums their products over K; `matmul_ordered` makes them of stacks of matrices, in tiles that stay in
+the cache. How these are cut changes no bit either, unless roundings draw random numbers, which go to the elements one
+after another.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +24,9 @@ from halfsim.numerics.formats import Format, float16, float32, float64
 from halfsim.numerics.half_kernel import Half, bounded
 from halfsim.numerics.quantize import BLOCK, Array
 from halfsim.numerics.rounding import Mode
-from halfsim.numerics.steps import Plain, Unit, carrier, draws, nearest, unit_of
+from halfsim.numerics.steps import HOSTED, Plain, Unit, carrier, clips, draws, nearest, unit_of
 
+_FEW = 512  # sums; of more than that, a step on all of them costs less than one after another in a compiled loop
 _TILE = (32768, 256)  # outputs of a tile of blocked sums, and the most of them in a row
 
 
@@ -58,6 +63,12 @@ class Watch:
             np.logical_and(self.same, np.equal(after_, before_), out=self.same)
         self._count(self.addends, self.same, after)
 
+    def ran(self, terms: Array, sums: Array) -> None:
+        """Count ``terms`` (K, ...) that were added one after another; ``sums`` begin with that before the first."""
+        addends = terms != 0
+        np.logical_or(self.survived, addends.any(0), out=self.survived)
+        self._count(addends, (sums[1:] == sums[:-1]) & addends, sums[1:])
+
     def joined(self, left: Array, right: Array, total: Array) -> None:
         """Count sums of two partial sums: one addend each where neither is zero, swamped where one is the sum."""
         both = (left != 0) & (right != 0)
@@ -93,34 +104,58 @@ def added_up(
     watch: Watch | None,
     partial_sums: Array | None = None,
 ) -> Array:
-    """``total`` plus the terms one by one, each partial sum rounded; ``partial_sums[i]`` keeps that after term i."""
-    spare = total if watch is None else np.empty_like(total)
-    for i, term in enumerate(terms):
-        new = unit.add(total, term, spare)
-        if watch is not None:
-            watch.added(unit.as_read(term), (total, new))
-            spare = total
-        total = new
-        if partial_sums is not None:
-            partial_sums[i] = total
+    """``total`` plus the terms one by one, each partial sum rounded; ``partial_sums[i]`` keeps that after term i.
+
+    ``terms`` come in stacks (K, ...), of one term where the unit shall add it by itself. Of a longer stack the unit
+    forms all partial sums at once, if it can.
+    """
+    spare, i = total if watch is None else np.empty_like(total), 0
+    for stack in terms:
+        sums = unit.run(total, stack) if len(stack) > 1 else None
+        if sums is not None:
             if watch is not None:
-                watch.clipped(total)
+                watch.ran(unit.as_read(stack), sums)
+            if partial_sums is not None:
+                partial_sums[i : i + len(stack)] = sums[1:]
+            total = np.array(sums[-1])
+            i += len(stack)
+            continue
+        for term in stack:
+            new = unit.add(total, term, spare)
+            if watch is not None:
+                watch.added(unit.as_read(term), (total, new))
+                spare = total
+            total = new
+            if partial_sums is not None:
+                partial_sums[i] = total
+                i += 1
+                if watch is not None:
+                    watch.clipped(total)
     return total
 
 
-def sequential(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
-    """One rounding a product, one a partial sum, k ascending from +0."""
-    return added_up(_products(a, b, unit), _zeros(a, b), unit, watch)
+def sequential(a: Array, b: Array, unit: Unit, watch: Watch | None, at_once: int = 1) -> Array:
+    """One rounding a product, one a partial sum, k ascending from +0; products are made ``at_once`` at a time."""
+    if at_once == 1:
+        return added_up((x[None] for x in _products(a, b, unit)), _zeros(a, b), unit, watch)
+    unit.over = None  # it would know of a product before those ahead of it are added; and what overflows here, shows
+    room = np.empty((min(at_once, len(a)), *_shape(a, b)), a.dtype)
+    parts = ((a[k : k + at_once], b[k : k + at_once]) for k in range(0, len(a), at_once))
+    return added_up((unit.mul(x, y, room[: len(x)]) for x, y in parts), _zeros(a, b), unit, watch)
 
 
 def _products(a: Array, b: Array, unit: Unit) -> Iterator[Array]:
-    """The rounded products for k = 0, 1, ..., each (M, N); every one overwrites the one before."""
+    """The rounded products for k = 0, 1, ...; every one overwrites the one before."""
     product = _zeros(a, b)
-    return (unit.mul(a[:, k, None], b[k], product) for k in range(a.shape[1]))
+    return (unit.mul(x, y, product) for x, y in zip(a, b, strict=True))
+
+
+def _shape(a: Array, b: Array) -> tuple[int, ...]:
+    return np.broadcast_shapes(a.shape[1:], b.shape[1:])
 
 
 def _zeros(a: Array, b: Array) -> Array:
-    return np.zeros((a.shape[0], b.shape[1]), a.dtype)
+    return np.zeros(_shape(a, b), a.dtype)
 
 
 def fused(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
@@ -138,8 +173,8 @@ def fused(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
     total = _zeros(a, b)
     product = np.empty_like(total)
     spare = total if watch is None else np.empty_like(total)
-    for k in range(a.shape[1]):
-        np.multiply(a[:, k, None], b[k], out=product)
+    for x, y in zip(a, b, strict=True):
+        np.multiply(x, y, out=product)
         new = unit.fuse(total, product if watch is None else product.copy(), spare)
         if watch is not None:
             watch.added(product, (total, new), evidence=new)
@@ -161,9 +196,9 @@ def pairwise(a: Array, b: Array, unit: Unit, watch: Watch | None, at_once: int =
         return total
 
     stack: list[tuple[int, Array]] = []
-    for k in range(0, a.shape[1], at_once):
-        x, y = a[:, k : k + at_once].T[:, :, None], b[k : k + at_once, None, :]
-        level = unit.mul(x, y, np.empty((len(x), x.shape[1], y.shape[2]), a.dtype))
+    for k in range(0, len(a), at_once):
+        x = a[k : k + at_once]
+        level = unit.mul(x, b[k : k + at_once], np.empty((len(x), *_shape(a, b)), a.dtype))
         if watch is not None:
             np.logical_or(watch.survived, (unit.as_read(level) != 0).any(0), out=watch.survived)
         while len(level) > 1:
@@ -215,7 +250,7 @@ def neumaier(a: Array, b: Array, unit: Unit, watch: Watch | None) -> Array:
     return unit.add(total, aside, total)
 
 
-Loop = Callable[[Array, Array, Unit, "Watch | None"], Array]
+Loop = Callable[..., Array]  # (a, b, unit, watch), and ``at_once`` where terms may be taken several at a time
 LOOPS: dict[str, Loop] = {
     "sequential": sequential,
     "sequential+fma": fused,
@@ -223,69 +258,107 @@ LOOPS: dict[str, Loop] = {
     "kahan": kahan,
     "neumaier": neumaier,
 }
-_COMPENSATED = ("kahan", "neumaier")
 
 
 def matmul_ordered(
     a: Array, b: Array, order: str, fmt: Format, size: int, counts: FlagCounts | None, mode: Mode | None
 ) -> Array:
-    """The product (M, N) of two matrices of numbers of ``fmt``, of dtype `carrier`, accumulated in ``order``.
+    """The products (B, M, N) of stacks of matrices, numbers of ``fmt`` of dtype `carrier`, accumulated in ``order``.
 
-    ``size`` is the length of a block where the order is "blocked"; ``counts``, if given, gains what happened.
-    Where roundings draw random numbers, tiles are whole rows and take one term at a time: the numbers go to the
-    elements tile by tile, within a tile by k, within one k by rows and columns.
+    ``a`` (B, M, K) or ``b`` (B, K, N) may be one matrix for all, B = 1; nothing is empty. ``size`` is the length of a
+    block where the order is "blocked"; ``counts``, if given, gains what happened. Where roundings draw random numbers,
+    tiles are whole rows of one matrix and take one term at a time: the numbers go to the elements matrix by matrix,
+    tile by tile, within a tile by k, within one k by rows and columns.
     """
-    if not draws(mode) and b.shape[1] < a.shape[0]:  # long rows make long inner loops; products commute
-        return np.ascontiguousarray(_tiled(b.T, a.T, order, fmt, size, counts, mode).T)
-    return _tiled(a, b, order, fmt, size, counts, mode)
-
-
-def _tiled(
-    a: Array, b: Array, order: str, fmt: Format, size: int, counts: FlagCounts | None, mode: Mode | None
-) -> Array:
-    (m, depth), n = a.shape, b.shape[1]
-    out = np.zeros((m, n), a.dtype)
-    if not (m and n and depth):
-        return out
+    if not draws(mode) and b.shape[2] < a.shape[1]:  # long rows make long inner loops; products commute
+        a, b = b.transpose(0, 2, 1), a.transpose(0, 2, 1)
+        return np.ascontiguousarray(matmul_ordered(a, b, order, fmt, size, counts, mode).transpose(0, 2, 1))
     if order == "blocked":
-        return _blocked(a, b, fmt, size, counts, mode, out)
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+        return one_by_one(partial(_blocked, fmt=fmt, size=size, counts=counts, mode=mode), a, b)
+    # Trees that take more terms at once know earlier which sums overflow, of which no addend counts as swamped.
+    alone = draws(mode) or (order == "pairwise" and counts is not None)
+    if alone and max(len(a), len(b)) > 1:
+        return one_by_one(lambda x, y: _tiled(x[None], y[None], order, fmt, counts, mode)[0], a, b)
+    return _tiled(a, b, order, fmt, counts, mode)
+
+
+def one_by_one(product: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    """The stack of the products of the matrices of two stacks, of which one may be a single matrix for all."""
+    products = [product(a[i % len(a)], b[i % len(b)]) for i in range(max(len(a), len(b)))]
+    return np.stack(products) if len(products) > 1 else products[0][None]
+
+
+def _tiled(a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None, mode: Mode | None) -> Array:
+    across = max(len(a), len(b)) > b.shape[2]  # long inner loops again: the matrices side by side
+
+    def laid(x: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(x, 1, -1) if across else x)
+
+    left, right = laid(np.moveaxis(a, 2, 0)[..., None]), laid(np.moveaxis(b, 1, 0)[:, :, None])
+    out = _zeros(left, right)
+    fed = None
+    if counts is not None:  # in how many terms neither factor is zero
+        fed = laid(np.matmul((a != 0).astype(np.float32), (b != 0).astype(np.float32))[None])[0]
     room = BLOCK // 2 if order == "sequential+fma" and nearest(mode) else BLOCK
-    columns = n if draws(mode) else min(n, room)
-    rows = max(1, room // columns)
-    for i in range(0, m, rows):
-        for j in range(0, n, columns):
-            x, y = a[i : i + rows], b[:, j : j + columns]
-            out[i : i + rows, j : j + columns] = _tile(x, y, order, fmt, counts, mode)
-    return out
+    for place in _places(out.shape, room, out.shape[-1] if draws(mode) else room):
+        x, y = (
+            z[:, *(s if n > 1 else slice(1) for s, n in zip(place, z.shape[1:], strict=True))] for z in (left, right)
+        )
+        out[place] = _tile(x, y, order, fmt, counts, mode, None if fed is None else fed[place])
+    return np.moveaxis(out, -1, 0) if across else out
 
 
-def _tile(a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None, mode: Mode | None) -> Array:
+def _places(shape: tuple[int, ...], room: int, longest: int) -> Iterator[tuple[slice, ...]]:
+    """Where the tiles of an array are, of ``room`` elements at most and rows of at most ``longest``, in C order."""
+    sides: list[int] = []
+    for n in reversed(shape):
+        sides.insert(0, max(1, min(n, room if sides else longest)))
+        room //= sides[0]
+    for corner in itertools.product(*(range(0, n, side) for n, side in zip(shape, sides, strict=True))):
+        yield tuple(slice(i, i + side) for i, side in zip(corner, sides, strict=True))
+
+
+def _tile(
+    a: Array, b: Array, order: str, fmt: Format, counts: FlagCounts | None, mode: Mode | None, fed: Array | None
+) -> Array:
+    """The sums of one tile; ``fed`` is not zero where a sum has a term that is not."""
     if fmt == float32 and clips(mode) and order != "sequential+fma":
         x, y = a.astype(np.float32), b.astype(np.float32)
-        trial = unclipped(lambda seen, calm: _tile(x, y, order, fmt, seen, calm), counts, mode)
+        trial = unclipped(lambda seen, calm: _tile(x, y, order, fmt, seen, calm, fed), counts, mode)
         if trial is not None:
             return trial
-    loop, shape = LOOPS[order], (a.shape[0], b.shape[1])
-    largest: tuple[int, ...] = shape
-    if loop is pairwise:
-        at_once = 1 if draws(mode) else 1 << max(0, (BLOCK // (shape[0] * shape[1])).bit_length() - 1)
-        loop, largest = partial(pairwise, at_once=at_once), (min(at_once, a.shape[1]), *shape)
+    loop, shape = LOOPS[order], _shape(a, b)
     dtype = np.dtype(np.float64) if order == "sequential+fma" else a.dtype
-    quick = nearest(mode) and bounded(a, b, fmt, 2.0**-9 if order in _COMPENSATED else 2.0**-11)
-    unit: Unit = Half(mode, dtype, largest) if quick else unit_of(fmt, mode, dtype)
-    if counts is None:
+    unit, several = fitting(a, b, order, fmt, mode, dtype, counts is not None)
+    if several > 1:
+        loop = partial(loop, at_once=several)
+    if counts is None or fed is None:
         return loop(a, b, unit, None)
     watch = Watch(unit, counts, shape)
-    watch.feed((a != 0).astype(np.float32) @ (b != 0).astype(np.float32))  # in how many terms neither factor is zero
+    watch.feed(fed)
     total = loop(a, b, unit, watch)
     watch.close(total)
     return total
 
 
-def clips(mode: Mode | None) -> bool:
-    """Whether ``mode`` rounds to nearest, but to the largest number what lies past it."""
-    return mode is not None and mode.nearest and mode.clips
+def fitting(
+    a: Array, b: Array, order: str, fmt: Format, mode: Mode | None, dtype: np.dtype[Any], watched: bool
+) -> tuple[Unit, int]:
+    """The quickest unit for sums of products of ``a`` (K, ...) and ``b`` (K, ...), and how many terms to take at once.
+
+    Terms added in order are taken one by one unless there are so few sums that a step on all of them is mostly the
+    call. Where a step may clip, what is counted after it depends on it, so that a watch must see each.
+    """
+    shape, several = _shape(a, b), 1
+    quick = nearest(mode) and bounded(a, b, fmt, order)
+    outputs = prod(shape)
+    if order == "pairwise" and not draws(mode):
+        several = 1 << max(0, (BLOCK // outputs).bit_length() - 1)
+    elif order == "sequential" and outputs <= _FEW and nearest(mode) and fmt in HOSTED:
+        several = 1 if watched and clips(mode) and not quick else BLOCK // outputs
+    if not quick:
+        return unit_of(fmt, mode, dtype), several
+    return Half(mode, dtype, shape if several == 1 else (min(several, len(a)), *shape)), several
 
 
 def unclipped(
@@ -307,18 +380,17 @@ def unclipped(
     return total
 
 
-def _blocked(
-    a: Array, b: Array, fmt: Format, size: int, counts: FlagCounts | None, mode: Mode | None, out: Array
-) -> Array:
+def _blocked(a: Array, b: Array, fmt: Format, size: int, counts: FlagCounts | None, mode: Mode | None) -> Array:
     """Exact sums of ``size`` products, rounded to float32, added in float32 to a total that rounds to ``fmt``.
 
     Float64 takes the place of float32 for a format that float32 does not contain.
     """
     if clips(mode) and float32.contains(fmt) and not _roomy(fmt, size):
-        trial = unclipped(lambda seen, calm: _blocked(a, b, fmt, size, seen, calm, out), counts, mode)
+        trial = unclipped(lambda seen, calm: _blocked(a, b, fmt, size, seen, calm), counts, mode)
         if trial is not None:
             return trial
-    (m, n), depth = out.shape, a.shape[1]
+    (m, depth), n = a.shape, b.shape[1]
+    out = np.empty((m, n), a.dtype)
     inner_format = float32 if float32.contains(fmt) else float64
     inner_mode = None if nearest(mode) and _roomy(fmt, size) else mode
     dtype = carrier(inner_format, inner_mode)

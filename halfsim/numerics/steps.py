@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from halfsim.numerics.exact_sums import add_in, add_odd
-from halfsim.numerics.formats import Format, float32, float64
+from halfsim.numerics.formats import Format, float16, float32, float64
 from halfsim.numerics.quantize import Array, container, round_
 from halfsim.numerics.rounding import Mode, Rounding, Stochastic
 
@@ -47,6 +47,9 @@ class Unit(Protocol):
 
     def as_read(self, x: Array) -> Array:
         """``x`` as an addition reads it: with zeros for subnormal numbers if the mode flushes inputs."""
+
+    def run(self, total: Array, terms: Array) -> Array | None:
+        """``total`` and the partial sums after each of ``terms`` (K, ...), all at once; None where that cannot be."""
 
 
 class Plain:
@@ -97,6 +100,9 @@ class Plain:
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
         return self.rounded(add_in(self.as_read(total), product, self.mode))
 
+    def run(self, total: Array, terms: Array) -> Array | None:
+        return None
+
 
 class Fast(Plain):
     """A unit for rounding to nearest, ties to even, in the container of the format, float32 or float64.
@@ -125,6 +131,43 @@ class Fast(Plain):
     def fuse(self, total: Array, product: Array, out: Array) -> Array:
         total = self.as_read(total)
         return self.rounded(np.add(total, product, out=out) if self._narrow else add_odd(total, product))
+
+    def run(self, total: Array, terms: Array) -> Array | None:
+        return running(self, total, self.as_read(terms), self.format, self.mode)
+
+
+def running(unit: Unit, total: Array, terms: Array, fmt: Format, mode: Mode | None) -> Array | None:
+    """``total`` and the sums after each of ``terms`` (K, ...), as steps of ``unit`` to nearest form them; or None.
+
+    NumPy's accumulate is that loop: it adds one term after another, and rounds each sum in its dtype to nearest, ties
+    to even. (Its reduce adds in pairs.) None where a word of ``mode`` would have intervened. A sum that becomes NaN is
+    what the unit's step makes of it, with the sign and the payload that a conversion to float16 would cut off.
+    """
+    sums = np.empty((len(terms) + 1, *total.shape), HOSTED[fmt])
+    sums[0], sums[1:] = total, terms
+    sums = np.add.accumulate(sums, axis=0).astype(total.dtype, copy=False)
+    flushes = mode is not None and (mode.flush_inputs or mode.flush_outputs)
+    if (clips(mode) and not np.isfinite(sums[-1]).all()) or (flushes and _any_subnormal(sums, fmt)):
+        return None
+    if np.isnan(sums[-1]).any():
+        nan = np.isnan(sums)
+        first = nan.argmax(0, keepdims=True)
+        step = np.maximum(first - 1, 0)
+        made = unit.add(np.take_along_axis(sums, step, 0), np.take_along_axis(terms, step, 0))
+        np.copyto(sums, np.where(first > 0, made, total), where=nan)
+    return sums
+
+
+def _any_subnormal(x: Array, fmt: Format) -> bool:
+    return bool(((x != 0) & (np.abs(x) < fmt.smallest_normal)).any())
+
+
+HOSTED: dict[Format, Any] = {float16: np.float16, float32: np.float32, float64: np.float64}
+
+
+def clips(mode: Mode | None) -> bool:
+    """Whether ``mode`` rounds to nearest, but to the largest number what lies past it."""
+    return mode is not None and mode.nearest and mode.clips
 
 
 def nearest(mode: Mode | None) -> bool:
