@@ -1,32 +1,26 @@
-"""What the benchmarks of whole models share: one training step on the simulated unit."""
+"""Training steps by precision, beside NumPy by hand and PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import halfsim as hs
+from benchmarks.harness import Make, Table
+from benchmarks.models import MODELS, hand, ours, theirs, with_autograd
+
+HAND = "NumPy float32 by hand"
 
 
-def training_step(
-    model: Any, x: Any, y: Any, rule: str, rate: float, *, weights: str, traced: bool
-) -> Callable[[], object]:
-    """A step of SGD in the precision ``rule`` on a model in the format ``weights``, scaled under "amp"."""
-    optimizer = hs.optim.SGD(model.parameters(), lr=rate)
-    scaler = hs.amp.GradScaler(enabled=rule == "amp")
-    inputs = hs.tensor(x, weights)
+def _step(name: str, rules: tuple[str, ...], rounds: int) -> Table:
+    rows: dict[str, Make] = {f"halfsim {rule}": ours(name, rule) for rule in rules}
+    if MODELS[name].hand is not None:
+        rows[HAND] = hand(name)
+    if name == "MLP":
+        rows["halfsim fp16 with GELU"] = ours("GELU MLP", "fp16")
+        rows["HIPS autograd float32"] = with_autograd
+        for unit in ("A100", "MI300X"):
+            rows[f"halfsim fp16, products on {unit}"] = ours(name, hs.Precision("fp16", accumulate=unit))
+    rows["torch float32"], rows["torch float16"] = theirs(name, half=False), theirs(name, half=True)
+    return Table(f"step, {MODELS[name].title}", "ms", 1e3, rows, rounds)
 
-    def step() -> object:
-        with hs.precision(rule):
-            optimizer.zero_grad()
-            loss = hs.nn.cross_entropy(model(inputs), y)
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-        return loss
 
-    def traced_step() -> object:
-        with hs.trace():
-            return step()
-
-    return traced_step if traced else step
+RULES = ("fp16", "fp32", "amp", "pure_fp16")
+TABLES = [_step("MLP", RULES, 31), _step("CNN", RULES, 21), _step("LSTM", RULES, 9), _step("transformer", RULES, 7)]

@@ -4,8 +4,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from halfsim import amp, autograd, data, hardware, nn, optim
-from halfsim.amp import autocast
+from halfsim import autograd, hardware
 from halfsim.autograd import ops
 from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
@@ -15,10 +14,6 @@ from halfsim.autograd.policy import AMP, Policy
 from halfsim.autograd.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from halfsim.autograd.scope import enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.tensor import Size, Tensor
-from halfsim.autograd.trace.event import Event
-from halfsim.autograd.trace.fix import Fix
-from halfsim.diagnose.finding import Finding
-from halfsim.diagnose.trace import Trace, trace
 from halfsim.names import missing as _missing
 from halfsim.numerics import elementary, formats, ieee
 from halfsim.numerics.codec import decode, encode
@@ -53,12 +48,16 @@ from halfsim.ported import *  # noqa: F403
 from halfsim.ported import __all__ as _ported
 
 if _TYPE_CHECKING:
-    from halfsim import checkpoint, plot, utils
+    from halfsim import amp, checkpoint, data, nn, optim, plot, utils
+    from halfsim.amp.autocast import autocast
+    from halfsim.autograd.trace.event import Event
+    from halfsim.autograd.trace.fix import Fix
     from halfsim.checkpoint.saved import load, save
     from halfsim.costs.cost import cost
     from halfsim.diagnose.compare.models import compare_models
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
     from halfsim.diagnose.compare.runs import compare
+    from halfsim.diagnose.finding import Finding
     from halfsim.diagnose.mend.mend import mend
     from halfsim.diagnose.mend.result import Mended
     from halfsim.diagnose.minimize.minimize import Minimal, minimize
@@ -67,6 +66,7 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.scale.result import LossScaleRange
     from halfsim.diagnose.search.result import PolicySearch
     from halfsim.diagnose.search.search import search_policy
+    from halfsim.diagnose.trace import Trace, trace
     from halfsim.numerics.explain import explain
 
 __version__ = "0.1.0"
@@ -172,11 +172,15 @@ __all__ = [
 
 # What takes time to import and is not needed by every program, by where it stands.
 _LATER = {
+    "autocast": "amp.autocast",
     "compare": "diagnose.compare.runs",
     "compare_models": "diagnose.compare.models",
     "Comparison": "diagnose.compare.result",
     "cost": "costs.cost",
+    "Event": "autograd.trace.event",
     "explain": "numerics.explain",
+    "Finding": "diagnose.finding",
+    "Fix": "autograd.trace.fix",
     "load": "checkpoint.saved",
     "loss_scale_range": "diagnose.scale.range",
     "LossScaleRange": "diagnose.scale.result",
@@ -189,23 +193,33 @@ _LATER = {
     "Report": "diagnose.report.report",
     "save": "checkpoint.saved",
     "search_policy": "diagnose.search.search",
+    "trace": "diagnose.trace",
+    "Trace": "diagnose.trace",
 }
 
 
 autograd.gradcheck = gradcheck  # the function, which its file would hide
 
 _MODULES = (
+    "amp",
     "array_api",
     "backends",
     "checkpoint",
     "cuda",
+    "data",
     "distributions",
     "linalg",
+    "nn",
+    "optim",
     "plot",
     "signal",
     "special",
     "utils",
 )
+
+
+for _name in _LATER:
+    globals().pop(_name, None)  # `trace` is PyTorch's sum of a diagonal, too
 
 
 def __getattr__(name: str) -> _Any:

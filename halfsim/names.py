@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
 
 # Names of PyTorch that are left out on purpose, and why.
 LEFT_OUT = {
@@ -58,8 +60,6 @@ def public(module: str) -> None:
 
 
 def _refuse(module: str, name: str) -> None:
-    if name[:2] == "__":  # what Python and its tools ask every module for
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
     owner = module
     for place, known in _KNOWN_AS.items():
         owner = owner.replace(place, known)
@@ -79,6 +79,8 @@ def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
 
 def missing(owner: str, name: str, own: list[str] | None = None) -> AttributeError:
     """The error for the attribute ``name`` that ``owner`` lacks, whose names are ``own`` or its module's."""
+    if name[:2] == "__" or _is_room(owner, name):  # what Python asks modules for, as before importing a part of them
+        return AttributeError(f"{owner} has no attribute {name!r}")
     if name in LEFT_OUT:
         return AttributeError(f"{owner}.{name} is left out: {LEFT_OUT[name]}")
     found = [f"{shown(place)}.{name}" for place in _PLACES if place != owner and name in _names(place)]
@@ -94,12 +96,19 @@ def missing(owner: str, name: str, own: list[str] | None = None) -> AttributeErr
     return AttributeError(f"{owner} has no attribute {name!r}")
 
 
+def _is_room(owner: str, name: str) -> bool:
+    return hasattr(sys.modules.get(owner), "__path__") and find_spec(f"{owner}.{name}") is not None
+
+
 def shown(place: str) -> str:
     """How people write a module."""
     return _SHORT.get(place, place.replace("halfsim", "hs", 1))
 
 
 def _names(place: str) -> list[str]:
-    module = sys.modules.get("halfsim.autograd.ops" if place == "halfsim.ops" else place)
+    try:
+        module = import_module("halfsim.autograd.ops" if place == "halfsim.ops" else place)
+    except ImportError:  # of a room that is just being built
+        return []
     listed = getattr(module, "__all__", None)
-    return [name for name in (listed if listed is not None else vars(module) if module else ()) if name[:1] != "_"]
+    return [name for name in (vars(module) if listed is None else listed) if name[:1] != "_"]

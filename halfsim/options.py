@@ -31,7 +31,7 @@ _SHOWN = 60  # characters of a value that an error repeats
 _LIMIT = 2**63
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxlong, _BRIEF.maxother = 3, _SHOWN, _SHOWN, _SHOWN
-_WORDS = (str, bytes, bytearray, type, np.ma.MaskedArray)
+_WORDS = (str, bytes, bytearray, type)
 _PLAIN = (str, int, float, complex, bool, bytes, type(None), list, tuple)
 _USUAL = (*_PLAIN[:-4], type(None), list, tuple, range, np.ndarray, np.generic)
 
@@ -73,6 +73,12 @@ def _is_floats(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)) and all(map(_is_float, value))
 
 
+def _is_held(value: Any, kind: type) -> bool:
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        return not isinstance(value, np.ma.MaskedArray)  # whose module NumPy imports when it is asked for
+    return isinstance(value, kind) and not isinstance(value, _WORDS)
+
+
 # What an annotation asks of a value, and how an error calls it.
 _KINDS: dict[Any, tuple[Check, str]] = {
     int: (_is_int, "integers"),
@@ -81,8 +87,8 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     str: (lambda value: isinstance(value, str), "a string"),
     type(None): (lambda value: value is None, "None"),
     Callable: (callable, "a function"),
-    Sized: (lambda value: isinstance(value, Sized) and not isinstance(value, _WORDS), "what has a length"),
-    Iterable: (lambda value: isinstance(value, Iterable) and not isinstance(value, (*_WORDS, dict)), "an iterable"),
+    Sized: (lambda value: _is_held(value, Sized), "what has a length"),
+    Iterable: (lambda value: _is_held(value, Iterable) and not isinstance(value, dict), "an iterable"),
     os.PathLike: (lambda value: isinstance(value, os.PathLike), "a path"),
     tuple[int, ...]: (_is_ints, "a tuple of integers"),
     set: (lambda value: isinstance(value, set), "a set"),
@@ -110,8 +116,12 @@ def _of(annotation: Any) -> list[tuple[Check, str]] | None:
     return None
 
 
+@functools.cache
 def checks(function: Callable[..., Any]) -> dict[str, tuple[Callable[[Any], bool], str]]:
-    """For each parameter of ``function`` that its annotation limits: whether a value is allowed, and what is."""
+    """For each parameter of ``function`` that its annotation limits: whether a value is allowed, and what is.
+
+    Reading annotations takes most of the time of an import, so what checks asks for this at its first call.
+    """
     hints = _hints(function)
     found = {}
     for name, p in inspect.signature(function).parameters.items():
@@ -154,48 +164,69 @@ def refused(name: str, value: Any, allowed: str) -> TypeError | ValueError:
     return TypeError(f"{name}: {shown(value)} is not allowed; allowed: {allowed}")
 
 
-def checked(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """``function`` with its arguments checked by its annotations, and unknown ones refused in one line."""
+class _Taken:
+    """What a function takes, as its checks ask for it."""
+
+    __slots__ = ("aliases", "names", "open_ended", "order", "own", "parameters", "required", "rules", "spread")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.parameters = parameters = inspect.signature(function).parameters
+        self.rules = rules = checks(function)
+        kinds = {n: p.kind for n, p in parameters.items()}
+        places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        self.order = [(n, rules.get(n)) for n, kind in kinds.items() if kind in places]
+        self.spread = inspect.Parameter.VAR_POSITIONAL in kinds.values()
+        self.open_ended = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        self.aliases = {
+            theirs: ours
+            for a, b in _ALIASES
+            for theirs, ours in ((a, b), (b, a))
+            if ours in parameters and theirs not in parameters
+        }
+        self.required = [
+            n for n, p in parameters.items() if p.default is p.empty and p.kind is not inspect.Parameter.VAR_POSITIONAL
+        ]
+        self.own = next(iter(parameters), "") in ("self", "cls")
+        self.names = [*parameters][self.own :]
+
+
+def checked(function: Callable[..., Any], name: str = "", limited: bool = False) -> Callable[..., Any]:
+    """``function`` with its arguments checked by its annotations, and unknown ones refused in one line.
+
+    With ``limited`` it is only `guarded` where its annotations limit nothing. What it takes is read at its first call.
+    """
     called = name or function.__name__
-    parameters = inspect.signature(function).parameters
-    rules = checks(function)
-    order = [(n, rules.get(n)) for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    spread = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
-    named = {
-        theirs: ours
-        for a, b in _ALIASES
-        for theirs, ours in ((a, b), (b, a))
-        if ours in parameters and theirs not in parameters
-    }
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    own = next(iter(parameters), "") in ("self", "cls")
-    told = [*parameters][own:]
-    names = _listed_names(told)
+    taken: _Taken | None = None
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for (n, rule), value in zip(order, args, strict=False):
-            if rule is not None and not rule[0](value):
-                raise refused(n, value, rule[1])
-        for n in kwargs.keys() & named.keys():
-            kwargs[named[n]] = kwargs.pop(n)
-        for n, value in kwargs.items():
-            rule = rules.get(n)
-            if rule is not None and not rule[0](value):
-                raise refused(n, value, rule[1])
-            if n not in parameters and not open_ended:
-                raise unknown_option(called, n, told)
-        if len(args) > len(order) and not spread:
-            raise TypeError(f"{called}: {len(args)} arguments are too many; allowed: {names}")
-        if len(args) < len(required):
-            for n in required[len(args) :]:
-                if n not in kwargs and not open_ended:
-                    raise TypeError(f"{called}: {n} is missing; allowed: {names}")
+        nonlocal taken
+        if taken is None:
+            taken = _Taken(function)
+        rules = taken.rules
+        if rules or not limited:
+            for (n, rule), value in zip(taken.order, args, strict=False):
+                if rule is not None and not rule[0](value):
+                    raise refused(n, value, rule[1])
+            if kwargs:
+                for n in kwargs.keys() & taken.aliases.keys():
+                    kwargs[taken.aliases[n]] = kwargs.pop(n)
+                for n, value in kwargs.items():
+                    rule = rules.get(n)
+                    if rule is not None and not rule[0](value):
+                        raise refused(n, value, rule[1])
+                    if n not in taken.parameters and not taken.open_ended:
+                        raise unknown_option(called, n, taken.names)
+            if len(args) > len(taken.order) and not taken.spread:
+                raise TypeError(f"{called}: {len(args)} arguments are too many; allowed: {_listed_names(taken.names)}")
+            if len(args) < len(taken.required):
+                for n in taken.required[len(args) :]:
+                    if n not in kwargs and not taken.open_ended:
+                        raise TypeError(f"{called}: {n} is missing; allowed: {_listed_names(taken.names)}")
         try:
             return function(*args, **kwargs)
         except MISFITS as error:
-            words = explained(called, error, args[own:], kwargs, told)
+            words = explained(called, error, args[taken.own :], kwargs, taken.names)
             if words is error:
                 raise
             raise words from error
@@ -254,14 +285,10 @@ def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
             getter = None if found.fget is None else guarded(found.fget, name, method=True)
             setattr(cls, name, property(getter, found.fset, found.fdel, found.__doc__))
         elif isinstance(found, (classmethod, staticmethod)):
-            setattr(cls, name, type(found)(_guarded(found.__func__, name, isinstance(found, classmethod))))
+            setattr(cls, name, type(found)(checked(found.__func__, name, limited=True)))
         elif inspect.isfunction(found):
-            setattr(cls, name, _guarded(found, called, method=True))
+            setattr(cls, name, checked(found, called, limited=True))
     return cls
-
-
-def _guarded(function: Callable[..., Any], name: str, method: bool) -> Callable[..., Any]:
-    return checked(function, name) if checks(function) else guarded(function, name, method)
 
 
 def guarded_names(namespace: dict[str, Any], names: Iterable[str]) -> None:

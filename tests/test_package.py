@@ -26,6 +26,34 @@ def test_importing_pulls_in_numpy_only_and_starts_no_thread() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_importing_takes_arithmetic_alone() -> None:
+    """Rooms wait until they are asked for, and so does reading the annotations of what checks its arguments."""
+    code = (
+        "import sys, typing, numpy; before, read, hints = set(sys.modules), [], typing.get_type_hints; "
+        "typing.get_type_hints = lambda *a, **k: read.append(a) or hints(*a, **k); import halfsim; "
+        "new = sys.modules.keys() - before; print(len(read), len(new), *sorted(new))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    read, modules, *names = done.stdout.split()
+    assert int(read) <= 5  # of 1,400 functions that check what they are given
+    assert int(modules) <= 160
+    rooms = {name.split(".")[1] for name in names if name.startswith("halfsim.")}
+    shelves = {"card", "contexts", "frames", "markup", "names", "options", "ported", "text"}
+    assert rooms == {"autograd", "hardware", "numerics"} | shelves
+    assert not {"json", "pathlib", "numpy.ma", "halfsim.autograd.trace"} & set(names)
+
+
+def test_a_room_that_waits_is_there_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in hs._MODULES:
+        assert f"halfsim.{room}" == getattr(hs, room).__name__
+    for name, place in hs._LATER.items():
+        monkeypatch.delitem(vars(hs), name, raising=False)
+        assert getattr(hs, name) is vars(hs)[name]
+        assert inspect.unwrap(getattr(hs, name)).__module__ in (f"halfsim.{place}", "halfsim"), name
+        assert not (Path(hs.__file__).parent / name).exists()
+    assert hs.trace is not hs.ops.trace
+
+
 def test_every_public_name_exists_and_is_documented() -> None:
     for name in hs.__all__:
         value = getattr(hs, name)

@@ -37,13 +37,17 @@ def simulates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _refusing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(function)
-    known = [p.name for p in signature.parameters.values() if p.name != "out" and p.kind is not p.VAR_KEYWORD]
-
     inner = checked(function, f"numpy.{name}")
+
+    @functools.cache  # at the first call, for it takes time
+    def taken() -> tuple[inspect.Signature, list[str]]:
+        signature = inspect.signature(function)
+        named = [p.name for p in signature.parameters.values() if p.name != "out" and p.kind is not p.VAR_KEYWORD]
+        return signature, named
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        signature, known = taken()
         given = {key: x for key, x in kwargs.items() if x is not np._NoValue and (x is not None or key in known)}
         try:
             bound = signature.bind(*args, **given)

@@ -104,8 +104,7 @@ def _spread(g: Tensor, shape: tuple[int, ...], axis: Any = None, keepdims: bool 
 def _won(spec: Op, x: Tensor, options: Sequence[Any], keywords: dict[str, Any], g: Tensor) -> Any:
     """The elements that the windows of a pooling picked."""
     found: list[Array] = []
-    names = list(spec.options)
-    given = {**dict(zip(names, options, strict=False)), **keywords, "found": found}
+    given = {**dict(zip(spec.options, options, strict=False)), **keywords, "found": found}
     spec.formula(Arithmetic(native(x.format)), x.array, **given)
     places, lead = found[0], x.ndim - int(given.get("name", spec.name)[-2])
     channels = np.arange(prod(x.shape[:lead])).reshape(*x.shape[:lead], *(1,) * (places.ndim - lead))

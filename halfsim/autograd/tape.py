@@ -38,26 +38,25 @@ class Op:
         formula: Callable[..., Any],
         category: str | None,
         exact: bool | str,
-        operands: list[inspect.Parameter],
+        parameters: list[inspect.Parameter],
         view: bool | Callable[..., bool] = False,
     ) -> None:
         self.formula, self.category, self.exact, self.view = formula, category, exact, view
         self.name = formula.__name__.strip("_")  # _layer_norm is what the public layer_norm calls
+        operands = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
         self.operands = [p.name for p in operands]
         self.required = self.operands[: sum(p.default is p.empty for p in operands)]
-        rules = checks(formula)
-        parameters = list(inspect.signature(formula).parameters.values())[1 + len(operands) :]
-        self.options = {p.name: rules.get(p.name) for p in parameters if p.kind is not p.VAR_POSITIONAL}
+        self.options = [p.name for p in parameters[len(operands) :] if p.kind is not p.VAR_POSITIONAL]
 
     def check(self, options: Sequence[Any], keywords: dict[str, Any]) -> None:
         """Refuse options that the annotations of the formula do not allow."""
-        rules = self.options
-        if len(options) > len(rules):
-            raise TypeError(f"{self.name}: {len(options)} options are too many; allowed: {', '.join(rules)}")
-        for name, value in (*zip(rules, options, strict=False), *keywords.items()):
-            if name not in rules:
-                raise unknown_option(self.name, name, [*self.operands, *rules])
-            rule = rules[name]
+        names, rules = self.options, checks(self.formula)
+        if len(options) > len(names):
+            raise TypeError(f"{self.name}: {len(options)} options are too many; allowed: {', '.join(names)}")
+        for name, value in (*zip(names, options, strict=False), *keywords.items()):
+            if name not in names:
+                raise unknown_option(self.name, name, [*self.operands, *names])
+            rule = rules.get(name)
             if rule is not None and not rule[0](value):
                 raise refused(name, value, rule[1])
 
@@ -133,7 +132,7 @@ def op(
 
     def decorate(formula: Callable[..., Any]) -> Callable[..., Tensor]:
         parameters = list(inspect.signature(formula).parameters.values())[1:]
-        spec = Op(formula, category, exact, [p for p in parameters if p.kind is p.POSITIONAL_ONLY], view)
+        spec = Op(formula, category, exact, parameters, view)
         count = len(spec.operands)
         aliases = {theirs: ours for theirs, ours in _ALIASES.items() if any(p.name == ours for p in parameters)}
 
@@ -355,8 +354,7 @@ OPS["cast"] = _cast_to
 
 def private(formula: Callable[..., Any], exact: bool = False) -> Op:
     """An operation that only kernels run: it has no gradient and no name in `halfsim.ops`."""
-    operands = [p for p in inspect.signature(formula).parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    return Op(formula, None, exact, operands[1:])
+    return Op(formula, None, exact, list(inspect.signature(formula).parameters.values())[1:])
 
 
 def kernel(op: str | Op, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:
