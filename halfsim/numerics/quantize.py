@@ -78,20 +78,20 @@ def _round_scaled(x: Array, out: Array, grid: Grid, source: Stochastic | None) -
     ulp, work = _scratch.floats(0, grid, n), _scratch.floats(1, grid, n)
     np.bitwise_and(x.view(grid.integer), grid.exponent, out=field)
     large = field.max() >= grid.top
-    if large:
+    if large:  # infinities and NaN have the field of all ones, from which no power of two could be made
         np.minimum(field, grid.beyond, out=field)
     if grid.alone is not None:
         np.copyto(field, grid.alone, where=np.less(field, grid.lowest[:n], out=_scratch.bools[0][:n]))
-    np.maximum(field, grid.lowest[:n], out=field)
-    np.subtract(grid.pivot, field, out=scale)
+    np.maximum(field, grid.lowest[:n], out=field)  # all subnormal numbers are multiples of one ulp
+    np.subtract(grid.pivot, field, out=scale)  # the bits of 2**(p - 1 - e), which `work` shows as a float
     np.multiply(x if grid.floor is None else _lifted(x, grid), work, out=work)
     SCALED[grid.target.rounding](work, _scratch.floats(3, grid, n), source)
-    np.subtract(field, grid.ulp, out=field)
+    np.subtract(field, grid.ulp, out=field)  # the bits of the ulp, which `ulp` shows as a float
     if not large:
         np.multiply(work, ulp, out=out)
         return None
     np.multiply(work, ulp, out=work)
-    over = _settle(x, work, grid)
+    over = _settle(x, work, grid)  # which reads x: out may be the same array, and is written after it
     np.copyto(out, work)
     return over
 
@@ -111,6 +111,7 @@ def _round_encoding(x: Array, out: Array, grid: Grid, source: Stochastic | None)
     np.bitwise_and(odd, 1, out=odd)
     more = INCREMENT[grid.target.rounding](code, odd, grid.drop, source) if grid.drop else 0
     np.add(more, code, out=odd)
+    # A carry out of the significand goes into the exponent, which is right: 1.11...1 rounds up to 10.0.
     np.bitwise_and(odd, ~((1 << grid.drop) - 1), out=odd)
     y, over = odd.view(grid.dtype), None
     if np.bitwise_and(code, grid.exponent, out=_scratch.ints(1, grid, x.size)).max() >= grid.top:
@@ -301,7 +302,7 @@ def _round_flat(
     for i in range(0, x.size, BLOCK):
         source, end = x[i : i + BLOCK], out[i : i + BLOCK]
         if kept and np.may_share_memory(source, end):
-            copy = _scratch.floats(2, grid, source.size)
+            copy = _scratch.floats(2, grid, source.size)  # rounded in place, the operand is wanted again afterwards
             np.copyto(copy, source)
             source = copy
         if goal.flush_inputs:
