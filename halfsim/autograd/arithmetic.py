@@ -178,7 +178,7 @@ class Arithmetic:
         how = self.precision.accumulate
         return self._settled(accumulate.cumsum(self._taken(a), axis, how, self.summing, mode=self._mode))
 
-    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+    def place_pieces(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
         """Put ``pieces``, pairs of an index and the result of an accumulation there, into ``out``; returns ``out``.
 
         A unit that counts counts them together, as what one kernel computed.

@@ -6,6 +6,7 @@ import ast
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _COMPARED: dict[type, type] = {
@@ -148,12 +149,18 @@ def room(file: str) -> str:
     return parts[1] if len(parts) > 2 else "top level"
 
 
-def sample(root: Path, number: int, seed: int) -> list[Mutant]:
-    """``number`` mutants of all rooms, in proportion to what can be changed in each; the same for the same seed."""
+@cache
+def _by_room(root: Path) -> dict[str, list[Mutant]]:
     rooms: dict[str, list[Mutant]] = {}
     for path in sorted((root / "halfsim").rglob("*.py")):
         file = path.relative_to(root).as_posix()
         rooms.setdefault(room(file), []).extend(mutants(file, path.read_bytes()))
+    return rooms
+
+
+def sample(root: Path, number: int, seed: int) -> list[Mutant]:
+    """``number`` mutants of all rooms, in proportion to what can be changed in each; the same for the same seed."""
+    rooms = _by_room(root)
     return [
         mutant
         for name, share in _shares({name: len(found) for name, found in rooms.items()}, number)

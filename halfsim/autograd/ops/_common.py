@@ -226,7 +226,7 @@ def bound(fp: Arithmetic, x: Any) -> Any:
     return rounded(np.asarray(x), storage, None, fp.precision.mode).astype(fp.dtype)[()]
 
 
-def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:
+def shared_backward(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:
     """One gradient computation shared by several operands: it runs for the first that asks, and is kept for the others.
 
     A layer norm gives its operand, weight and bias gradients in one kernel. The tape asks for them one by one, each

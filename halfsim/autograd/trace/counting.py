@@ -337,7 +337,7 @@ class Counting(Arithmetic):
         self._running = a.size > 1 and counting_numbers(a)
         return self._accumulated(y, flushed, over, a)
 
-    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+    def place_pieces(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
         flushed = 0
         for place, piece in pieces:
             out[place] = piece
