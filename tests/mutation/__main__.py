@@ -15,20 +15,23 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import os
 import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.hostile import page
 from tests.mutation import judge, plant
 from tests.mutation.survivors import EQUIVALENT
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("record.json")
+_UNJUDGED = {"result": "", "by": "", "test": "", "tests": ""}
 
 
 def read(path: Path = RECORD) -> list[dict[str, Any]]:
@@ -46,16 +49,17 @@ def _today(row: dict[str, Any], root: Path) -> plant.Mutant | None:
     return min(same, key=lambda mutant: abs(mutant.line - row["line"]), default=None)
 
 
-def _keep(record: Path, mutant: plant.Mutant, found: dict[str, str]) -> None:
-    """Put one result into the record, which other parts may be writing too."""
-    with (record.parent / f".{record.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        rows = [row for row in read(record) if _mutant(row) != mutant] + [{**asdict(mutant), **found}]
-        record.write_text(json.dumps(sorted(rows, key=_place), indent=1, ensure_ascii=False) + "\n", "utf-8")
-
-
-def _place(row: dict[str, Any]) -> tuple[str, int, str]:
-    return row["file"], row["start"], row["after"]
+@contextmanager
+def _opened(record: Path) -> Iterator[list[dict[str, Any]]]:
+    """The rows of the record, written back at the end; other parts wait for it."""
+    folder = os.open(record.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        rows = read(record)
+        yield rows
+        record.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    finally:
+        os.close(folder)
 
 
 def go(asked: argparse.Namespace) -> None:
@@ -65,38 +69,34 @@ def go(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         judge.prepare(ROOT, tree)
-        rows = read(record)
-        if asked.again:
-            today = [(row, _today(row, tree)) for row in rows if row["result"] == "survived"]
-            planned = [mutant for row, mutant in today if mutant is not None]
-            print("not there any more:", *(_mutant(row).name for row, mutant in today if mutant is None), sep="\n")
-            for row, mutant in today:
-                if mutant is not None:
-                    row.update(asdict(mutant), tests="")
-            record.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        else:
-            planned = plant.sample(tree, asked.number, asked.seed)
-            random.Random(asked.seed).shuffle(
-                planned
-            )  # so that every part, and each minute, has something of each room
-        for choices in (("mirror", "named"), ("room",)):
-            for i, mutant in enumerate(planned[part - 1 :: parts]):
-                known = next((row for row in read(record) if _mutant(row) == mutant), None)
-                if known and (known["result"] != "survived" or choices[-1] in known["tests"]):
-                    continue
-                if choices == ("room",) and asked.near:
+        with _opened(record) as rows:
+            if not rows:
+                planned = plant.sample(tree, asked.number, asked.seed)
+                random.Random(asked.seed).shuffle(planned)  # so that each part, and each minute, has some of each room
+                rows += [{**asdict(mutant), **_UNJUDGED} for mutant in planned]
+            for row in rows:
+                if asked.again and row["result"] == "survived":
+                    row.update(_UNJUDGED)
+        for choices in (("mirror", "named"), ("room",))[: 1 if asked.near else 2]:
+            for i in range(part - 1, len(read(record)), parts):
+                row = read(record)[i]
+                if row["result"] not in ("", "survived") or choices[-1] in row["tests"]:
                     continue
                 if time.monotonic() > end:
                     print("out of time; the same command goes on", flush=True)
                     return
-                since = time.monotonic()
-                result, by, test = judge.judged(mutant, choices, i, tree)
-                tests = " ".join([known["tests"] if known else "", *choices]).strip()
-                found = {"result": result, "by": by, "test": test, "tests": tests}
-                _keep(record, mutant, found)
-                change = f"{mutant.before} -> {mutant.after}".replace("\n", " ")
+                since, mutant = time.monotonic(), _today(row, tree)
+                if mutant is None:
+                    found = {"result": "gone", "by": "", "test": "", "tests": ""}
+                else:
+                    result, by, test = judge.judged(mutant, choices, i, tree)
+                    tests = f"{row['tests']} {' '.join(choices)}".strip()
+                    found = {**asdict(mutant), "result": result, "by": by, "test": test, "tests": tests}
+                with _opened(record) as rows:
+                    rows[i].update(found)
+                change = f"{row['before']} -> {row['after']}".replace("\n", " ")
                 seconds = time.monotonic() - since
-                print(f"{i} {result:8} {seconds:6.1f} s {mutant.file}:{mutant.line} {change} {test}", flush=True)
+                print(f"{i} {found['result']} {seconds:.1f} s {row['file']}:{row['line']} {change} {found['test']}")
 
 
 def check(record: Path) -> None:
@@ -112,7 +112,7 @@ def check(record: Path) -> None:
 
 
 def write(record: Path, number: int, seed: int) -> None:
-    rows = read(record)
+    rows = [row for row in read(record) if row["result"] not in ("", "gone")]
     judgements = {entry[:4] for entry in EQUIVALENT}
     table = []
     for room in [*sorted({plant.room(row["file"]) for row in rows}), "all"]:
@@ -123,6 +123,8 @@ def write(record: Path, number: int, seed: int) -> None:
         share = f"{caught / len(mine):.1%}".replace("%", " %")
         table.append([room, len(mine), ends["killed"], ends["timeout"], ends["survived"], same, share])
     near = Counter(row["by"] for row in rows if row["result"] != "survived")
+    from tests.hostile import page  # which imports halfsim, as those that judge must not
+
     page.record(
         "mutation", "Lines broken on purpose",
         f"PYTHONPATH=$PWD nice python -m tests.mutation --number {number} --seed {seed}",
