@@ -39,11 +39,16 @@ _COMMON = {"__init__", "__call__", "__str__", "__repr__", "forward", "update", "
 
 @cache
 def _tests(root: Path) -> dict[str, str]:
-    """Every file of tests and its text, the smaller first."""
-    files = {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in (root / "tests").rglob("test_*.py")}
-    return dict(
-        sorted(((name, text) for name, text in files.items() if not _APART.search(name)), key=lambda f: len(f[1]))
-    )
+    """Every file of tests and its text, with that of the tables beside it from which it makes tests; smaller first."""
+    paths = sorted((root / "tests").rglob("test_*.py"), key=lambda path: path.stat().st_size)
+    files = {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in paths}
+    return {name: text + _tables(root, text) for name, text in files.items() if not _APART.search(name)}
+
+
+def _tables(root: Path, text: str) -> str:
+    named = [f"{a}.{b}" for a, b in re.findall(r"^from (tests[\w.]*) import (\w+)", text, re.M)]
+    paths = {root / f"{name.replace('.', '/')}.py" for module in named for name in (module, module.rpartition(".")[0])}
+    return "".join(path.read_text("utf-8") for path in sorted(paths) if path.exists())
 
 
 def selection(root: Path, mutant: Mutant) -> dict[str, list[str]]:
