@@ -78,7 +78,10 @@ def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
 
 
 def missing(owner: str, name: str, own: list[str] | None = None) -> AttributeError:
-    """The error for the attribute ``name`` that ``owner`` lacks, whose names are ``own`` or its module's."""
+    """The AttributeError for a ``name`` that ``owner`` does not have: it says where the name is, or which one is near.
+
+    ``own`` are the names to compare with; those of the module ``owner`` where it is None.
+    """
     if name[:2] == "__" or _is_room(owner, name):  # what Python asks modules for, as before importing a part of them
         return AttributeError(f"{owner} has no attribute {name!r}")
     if name in LEFT_OUT:

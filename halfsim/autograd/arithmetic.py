@@ -176,14 +176,20 @@ class Arithmetic:
         how = self.precision.accumulate
         return self._settled(accumulate.cumsum(self._taken(a), axis, how, self.summing, mode=self._mode))
 
-    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
-        """``out`` with ``pieces``, each an accumulation's result, put at their places."""
+    def place_pieces(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+        """Put ``pieces``, pairs of an index and the result of an accumulation there, into ``out``; returns ``out``.
+
+        A unit that counts counts them together, as what one kernel computed.
+        """
         for place, piece in pieces:
             out[place] = piece
         return out
 
     def sum_to(self, a: Array, shape: tuple[int, ...]) -> Array:
-        """The sum of ``a`` over the axes that broadcasting added to ``shape``: the gradient of a broadcast."""
+        """``a`` summed to ``shape``: the gradient of an operand of that shape which was broadcast to that of ``a``.
+
+        Each element of the operand was used several times, so its gradient is the sum over its uses.
+        """
         if a.shape == shape:
             return a
         extra = a.ndim - len(shape)

@@ -138,7 +138,7 @@ class _Unit:
 
     dtype = np.dtype(np.int64)
     precision, piecewise = native(float64), True
-    keep, joined = staticmethod(Arithmetic.keep), Arithmetic.joined
+    keep, place_pieces = staticmethod(Arithmetic.keep), Arithmetic.place_pieces
     add, mul, matmul = staticmethod(np.add), staticmethod(np.multiply), staticmethod(np.matmul)
 
     @staticmethod

@@ -42,9 +42,11 @@ class Work:
 
 
 class Ledger(Observer):
-    """Notes the work of each forward operation; what is in ``parameters`` is not counted as live memory.
+    """An observer that writes down what each forward operation computes, and which bytes it reads and writes.
 
-    In ``training`` kernels save what backward needs. Without ``computes`` results are zeros.
+    ``parameters`` are arrays that stay in memory all the time, and so are not counted with what an operation needs. In
+    ``training`` kernels also write what the backward pass will need. Without ``computes`` results are zeros of the
+    right shape: quick, and enough for counting.
     """
 
     def __init__(self, parameters: Sequence[Array], training: bool, computes: bool = True) -> None:

@@ -28,9 +28,10 @@ Loss = Callable[[Any, Any], Tensor]
 
 @dataclass(frozen=True)
 class Pass:
-    """The work of one pass, the bytes that it leaves for a backward pass if there is to be one, and those in use there.
+    """What one run of a model through its layers, forward and (in training) back, computes and holds in memory.
 
-    ``during`` has an entry for each operation on the way back.
+    ``works`` is the work of each operation. ``held`` are the bytes that the forward part leaves for the backward part,
+    and ``during`` those in use at each operation on the way back; it is empty where there is none.
     """
 
     works: tuple[Work, ...]
@@ -110,9 +111,9 @@ def alike(low: Pass, high: Pass) -> bool:
 
 
 def between(low: Pass, high: Pass, share: float) -> Pass:
-    """The pass of another batch size, ``share`` of the way from one to the other.
+    """Estimate a pass of a batch size between two that were measured, ``share`` of the way from ``low`` to ``high``.
 
-    Everything grows in proportion, or not at all.
+    By a straight line, which is exact: what an operation computes and moves grows with the batch, or stays as it is.
     """
 
     def line(a: float, b: float) -> float:

@@ -45,7 +45,7 @@ class Shapes(Arithmetic):
     def cumsum(self, a: Array, axis: int) -> Array:
         return self._zeros(a)
 
-    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+    def place_pieces(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
         return np.zeros_like(out)
 
     def read(self, x: Array, fmt: Format, exact: bool = False) -> Array:

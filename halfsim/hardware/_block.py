@@ -20,7 +20,16 @@ _LOST = {1: -49, 2: -600}  # the largest exponent that a product with a zero may
 
 
 class Block:
-    """What a step of a tile (B, m, n) works with: scratch arrays and the layout of their floats."""
+    """The workspace for the steps of a matrix unit on one tile of results, of shape (B, m, n).
+
+    A step adds ``block`` products to the running sums of the tile, as the unit does: (1) find the largest exponent E
+    among the products and the running sum, by `largest` and `addend_field`; (2) make the factor that turns
+    2**(E - fraction) into 1, by `power`; (3) multiply every term by it, cut it to an integer and add the integers, by
+    `gather`. Nothing is lost in (3) but what the unit cuts off. Exponents are computed as the bits of
+    powers of two (``field``: an exponent in its place inside a float), since shifting an array of words costs less than
+    frexp and ldexp. ``near`` says that float32 and int32 have room for it all; else float64 and int64 are used. All
+    arrays are made once a tile, and every step writes into the same ones.
+    """
 
     def __init__(self, row: Unit, near: bool, shape: tuple[int, ...], bounded: bool = False) -> None:
         self.row, self.near = row, near
@@ -30,6 +39,8 @@ class Block:
         self.shift, self.bias = (23, 127) if near else (52, 1023)
         self.product, self.scale = np.empty(shape, self.real), np.empty(shape, self.real)
         self.field, self.c_field = np.empty(shape, self.word), np.empty(shape, self.word)
+        # A subnormal running sum counts with the exponent of the smallest normal number, to which `addend_field` lifts
+        # it. In float32 beside float32 that is not needed: subnormal numbers lie far below `lowest` there.
         lifted = row.accumulate == "fp16" or not near
         self.lift = np.empty(shape if lifted else 0, self.word)
         self.one = np.full(self.lift.shape, 1 << self.shift, self.word)  # NumPy is slow to compare with a scalar
@@ -39,6 +50,7 @@ class Block:
         self.half = np.empty(shape if bounded else 0)
         self.rounding = workspace(self.total) if bounded else None  # for halves that cannot overflow
         largest = 2 - row.input_format.eps
+        # A product is below largest**2 times 2**E, and so below largest**2 * 2**fraction once it is an integer.
         self.room = int((2**31 - 1) // (largest * largest * 2.0**row.fraction))  # products that int32 holds
         lowest = row.zero_exponent if row.kind == "aligned" else -600
         lowest = max(lowest, _LOST[self.small.itemsize], -100 if near else -600)
@@ -65,10 +77,10 @@ class Block:
 
     def addend_field(self, c: Array) -> Array:
         """The exponents of the running sums, likewise; those of zeros are the lowest of all."""
-        mask = ((1 << (self.word.itemsize * 8 - 1)) - 1) >> self.shift << self.shift
+        mask = ((1 << (self.word.itemsize * 8 - 1)) - 1) >> self.shift << self.shift  # neither sign nor significand
         field = np.bitwise_and(c.view(self.word), self.word.type(mask), out=self.c_field)
         if self.row.accumulate == "fp16" or not self.near:
-            lowest = np.minimum(field, self.one, out=self.lift)  # 0 for zeros
+            lowest = np.minimum(field, self.one, out=self.lift)  # 0 for zeros, which must not raise E, else 1 << shift
             lowest *= self.word.type(self.bias + self.row.output_format.emin)
             np.maximum(field, lowest, out=field)
         return field
@@ -91,7 +103,7 @@ class Block:
 
     def _add(self, x: Array) -> None:
         if self._count == self.room:
-            self._flush()
+            self._flush()  # one more product could overflow int32: go on in float64, which holds the sum exactly
             self._count = 0
         into = self.cut if self._count else self.sum
         np.copyto(into, x, casting="unsafe")  # which truncates

@@ -43,8 +43,9 @@ class Unit:
       of ``tile`` products at a time, if that is not 0, which then join c. ``swapped``: k = 1, 0, 3, 2, ...
 
     ``digits`` is the precision of a step's result and ``toward_zero`` its rounding, else to nearest even.
-    ``flush_inputs``, ``flush_addend`` and ``flush_outputs`` replace subnormal numbers by zeros. ``detached``: steps
-    of 16 in the order k % 4 < 2 before k % 4 >= 2 gather 32 products from zero, which IEEE addition joins to c.
+    ``flush_inputs``, ``flush_addend`` and ``flush_outputs`` replace subnormal numbers by zeros. ``detached``: the
+    running sum stays out of the steps. 32 products are gathered from zero, in two steps of 16 (those with k % 4 < 2,
+    then the others), and their sum is then added to c by one IEEE addition.
     ``interleaved``: products of even and odd k are aligned apart. ``grid`` names the format of the factors where that
     is not the usual one for ``inputs``. ``nan`` are the bits of a NaN result.
     """

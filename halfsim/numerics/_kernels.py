@@ -36,10 +36,11 @@ def by_scaling(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
     np.bitwise_and(x.view(grid.integer), grid.exponent, out=field)
     large = np.maximum.reduce(field) >= grid.top
     small = None if grid.alone is None else np.less(field, grid.lowest)
+    # All subnormal numbers are multiples of one ulp; of infinities and NaN no power of two could be made.
     field.clip(grid.lowest, grid.beyond, out=field)
     if small is not None:
         np.copyto(field, grid.alone, where=small)
-    np.subtract(field, grid.ulp, out=field)
+    np.subtract(field, grid.ulp, out=field)  # the bits of the ulp, which `ulp` shows as a float
     t = rows[1][:n] if large else out  # which may be x, and that is looked at again
     np.divide(x if grid.floor is None else _lifted(x, grid), ulp, out=t)
     if draws is None:
@@ -49,7 +50,7 @@ def by_scaling(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
     np.multiply(t, ulp, out=t)
     if not large:
         return None
-    over = settle(x, t, grid)
+    over = settle(x, t, grid)  # which reads x: out may be the same array, and is written after it
     np.copyto(out, t)
     return over
 
@@ -89,6 +90,7 @@ def by_encoding(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array 
 
 def _finished(x: Array, more: Array, out: Array, grid: Grid, large: bool) -> Array | None:
     """Cut off what is too fine, and settle what is too large."""
+    # A carry out of the significand went into the exponent, which is right: 1.11...1 rounds up to 10.0.
     if not large:
         np.bitwise_and(more, grid.kept, out=out.view(grid.integer))
         return None

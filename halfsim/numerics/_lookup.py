@@ -71,7 +71,12 @@ def _codes(fmt: Format) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class _Leads:
-    """The results by the leading bits of a float32, NaN at midpoints, and what it takes to look one up."""
+    """A table of a function's results, looked up by the leading bits of a float32 operand.
+
+    The operand is rounded to the digits of the format first. Below its normal range these are too many, and the entry
+    stands for a number that is rounded again; where that is a midpoint of two numbers of the format the second rounding
+    may go wrong, so the table has NaN there, and the operand is looked up again, rounded once.
+    """
 
     results: Array
     drop: int  # number of trailing bits that are no part of the index

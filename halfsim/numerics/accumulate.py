@@ -84,7 +84,10 @@ class Accumulator:
         return container(self.format)
 
     def operand(self, x: Array, counts: FlagCounts | None = None, mode: Mode | None = None) -> Array:
-        """``x`` as an ordered accumulation takes it: rounded to ``format`` first, where it is not on that grid."""
+        """``x`` as the loop of an order takes it: rounded to the accumulator's ``format`` where it is not on that grid.
+
+        ``counts`` are told of these roundings. The result is a copy only where a number or its container changes.
+        """
         if mode is not None:
             dtype = carrier(self.format, mode)
             wide = x.astype(np.promote_types(x.dtype, dtype), copy=False)
@@ -98,7 +101,10 @@ class Accumulator:
 
     @property
     def steps(self) -> Accumulator:
-        """How sums are formed that are no matrix products: as these, but one by one beside a unit for matrices."""
+        """The accumulator for plain sums of this precision: the same, unless it is a device's matrix unit.
+
+        Such a unit only multiplies matrices; a sum beside it is formed one addend after another, in its format.
+        """
         return Accumulator(self.format, "sequential") if self.order in units.UNITS else self
 
     def __str__(self) -> str:

@@ -73,9 +73,11 @@ _NEAR = 2.0**-18  # up to here 1 + x, or x + x**2, is nearer to 1, or x, than an
 
 @dataclass(frozen=True)
 class Tail:
-    """Where, for ``low < x < high`` and x not 0, a function runs beside ``constant + slope * x`` without touching it.
+    """Where a function comes so near to a straight line that float64 cannot tell them apart, though they never meet.
 
-    ``side`` is "above" or "below", or "along" and "against" where that follows the sign of x.
+    For ``low < x < high`` and x not 0 the line is ``constant + slope * x``: tanh(x) is 1 to float64 from x = 20 on, and
+    below 1 for all that. A directed rounding must know on which ``side`` of the line the function is: "above" or
+    "below", or "along" (away from the line in the direction of the sign of x) or "against" it.
     """
 
     low: float

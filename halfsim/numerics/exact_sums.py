@@ -27,7 +27,12 @@ _TILE = 1 << 20  # doubles of all slices and levels together
 
 @dataclass(frozen=True)
 class _Plan:
-    """``a`` in ``left`` slices of ``a_bits``, ``b`` in ``right`` slices of ``b_bits``; levels are ``bits`` apart."""
+    """How to cut the operands of a product into pieces so short that float64 multiplies and adds them exactly.
+
+    Each number of ``a`` becomes a sum of ``left`` integers of ``a_bits`` bits each, from the leading bits down, each of
+    ``b`` one of ``right`` integers of ``b_bits``. Products of pieces with the same total weight are added to one level;
+    two neighbouring levels are ``bits`` bits apart.
+    """
 
     left: int
     right: int
@@ -78,7 +83,7 @@ def grains(x: Array) -> Array:
     code = x.view(np.int64)
     significand = code & ((1 << 52) - 1)
     significand |= 1 << 52
-    significand &= -significand
+    significand &= -significand  # two's complement: the lowest set bit alone
     grain = significand.astype(np.float64)
     grain *= (code & (0x7FF << 52)).view(np.float64)
     grain *= 2.0**-52
@@ -155,12 +160,14 @@ def add_in(a: Array, b: Array, mode: Mode | None) -> Array:
 
 
 def _joined(levels: list[Array], bits: int) -> tuple[Array, Array]:
-    """The sum of the levels, highest first, as a head rounded to nearest and a tail that knows what it lacks.
+    """Add up the levels, each an exact integer, highest first: the sum as a head plus a tail.
 
-    By Horner's scheme: (head + tail) * 2**bits + level, where the tail's own sum rounds to odd. Up to three levels
-    this is exact as it stands: a tail is nonzero only below a head of 2**53 units, so that what an odd rounding
-    drops, at most one unit, lies far below half an ulp of the next head. With more, a level could reach into
-    what was dropped; so carries leave digits in [0, 2**bits), less than one unit of the level above.
+    The head is the sum rounded to nearest. The tail is what is missing, itself rounded to odd: its last bit is set
+    where anything was dropped, so that a later rounding still sees on which side of a midpoint the sum lies. By
+    Horner's scheme: (head + tail) * 2**bits + level, where the tail's own sum rounds to odd. Up to three levels this is
+    exact as it stands: a tail is nonzero only below a head of 2**53 units, so that what an odd rounding drops, at most
+    one unit, lies far below half an ulp of the next head. With more, a level could reach into what was dropped; so
+    carries leave digits in [0, 2**bits), less than one unit of the level above.
     """
     scale = 2.0**bits
     if len(levels) > 3:

@@ -32,10 +32,11 @@ class Flag(enum.IntFlag):
 
 @dataclass(slots=True)
 class FlagCounts:
-    """How often the roundings of an operation raised each exception.
+    """How many results raised each of the five IEEE exceptions, and what else rounding did to them.
 
-    Of ``size`` results ``nonzero`` were not zero before they were rounded, and of these ``flushed`` became zero. Of
-    ``addends`` numbers that were added to a sum and were not zero, ``swamped`` left it as it was.
+    ``size`` is the number of results. ``nonzero`` of them were not zero before they were rounded, and ``flushed`` of
+    these became zero. ``addends`` counts the numbers other than zero that were added to a running sum; ``swamped`` of
+    them were too small to change it.
 
     >>> counts = FlagCounts(size=4, inexact=2)
     >>> counts += FlagCounts(size=1, inexact=1)

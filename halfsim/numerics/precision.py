@@ -90,7 +90,10 @@ class Precision(Card):
             )
 
     def restarted(self) -> Precision:
-        """The same precision with its stochastic rounding, if any, at the beginning of its stream."""
+        """The same precision, ready for a run of its own: its stochastic rounding, if any, draws from the start again.
+
+        Two runs that begin with a restarted precision round in the same way.
+        """
         if not isinstance(self.rounding, Stochastic):
             return self
         return replace_roles(self, rounding=self.rounding.restarted())

@@ -179,7 +179,7 @@ class Optimizer(Hooked):
         self._settle(weight, direction, bool(group["lr"]))
 
     def _settle(self, weight: Weight, direction: Tensor, told: bool = True) -> None:
-        """Let the parameter be what its ``weight`` has become, and tell who watches."""
+        """Write the updated ``weight`` into its parameter; with ``told``, let whoever watches know how it moved."""
         p, new, observer = weight.parameter, weight.settle(), active()
         if observer is not None and told:
             observer.updated(p, weight.unmoved(new.array), direction)

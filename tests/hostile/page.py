@@ -14,7 +14,7 @@ from tests.hostile import report
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 RECORDS = Path(__file__).with_name("records")
 # The order of the page; a part without a record is not on it.
-PARTS = ("calls", "kill", "truncation", "bit_flips", "soak", "same_bits")
+PARTS = ("mutation", "calls", "kill", "truncation", "bit_flips", "soak", "same_bits")
 
 _HEAD = """halfsim is attacked on purpose: with arguments that nobody should pass, with damaged files, with power cuts,
 for hours, on other machines. Each table below was printed by the command beside it, on the day that stands there."""

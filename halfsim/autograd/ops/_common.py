@@ -226,8 +226,12 @@ def bound(fp: Arithmetic, x: Any) -> Any:
     return rounded(np.asarray(x), storage, None, fp.precision.mode).astype(fp.dtype)[()]
 
 
-def once(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:
-    """``backward`` for the pullbacks of several operands: run for the first of them, remembered for the others."""
+def shared_backward(backward: Callable[[Arithmetic, Array], _Result]) -> Callable[[Arithmetic, Array], _Result]:
+    """One gradient computation shared by several operands: it runs for the first that asks, and is kept for the others.
+
+    A layer norm gives its operand, weight and bias gradients in one kernel. The tape asks for them one by one, each
+    time with the very same array ``g`` (so it is compared by identity); another ``g`` is another backward pass.
+    """
     last: list[tuple[Array, Precision, _Result]] = []
 
     def shared(fp: Arithmetic, g: Array) -> _Result:

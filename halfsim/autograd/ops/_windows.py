@@ -138,7 +138,7 @@ def returned(fp: Arithmetic, shape: tuple[int, ...], axes: Sequence[Axis], part:
 
     parts = list(product(*(list(phases(axis)) for axis in axes)))
     pieces = (((..., *(each.elements for each in phase)), of_phase(phase)) for phase in parts)
-    return fp.joined(np.zeros(shape, fp.dtype), ((place, piece) for place, piece in pieces if piece is not None))
+    return fp.place_pieces(np.zeros(shape, fp.dtype), ((place, piece) for place, piece in pieces if piece is not None))
 
 
 def in_blocks(fp: Arithmetic, size: int, count: int, work: Callable[[slice], Array]) -> Array:

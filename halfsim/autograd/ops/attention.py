@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import choose, kept, largest, once
+from halfsim.autograd.ops._common import choose, kept, largest, shared_backward
 from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, numbers, plain
@@ -161,7 +161,7 @@ def _scaled_dot_product_attention(
 
     y = fp.matmul(drop(fp, p), v)
 
-    @once
+    @shared_backward
     def scores_gradient(fp: Arithmetic, g: Array) -> Array:
         dp = drop(fp, fp.matmul(g, _turned(v)))
         return kept(fp, fp.mul(p, fp.sub(dp, fp.sum(fp.mul(p, dp), -1, keepdims=True))))

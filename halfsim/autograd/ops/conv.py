@@ -67,7 +67,7 @@ def _scattered(fp: Arithmetic, g: Array, weight: Array, bias: Array | None, axes
             return part(images, parts[0])
         out = np.empty((len(g[images]), groups * per[2], *(axis.size for axis in axes)), fp.dtype)
         places = [(..., *(each.elements for each in phase)) for phase in parts]
-        return fp.joined(out, zip(places, (part(images, phase) for phase in parts), strict=True))
+        return fp.place_pieces(out, zip(places, (part(images, phase) for phase in parts), strict=True))
 
     return in_blocks(fp, weight[:, 0].size * prod(axis.size for axis in axes), len(g), work)
 
@@ -99,7 +99,7 @@ def _correlated(fp: Arithmetic, x: Array, g: Array, shape: tuple[int, ...], axes
     )
     out, strip = np.empty(shape, fp.dtype), np.empty((*strips.shape[: -len(axes)], *counts), x.dtype)
     pieces = ((np.s_[:, :, k : k + 1], part(_under(strips, first, k, strip, len(rest)), 1)) for k in range(kernel[0]))
-    return fp.joined(out, pieces)
+    return fp.place_pieces(out, pieces)
 
 
 def _under(strips: Array, first: Axis, k: int, out: Array, rest: int) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import Stepwise, kept, once
+from halfsim.autograd.ops._common import Stepwise, kept, shared_backward
 from halfsim.autograd.ops.index import scatter_sum
 from halfsim.autograd.ops.resample import cubic
 from halfsim.autograd.tape import op
@@ -195,7 +195,7 @@ def grid_sample(
         u = Stepwise(fp)
         return u, _corners(u, grid, axes, fp), g.reshape(*lead, prod(places))
 
-    shared = once(around)
+    shared = shared_backward(around)
 
     def dx(fp: Arithmetic, g: Array) -> Array:
         u, (corners, _), g = shared(fp, g)

@@ -65,7 +65,7 @@ def _avg_pool(fp: Arithmetic, name: str, x: Array, options: tuple[Any, ...], pad
     def added(fp: Arithmetic, share: Array) -> Array:
         parts = product(*(list(phases(axis)) for axis in axes))
         pieces = (((..., *(each.elements for each in phase)), part(fp, share, phase)) for phase in parts)
-        return fp.joined(np.empty(shape, share.dtype), pieces)
+        return fp.place_pieces(np.empty(shape, share.dtype), pieces)
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         g = g.reshape(*shape[:2], *counts)

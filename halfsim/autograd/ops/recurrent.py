@@ -17,7 +17,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import kept, once
+from halfsim.autograd.ops._common import kept, shared_backward
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -166,7 +166,7 @@ def _layer(
     order = range(steps)[::-1] if reverse else range(steps)
     start = tuple(np.zeros((batch, hidden), fp.dtype) if s is None else s for s in initial)
     out, states, saved = _forward(fp, cell, x, weights, tuple(b for b in biases if b is not None), start, order)
-    backward = once(lambda fp, g: _backward(fp, g, cell, w_hh, start, states, saved, order))
+    backward = shared_backward(lambda fp, g: _backward(fp, g, cell, w_hh, start, states, saved, order))
 
     def previous() -> Array:
         h, first = states[0], start[0][None]

@@ -13,7 +13,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import once
+from halfsim.autograd.ops._common import shared_backward
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -105,7 +105,9 @@ def solve(fp: Arithmetic, a: Array, b: Array, /, *, left: bool = True) -> Any:
     if matrix.shape[-2] != a.shape[-1]:
         raise ValueError(f"solve: shapes {a.shape} and {b.shape} do not fit; allowed: (..., M, M) and (..., M, K)")
     x, shape = _solved("solve", fp, a, matrix), b.shape
-    back = once(lambda fp, g: _solved("solve", fp, _turned(a), g[..., None] if vector else g if left else _turned(g)))
+    back = shared_backward(
+        lambda fp, g: _solved("solve", fp, _turned(a), g[..., None] if vector else g if left else _turned(g))
+    )
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
         slope = -fp.matmul(back(fp, g), _turned(x))
@@ -171,7 +173,7 @@ def solve_triangular(
         return (_upper if above else _lower)(fp, a, b, unitriangular).reshape(*batch, *b.shape[-2:])
 
     x = solved(fp, matrix, rows, above)
-    back = once(lambda fp, g: solved(fp, _turned(matrix), g if left else _turned(g), not above))
+    back = shared_backward(lambda fp, g: solved(fp, _turned(matrix), g if left else _turned(g), not above))
     triangle = np.tri(a.shape[-1], k=-1 if unitriangular else 0, dtype=np.bool_)
 
     def pull_a(fp: Arithmetic, g: Array) -> Array:
@@ -255,7 +257,7 @@ def cholesky_solve(fp: Arithmetic, B: Array, L: Array, /, upper: bool = False) -
             [8.]], float32)
     """
     x, shape = _by_factor(fp, "cholesky_solve", L, B, upper), B.shape
-    back = once(lambda fp, g: _by_factor(fp, "cholesky_solve", L, g, upper))
+    back = shared_backward(lambda fp, g: _by_factor(fp, "cholesky_solve", L, g, upper))
     return x, (
         lambda fp, g: fp.sum_to(back(fp, g), shape),
         lambda fp, g: _factor_slope(fp, L, fp.matmul(back(fp, g), _turned(x)), upper),

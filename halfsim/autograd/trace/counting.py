@@ -43,12 +43,16 @@ _UNWATCHED = ("param", "compensation")
 
 
 class Counting(Arithmetic):
-    """An `Arithmetic` that counts what its roundings do. Host exception state is never read.
+    """The simulated unit while a trace watches: it gives the same bits as `Arithmetic`, and counts what rounding did.
 
-    ``counts`` are those of the result and of the steps to it, `finished` adds the rest; ``inputs`` are the operands as
-    they were read, results of earlier roundings to ``storage``; ``terms`` is the length of the longest sum;
-    ``disorder`` the error of sums in a narrow accumulator, in norm, relative to the magnitude of their terms;
-    ``addition`` the operands of the addition, and its sign, whose sum is the result, if it is one.
+    One is made for each operation. Everything is counted from the values, as the flags of the processor are never read.
+
+    - ``counts``: what became of the result and of the steps on the way to it; `finished` completes them.
+    - ``inputs``: the operands as they were read. They were rounded to ``storage`` before, so their last digits are
+      noise, and a difference of two of them may be nothing but that noise.
+    - ``terms``: the length of the longest sum.
+    - ``disorder``: how far sums in a narrow accumulator are off, in norm, as a share of the magnitude of their terms.
+    - ``addition``: where the result is one sum ``a + b`` or ``a - b``, the two operands and the sign; else None.
     """
 
     __slots__ = (
@@ -206,6 +210,7 @@ class Counting(Arithmetic):
         if not finite(y):
             poles = np.asarray(_POLES[op](*operands) if op in _POLES else False)
             self.counts.divide_by_zero += int(np.count_nonzero(poles))
+            # A NaN of NaN, and an infinity of an infinity, were made before: only what begins here is counted.
             known, numbers = np.zeros(y.shape, np.bool_), np.ones(y.shape, np.bool_)
             for x in operands:
                 known, numbers = known | np.isnan(x), numbers & np.isfinite(x)
@@ -250,7 +255,7 @@ class Counting(Arithmetic):
             magnitude, near = _magnitude(z[rows], 0), _magnitude(left[rows], 1)
             np.multiply(near, 2 * kept, out=near)  # a small difference is small beside either operand
             small = np.less(magnitude, near)
-            if small.any():
+            if small.any():  # twice too many at most; the few that are left are looked at one by one
                 counts.cancelled += self._count_bits(magnitude[small], left[rows][small], right[rows][small], kept)
         counts.sums += size
 
@@ -275,6 +280,7 @@ class Counting(Arithmetic):
         """Where the result ``y`` is an operand plus something, count what left it as it was, and what left nothing."""
         assert self._sum is not None
         _, a, b, sign = self._sum
+        # Only a running value that was read can be left as it was: one of the inputs, of the result's shape.
         if a is b or not y.size or not any((x is a or x is b) and x.shape == y.shape for x in self.inputs):
             return
         self.addition, counts = (a, b, sign), self.counts
@@ -332,7 +338,7 @@ class Counting(Arithmetic):
         self._running = a.size > 1 and counting_numbers(a)
         return self._accumulated(y, flushed, over, a)
 
-    def joined(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
+    def place_pieces(self, out: Array, pieces: Iterable[tuple[Any, Array]]) -> Array:
         flushed = 0
         for place, piece in pieces:
             out[place] = piece

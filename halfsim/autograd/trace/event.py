@@ -81,11 +81,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Event(Card):
-    """One operation's result: where it was computed, and what its roundings did.
+    """What one operation did: which operation, where in the program, and how often its roundings went wrong.
 
-    The result itself is not kept. A gradient is an event of its own, and so is what an optimizer does to a parameter.
-    NaN, infinities and zeros that an operation makes are in ``counts``; those that its operands brought are explained
-    by ``origin`` or ``given``.
+    The numbers themselves are not kept. The gradient of an operation is an event of its own, and so is an optimizer's
+    change of one parameter. ``counts`` has the NaN, infinities and zeros that this operation made. Where they came in
+    with its operands, ``origin`` is the event that made them, or ``given`` says that no recorded operation did.
 
     >>> import halfsim as hs
     >>> with hs.trace() as t:

@@ -22,7 +22,7 @@ from halfsim.autograd.trace.kinds import SWAMPED_SHARE, is_eps, kinds_of
 from halfsim.autograd.trace.missing import WRONG, collapsed, through, vanished
 from halfsim.autograd.trace.noise import carried, norm, remains, vanishes_unseen
 from halfsim.autograd.trace.sample import SAMPLE
-from halfsim.autograd.trace.shadow import Shadow, earliest, own, shadow_of
+from halfsim.autograd.trace.shadow import Shadow, earliest, own_values, shadow_of
 from halfsim.autograd.trace.totals import Place
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
@@ -182,7 +182,7 @@ class Following(Counted):
         if not any(s is not None and s.nonfinite for s in shadows):
             return own_fault if overflows else 0.0
         bounds = [s.least if s is not None and s.nonfinite else np.inf for s in shadows]
-        return min(own_fault, least(op, [own(x) for x in operands if x is not None], bounds))
+        return min(own_fault, least(op, [own_values(x) for x in operands if x is not None], bounds))
 
     def _collapses(self, fp: Counting, y: Array, operands: Sequence[Any]) -> bool:
         """Whether a difference of numbers as they were given is lost for their rounding, which is known."""
@@ -193,14 +193,16 @@ class Following(Counted):
             return False
         if any(s is not None and s.rounded and s.exact is None for s in shadows):
             return False
-        a, b = (own(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, shadows, strict=True))
+        a, b = (
+            own_values(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, shadows, strict=True)
+        )
         return collapsed(y, a, b, fp.addition[2])
 
     def _divided(self, known: Shadow | None, divisor: Any) -> None:
         """A difference that lost all digits, over something as small as what it lost: a quotient of rounding errors."""
         if known is None or known.noise is None or known.source is None or known.source.counts.cancelled:
             return
-        if norm(known.noise) / np.sqrt(known.of.size) > 0.05 * norm(d := own(divisor)) / np.sqrt(d.size):
+        if norm(known.noise) / np.sqrt(known.of.size) > 0.05 * norm(d := own_values(divisor)) / np.sqrt(d.size):
             self.promote(known.source)
 
     def _spread(
@@ -216,7 +218,7 @@ class Following(Counted):
         made |= swallowed is not None and vanished(y, swallowed)
         if not (noisy or made):
             return
-        values = [own(x) if s is None else s.of for x, s in zip(operands, known, strict=True)]
+        values = [own_values(x) if s is None else s.of for x, s in zip(operands, known, strict=True)]
         for s in noisy:
             if op in ("mul", "div") and s.missing is not None and s.source is not None and vanished(s.of, s.missing):
                 self.promote(s.source)  # a difference of zero that should be none
@@ -290,7 +292,7 @@ class Following(Counted):
             if not carried:
                 return None
             known = dict(carried)
-            lost = through(op, y, [own(x) for x in operands[:2]], [known.get(0), known.get(1)])
+            lost = through(op, y, [own_values(x) for x in operands[:2]], [known.get(0), known.get(1)])
             first = earliest(s.swallow for s in shadows if s is not None)
             told = any(s is not None and s.noise is not None for s in shadows)  # a difference was
             if lost is not None and first is not None and op == "div" and not told and vanished(y, lost, WRONG):

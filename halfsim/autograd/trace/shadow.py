@@ -99,13 +99,13 @@ def twin(x: Any, trace: Any) -> Any:
     known = met(x, trace)
     if known is not None and known.twin is not None:
         return known.twin
-    values = own(x)
+    values = own_values(x)
     if known is not None:
         x.shadow = replace(known, twin=values)
     return values
 
 
-def own(x: Any) -> Any:
+def own_values(x: Any) -> Any:
     """The operand's own values in float64."""
     if x is None:
         return None

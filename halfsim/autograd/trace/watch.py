@@ -19,7 +19,7 @@ from halfsim.autograd.trace.follow import FOLLOWED, ROOTS, TAKE_MASKS
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, finite
 from halfsim.autograd.trace.notes import Noting
 from halfsim.autograd.trace.sample import SAMPLE, exponents, magnitude, subnormals
-from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own, shadow_of, twin
+from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own_values, shadow_of, twin
 from halfsim.frames import Line, caller
 from halfsim.numerics.flags import report, watching
 from halfsim.numerics.precision import FP64
@@ -46,7 +46,7 @@ class Watching(Noting):
             if spec.exact:
                 local = Error(0.0, 0.0, 0.0)
             elif self.locally:
-                exact, _ = evaluate(spec.formula, self.reference, [own(x) for x in operands], options)
+                exact, _ = evaluate(spec.formula, self.reference, [own_values(x) for x in operands], options)
                 local = error(out.array, exact, out.format)
         names = [*spec.operands, *("operand" for _ in operands)]
         counts = self._tell(
@@ -64,7 +64,9 @@ class Watching(Noting):
         """Move and choose the numbers that were given for a tensor's values with these."""
         given = [shadow_of(x, self) for x in operands]
         if any(s is not None and s.exact is not None for s in given):
-            exact = [own(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, given, strict=True)]
+            exact = [
+                own_values(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, given, strict=True)
+            ]
             out.shadow.exact, _ = evaluate(spec.formula, FP64, exact, options)
 
     def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Arithmetic]]) -> None:
@@ -107,7 +109,7 @@ class Watching(Noting):
         if self.reference is None or twins is None:
             return [(None, None)] * len(wanted)
         fp, given = Arithmetic(self.reference), twin(g, self)
-        ways = [(twins, given), (node.pullbacks, own(g))] if self.locally else [(twins, given)]
+        ways = [(twins, given), (node.pullbacks, own_values(g))] if self.locally else [(twins, given)]
         found = [
             [fp.sum_to(np.asarray(pullbacks[i](fp, start), np.float64), x.shape) for i, x in wanted]
             for pullbacks, start in ways
@@ -120,7 +122,7 @@ class Watching(Noting):
         errors: tuple[Error | None, Error | None] = (None, None)
         if self.reference is not None:
             twins = twin(a, self) + twin(b, self)
-            local = error(total.array, own(a) + own(b), total.format) if self.locally else None
+            local = error(total.array, own_values(a) + own_values(b), total.format) if self.locally else None
             errors = local, error(total.array, twins, total.format)
         place, name = ("backward", path, "accumulate", x.name.rpartition(".")[2]), x.name or "a tensor"
         counts = self._tell(

@@ -118,10 +118,11 @@ class Fork:
 
 @dataclass
 class Meter:
-    """Holds the steps of a run against those of the reference.
+    """Compares a run with its reference, one training step after another, and keeps the errors of each result.
 
-    An error is relative to the norm of the reference's result; for a parameter's gradient and an optimizer's state, to
-    the largest such norm in its module, for a bias before a normalisation has a gradient of rounding errors alone.
+    An error is the norm of the difference over the norm of the reference's result. For a parameter's gradient and for
+    an optimizer's state it is over the largest such norm in the same module instead: the gradient of a bias in front of
+    a normalisation is zero but for rounding, and any error would look large beside it.
     """
 
     reference: Mapping[int, Step]

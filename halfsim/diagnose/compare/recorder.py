@@ -33,7 +33,10 @@ _LINEAR = ("add", "sub", "sum", "mean", "accumulate")  # whose error is relative
 
 @dataclass(slots=True)
 class Kept:
-    """What stays of one result: a sample in float64, and what tells a small error from a large one."""
+    """What is remembered of one result of a run, to be compared with the same result of the other run.
+
+    ``values`` is a sample of it in float64; the rest says how large an error of it would have to be to matter.
+    """
 
     values: Array
     shape: tuple[int, ...]

@@ -28,6 +28,10 @@ def test_products_are_numpys(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(O.cross(t(a), t(a[:, ::-1])).numpy(), np.cross(a, a[:, ::-1], axis=0))
     assert O.vdot(t(v), t(w)).item() == pytest.approx(np.vdot(v, w))
     np.testing.assert_allclose(O.vecdot(t(a), t(b[:1])).numpy(), (a * b[0]).sum(1))
+    for dims in (0, 1, 2):  # up to all axes of both
+        np.testing.assert_allclose(
+            O.tensordot(t(a), t(a.T if dims == 1 else a), dims).numpy(), np.tensordot(a, a.T if dims == 1 else a, dims)
+        )
     np.testing.assert_allclose(O.matrix_power(t(a @ a.T), 5).numpy(), np.linalg.matrix_power(a @ a.T, 5), rtol=1e-12)
     assert O.matrix_power(t(a @ a.T), 0).numpy().tolist() == np.eye(3).tolist()
 

@@ -119,3 +119,19 @@ def test_the_gradient_of_a_filled_slice_counts_places_once() -> None:
 def test_a_quantile_moves_with_its_share(rng: np.random.Generator) -> None:
     x, q = rng.standard_normal(7), np.array([0.3, 0.81])
     agree(lambda library, v, w: library.quantile(v, w), x, q)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_a_part_takes_the_place_of_a_slice_or_of_one_index(dim: int) -> None:
+    x, axis = np.arange(12.0).reshape(3, 4), dim % 2
+    place: list[Any] = [slice(None)] * 2
+    for index, put in (
+        (slice(1, 3), lambda src: hs.slice_scatter(hs.tensor(x), src, dim, 1, 3)),
+        (slice(0, None, 2), lambda src: hs.slice_scatter(hs.tensor(x), src, dim, step=2)),
+        (1, lambda src: hs.select_scatter(hs.tensor(x), src, dim, 1)),
+    ):
+        place[axis] = index
+        expected = x.copy()
+        src = -1.0 - np.arange(expected[tuple(place)].size).reshape(expected[tuple(place)].shape)
+        expected[tuple(place)] = src
+        assert put(hs.tensor(src)).tolist() == expected.tolist()
