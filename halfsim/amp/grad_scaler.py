@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +144,7 @@ class GradScaler:
             return scaled
         if isinstance(outputs, (list, tuple)):
             return type(outputs)(self.scale(item) for item in outputs)
-        if isinstance(outputs, Iterable) and not isinstance(outputs, (str, bytes, np.ndarray)):
+        if isinstance(outputs, Iterable) and not isinstance(outputs, (str, bytes, bytearray, np.ndarray, Mapping, Set)):
             return map(self.scale, outputs)
         raise ValueError(f"outputs: {type(outputs).__name__} is not allowed; allowed: Tensor, iterables of them")
 

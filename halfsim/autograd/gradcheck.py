@@ -36,6 +36,8 @@ def gradcheck(
     >>> gradcheck(lambda x: (x * x).sum(), hs.tensor([1.0, -2.0], requires_grad=True))
     True
     """
+    if not 0 < eps < float("inf"):
+        raise ValueError(f"eps: {eps} is not allowed; allowed: finite numbers above 0")
     given = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     with precision("fp64", override=True):
         arguments, checked = _arguments(given)

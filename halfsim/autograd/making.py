@@ -39,6 +39,8 @@ def tensor(
     >>> tensor([1, 0.1, 65520], "fp16"), tensor([1, 2])
     (tensor([1. , 0.1, inf], float16), tensor([1, 2], int64))
     """
+    if format is not None and dtype is not None:
+        raise TypeError("dtype: not allowed beside format; allowed: one of them")
     format = dtype if format is None else format
     wanted = None if format is None else as_dtype(format)
     data = foreign(data)

@@ -108,7 +108,7 @@ def _copied(x: Any) -> Any:
     if isinstance(x, (tuple, list)):
         return type(x)(map(_copied, x))
     if isinstance(x, Operators):
-        array = np.asarray(x)
+        array = np.asarray(getattr(x, "array", x))  # of a tensor on the tape too
         return array.astype(np.float64) if array.dtype.kind == "f" else array.copy()
     return x.copy() if isinstance(x, np.ndarray) else x
 

@@ -72,7 +72,7 @@ def cost(
     device: Device | str = "A100",
     *,
     optimizer: str = "adam",
-    recipes: Iterable[str] = ("fp32", "fp16", "amp"),
+    recipes: str | Iterable[str] = ("fp32", "fp16", "amp"),
     loss: Loss | None = None,
     batch_axis: int = 0,
     batch_size: int | None = None,

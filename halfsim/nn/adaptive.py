@@ -49,14 +49,16 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         bounds = list(cutoffs)
         if not bounds or bounds != sorted(set(bounds)) or not 0 < bounds[0] <= bounds[-1] < n_classes:
             raise ValueError(f"cutoffs: {bounds} is not allowed; allowed: rising integers from 1 to {n_classes - 1}")
+        if not 0 < float(div_value) < float("inf"):
+            raise ValueError(f"div_value: {float(div_value)} is not allowed; allowed: finite numbers above 0")
         self.in_features, self.n_classes, self.cutoffs = in_features, n_classes, [*bounds, n_classes]
-        self.div_value, self.head_bias = div_value, head_bias
+        self.div_value, self.head_bias = float(div_value), head_bias
         self.shortlist_size, self.n_clusters = bounds[0], len(bounds)
         self.head_size = self.shortlist_size + self.n_clusters
         self.head = Linear(in_features, self.head_size, bias=head_bias)
         self.tail = ModuleList()
         for i, (low, high) in enumerate(zip(self.cutoffs, self.cutoffs[1:], strict=False)):
-            width = int(in_features // div_value ** (i + 1))
+            width = int(in_features // self.div_value ** (i + 1))
             self.tail.append(Sequential(Linear(in_features, width, bias=False), Linear(width, high - low, bias=False)))
 
     def forward(self, input_: Any, target_: Any) -> _Losses:

@@ -1,7 +1,7 @@
 """Rounding of float arrays onto the grid of a format: exact, in place, blocked for the cache.
 
-The readable truth is `halfsim.numerics.exact_rounding`; this is how arrays are rounded. A number x with exponent e = max(floor(log2 |x|), emin)
-lies between multiples of its ulp, 2**(e - p + 1). Scaling by a power of two is exact, so
+The readable truth is `halfsim.numerics.exact_rounding`; this is how arrays are rounded. A number x with exponent
+e = max(floor(log2 |x|), emin) lies between multiples of its ulp, 2**(e - p + 1). Scaling by a power of two is exact, so
 
     integer(x / 2**(e - p + 1)) * 2**(e - p + 1)
 

@@ -223,7 +223,7 @@ BAD: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     (("mlp", 8), {"recipes": []}, ValueError, "recipes: none given"),
     (("mlp", 8), {"width": 0}, ValueError, "width: 0 is not allowed"),
     (("transformer", 8), {"width": 12}, ValueError, "width: 12 is not allowed; allowed: multiples of 8"),
-    ((None, 8), {}, TypeError, "model: expected a Module or a preset's name, got NoneType"),
+    ((None, 8), {}, TypeError, "model: None is not allowed; allowed: a Module, a string"),
     ((mlp(), 8), {}, TypeError, "batch: a model of your own needs an example"),
     ((mlp(), np.float32(1.0)), {}, ValueError, "batch: shape () has no batch along axis 0"),
     ((mlp(), X[:0]), {}, ValueError, "batch: shape (0, 8) has no batch along axis 0"),

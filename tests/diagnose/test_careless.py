@@ -34,7 +34,7 @@ def big() -> hs.Tensor:
         (lambda: hs.mend(overflowing, 3), TypeError, "target: int is not allowed; allowed: a Precision"),
         (lambda: hs.compare(overflowing, reference="fp65"), ValueError, "reference: 'fp65' is not allowed"),
         (lambda: hs.trace("fp65"), ValueError, "reference: 'fp65' is not allowed"),
-        (lambda: hs.trace(allow=3), TypeError, "allow: 3 is not allowed; allowed: patterns"),  # type: ignore[arg-type]
+        (lambda: hs.trace(allow=3), TypeError, "allow: 3 is not allowed; allowed: a string, an iterable"),  # type: ignore[arg-type]
         (lambda: hs.trace(allow=[3]), TypeError, "allow: [3] is not allowed"),  # type: ignore[list-item]
         (lambda: hs.trace(frames=-1), ValueError, "frames: -1 is not allowed; allowed: integers from 0"),
         (lambda: hs.Fix(3), TypeError, "text: int is not allowed; allowed: a string"),  # type: ignore[arg-type]

@@ -60,6 +60,13 @@ ANY = (
     ("*.Subset*", "indices", "the keys of a data set are of any kind"),
     ("*.BatchSampler", "sampler", "the keys of a data set are of any kind"),
     ("*.ConcatDataset.cumsum", "sequence", "a data set holds samples of any kind"),
+    ("hs.checkpoint.save", "extra", "any plain data"),
+    ("hs.save", "obj", "any plain data"),
+    ("*index_put*", "indices", "places for each axis"),
+    ("hs.minimize", "inputs", "what the function takes"),
+    ("Policy.precision", "category", "which operations give"),
+    ("hs.utils.data.default_collate", "batch", "a data set holds samples of any kind"),
+    ("hs.utils.data.DataLoader", "*sampler", "the keys of a data set are of any kind"),
     ("*update_bn", "loader", "a model without layers of running statistics asks it for nothing"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
@@ -67,6 +74,9 @@ DIFFERS: tuple[tuple[str, str], ...] = (
     ("*soft_margin_loss", "broadcasts its operands"),
     ("*softm[axin]*", "without dim it is over the last axis, where PyTorch has a rule of old, and warns"),
     ("*logdet", "the sign of a singular matrix is that of its rounding"),
+    ("*bucketize", "of boundaries that do not rise it may name another place"),
+    ("np.intersect1d", "of values that are said to be unique"),
+    ("*fractional_max_pool3d", "takes windows that just fit, as the one of two axes"),
     ("*lp_pool?d", "a tuple of one number stands for all axes, as in the other pools"),
     ("*max_unpool?d", "a tuple of one number stands for all axes, as in the pools"),
     ("hs.*.unfold", "a tuple of one number stands for all axes, as in convolutions"),

@@ -238,6 +238,6 @@ WHOLE = hs.tensor([1, 2])
     ],
 )
 def test_masked_arrays_are_refused_in_one_line(call: Callable[[], object]) -> None:
-    with pytest.raises(TypeError, match="masked arrays are not allowed") as caught:
+    with pytest.raises(TypeError, match="(masked arrays are|MaskedArray .* is) not allowed") as caught:
         call()
     assert "\n" not in str(caught.value)

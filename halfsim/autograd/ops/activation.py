@@ -193,9 +193,9 @@ def softplus(fp: Arithmetic, x: Array, /, beta: float = 1.0, threshold: float = 
     return looked_up(fp, _softplus, x, float(beta), float(threshold)), pullback
 
 
-def _softplus(fp: Arithmetic, x: Array, beta: float, threshold: float) -> Array:
+def _softplus(fp: Arithmetic, x: Array, beta: float, threshold: float) -> Any:
     power, linear = _softplus_power(fp, x, beta, threshold)
-    return np.asarray(choose(linear, x, fp.div(fp.function("log1p", power), fp.constant(beta))))
+    return choose(linear, x, fp.div(fp.function("log1p", power), fp.constant(beta)))
 
 
 def _softplus_power(fp: Arithmetic, x: Array, beta: float, threshold: float) -> tuple[Array, Any]:

@@ -190,7 +190,8 @@ def range_(start: float = 0, end: float = 0, step: float = 1, **options: Any) ->
     """PyTorch's old ``range``: floats from ``start`` to ``end``, which is included."""
     if not math.isfinite(step) or not step:
         raise ValueError(f"step: {step} is not allowed; allowed: finite numbers other than 0")
-    return _made(start + np.arange(math.floor((end - start) / step) + 1) * float(step), **options)
+    start, end, step = float(start), float(end), float(step)
+    return _made(start + np.arange(math.floor((end - start) / step) + 1) * step, **options)
 
 
 def linspace(

@@ -16,6 +16,7 @@ from halfsim.autograd.ops.singular import svdvals
 from halfsim.autograd.ops.solve import cholesky, inv, solve, solve_triangular
 from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 
 __all__ = [
     "cholesky_ex",
@@ -167,6 +168,9 @@ def matrix_rank(
     second argument, is an ``rtol`` of the new spelling and an ``atol`` of the old one, as in PyTorch the old one.)
     """
     x = as_tensor(A)
+    for name, bound in (("tol", tol), ("atol", atol), ("rtol", rtol)):
+        if bound is not None and not np.isfinite(numbers(bound)).all():
+            raise ValueError(f"{name}: {shown(bound)} is not allowed; allowed: finite numbers")
     s = svdvals(x.detach())
     most = s.array.max(-1, keepdims=True, initial=0.0)
     absolute = numbers(0.0 if tol is None and atol is None else tol if atol is None else atol)

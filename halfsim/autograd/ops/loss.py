@@ -173,7 +173,7 @@ def smooth_l1_loss(
     does. Under autocast float32.
     """
     how = reduction_of(reduction, size_average, reduce)
-    if beta < 0:
+    if not beta >= 0:
         raise ValueError(f"beta: {beta} is not allowed; allowed: numbers from 0")
     if beta == 0:
         return l1_loss(input, target, reduction=how)

@@ -22,9 +22,10 @@ from halfsim.autograd.ops.numpy_functions import shape_of
 from halfsim.autograd.tape import op, widest
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.formats import Integer, as_dtype
+from halfsim.numerics.inputs import numbers_of
 from halfsim.numerics.neighbours import spacing as distance
 from halfsim.numerics.quantize import Array
-from halfsim.options import refused
+from halfsim.options import refused, shown
 
 _ROWS: dict[str, Callable[..., Any]] = {
     "around": lambda a, decimals=0, out=None: OPS["round"](a, decimals=decimals),
@@ -380,8 +381,8 @@ simulates("polymul")(lambda a1, a2: convolve(a1, a2))
 
 @simulates()
 def polyder(p: Any, m: int = 1) -> Any:
-    if m < 0:
-        raise ValueError(f"m: {m} is not allowed; allowed: integers from 0")
+    if not isinstance(m, (int, np.integer)) or m < 0:
+        raise ValueError(f"m: {shown(m)} is not allowed; allowed: integers from 0")
     for _ in range(min(m, len(p))):  # nothing is left after that
         p = OPS["mul"](p[:-1], np.arange(len(p) - 1, 0, -1, dtype=np.float64))
     return p
@@ -391,7 +392,7 @@ def polyder(p: Any, m: int = 1) -> Any:
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     if not 0 <= m <= 10_000:
         raise ValueError(f"m: {m} is not allowed; allowed: 0 to 10000 times")
-    constants = np.broadcast_to(0.0 if k is None else as_numpy(k), m).tolist()
+    constants = np.broadcast_to(0.0 if k is None else numbers_of(as_numpy(k)), m).tolist()
     for constant in constants:
         powers = OPS["div"](p, np.arange(len(p), 0, -1, dtype=np.float64))
         p = OPS["cat"]([powers, tensor([constant], p.format)], 0)

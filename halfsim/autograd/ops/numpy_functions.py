@@ -28,13 +28,13 @@ def shape_of(x: Any) -> tuple[int, ...]:
     return np.shape(plain(x) if isinstance(x, Tensor) else as_numpy(x))
 
 
-def exactly(function: Callable[..., Any], *given: Any) -> Tensor:
+def exactly(function: Callable[..., Any], *given: Any, **options: Any) -> Tensor:
     """The values that NumPy's ``function`` chooses of those ``given``, off the tape, in the widest of their formats."""
     first = next(x for x in given if isinstance(x, Tensor))
     tensors = [as_tensor(x, first) for x in given]
     fmt = promoted([x.format for x in tensors])
     arrays = [x.to(fmt).array for x in tensors]
-    return Tensor(np.asarray(function(*arrays)).astype(arrays[0].dtype), fmt)
+    return Tensor(np.asarray(function(*arrays, **options)).astype(arrays[0].dtype), fmt)
 
 
 # Functions that are an operation of ours by its own arguments, in the order that NumPy has.
@@ -372,11 +372,16 @@ def unique(
 
 
 def _of_sets(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda ar1, ar2, assume_unique=False: exactly(function, ar1, ar2)
+    return lambda ar1, ar2, assume_unique=False: exactly(function, ar1, ar2, assume_unique=assume_unique)
 
 
-for _function in (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d):
+for _function in (np.intersect1d, np.setdiff1d, np.setxor1d):
     simulates(_function.__name__)(_of_sets(_function))
+
+
+@simulates()
+def union1d(ar1: Any, ar2: Any) -> Any:
+    return exactly(np.union1d, ar1, ar2)
 
 
 # In place.

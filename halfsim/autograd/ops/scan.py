@@ -171,6 +171,8 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Axis = None, edge_order: int 
         raise ValueError(f"spacing: {len(each)} of them do not fit {len(axes)} axes; allowed: one for each")
     for by in each if several else [spacing]:
         numbers(by)  # which refuses what is none
+    if not shape and dim is not None:
+        raise ValueError(f"dim: {dim} is not allowed; allowed: None for a number")
     x = as_tensor(input)
     x = x.to(get_default_dtype()) if isinstance(x.format, Integer) else x
     return tuple(_slopes(x, a, by, edge_order) for a, by in zip(axes, each, strict=True))

@@ -52,7 +52,7 @@ def setitem(input: Any, value: Any, index: Any) -> Tensor:
     if parts is None:
         return _placed(input, value, index)
     places = pick(pick(np.arange(prod(input.shape)).reshape(input.shape), parts[0]), parts[1])
-    return _placed(input, value, np.unravel_index(places, input.shape))
+    return _placed(input, value, np.unravel_index(indices("places", places), input.shape))
 
 
 def put_at(input: Any, value: Any, places: Any) -> Tensor:
@@ -358,7 +358,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
     shape = np.shape(plain(input))
     x = input if shape else reshape(input, (1,))
     places = np.arange(prod(x.shape)).reshape(x.shape)[slices("index_reduce", x, dim, index)]
-    if prod(np.shape(plain(source))) != places.size:
+    if np.shape(plain(source)) != places.shape and prod(np.shape(plain(source))) + places.size != 2:  # one is a number
         given = np.shape(plain(source))
         raise ValueError(f"source: shape {given} does not fit {places.shape}; allowed: the slices' shape")
     return reshape(reduced(x, reshape(source, places.shape), places, reduce, include_self), shape)

@@ -140,6 +140,8 @@ def logit(fp: Arithmetic, x: Array, /, eps: float | None = None) -> Any:
 
     Gradient ``g / (x * (1 - x))``, all in ``compute``: NaN beyond 0 and 1, with ``eps`` 0 beyond its bounds.
     """
+    if eps is not None and np.isnan(eps):
+        raise ValueError("eps: nan is not allowed; allowed: numbers")
     one = fp.constant(1.0)
     low: Any = None if eps is None else fp.constant(eps)
     high: Any = None if eps is None else fp.sub(one, low)

@@ -413,7 +413,8 @@ class Counting(Arithmetic):
 
     def _inner_zeros(self, y: Array) -> int:
         """How many elements of the result ``y`` are zero because a step on the way flushed them."""
-        count = self._last[1] if y is self._last[0] or (y.base is not None and y.base is self._last[0]) else 0
+        last, flushed = self._last
+        count = flushed if last is not None and _memory(y) is _memory(last) else 0
         if self._zeros is not None and self._zeros.size == y.size:
             count += int(np.count_nonzero(self._zeros.reshape(y.shape) & (y == 0)))
         return count
@@ -481,6 +482,11 @@ class Counting(Arithmetic):
                 self.counts.cancelled += int(np.count_nonzero(lost))
                 bits = np.log2(magnitude[lost] / np.abs(exact[lost]))
                 self.counts.bits = max(self.counts.bits, int(bits.max()))
+
+
+def _memory(x: Array) -> Array:
+    """The array whose memory ``x`` shows, in whatever shape."""
+    return x if x.base is None else x.base
 
 
 class _Scratch(threading.local):

@@ -175,6 +175,8 @@ def _input(x: Any, fmt: Format) -> Any:
 def _batches(data: Any, labels: Any) -> Iterator[tuple[Any, Any]]:
     """Inputs and labels, a batch at a time."""
     given = None if labels is None else np.asarray(plain(labels))
+    if given is not None and given.dtype.kind not in "iubf":
+        raise TypeError(f"labels: an array of {given.dtype} is not allowed; allowed: integers, numbers")
     if isinstance(data, list) and not (data and isinstance(data[0], (np.ndarray, Tensor, tuple))):
         data = np.asarray(data)
     if isinstance(data, (np.ndarray, Tensor)):

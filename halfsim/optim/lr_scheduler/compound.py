@@ -59,7 +59,7 @@ class SequentialLR(_Compound):
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
     ) -> None:
-        if not schedulers or len(milestones) != len(schedulers) - 1:
+        if not len(schedulers) or len(milestones) != len(schedulers) - 1:
             got = f"{len(schedulers)} schedules and {len(milestones)} milestones"
             raise ValueError(f"milestones: {got}; allowed: one schedule or more, and one milestone fewer")
         self._hold(checked_optimizer(optimizer), schedulers)
@@ -96,7 +96,7 @@ class ChainedScheduler(_Compound):
     """Several schedules at once: each changes the rate that the one before it left."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
-        if not schedulers:
+        if not len(schedulers):
             raise ValueError("schedulers: an empty list is not allowed; allowed: schedules")
         self._hold(optimizer or schedulers[0].optimizer, schedulers)
         self._last_lr = self.rates

@@ -82,6 +82,8 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        if isinstance(index, (bytes, bytearray)):  # which NumPy would read as integers
+            raise refused("index", index, "integers, slices, arrays of integers")
         return tuple(_rows(x, index) for x in self.tensors)
 
     def __len__(self) -> int:

@@ -139,7 +139,7 @@ def test_forms(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda m, h: hs.compare_models(m, "fp16", [[1.0]]), TypeError, "half_model: str is not allowed"),
+        (lambda m, h: hs.compare_models(m, "fp16", [[1.0]]), TypeError, "half_model: 'fp16' is not allowed"),
         (lambda m, h: hs.compare_models(m, h, np.zeros((0, 1))), ValueError, "data: no example is there"),
         (lambda m, h: hs.compare_models(m, h, []), ValueError, "data: no example is there"),
         (lambda m, h: hs.compare_models(m, h, 3), TypeError, "data: int is not allowed"),
