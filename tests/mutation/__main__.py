@@ -6,7 +6,7 @@ PYTHONPATH=$PWD nice python -m tests.mutation --again             those that sur
 PYTHONPATH=$PWD python -m tests.mutation --check                  what killed them passes on the code as it is
 PYTHONPATH=$PWD python -m tests.mutation --write                  the record's part of docs/reliability.md
 
-mutmut and cosmic-ray were read about and not taken: the first puts a trampoline in the place of each function, whose
+mutmut and cosmic-ray were not tried: as far as we know the first puts a trampoline in the place of each function, whose
 name and signature our doors are tested for, and runs the whole suite to begin with; the second runs it for each mutant.
 """
 
