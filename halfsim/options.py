@@ -95,6 +95,7 @@ _KINDS: dict[Any, tuple[Check, str]] = {
     Sequence[int | None]: (lambda value: _is_ints(value, none=True), "a tuple of integers, with None for some"),
     Sequence[int]: (_is_ints, "a tuple of integers"),
     Sequence[float]: (_is_floats, "a tuple of numbers"),
+    list[float]: (_is_floats, "a list of numbers"),
 }
 
 

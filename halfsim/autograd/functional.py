@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.function import grad
+from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.scope import scoped
 from halfsim.autograd.tensor import Tensor
@@ -52,7 +53,7 @@ def _directions(name: str, v: Any, like: Sequence[Tensor]) -> list[Tensor]:
         if len(like) != 1 or like[0].numel() != 1:
             raise RuntimeError(f"{name}: v is missing; allowed without it: one value")
         return [OPS["ones_like"](like[0].detach())]
-    found = list(_tuple(v))
+    found = [x if isinstance(x, Tensor) else tensor(x) for x in _tuple(v)]
     shapes = [tuple(x.shape) for x in found]
     if shapes != [tuple(x.shape) for x in like]:
         raise RuntimeError(f"{name}: v has shapes {shapes}; allowed: {[tuple(x.shape) for x in like]}")

@@ -53,7 +53,7 @@ def widen(codes: ArrayLike, unit: str = "f16c") -> Array:
     """
     if unit not in _UNITS:
         raise unknown("unit", unit, _UNITS)
-    given = np.asarray(unmasked(codes, "codes"))
+    given = np.asarray(None if isinstance(codes, (bytes, bytearray)) else unmasked(codes, "codes"))
     if given.dtype.kind not in "iu" or (given.size and not 0 <= given.min() <= given.max() <= 0xFFFF):
         raise ValueError("codes: not 16-bit codes; allowed: integers from 0 to 65535")
     bits = given.astype(np.uint16)

@@ -140,7 +140,7 @@ class errstate(Context):  # noqa: N801  # NumPy's name
             raise ValueError(f"errstate: {', '.join(given)} name one flag twice; allowed: once")
         for action in (*actions.values(), *([all] if all is not None else [])):
             if not isinstance(action, str) or action not in _ACTIONS:
-                raise unknown("errstate", action, _ACTIONS)
+                raise unknown("errstate", action if isinstance(action, str) else type(action).__name__, _ACTIONS)
         self.actions = {**(dict.fromkeys(_NAMES, all) if all is not None else {}), **actions}
 
     def __enter__(self) -> None:

@@ -52,7 +52,7 @@ class Muon(Optimizer):
     ) -> None:
         checked(lr=lr, weight_decay=weight_decay, momentum=momentum)
         checked(high=100, ns_steps=whole("ns_steps", ns_steps))
-        if len(ns_coefficients) != 3:
+        if isinstance(ns_coefficients, str) or len(ns_coefficients) != 3:
             raise ValueError(f"ns_coefficients: {len(ns_coefficients)} numbers are not allowed; allowed: 3")
         if adjust_lr_fn not in _RATES:
             raise unknown("adjust_lr_fn", adjust_lr_fn, ("original", "match_rms_adamw"))

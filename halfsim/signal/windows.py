@@ -135,8 +135,8 @@ def exponential(
     **ignored: Any,
 ) -> Tensor:
     """``exp(-abs(n - center) / tau)``; the centre is the middle, and with ``sym`` can be no other."""
-    if not tau > 0:
-        raise ValueError(f"tau: {tau} is not allowed; allowed: numbers above 0")
+    if not tau >= np.finfo(np.float64).tiny:
+        raise ValueError(f"tau: {tau} is not allowed; allowed: normal numbers above 0")
     if sym and center is not None:
         raise ValueError(f"center: {center} is not allowed with sym=True; allowed: None")
 
@@ -171,8 +171,8 @@ def kaiser(
     **ignored: Any,
 ) -> Tensor:
     """``i0(beta * sqrt(1 - (2 n / (M - 1) - 1)**2)) / i0(beta)``, of the Bessel function `halfsim.ops.i0`."""
-    if not beta >= 0:
-        raise ValueError(f"beta: {beta} is not allowed; allowed: numbers from 0")
+    if not 0 <= beta <= 700:
+        raise ValueError(f"beta: {beta} is not allowed; allowed: numbers from 0 to 700, of which i0 is finite")
 
     def shape(n: Array, length: int) -> Array:
         inside = np.sqrt(np.maximum(1 - (2 * n / length - 1) ** 2, 0))

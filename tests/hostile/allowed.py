@@ -67,6 +67,9 @@ ANY = (
     ("Policy.precision", "category", "which operations give"),
     ("hs.utils.data.default_collate", "batch", "a data set holds samples of any kind"),
     ("hs.utils.data.DataLoader", "*sampler", "the keys of a data set are of any kind"),
+    ("hs.optim.Optimizer", "defaults", "options of any name, or none"),
+    ("hs.save", "f", "a path"),
+    ("Tensor.to", "given", "Python's int, float and bool name dtypes"),
     ("*update_bn", "loader", "a model without layers of running statistics asks it for nothing"),
 )
 DIFFERS: tuple[tuple[str, str], ...] = (
@@ -76,6 +79,9 @@ DIFFERS: tuple[tuple[str, str], ...] = (
     ("*logdet", "the sign of a singular matrix is that of its rounding"),
     ("*bucketize", "of boundaries that do not rise it may name another place"),
     ("np.intersect1d", "of values that are said to be unique"),
+    ("Tensor.max", "a tensor in the place of the axis is the other operand"),
+    ("*elu", "alpha of NaN gives NaN at zeros too"),
+    ("np.setdiff1d", "numbers take the tensor's format"),
     ("*fractional_max_pool3d", "takes windows that just fit, as the one of two axes"),
     ("*lp_pool?d", "a tuple of one number stands for all axes, as in the other pools"),
     ("*max_unpool?d", "a tuple of one number stands for all axes, as in the pools"),

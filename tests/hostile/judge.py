@@ -29,7 +29,7 @@ _ROOM = os.path.dirname(hs.__file__) + os.sep
 SECONDS = 2.0
 LONGEST = 300
 CLASSES = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, AttributeError, MemoryError, OSError,
-           BufferError, ImportError, KeyError, ZeroDivisionError, AssertionError)  # fmt: skip
+           BufferError, ImportError, KeyError, ZeroDivisionError, OverflowError, AssertionError)  # fmt: skip
 # How Python and NumPy word what went wrong inside; none of it says what an argument should be.
 INTERNAL = re.compile(
     r"has no attribute|object is not|unsupported operand|not subscriptable|cannot unpack|did not contain a loop|"

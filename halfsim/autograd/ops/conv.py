@@ -26,6 +26,8 @@ __all__ = [
 
 Axes = Sequence[Axis]
 
+_MOST = 2**28  # outputs of one channel of a transposed convolution
+
 
 def _gathered(fp: Arithmetic, x: Array, weight: Array, bias: Array | None, axes: Axes, groups: int) -> Array:
     """One dot product for each window: over channels, then kernel rows, kernel columns. Then the bias."""
@@ -255,6 +257,8 @@ def _conv_transpose(
         if size < 1 or n < 1:
             raise ValueError(f"{name}: input {given} gives no output; allowed: less padding or a larger input")
         axes.append(Axis(size, n, k, s, p, d))
+    if prod(axis.size for axis in axes) > _MOST:
+        raise ValueError(f"{name}: input {given} gives more than {_MOST} outputs; allowed: a smaller stride, dilation")
     y = _scattered(fp, x, weight, bias, axes, groups)
     flat, others = y.shape, (0, *range(2, y.ndim))
     return y.reshape(*given[: -dims - 1], *flat[1:]), (

@@ -154,7 +154,7 @@ def full_like(
 
 def scalar_tensor(s: float, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """A tensor without axes."""
-    return _made(np.asarray(s, np.float64), dtype, requires_grad)
+    return _made(np.asarray(float(s), np.float64), dtype, requires_grad)
 
 
 def arange(

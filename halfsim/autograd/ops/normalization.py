@@ -317,6 +317,8 @@ def batch_norm(
         raise ValueError(f"batch_norm: input {shape} is not allowed; allowed: (N, C, ...)")
     if training and shape[0] * prod(shape[2:]) == 1:
         raise ValueError(f"batch_norm: input {shape} has one value a channel; allowed in training: more than one")
+    if not training and not eps >= 0:
+        raise ValueError(f"batch_norm: eps {eps!r} is not allowed; allowed: numbers from 0")
     if training and not eps > 0:
         raise ValueError(f"batch_norm: eps {eps!r} is not allowed; allowed in training: positive numbers")
     return _by_channel(
@@ -345,6 +347,8 @@ def instance_norm(
     if use_input_stats and prod(shape[2:]) == 1:
         raise ValueError(f"instance_norm: input {shape} has one value a channel; allowed: more than one")
     parts = (weight, bias, running_mean, running_var)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("instance_norm: one running statistic is not allowed; allowed: both, neither")
     return _by_channel(_of_instance, "instance_norm", input, parts, use_input_stats, momentum, eps)
 
 

@@ -135,8 +135,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
         raise ValueError("diff: a number is not allowed; allowed: at least one dimension")
     along = axis_of(dim, np.ndim(plain(input)))
     if not n:
-        for more in (prepend, append):
-            numbers(0 if more is None else more)  # which refuses what is none
+        for name, more in (("prepend", prepend), ("append", append)):
+            if more is not None and numbers(more).ndim not in (0, np.ndim(plain(input))):
+                raise ValueError(f"{name}: shape {np.shape(plain(more))} does not fit; allowed: as many axes as input")
         return as_tensor(input)
     y = cat([x for x in (prepend, input, append) if x is not None], along)
     step = OPS["ne"] if y.format == INTEGERS["bool"] else sub  # of bools where they change, as in PyTorch
