@@ -11,7 +11,19 @@ from halfsim.names import missing as _missing
 _MODULES = ("strategies",)
 
 # What is public, by the file it is in.
-_FILES: dict[str, tuple[str, ...]] = {}
+_FILES: dict[str, tuple[str, ...]] = {
+    "properties": (
+        "batch_invariant",
+        "bounded_by",
+        "gradient_matches",
+        "monotone",
+        "permutation_stable",
+        "scale_equivariant",
+        "shape_invariant",
+        "sums_to_one",
+    ),
+    "worst": ("WorstCase", "worst_case"),
+}
 
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
 

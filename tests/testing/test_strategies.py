@@ -25,7 +25,7 @@ FORMATS = {fmt.name: fmt for fmt in NAMES.values()}
 NARROW = [name for name, fmt in FORMATS.items() if fmt.bits <= 8]
 
 
-def drawn(strategy: SearchStrategy[Any], count: int = 300) -> list[Any]:
+def drawn(strategy: SearchStrategy[Any], count: int = 150) -> list[Any]:
     """What a strategy draws, under all health checks."""
     found: list[Any] = []
 
