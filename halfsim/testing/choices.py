@@ -11,6 +11,8 @@ from halfsim.numerics.rounding import OVERFLOWS, SUBNORMALS, Rounding, Stochasti
 from halfsim.testing._hypothesis import st
 from halfsim.testing.drawn import Strategy, refused
 
+__all__ = ["formats", "policies", "precisions", "roundings"]
+
 _ACCUMULATORS = ("float32", "float32:sequential", "float16:sequential", "float16:pairwise", "float32:blocked(16)",
                  "float16:kahan", "exact")  # fmt: skip
 
@@ -103,5 +105,3 @@ def policies(model: Any = None, *, max_rules: int = 4) -> Strategy[Policy]:
     default = words | st.sampled_from(["promote", "amp", "amp_bf16"])
     rules = st.dictionaries(patterns, words, max_size=max_rules)
     return st.builds(lambda default, rules: Policy({"default": default, **rules}), default, rules)
-
-

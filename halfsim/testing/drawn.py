@@ -22,6 +22,8 @@ from halfsim.numerics.quantize import Array, round_to
 from halfsim.options import shown
 from halfsim.testing._hypothesis import InvalidArgument, npst, st
 
+__all__ = ["arrays", "bit_patterns", "floats", "tensors"]
+
 Strategy = st.SearchStrategy
 
 _TABLED = 20  # bits of the widest format that has a table of its numbers
@@ -92,7 +94,9 @@ def _row(first: Array, fmt: Format) -> Strategy[int]:
 def _inside(size: int, signed: bool) -> Strategy[int]:
     """A place in a row: any, or that of the shortest, the longest or the largest numbers."""
     last, half = size - 1, size // 2
-    return _ranges(last, {(half, half + 1 + signed), (last - 1 - signed, last), (0, 1 + signed)} if last > 64 else set())
+    return _ranges(
+        last, {(half, half + 1 + signed), (last - 1 - signed, last), (0, 1 + signed)} if last > 64 else set()
+    )
 
 
 def _ranges(last: int, ends: set[tuple[int, int]]) -> Strategy[int]:
@@ -116,8 +120,9 @@ def floats(
 
     Without bounds NaN, with all its payloads, and infinities are among them where the format has them; a bound leaves
     NaN out, and the infinity on its side. Both zeros and subnormal numbers are among them; ``max_value=-0.0`` leaves +0
-    out, ``min_value=0.0`` leaves -0 out. They shrink to numbers of few significant binary digits, and towards 1 and 0. ``InvalidArgument`` for bounds that are no numbers of the format or have nothing between them,
-    and for a NaN or an infinity that the format or a bound does not allow.
+    out, ``min_value=0.0`` leaves -0 out. They shrink to numbers of few significant binary digits, and towards 1 and 0.
+    ``InvalidArgument`` for bounds that are no numbers of the format or have nothing between them, and for a NaN or an
+    infinity that the format or a bound does not allow.
 
     >>> from hypothesis import find
     >>> find(floats("float16", allow_infinity=False), lambda x: x + np.float16(1) == np.float16(x))
@@ -166,7 +171,9 @@ def _between(
     values = _table(fmt)[1]
     minus = np.signbit(values)
     inside = (values > low) if without_low else (values >= low) & ~((values == 0) & (low == 0) & minus & (not low_sign))
-    inside &= (values < high) if without_high else (values <= high) & ~((values == 0) & (high == 0) & ~minus & high_sign)
+    inside &= (
+        (values < high) if without_high else (values <= high) & ~((values == 0) & (high == 0) & ~minus & high_sign)
+    )
     inside &= np.isfinite(values) | infinity
     if not subnormal:
         inside &= (values == 0) | (np.abs(values) >= fmt.smallest_normal)
@@ -213,7 +220,8 @@ def bit_patterns(format: object = "float16") -> Strategy[Any]:
     if fmt.bits > _TABLED:
         word = layout(fmt).word.type
         own = floats(fmt).map(lambda x: word(encode(x, fmt)))
-        return own | st.integers(0, (1 << fmt.bits) - 1).map(word)
+        ranges = [(0, (1 << fmt.bits) - 1), (layout(fmt).last + 1, layout(fmt).sign - 1)][: 1 + fmt.has_nan]
+        return own | st.one_of([st.integers(a, b).map(word) for a, b in ranges])
     codes, values = _table(fmt)
     return _places(values, fmt).map(lambda place: codes[place])
 
@@ -228,8 +236,8 @@ def arrays(
 ) -> Strategy[Array]:
     """Arrays of numbers of ``format``: the arguments are those of ``hypothesis.extra.numpy.arrays``.
 
-    ``format`` and ``shape`` may be strategies. ``elements`` is a strategy, or a mapping of arguments of `floats`; without
-    it all of its numbers are drawn, NaN and infinities too. The dtype is NumPy's of that name, or for want of one the
+    ``format`` and ``shape`` may be strategies. ``elements`` is a strategy, or a mapping of arguments of `floats`;
+    without it all of its numbers are drawn, NaN and infinities too. The dtype is NumPy's of that name, or for want of one the
     narrower of float32 and float64 that holds the format. ``InvalidArgument`` where an element is no number of the
     format.
 

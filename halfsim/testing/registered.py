@@ -1,7 +1,7 @@
 """What hypothesis is told when it starts, so that annotations draw halfsim's own types.
 
-It is halfsim's entry point ``hypothesis``: ``from_type(Tensor)``, ``@given(x=...)`` and ``builds`` draw tensors, formats
-and precisions wherever halfsim is installed.
+It is halfsim's entry point ``hypothesis``: ``from_type(Tensor)``, ``@given(x=...)`` and ``builds`` draw tensors,
+formats and precisions wherever halfsim is installed.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from halfsim.numerics.quantize import Array
 from halfsim.testing._hypothesis import st
 from halfsim.testing.drawn import Strategy, array_dtype, floats, known, refused
 
+__all__ = ["IllConditionedDot", "IllConditionedSum", "ill_conditioned_dots", "ill_conditioned_sums"]
+
 
 @dataclass(frozen=True, eq=False)
 class IllConditionedSum:
@@ -34,7 +36,7 @@ class IllConditionedSum:
 class IllConditionedDot:
     """Two vectors with their exact dot product and its condition number, abs(x) @ abs(y) / abs(x @ y).
 
-    ``x`` and ``y`` are arrays of one axis, which np.asarray reads as two rows; ``exact`` and ``condition`` are Fractions.
+    ``x`` and ``y`` are arrays of one axis, read by np.asarray as two rows; ``exact`` and ``condition`` are Fractions.
     """
 
     x: Array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from halfsim.autograd.policy import precision
 from halfsim.autograd.tensor import Tensor, format_of
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.minimize.minimize import minimize
+from halfsim.diagnose.minimize.script import script
 from halfsim.diagnose.trace import trace
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Lines, sections
@@ -20,6 +22,8 @@ from halfsim.numerics.quantize import Array
 from halfsim.testing._hypothesis import HealthCheck, Phase, given, seed, settings, st, target
 from halfsim.testing.drawn import Strategy, refused
 from halfsim.testing.properties import ulp_error
+
+__all__ = ["WorstCase", "worst_case"]
 
 
 @dataclass(frozen=True)
@@ -110,13 +114,18 @@ def worst_case(
     if found <= 0:
         return WorstCase(args, max(found, 0.0), max(found, 0.0), "", _finding(f, args), runs)
 
-    def shown(*args: Any) -> Any:
-        return f(*args), right(*args)
-
-    small = minimize(shown, args, lambda pair: _worst(*pair) >= found / 2, max_evaluations=max_evaluations)
+    small = minimize(partial(_beside, f, right), args, lambda pair: _worst(*pair) >= found / 2,
+                     max_evaluations=max_evaluations)  # fmt: skip
     inputs = small.inputs
-    text = minimize(f, inputs, lambda result: True, max_evaluations=1).script
-    return WorstCase(inputs, _error(f, right, inputs), found, text, _finding(f, inputs), runs)
+    result, wanted = _beside(f, right, *inputs)
+    text = script(f, inputs, {}, ArithmeticError(), None)[0]
+    checked = f"print(result)  # right is {np.asarray(wanted).tolist()}\n"
+    return WorstCase(inputs, _worst(result, wanted), found, text + checked, _finding(f, inputs), runs)
+
+
+def _beside(f: Callable[..., Any], right: Callable[..., Any], *args: Any) -> tuple[Any, Any]:
+    with np.errstate(all="ignore"):
+        return f(*args), right(*args)
 
 
 def _widened(f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -137,8 +146,7 @@ _FLOAT64 = format_of(np.float64(0))
 
 
 def _error(f: Callable[..., Any], right: Callable[..., Any], args: Any) -> float:
-    with np.errstate(all="ignore"):
-        return _worst(f(*args), right(*args))
+    return _worst(*_beside(f, right, *args))
 
 
 def _worst(result: Any, wanted: Any) -> float:

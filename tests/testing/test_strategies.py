@@ -125,7 +125,10 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: st.floats("e4m3", allow_infinity=True), "allow_infinity: True is not allowed; allowed: False, for float8"),
     (lambda: st.floats(min_value=0, allow_nan=True), "allow_nan: True is not allowed; allowed: False with a bound"),
     (lambda: st.floats(min_value=0, max_value=1, allow_infinity=True), "allow_infinity: True is not allowed; allowed"),
-    (lambda: st.floats(min_value=1, max_value=1, exclude_min=True), "min_value: 1 is not allowed; allowed: what leaves"),
+    (
+        lambda: st.floats(min_value=1, max_value=1, exclude_min=True),
+        "min_value: 1 is not allowed; allowed: what leaves",
+    ),
     (lambda: st.arrays("float16", 2, elements=3), "elements: 3 is not allowed; allowed: a strategy, a mapping"),
     (lambda: st.arrays("float16", 2, elements={"min": 3}), "elements: ['min'] is not allowed; allowed: arguments"),
     (lambda: st.ties("float64"), "container: 'float64' is not allowed; allowed: none for float64"),
@@ -140,7 +143,10 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: st.ill_conditioned_sums(max_size=1), "max_size: 1 is not allowed; allowed: integers from"),
     (lambda: st.ill_conditioned_sums("e8m0"), "format: 'float8_e8m0fnu' is not allowed; allowed: formats with a sign"),
     (lambda: st.attention_logits("e8m0"), "format: 'float8_e8m0fnu' is not allowed; allowed: formats with a sign"),
-    (lambda: st.attention_logits("e4m3", allow_infinity=True), "allow_infinity: True is not allowed; allowed: False, f"),
+    (
+        lambda: st.attention_logits("e4m3", allow_infinity=True),
+        "allow_infinity: True is not allowed; allowed: False, f",
+    ),
     (lambda: st.attention_logits(shape=()), "shape: () is not allowed; allowed: at least one axis"),
     (lambda: st.block_outliers(block=0), "block: 0 is not allowed; allowed: integers from 1"),
     (lambda: st.block_outliers(ratio=1e30), "ratio: 1e+30 is not allowed; allowed: numbers from 1 to"),
@@ -190,7 +196,11 @@ def test_ties_are_ties(name: str) -> None:
         found, both = Fraction(float(x)), []
         size = abs(found)
         low = Fraction(float(hs.round_to(float(size), fmt, "downward", overflow="saturate")))
-        high = Fraction(float(hs.next_up(float(low), fmt))) if low < fmt.max else low + Fraction(float(hs.ulp(fmt.max, fmt)))
+        high = (
+            Fraction(float(hs.next_up(float(low), fmt)))
+            if low < fmt.max
+            else low + Fraction(float(hs.ulp(fmt.max, fmt)))
+        )
         nearest = [Fraction(float(np.nextafter(x, x.dtype.type(end)))) for end in (-np.inf, np.inf)]
         both = [one for one in (found, *nearest) if 2 * abs(one) == low + high]
         assert len(both) == 1, (name, x)
