@@ -167,7 +167,7 @@ def _between(
     fmt: Format, low: float, high: float, low_sign: bool, high_sign: bool,
     nan: bool, infinity: bool, subnormal: bool, without_low: bool, without_high: bool,
 ) -> Array:  # fmt: skip
-    """The numbers of a narrow format that are allowed, from the simplest on; the signs tell bounds of -0 and 0 apart."""
+    """The numbers of a narrow format that are allowed, from the simplest on; signs tell bounds of -0 and 0 apart."""
     values = _table(fmt)[1]
     minus = np.signbit(values)
     inside = (values > low) if without_low else (values >= low) & ~((values == 0) & (low == 0) & minus & (not low_sign))
@@ -237,8 +237,8 @@ def arrays(
     """Arrays of numbers of ``format``: the arguments are those of ``hypothesis.extra.numpy.arrays``.
 
     ``format`` and ``shape`` may be strategies. ``elements`` is a strategy, or a mapping of arguments of `floats`;
-    without it all of its numbers are drawn, NaN and infinities too. The dtype is NumPy's of that name, or for want of one the
-    narrower of float32 and float64 that holds the format. ``InvalidArgument`` where an element is no number of the
+    without it all of its numbers are drawn, NaN and infinities too. The dtype is NumPy's of that name, or for want of
+    one the narrower of float32 and float64 that holds the format. ``InvalidArgument`` where an element is no number of the
     format.
 
     >>> from hypothesis import find

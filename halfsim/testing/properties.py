@@ -74,8 +74,8 @@ def scale_equivariant(
 
     A power of two changes no digits of a binary number, so a function that is homogeneous of a ``degree`` (sums and
     norms 1, variances 2, softmax of differences none, normalizations 0) must give the same digits; where it does not,
-    a constant such as an eps is in it, or an intermediate result overflowed. NaN must stay NaN. Exponents by which ``x``
-    itself would overflow or lose digits are left out.
+    a constant such as an eps is in it, or an intermediate result overflowed. NaN must stay NaN. Exponents by which
+    ``x`` itself would overflow or lose digits are left out.
 
     >>> import numpy as np
     >>> scale_equivariant(np.linalg.norm, np.float32([3, 4]))
@@ -169,7 +169,7 @@ def monotone(f: Function, x: Any, *, decreasing: bool = False) -> None:
 
 
 def batch_invariant(f: Function, x: Any, *, axis: int = 0, max_ulp: float = 0.0) -> None:
-    """Each slice of ``f(x)`` along ``axis`` is what ``f`` gives for that slice alone, to the bit unless ``max_ulp`` says.
+    """Each slice of ``f(x)`` along ``axis`` is what ``f`` gives for that slice alone, to the bit or to ``max_ulp``.
 
     ``f`` takes a batch and gives a batch. Where a kernel chooses its order of sums by the batch's size, this fails.
 

@@ -114,7 +114,7 @@ def worst_case(
     if found <= 0:
         return WorstCase(args, max(found, 0.0), max(found, 0.0), "", _finding(f, args), runs)
 
-    small = minimize(partial(_beside, f, right), args, lambda pair: _worst(*pair) >= found / 2,
+    small = minimize(partial(_beside, f, right), args, partial(_as_bad, found / 2),
                      max_evaluations=max_evaluations)  # fmt: skip
     inputs = small.inputs
     result, wanted = _beside(f, right, *inputs)
@@ -126,6 +126,10 @@ def worst_case(
 def _beside(f: Callable[..., Any], right: Callable[..., Any], *args: Any) -> tuple[Any, Any]:
     with np.errstate(all="ignore"):
         return f(*args), right(*args)
+
+
+def _as_bad(least: float, pair: tuple[Any, Any]) -> bool:
+    return _worst(*pair) >= least
 
 
 def _widened(f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
