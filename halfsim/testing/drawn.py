@@ -238,8 +238,8 @@ def arrays(
 
     ``format`` and ``shape`` may be strategies. ``elements`` is a strategy, or a mapping of arguments of `floats`;
     without it all of its numbers are drawn, NaN and infinities too. The dtype is NumPy's of that name, or for want of
-    one the narrower of float32 and float64 that holds the format. ``InvalidArgument`` where an element is no number of the
-    format.
+    one the narrower of float32 and float64 that holds the format. ``InvalidArgument`` where an element is no number of
+    the format.
 
     >>> from hypothesis import find
     >>> find(arrays("bfloat16", 3), lambda x: x.sum() > 300)

@@ -33,8 +33,8 @@ def ties(format: object = "float16", *, container: object = None) -> Strategy[An
 
     ``container`` is a wider format, float32 where it holds all halfway values, else float64; the number is a NumPy
     scalar of its dtype. The neighbours may be 0 and the smallest number, of either sign, and the largest number and
-    what would follow it: the threshold of overflow. A float64 next to a tie tells whether a conversion rounds twice, by way of
-    float32. ``InvalidArgument`` where the container does not hold the halfway values.
+    what would follow it: the threshold of overflow. A float64 next to a tie tells whether a conversion rounds twice, by
+    way of float32. ``InvalidArgument`` where the container does not hold the halfway values.
 
     >>> from hypothesis import find
     >>> find(ties("float16"), lambda x: x > 2000)
