@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import precision
+from halfsim.autograd.scope import precision
 from halfsim.autograd.tensor import Tensor, format_of
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.minimize.minimize import minimize
