@@ -11,7 +11,9 @@ from halfsim.names import missing as _missing
 _MODULES = ("strategies",)
 
 # What is public, by the file it is in.
-_FILES: dict[str, tuple[str, ...]] = {}
+_FILES: dict[str, tuple[str, ...]] = {
+    "conformance_kit": ("Conformance", "conformance", "write_golden"),
+}
 
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
 

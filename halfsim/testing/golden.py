@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Bits:
         where = np.argwhere(self.codes != kept.codes)
         if not len(where):
             return []
-        lines = [f"{len(where)} of {counted(self.codes.size, 'element')} differ"]
+        lines = [f"{len(where)} of {counted(self.codes.size, 'element differs', 'elements differ')}"]
         for place in where[:_SHOWN]:
             now, was = (int(b.codes[tuple(place)]) for b in (self, kept))
             steps = _steps(now, was, self.format)
@@ -144,7 +145,8 @@ class GoldenBits:
     folder: Path
     name: str
     update: bool
-    note: Any  # called with the path of a file that is written
+    root: Path  # from which a path is told
+    written: Callable[[str], object]  # told of each file that is written
     _checked: set[str] = field(default_factory=set)
 
     @classmethod
@@ -152,13 +154,12 @@ class GoldenBits:
         """That of the test of ``request``."""
         path, update = Path(request.path), request.config.getoption("--halfsim-bits-update")
         name = request.node.nodeid.partition("::")[2].replace("::", ".") or request.node.name
-        root = request.config.rootpath
+        properties = request.node.user_properties  # which xdist carries to the one who sums up
 
-        def note(written: Path) -> None:
-            shown = written.relative_to(root) if written.is_relative_to(root) else written
-            request.node.user_properties.append(("halfsim_bits", shown.as_posix()))
+        def written(file: str) -> None:
+            properties.append(("halfsim_bits", file))
 
-        return cls(path.parent / path.stem, name, bool(update), note)
+        return cls(path.parent / path.stem, name, bool(update), request.config.rootpath, written)
 
     def check(self, values: object, basename: str | None = None) -> None:
         """Fail unless every bit of ``values``, an array, a tensor or a dict of them, is the one in the file.
@@ -175,10 +176,10 @@ class GoldenBits:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, text)
-                self.note(path)
+                self.written(self._shown(path))
             return
         if not path.exists():
-            pytest.fail(f"no golden bits yet: {path}; pytest --halfsim-bits-update writes them", pytrace=False)
+            pytest.fail(f"no golden bits yet: {self._shown(path)}; pytest --halfsim-bits-update writes them", pytrace=False)
         kept = loaded(path.read_text(encoding="utf-8"))
         told = []
         for name in {**kept, **entries}:
@@ -188,13 +189,14 @@ class GoldenBits:
                 lines = ["is new"] if name in entries else ["is gone"]
             told += [f"{name}: {lines[0]}", *lines[1:]] if lines else []
         if told:
-            pytest.fail("\n".join([*told, f"golden bits: {path}; --halfsim-bits-update accepts these"]), pytrace=False)
+            pytest.fail("\n".join([*told, f"golden bits: {self._shown(path)}; --halfsim-bits-update accepts these"]), pytrace=False)
+
+    def _shown(self, path: Path) -> str:
+        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
     def _path(self, basename: str | None) -> Path:
         name = quote(self.name if basename is None else basename, safe="[]=,+@ ")  # a different one for each test
         if len(name) > _LONGEST:
-            import hashlib
-
             name = f"{name[:_LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
         if name in self._checked:
             raise ValueError(f"basename: {shortened(basename)} is not allowed twice in a test; allowed: one a check")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from halfsim.autograd.policy import as_rule, precision
-from halfsim.diagnose.finding import CLASSES, Finding
+from halfsim.diagnose.finding import CLASSES
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics.formats import shortened, unknown
 
@@ -41,6 +41,7 @@ class Run:
     no: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)  # of `halfsim.trace`
     trace: Trace | None = None
+    told: str = ""  # what a failure by ``no`` says already
     _open: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
@@ -80,7 +81,7 @@ class Run:
         if handle is None or self.trace is not None:  # a fixture's trace goes on through all examples
             self.traced()
             yield
-            self._refuse(lambda found: pytest.fail(str(found), pytrace=False))
+            self._refuse(lambda text: pytest.fail(text, pytrace=False))
             return
         inner = handle.inner_test
         handle.inner_test = self._example(inner)
@@ -92,6 +93,7 @@ class Run:
     def _example(self, test: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(test)
         def under_trace(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             with trace(**self.options) as self.trace:
                 result = test(*args, **kwargs)
             self._refuse(_raise)
@@ -99,25 +101,29 @@ class Run:
 
         return under_trace
 
-    def _refuse(self, how: Callable[[Finding], object]) -> None:
+    def _refuse(self, how: Callable[[str], object]) -> None:
+        __tracebackhide__ = True
+        self.told = ""
         for klass in self.no:
             found = None if self.trace is None else self.trace.first(klass)
             if found is not None:
-                how(found)
+                self.told = str(found)
+                how(self.told)
 
     def sections(self) -> list[tuple[str, str]]:
-        """What a failed test's report has besides, once."""
+        """What a failed test's report has besides, once; nothing where the failure is the verdict."""
         recorded, self.trace = self.trace, None
         found = None if recorded is None else recorded.verdict()
-        return [] if found is None else [(_TITLE, str(found))]
+        return [] if found is None or str(found) == self.told else [(_TITLE, str(found))]
 
     def end(self) -> None:
         """Leave everything."""
         self._open.close()
 
 
-def _raise(found: Finding) -> None:
-    raise AssertionError(str(found))
+def _raise(text: str) -> None:
+    __tracebackhide__ = True
+    raise AssertionError(text)
 
 
 def _arguments(mark: pytest.Mark) -> dict[str, Any]:

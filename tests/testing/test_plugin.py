@@ -89,7 +89,8 @@ def test_no_fails_where_the_trace_has_that_trouble(run: Any, pytester: pytest.Py
         """)
     done = run()
     done.assert_outcomes(passed=2, failed=1, xfailed=1)
-    done.stdout.fnmatch_lines(["overflow (step 1, forward, mul, test_no_*.py:*)*", "*halfsim verdict*", "overflow (*"])
+    done.stdout.fnmatch_lines(["overflow (step 1, forward, mul, test_no_*.py:*)*"])
+    assert "halfsim verdict" not in done.stdout.str()  # which has been told
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_an_example_of_hypothesis_has_a_trace_of_its_own_and_shrinks(run: Any, p
         """)
     done = run()
     done.assert_outcomes(failed=2)
-    done.stdout.fnmatch_lines(["*n=256*", "*halfsim verdict*", "*256*", "*n=256*", "*halfsim verdict*"])
+    done.stdout.fnmatch_lines(["E   AssertionError: overflow (*", "*n=256*", "*n=256*", "*halfsim verdict*", "overflow (*"])
 
 
 BITS = """
@@ -210,7 +211,7 @@ def test_golden_bits_are_written_and_compared(run: Any, pytester: pytest.Pyteste
     done = run()
     done.assert_outcomes(failed=1, passed=2)
     done.stdout.fnmatch_lines(
-        ["x: 1 of 4 elements differ", "  [[]0, 1[]]: 4003 (2.005859375), was 4000 (2.0): 3 ulp", "y: 1 of 1 element*"]
+        ["x: 1 of 4 elements differ", "  [[]0, 1[]]: 4003 (2.005859375), was 4000 (2.0): 3 ulp", "y: 1 of 1 element differs"]
     )
 
 
