@@ -6,7 +6,7 @@ the marker or a fixture, is in `halfsim.testing.plugin`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -106,9 +106,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 @pytest.fixture
-def halfsim_trace(request: pytest.FixtureRequest) -> Iterator[Any]:
+def halfsim_trace(request: pytest.FixtureRequest) -> Any:
     """The `halfsim.Trace` of this test, in force from here on: ``halfsim_trace.verdict()``, ``.first("overflow")``."""
-    yield request.node.stash[_RUN].traced()
+    return request.node.stash[_RUN].traced()
 
 
 @pytest.fixture

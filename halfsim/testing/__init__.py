@@ -17,7 +17,7 @@ _FILES: dict[str, tuple[str, ...]] = {
 
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
 
-__all__ = sorted([*_MODULES, *_HOMES])  # noqa: PLE0605
+__all__ = sorted([*_MODULES, *_HOMES])
 
 
 def __getattr__(name: str) -> _Any:

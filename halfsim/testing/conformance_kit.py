@@ -201,7 +201,9 @@ def conformance(
     (True, True)
     >>> def truncated(x):
     ...     return x.astype(np.float32).view(np.uint32) >> 16
-    >>> found = conformance(truncated, lambda c: (c.astype(np.uint32) << 16).view(np.float32), "bf16", container="float32")
+    >>> def widened(codes):
+    ...     return (codes.astype(np.uint32) << 16).view(np.float32)
+    >>> found = conformance(truncated, widened, "bfloat16", container="float32")
     >>> print([kind.name for kind in found.kinds if kind.wrong])
     ['ties', 'beside ties', 'beside numbers', 'overflow', 'underflow']
     """
@@ -224,8 +226,17 @@ def write_golden(
     """Write the cases of `conformance` to ``path``, as plain text for tests in any language.
 
     A line "d CODE BITS" says that CODE stands for the float64 number of these BITS, "e BITS CODE" that the number of
-    ``container`` with these BITS becomes CODE, all in hexadecimal. Where the result is NaN its place says ``nan``. Lines
-    that begin with # are remarks. ``ValueError`` as in `conformance`, ``OSError`` where nothing can be written.
+    ``container`` with these BITS becomes CODE, all in hexadecimal. Where the result is NaN its place says ``nan``.
+    Lines that begin with # are remarks. The other arguments are those of `conformance`. ``ValueError`` as there,
+    ``OSError`` where nothing can be written.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_golden(os.path.join(folder, "e2m1.txt"), "e2m1")
+    ...     with open(os.path.join(folder, "e2m1.txt")) as file:
+    ...         print("".join(line for line in file if line[0] == "d")[:41])
+    d 0 0000000000000000
+    d 1 3fe0000000000000
     """
     cases = Cases.of(format, container, rounding, overflow, subnormals)
     rules = ", ".join(f"{name} {word}" for name, word in cases.rules.items())
@@ -250,14 +261,16 @@ def write_golden(
 
 
 def _codes(fmt: Format) -> Array:
-    """Every code, or of a wide format those whose significand is near an end, a power of two, or one of 4,096 others."""
+    """Every code, or of a wide format those whose significand is near an end or a power of two, and 64 others."""
     word = layout(fmt).word
     if fmt.bits <= _EXHAUSTED:
         return np.arange(1 << fmt.bits, dtype=word)
     top = 1 << fmt.nmant
     near = np.arange(8)
     powers = np.array([1 << i for i in range(fmt.nmant)])
-    parts = np.unique(np.concatenate([near, top - 1 - near, powers, powers - 1, np.linspace(0, top - 1, 64).astype(int)]))
+    parts = np.unique(
+        np.concatenate([near, top - 1 - near, powers, powers - 1, np.linspace(0, top - 1, 64).astype(int)])
+    )
     fields = np.arange(1 << (fmt.bits - fmt.nmant), dtype=np.uint64) << np.uint64(fmt.nmant)
     return np.asarray((fields[:, None] | parts.astype(np.uint64)).reshape(-1).astype(word))
 
@@ -265,7 +278,9 @@ def _codes(fmt: Format) -> Array:
 def _result(name: str, result: object, n: int) -> Array:
     array = np.asarray(result)
     if array.shape != (n,):
-        raise ValueError(f"{name}: a result of shape {array.shape} is not allowed; allowed: {(n,)}, that of its argument")
+        raise ValueError(
+            f"{name}: a result of shape {array.shape} is not allowed; allowed: {(n,)}, that of its argument"
+        )
     return array
 
 

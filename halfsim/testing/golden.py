@@ -115,7 +115,8 @@ def dumped(entries: Mapping[str, Bits]) -> str:
 def loaded(text: str) -> dict[str, Bits]:
     """What a file says; ``ValueError`` in one line where it is none of these."""
     found: dict[str, Bits] = {}
-    entry, codes = None, []
+    entry: re.Match[str] | None = None
+    codes: list[str] = []
     for line in [*text.splitlines(), ""]:
         start = _ENTRY.fullmatch(line)
         if start or not line:
@@ -179,7 +180,9 @@ class GoldenBits:
                 self.written(self._shown(path))
             return
         if not path.exists():
-            pytest.fail(f"no golden bits yet: {self._shown(path)}; pytest --halfsim-bits-update writes them", pytrace=False)
+            pytest.fail(
+                f"no golden bits yet: {self._shown(path)}; pytest --halfsim-bits-update writes them", pytrace=False
+            )
         kept = loaded(path.read_text(encoding="utf-8"))
         told = []
         for name in {**kept, **entries}:
@@ -189,7 +192,10 @@ class GoldenBits:
                 lines = ["is new"] if name in entries else ["is gone"]
             told += [f"{name}: {lines[0]}", *lines[1:]] if lines else []
         if told:
-            pytest.fail("\n".join([*told, f"golden bits: {self._shown(path)}; --halfsim-bits-update accepts these"]), pytrace=False)
+            pytest.fail(
+                "\n".join([*told, f"golden bits: {self._shown(path)}; --halfsim-bits-update accepts these"]),
+                pytrace=False,
+            )
 
     def _shown(self, path: Path) -> str:
         return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()

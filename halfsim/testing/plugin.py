@@ -1,4 +1,4 @@
-"""What the pytest plugin does for a test that asks: a precision and a trace around it, and the verdict in its report."""
+"""What the pytest plugin does for a test that asks: a precision and a trace around it, the verdict in its report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from halfsim.autograd.policy import as_rule, precision
+from halfsim.autograd.policy import as_rule
+from halfsim.autograd.scope import precision
 from halfsim.diagnose.finding import CLASSES
 from halfsim.diagnose.trace import Trace, trace
 from halfsim.numerics.formats import shortened, unknown
@@ -59,7 +60,7 @@ class Run:
         for mark in reversed([*item.iter_markers("halfsim")]):
             given |= _arguments(mark)
         rules = [checked(item.config)] + ([as_rule(given["precision"])] if "precision" in given else [])
-        options = {name: given[name] for name in ("reference", "allow") if name in given}
+        options: dict[str, Any] = {name: given[name] for name in ("reference", "allow") if name in given}
         trace(**options)  # refuses what is none of its words
         return cls(item, [rule for rule in rules if rule is not None], _classes(given.get("no", ())), options)
 

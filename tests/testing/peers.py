@@ -56,7 +56,9 @@ def _ml_dtypes(ml_dtypes: Any) -> Iterator[Peer]:
                 name,
                 lambda x, dtype=dtype: x.astype(dtype).view(f"u{dtype.itemsize}"),
                 lambda c, dtype=dtype: c.view(dtype).astype(np.float64),
-                ("float16", "float32", "float64") if hs.float16.contains(hs.formats.as_format(name)) else ("float32", "float64"),
+                ("float16", "float32", "float64")
+                if hs.float16.contains(hs.formats.as_format(name))
+                else ("float32", "float64"),
             )
 
 
@@ -70,7 +72,9 @@ def _torch(torch: Any) -> Iterator[Peer]:
             return torch.from_numpy(x).to(dtype).view(word).numpy()
 
         def decode(c: Any, dtype: Any = dtype) -> Any:
-            return torch.from_numpy(c.view(f"{'u' if c.itemsize == 1 else 'i'}{c.itemsize}")).view(dtype).double().numpy()
+            return (
+                torch.from_numpy(c.view(f"{'u' if c.itemsize == 1 else 'i'}{c.itemsize}")).view(dtype).double().numpy()
+            )
 
         rules = {"overflow": "saturate_inf"} if name == "float8_e4m3fn" else {}
         yield Peer("torch", name, name, encode, decode, rules=rules)
@@ -97,12 +101,11 @@ def _gfloat(gfloat: Any) -> Iterator[Peer]:
         ours = hs.Format(f"p3109_k8p{precision}", 8 - precision, precision, specials="p3109", bias=info.bias)
         rows.append((f"p3109 k8p{precision}", info, ours))
     for name, info, ours in rows:
+        saturates = not hs.formats.as_format(ours).has_special
         yield Peer(
             "gfloat",
             name,
             ours,
-            lambda x, info=info, sat=not hs.formats.as_format(ours).has_special: gfloat.encode_ndarray(
-                info, gfloat.round_ndarray(info, x, sat=sat)
-            ),
+            lambda x, info=info, sat=saturates: gfloat.encode_ndarray(info, gfloat.round_ndarray(info, x, sat=sat)),
             lambda c, info=info: gfloat.decode_ndarray(info, c.astype(np.int64)),
         )

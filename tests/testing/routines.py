@@ -82,7 +82,9 @@ def shown(x: Any) -> str:
     if array.size > 8:
         first = array.flat[0]
         return f"[{first:.5g}] * {array.size:,}" if (array == first).all() else f"[..., {array.flat[-1]:.5g}]"
-    return f"[{', '.join(f'{v:.5g}' for v in array.ravel().tolist())}]" if array.dtype.kind != "c" else str(array.tolist())
+    return (
+        f"[{', '.join(f'{v:.5g}' for v in array.ravel().tolist())}]" if array.dtype.kind != "c" else str(array.tolist())
+    )
 
 
 def wide(x: Any) -> Any:

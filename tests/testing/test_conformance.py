@@ -112,7 +112,10 @@ def test_one_wrong_code_of_a_decoder_is_found(code: int) -> None:
 def test_other_roundings_have_other_answers(rounding: str) -> None:
     def found(mode: str) -> hs.testing.Conformance:
         return conformance(
-            lambda x: hs.encode(x, "e4m3fn", mode), lambda c: c.view(ml_dtypes.float8_e4m3fn), "e4m3fn", rounding=rounding
+            lambda x: hs.encode(x, "e4m3fn", mode),
+            lambda c: c.view(ml_dtypes.float8_e4m3fn),
+            "e4m3fn",
+            rounding=rounding,
         )
 
     assert found(rounding).ok
@@ -169,7 +172,9 @@ def test_results_of_another_kind_are_refused() -> None:
 def test_a_golden_file_is_what_the_kit_asks(tmp_path: Path) -> None:
     write_golden(tmp_path / "e4m3.txt", "e4m3fn", container="float16")
     lines = [line.split() for line in (tmp_path / "e4m3.txt").read_text().splitlines() if line[0] != "#"]
-    asked = conformance(lambda x: hs.encode(x, "e4m3fn"), lambda c: hs.decode(c, "e4m3fn"), "e4m3fn", container="float16")
+    asked = conformance(
+        lambda x: hs.encode(x, "e4m3fn"), lambda c: hs.decode(c, "e4m3fn"), "e4m3fn", container="float16"
+    )
     assert len(lines) == asked.cases
     for kind, given, right in lines:
         if kind == "d":

@@ -48,7 +48,16 @@ def test_runs_of_pytest_say_what_the_page_of_the_plugin_says(tmp_path: Path) -> 
     commands = COMMAND.findall(page)
     assert len(commands) == page.count("```sh\npytest") >= 4
     for words, told in commands:
-        command = [sys.executable, "-m", "pytest", "-p", "_halfsim_pytest", "-p", "no:cacheprovider", *shlex.split(words)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "_halfsim_pytest",
+            "-p",
+            "no:cacheprovider",
+            *shlex.split(words),
+        ]
         if INSTALLED:
             del command[3:5]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", env=ENVIRONMENT)

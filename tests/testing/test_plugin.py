@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 import tomllib
@@ -21,17 +22,24 @@ POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["p
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs pytest in a process of its own, where the plugin is installed by its entry point."""
+    """Runs pytest, as a function or in a process of its own, where the plugin is installed by its entry point."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     if not any(point.name == "halfsim" for point in importlib.metadata.entry_points(group="pytest11")):
         info = pytester.mkdir("installed") / "halfsim-0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: halfsim\nVersion: 0\n")
         (info / "entry_points.txt").write_text(f"[pytest11]\nhalfsim = {POINTS['pytest11']['halfsim']}\n")
-        monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{info.parent}")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(info.parent)]))
+        monkeypatch.syspath_prepend(info.parent)
     pytester.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
-    return lambda *args: pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
+
+    def ran(*args: str, apart: bool = False) -> Any:
+        how = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
+        return how("-p", "no:cacheprovider", *args)
+
+    return ran
 
 
 FORMATS = """
@@ -157,13 +165,13 @@ def test_an_example_of_hypothesis_has_a_trace_of_its_own_and_shrinks(run: Any, p
 
         class TestSquares:
             @pytest.mark.halfsim(precision="fp16", no="overflow")
-            @settings(derandomize=True, database=None)
+            @settings(derandomize=True, database=None, deadline=None)
             @given(n=st.integers(0, 10_000))
             def test_square(self, n):
                 hs.tensor([float(n)]) * float(n)
 
         @pytest.mark.halfsim(precision="fp16")
-        @settings(derandomize=True, database=None)
+        @settings(derandomize=True, database=None, deadline=None)
         @given(st.integers(0, 10_000))
         @pytest.mark.parametrize("limit", [1e9])
         def test_finite(limit, n):
@@ -171,7 +179,9 @@ def test_an_example_of_hypothesis_has_a_trace_of_its_own_and_shrinks(run: Any, p
         """)
     done = run()
     done.assert_outcomes(failed=2)
-    done.stdout.fnmatch_lines(["E   AssertionError: overflow (*", "*n=256*", "*n=256*", "*halfsim verdict*", "overflow (*"])
+    done.stdout.fnmatch_lines(
+        ["E   AssertionError: overflow (*", "*n=256*", "*n=256*", "*halfsim verdict*", "overflow (*"]
+    )
 
 
 BITS = """
@@ -194,7 +204,7 @@ def test_golden_bits_are_written_and_compared(run: Any, pytester: pytest.Pyteste
     done.assert_outcomes(failed=3)
     done.stdout.fnmatch_lines(["no golden bits yet: *test_layer.bits; pytest --halfsim-bits-update writes them"])
     assert not (pytester.path / "test_bits").exists()
-    done = run("--halfsim-bits-update", "-n", "2")
+    done = run("--halfsim-bits-update", "-n", "2", apart=True)
     done.assert_outcomes(passed=3)
     done.stdout.fnmatch_lines(["*golden bits written*", "test_bits/second a%2Fb.bits", "test_bits/test_layer.bits"])
     names = {file.name for file in (pytester.path / "test_bits").iterdir()}
@@ -204,14 +214,18 @@ def test_golden_bits_are_written_and_compared(run: Any, pytester: pytest.Pyteste
     told = (pytester.path / "test_bits" / "test_layer.bits").read_text()
     assert "float16 [2, 2] x\n3c00 4000\n7e00 8000\nint64 [2] n\n" in told
     assert "float32 [] y\n40000000\nfloat64 [0, 3] none\n" in told
-    run("-n", "2").assert_outcomes(passed=3)
+    run("-n", "2", apart=True).assert_outcomes(passed=3)
     done = run("--halfsim-bits-update")
     assert "golden bits written" not in done.stdout.str()
     path.write_text(path.read_text().replace("2.0", "2.005"))
     done = run()
     done.assert_outcomes(failed=1, passed=2)
     done.stdout.fnmatch_lines(
-        ["x: 1 of 4 elements differ", "  [[]0, 1[]]: 4003 (2.005859375), was 4000 (2.0): 3 ulp", "y: 1 of 1 element differs"]
+        [
+            "x: 1 of 4 elements differ",
+            "  [[]0, 1[]]: 4003 (2.005859375), was 4000 (2.0): 3 ulp",
+            "y: 1 of 1 element differs",
+        ]
     )
 
 
@@ -229,7 +243,7 @@ def test_it_imports_nothing_until_it_is_asked(run: Any, pytester: pytest.Pyteste
         def test_nothing():
             assert not {"numpy", "halfsim", "hypothesis"} & {*sys.modules} and "_halfsim_pytest" in sys.modules
         """)
-    run("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    run("-p", "no:hypothesispytest", apart=True).assert_outcomes(passed=1)
     done = run("--markers")
     done.stdout.fnmatch_lines(["@pytest.mark.halfsim(precision=, reference=, no=, allow=): run the test*"])
     done = run("--fixtures")

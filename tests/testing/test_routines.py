@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.testing.routines import BEGIN, DOCS, END, Routine, routines, row, versions, vectors
+from tests.testing.routines import BEGIN, DOCS, END, Routine, routines, row, vectors, versions
 
 PAGE = DOCS.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
 ROUTINES = list(routines())
