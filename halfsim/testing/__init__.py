@@ -4,9 +4,15 @@ It comes with ``pip install "halfsim[testing]"``; nothing of it is imported befo
 """
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from halfsim.names import missing as _missing
+
+if _TYPE_CHECKING:
+    from halfsim.testing.conformance_kit import Conformance as Conformance
+    from halfsim.testing.conformance_kit import conformance as conformance
+    from halfsim.testing.conformance_kit import write_golden as write_golden
 
 _MODULES = ("strategies",)
 
@@ -23,6 +29,7 @@ _FILES: dict[str, tuple[str, ...]] = {
         "sums_to_one",
     ),
     "worst": ("WorstCase", "worst_case"),
+    "conformance_kit": ("Conformance", "conformance", "write_golden"),
 }
 
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
