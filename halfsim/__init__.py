@@ -214,6 +214,7 @@ _MODULES = (
     "plot",
     "signal",
     "special",
+    "testing",
     "utils",
 )
 
