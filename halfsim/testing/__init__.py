@@ -11,11 +11,14 @@ from halfsim.names import missing as _missing
 _MODULES = ("strategies",)
 
 # What is public, by the file it is in.
-_FILES: dict[str, tuple[str, ...]] = {}
+_FILES: dict[str, tuple[str, ...]] = {
+    "assertions": ("assert_no", "assert_representable", "assert_same_bits", "assert_ulp_close"),
+    "expected": ("Expected", "assert_within_precision", "expected_error"),
+}
 
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
 
-__all__ = sorted([*_MODULES, *_HOMES])  # noqa: PLE0605
+__all__ = sorted([*_MODULES, *_HOMES])
 
 
 def __getattr__(name: str) -> _Any:

@@ -23,7 +23,7 @@ from halfsim.options import shown
 from halfsim.text import percent
 
 
-class Mismatch(AssertionError, ValueError):
+class Mismatch(AssertionError, ValueError):  # noqa: N818  # a failed assertion, as pytest names it
     """Arrays that cannot be compared: a failure of the test, and an argument that is not allowed."""
 
 
@@ -44,9 +44,9 @@ def assert_ulp_close(
     (Goldberg 1991; see `halfsim.ulp`), so that two ulp lie between the smallest subnormals of either sign.
 
     An infinity is close to a reference that rounds to it and to nothing else; the largest number is so too where its
-    distance is small. NaN is close to NaN, with ``equal_nan``. Zeros of either sign are equal, and so are small numbers
-    around zero, unless ``signs`` asks for the sign of the reference everywhere. The message names the worst element, its
-    bits, its neighbours, the distance, and of a tensor that a trace has seen the operation where its error was made.
+    distance is small. NaN is close to NaN, with ``equal_nan``. Zeros of either sign are equal, and so are small
+    numbers around zero, unless ``signs`` asks for the sign of the reference everywhere. The message names the worst
+    element, its bits, its neighbours, the distance, and of a tensor that a trace has seen the operation where its error was made.
     ``AssertionError`` where it fails, also for other shapes; ``ValueError`` for a NaN in a format that has none and a
     ``max_ulp`` below 0.
 
@@ -91,7 +91,7 @@ def assert_representable(x: Any, format: object = "float16") -> None:
     ... except AssertionError as error:
     ...     print(error)
     1 of 2 elements (50.0 %) is no number of float16
-    worst at [1]: 2049, between 2048 (0x6800 = 0 11010 0000000000) and 2050 (0x6801 = 0 11010 0000000001)
+    worst at [1]: 2049.0, between 2048 (0x6800 = 0 11010 0000000000) and 2050 (0x6801 = 0 11010 0000000001)
     """
     fmt = as_format(format)
     values = _floats("x", x)
@@ -109,7 +109,7 @@ def assert_representable(x: Any, format: object = "float16") -> None:
         else:
             where = f"outside {fmt.min:.9g} to {fmt.max:.9g}" if value == value else f"for which {fmt} has no code"
         head = failed(wrong, f"no number of {fmt}")
-        raise AssertionError(f"{head}\nworst at {_index(i, values.shape)}: {value:.17g}, {where}")
+        raise AssertionError(f"{head}\nworst at {_index(i, values.shape)}: {value!r}, {where}")
 
 
 def assert_same_bits(actual: Any, expected: Any, format: object = None, *, equal_nan: bool = False) -> None:
@@ -179,7 +179,7 @@ def assert_no(kind: str | Iterable[str], f_or_trace: Trace | Callable[[], Any], 
         with under(scope().rule if precision is None else precision), trace() as found:
             f_or_trace()
     else:
-        raise TypeError(f"f_or_trace: {shown(f_or_trace)} is not allowed; allowed: a trace, a function without arguments")
+        raise TypeError(f"f_or_trace: {shown(f_or_trace)} is not allowed; allowed: a trace, a function")
     troubles = [trouble for word in kinds if (trouble := found.first(word)) is not None]
     if troubles:
         raise AssertionError("\n".join(map(str, troubles)))
@@ -275,7 +275,7 @@ def _own_format(x: Any) -> Format | None:
     if isinstance(x, Tensor):
         return x.format if isinstance(x.format, Format) else None
     dtype = getattr(x, "dtype", None)
-    if dtype is None or not (np.issubdtype(dtype, np.floating) or np.dtype(dtype).kind == "V"):
+    if dtype is None or np.dtype(dtype).kind not in "fV":  # those of ml_dtypes are of one or the other
         return None
     return format_of(x)
 

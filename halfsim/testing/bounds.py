@@ -2,8 +2,8 @@
 
 A term of a sum of n passes through some number h of roundings, each of which changes it by a factor of at most 1 + u.
 So the error is at most ((1 + u)**h - 1) times the sum of the terms' magnitudes (Higham, *Accuracy and Stability of
-Numerical Algorithms*, 2002, section 4.2), and where the roundings are independent of each other and right on average, it
-is at most lambda * sqrt(h) * u times that, but for a probability of 2 exp(-lambda**2 / 2) (Higham and Mary, *A New
+Numerical Algorithms*, 2002, section 4.2), and where the roundings are independent and right on average, it is at most
+lambda * sqrt(h) * u times that, but for a probability of 2 exp(-lambda**2 / 2) (Higham and Mary, *A New
 Approach to Probabilistic Rounding Error Analysis*, 2019, theorem 2.4). An order is the number h.
 """
 

@@ -76,10 +76,11 @@ def _largest_part(run: Run, ran: list[Ran], expected: Expected, worst: int) -> s
     if not parts.sum():
         return f"the last operation is {steps[-1]}"
     first = int(np.argmax(parts))
-    return f"of the error to be expected there {parts[first] / parts.sum():.0%} is made in {steps[first]}".replace("%", " %")
+    return f"of the error to be expected there {parts[first] / parts.sum():.0%} is made in {steps[first]}".replace(
+        "%", " %"
+    )
 
 
 def same(a: Array, b: Array) -> Array:
     """Where two arrays have the same number, or both NaN."""
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
-

@@ -85,7 +85,8 @@ def expected_error(
 ) -> Expected:
     """The error that computing ``f(*inputs)`` in ``precision`` makes inevitable, for each element of the result.
 
-    ``f`` takes halfsim tensors, one for each of ``inputs`` (a sequence of arrays), and gives one tensor of any shape.
+    ``f`` takes halfsim tensors, one for each of ``inputs`` (a sequence of arrays, or one array), and gives one tensor of
+    any shape.
     Inputs are rounded to the storage of the precision first, as a kernel has them; those of integers and bools stay.
     What ``f`` is made of says what may be stored between: ``hs.ops.softmax(x)`` is one kernel, ``e / e.sum()`` two.
     ``precision`` is a Precision, a Policy, or what `halfsim.precision` takes; ``accumulate`` puts another accumulator
@@ -106,7 +107,8 @@ def expected_error(
     >>> [round(float(u), 2) for u in found.ulps]
     [0.5, 0.5]
     """
-    return Run(f, inputs, _rule(precision, accumulate, device)).expected()
+    with Run(f, inputs, _rule(precision, accumulate, device)) as run:
+        return run.expected()
 
 
 def assert_within_precision(
@@ -137,25 +139,25 @@ def assert_within_precision(
     ...     print(str(error).splitlines()[-1].partition("with ")[2])
     accumulate=float16:sequential gives these very numbers
     """
-    run = Run(f, inputs, _rule(precision, accumulate, device))
-    expected = run.expected()
-    fmt = expected.format
-    given = numbers_of("actual", actual, fmt)
-    if given.shape != expected.reference.shape:
-        raise Mismatch(f"actual: shape {given.shape} is not allowed; allowed: {expected.reference.shape}")
-    excess = exceeded(given, expected)
-    if not (excess > 1).any():
-        return
-    worst = int(np.argmax(excess))
-    values = (x.reshape(-1)[worst] for x in (expected.reference, expected.limit, expected.simulated))
-    reference, limit, simulated = (float(x) for x in values)
-    lines = [
-        failed(excess > 1, f"further from the reference than {expected.precision} makes inevitable"),
-        *described(given, worst, expected.reference, fmt),
-        f"allowed: {limit:.3g}, {float(expected.ulps.reshape(-1)[worst]):.3g} ulp; the simulator gives {simulated:.9g}, "
-        f"off by {abs(simulated - reference):.3g}",
-        cause(run, given, expected, worst),
-    ]
+    with Run(f, inputs, _rule(precision, accumulate, device)) as run:
+        expected = run.expected()
+        fmt = expected.format
+        given = numbers_of("actual", actual, fmt)
+        if given.shape != expected.reference.shape:
+            raise Mismatch(f"actual: shape {given.shape} is not allowed; allowed: {expected.reference.shape}")
+        excess = exceeded(given, expected)
+        if not (excess > 1).any():
+            return
+        worst = int(np.argmax(excess))
+        values = (x.reshape(-1)[worst] for x in (expected.reference, expected.limit, expected.ulps, expected.simulated))
+        reference, limit, ulps, simulated = (float(x) for x in values)
+        lines = [
+            failed(excess > 1, f"further from the reference than {expected.precision} makes inevitable"),
+            *described(given, worst, expected.reference, fmt),
+            f"allowed: {limit:.3g}, {ulps:.3g} ulp; the simulator gives {simulated:.9g}, "
+            f"off by {abs(simulated - reference):.3g}",
+            cause(run, given, expected, worst),
+        ]
     raise AssertionError("\n".join(line for line in lines if line))
 
 
@@ -167,24 +169,31 @@ def exceeded(given: Array, expected: Expected) -> Array:
         excess = np.where(error == 0, 0.0, error / limit)
         rounded = np.asarray(round_to(reference, fmt))
         meant = [same(given, x) for x in (reference, rounded, expected.simulated)]
-        near = np.abs(reference) + limit >= fmt.max + 0.5 * ulp(fmt.max, fmt)
-        over = ~np.isfinite(given) & ((near & (given * reference > 0)) | ~np.isfinite(expected.simulated))
-        fine = meant[0] | meant[1] | meant[2] | (over & np.isfinite(reference))
-    return np.asarray(np.where(fine, np.minimum(np.nan_to_num(excess), 1.0), np.where(np.isnan(excess), np.inf, excess)))
+        half = 0.5 * ulp(np.array([reference, np.full_like(reference, fmt.max)]), fmt)
+        edge = (np.abs(reference) + limit - half[0] >= fmt.max + half[1]) & (given * reference > 0)
+        lost = np.isfinite(rounded) & ~np.isfinite(expected.simulated)  # on the way to a result that has a number
+        fine = meant[0] | meant[1] | meant[2] | (~np.isfinite(given) & (edge | lost))
+    return np.asarray(
+        np.where(fine, np.minimum(np.nan_to_num(excess), 1.0), np.where(np.isnan(excess), np.inf, excess))
+    )
 
 
 def _rule(precision: object, accumulate: object, device: str | None) -> Rule:
     rule = as_rule(precision)
     if device is not None:
         if not isinstance(precision, str):
-            raise TypeError(f"precision: {shown(precision)} is not allowed with device=; allowed: its inputs, as 'fp16'")
+            raise TypeError(
+                f"precision: {shown(precision)} is not allowed with device=; allowed: its inputs, as 'fp16'"
+            )
         rule = find_device(device).precision(precision)
     if accumulate is not None:
         if not isinstance(rule, Precision):
             raise ValueError(f"accumulate: {shown(accumulate)} is not allowed with a policy; allowed: with a precision")
         rule = replace_roles(rule, accumulate=accumulate)
     if isinstance(rule, Precision) and rule.storage == float64:
-        raise ValueError("precision: a storage of float64 is not allowed, for it is the reference; allowed: narrower ones")
+        raise ValueError(
+            "precision: a storage of float64 is not allowed, for it is the reference; allowed: narrower ones"
+        )
     return rule
 
 
@@ -194,23 +203,27 @@ class Run:
     def __init__(self, f: Callable[..., Any], inputs: Any, rule: Rule) -> None:
         if not callable(f):
             raise TypeError(f"f: {shown(f)} is not allowed; allowed: a function of tensors")
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, (Sequence, np.ndarray)):
-            raise TypeError(f"inputs: {shown(inputs)} is not allowed; allowed: a sequence of arrays")
+        inputs = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else inputs
+        if isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
+            raise TypeError(f"inputs: {shown(inputs)} is not allowed; allowed: a sequence of arrays, an array")
         self.f, self.rule = f, rule
         storage = rule.storage if isinstance(rule, Precision) else None
         self.inputs = [_input(x, storage) for x in inputs]
         self.snapshot = Snapshot(*reached(f).objects)
         self.random = np.random.default_rng(0)
 
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.snapshot.restore()
+
     def run(self, rule: Rule, observer: Observer) -> Tensor:
         """The tensor that ``f`` gives under ``rule``."""
         self.snapshot.restore()
         fresh = [Tensor(x.array, x.format) for x in self.inputs]
-        try:
-            with np.errstate(all="ignore"):
-                found = run_under(lambda: self.f(*fresh), rule, observer, self.snapshot, None)
-        finally:
-            self.snapshot.restore()
+        with np.errstate(all="ignore"):
+            found = run_under(lambda: self.f(*fresh), rule, observer, self.snapshot, None)
         if not isinstance(found, Tensor) or not isinstance(found.format, Format):
             raise TypeError(f"f: it gave {shown(found)}; allowed: one tensor of floats")
         return found
