@@ -46,9 +46,9 @@ def assert_ulp_close(
     An infinity is close to a reference that rounds to it and to nothing else; the largest number is so too where its
     distance is small. NaN is close to NaN, with ``equal_nan``. Zeros of either sign are equal, and so are small
     numbers around zero, unless ``signs`` asks for the sign of the reference everywhere. The message names the worst
-    element, its bits, its neighbours, the distance, and of a tensor that a trace has seen the operation where its error was made.
-    ``AssertionError`` where it fails, also for other shapes; ``ValueError`` for a NaN in a format that has none and a
-    ``max_ulp`` below 0.
+    element, its bits, its neighbours, the distance, and of a tensor that a trace has seen the operation where its
+    error was made. ``AssertionError`` where it fails, also for other shapes; ``ValueError`` for a NaN in a format that
+    has none and a ``max_ulp`` below 0.
 
     >>> assert_ulp_close(np.float16([0.1]), [0.1], max_ulp=0.5)
     >>> try:

@@ -1,4 +1,4 @@
-"""What would explain numbers that are further off than they may be: the operation, and what was done otherwise there."""
+"""What explains numbers that are further off than they may be: the operation, and what was done otherwise there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The error that a format, an order of sums and the inputs make inevitable, and a test whose tolerance is that error."""
+"""The error that a format, an order of sums and the inputs make inevitable, and a test that takes it for tolerance."""
 
 from __future__ import annotations
 
@@ -85,15 +85,14 @@ def expected_error(
 ) -> Expected:
     """The error that computing ``f(*inputs)`` in ``precision`` makes inevitable, for each element of the result.
 
-    ``f`` takes halfsim tensors, one for each of ``inputs`` (a sequence of arrays, or one array), and gives one tensor of
-    any shape.
-    Inputs are rounded to the storage of the precision first, as a kernel has them; those of integers and bools stay.
-    What ``f`` is made of says what may be stored between: ``hs.ops.softmax(x)`` is one kernel, ``e / e.sum()`` two.
-    ``precision`` is a Precision, a Policy, or what `halfsim.precision` takes; ``accumulate`` puts another accumulator
-    in it ("fp16:pairwise"), ``device`` takes both from a named device ("A100").
+    ``f`` takes halfsim tensors, one for each of ``inputs`` (a sequence of arrays, or one array), and gives one tensor
+    of any shape. Inputs are rounded to the storage of the precision first, as a kernel has them; those of integers and
+    bools stay. What ``f`` is made of says what may be stored between: ``hs.ops.softmax(x)`` is one kernel, ``e /
+    e.sum()`` two. ``precision`` is a Precision, a Policy, or what `halfsim.precision` takes; ``accumulate`` puts
+    another accumulator in it ("fp16:pairwise"), ``device`` takes both from a named device ("A100").
 
-    Where the reference is infinite or NaN so is the limit's meaning: the result has to be the same. Where the
-    simulator overflows on the way and the reference does not, the limit is that of the finite numbers, and `assert_within_precision` takes infinities and NaN as well.
+    Where the reference is infinite or NaN the result has to be the same. Where the simulator overflows on the way to a
+    finite reference, `assert_within_precision` takes infinities and NaN beside what is within the limit.
     Zeros of either sign are equal; below the smallest normal number an ulp is the smallest subnormal.
 
     Sensitivities are measured, not derived by rules: ``f`` runs 128 times in float64 with every rounding replaced by a
@@ -124,11 +123,11 @@ def assert_within_precision(
 
     ``actual`` is what the kernel under test gave: an array or a tensor of the shape that ``f`` gives. The other
     arguments are those of `expected_error`, whose ``limit`` is the tolerance; there is none to choose. NaN and
-    infinities have to be where exact arithmetic has them, or may be where the simulator's overflowed; so may an infinity
-    where the limit reaches past the largest number. Both zeros are equal. The message names the worst element, its bits
-    and neighbours, how far off it is, and what would explain it: the operation of ``f`` that gives these numbers with
-    a narrower accumulator, with narrower steps, rounded toward zero, or flushed; else the operation that has the largest
-    part in the error to be expected. ``AssertionError``, also for another shape.
+    infinities have to be where exact arithmetic has them, or may be where the simulator's overflowed; so may an
+    infinity where the limit reaches past the largest number. Both zeros are equal. The message names the worst element,
+    its bits and neighbours, how far off it is, and what would explain it: the operation of ``f`` that gives these
+    numbers with a narrower accumulator, with narrower steps, rounded toward zero, or flushed; else the operation that
+    has the largest part in the error to be expected. ``AssertionError``, also for another shape.
 
     >>> import halfsim as hs
     >>> x = np.full(4096, 1.0, np.float16)

@@ -1,11 +1,13 @@
 """Half kernels as people write them, correct and faulty, in plain NumPy: what the derived tolerance is to tell apart.
 
-Each `Case` is a function of halfsim tensors, inputs, a correct kernel in float16 with float32 inside, and the same kernel
-with one fault. Kernels differ in the order of their sums, in blocking, in what they store between, and in algebra.
+Each `Case` is a function of halfsim tensors, inputs, a correct kernel in float16 with float32 inside, and the same
+kernel with one fault. Kernels differ in the order of their sums, in blocking, in what they store between, and in
+algebra.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -276,7 +278,7 @@ def layer_norms(rng: Rng) -> Case:
         "eps outside the root": lambda: norm(x, outside=True),
         "n - 1": lambda: norm(x, free=1),
         "off by one at the end": lambda: norm(x, skip=1),
-        "fp16 accumulator": lambda: norm(x, lambda v, how=SUMS[str(rng.choice(PLAIN))]: how(v, F16)),
+        "fp16 accumulator": lambda: norm(x, functools.partial(SUMS[str(rng.choice(PLAIN))], dtype=F16)),
         "bias left out": lambda: norm(x) - b.astype(F32),
     }
     if x.shape[0] == n:

@@ -140,7 +140,8 @@ def test_a_narrow_accumulator_is_named() -> None:
         total = total + x[:, k]
     lines = _message(total, lambda t: t.sum(1), x)
     assert lines[0] == "4 of 4 elements (100 %) are further from the reference than fp16 makes inevitable"
-    assert lines[1].startswith("worst at [") and "ulp of float16 away" in lines[1]
+    assert lines[1].startswith("worst at [")
+    assert "ulp of float16 away" in lines[1]
     assert lines[-1].startswith("sum (test_expected.py:")
     assert lines[-1].endswith("with accumulate=float16:sequential gives these very numbers")
     assert_within_precision(total, lambda t: t.sum(1), x, accumulate="fp16:sequential")
