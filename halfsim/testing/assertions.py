@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.policy import precision as under
-from halfsim.autograd.policy import scope
+from halfsim.autograd.scope import precision as under
+from halfsim.autograd.scope import scope
 from halfsim.autograd.tensor import Tensor, format_of, unquoted
 from halfsim.autograd.trace.shadow import Shadow
 from halfsim.diagnose.finding import CLASSES
