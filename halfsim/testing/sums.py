@@ -92,7 +92,7 @@ def _signed(format: object) -> Format:
 
 Terms = list[tuple[Fraction, Fraction]]  # factors of each term; the second is 1 in a sum
 
-_DIGITS = 5  # significant binary digits of the exact value: its condition number is as asked for to 1/32
+_DIGITS = 6  # significant binary digits of the exact value: its condition number is as asked for to 1/16
 
 
 def _conditioned(fmt: Format, condition: float, max_size: int, dot: bool) -> Strategy[tuple[Terms, bool, list[int]]]:

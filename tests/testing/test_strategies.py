@@ -99,9 +99,9 @@ def test_bounds_are_kept(name: str) -> None:
     low, high = (1.0, 2.0) if fmt.max > 2 else (fmt.smallest_normal, fmt.max)
     assert {low, high} <= {*(found := drawn(st.floats(name, min_value=low, max_value=high), 800))}
     assert all(low <= x <= high and float(hs.round_to(x, fmt)) == x for x in found)
-    if fmt.bits > 4:
+    if fmt.precision > 2:
         inside = drawn(st.floats(name, min_value=low, max_value=high, exclude_min=True, exclude_max=True), 100)
-        assert all(low < x < high for x in inside) or fmt.precision == 1
+        assert all(low < x < high for x in inside)
 
 
 def test_zeros_subnormals_and_specials_by_choice() -> None:
@@ -165,7 +165,7 @@ def test_impossible_strategies_are_refused_in_one_line(wrong: Any, told: str) ->
 
 
 def test_an_element_off_the_grid_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="elements: 0.1 is not allowed; allowed: numbers of bfloat16"):
+    with pytest.raises(InvalidArgument, match="elements: 0.1000.* is not allowed; allowed: numbers of bfloat16"):
         drawn(st.arrays("bfloat16", 1, elements=hst.just(0.1)), 1)
 
 
