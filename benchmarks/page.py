@@ -147,6 +147,7 @@ def sentences(records: dict[str, Record]) -> dict[str, str]:
         f"{_short(their_v100 / 1e3)} s for Volta; this package {_short(a100)} and {_short(v100)} ms.",
         "rounding": f"{_short(rounding)} ns",
         "step": f"{_short(step)} times",
+        "factor": _short(step),
     }
     return {word: text for word, text in found.items() if "nan" not in text}
 

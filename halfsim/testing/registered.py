@@ -2,16 +2,20 @@
 
 It is halfsim's entry point ``hypothesis``: ``from_type(Tensor)``, ``@given(x=...)`` and ``builds`` draw tensors,
 formats and precisions wherever halfsim is installed.
+
+hypothesis may start because this room imports it, so the room's own files are imported at the first draw only.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
-from halfsim.testing._hypothesis import npst, st
-from halfsim.testing.choices import formats, precisions
-from halfsim.testing.drawn import Strategy, tensors
+
+if TYPE_CHECKING:
+    from halfsim.testing.drawn import Strategy
 
 
 def register() -> None:
@@ -19,10 +23,28 @@ def register() -> None:
 
     Tensors are of up to 3 axes of up to 6 elements, of formats of up to 16 bits: any numbers, NaN and infinities too.
     """
+    from hypothesis import strategies as st
+
     st.register_type_strategy(Tensor, _tensors)
-    st.register_type_strategy(Format, lambda _: formats())
-    st.register_type_strategy(Precision, lambda _: precisions())
+    st.register_type_strategy(Format, _formats)
+    st.register_type_strategy(Precision, _precisions)
 
 
 def _tensors(_: type) -> Strategy[Tensor]:
+    from halfsim.testing._hypothesis import npst
+    from halfsim.testing.choices import formats
+    from halfsim.testing.drawn import tensors
+
     return tensors(formats(max_bits=16), npst.array_shapes(min_dims=0, max_dims=3, max_side=6))
+
+
+def _formats(_: type) -> Strategy[Any]:
+    from halfsim.testing.choices import formats
+
+    return formats()
+
+
+def _precisions(_: type) -> Strategy[Any]:
+    from halfsim.testing.choices import precisions
+
+    return precisions()

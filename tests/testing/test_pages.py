@@ -39,14 +39,15 @@ def test_a_program_prints_what_stands_below_it(number: int, tmp_path: Path) -> N
     assert done.stdout.rstrip() == told.rstrip()
 
 
-def test_runs_of_pytest_say_what_the_page_of_the_plugin_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "least"), [("index.md", 1), ("plugin.md", 4)])
+def test_runs_of_pytest_say_what_the_page_says(name: str, least: int, tmp_path: Path) -> None:
     """The files of the page, and its commands one after the other; ``...`` stands for lines in between."""
-    page = PAGES["plugin.md"]
+    page = PAGES[name]
     for name, code in SUITE.findall(page):
         (tmp_path / name).write_text(code, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     commands = COMMAND.findall(page)
-    assert len(commands) == page.count("```sh\npytest") >= 4
+    assert len(commands) == page.count("```sh\npytest") >= least
     for words, told in commands:
         command = [
             sys.executable,
@@ -65,8 +66,8 @@ def test_runs_of_pytest_say_what_the_page_of_the_plugin_says(tmp_path: Path) -> 
         for part in told.removesuffix("\n").split("\n...\n"):
             assert part in rest, f"pytest{words} says\n{done.stdout}\n{done.stderr}"
             rest = rest.partition(part)[2]
-    kept = (tmp_path / "test_bits" / "test_mean.bits").read_text(encoding="utf-8")
-    assert f"```text\n{kept}```\n" in page
+    for kept in tmp_path.glob("test_bits/*.bits"):
+        assert f"```text\n{kept.read_text(encoding='utf-8')}```\n" in page
 
 
 def _installed() -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -70,8 +72,8 @@ def test_the_ends_of_each_kind_are_reached(name: str) -> None:
 
 
 def test_half_of_all_codes_are_reached_in_as_many_draws() -> None:
-    found = {int(code) for code in drawn(st.bit_patterns("float16"), 6000)}
-    assert len(found) > 3000
+    found = {int(code) for code in drawn(st.bit_patterns("float16"), 2000)}
+    assert len(found) > 1000
     assert len({code >> 10 for code in found}) == 64  # every exponent with both signs
 
 
@@ -288,7 +290,7 @@ def test_condition_numbers_are_what_was_asked_for(name: str, condition: float) -
 
 
 def test_logits_have_every_kind_of_row() -> None:
-    found = np.concatenate(drawn(st.attention_logits("float16", (2, 6)), 400)).astype(float)
+    found = np.concatenate(drawn(st.attention_logits("float16", (2, 6)), 150)).astype(float)
     masked = found == -65504
     assert masked.any()
     assert not masked.all(axis=-1).any()
@@ -323,6 +325,13 @@ def test_what_a_computation_runs_in_is_drawn() -> None:
     for policy in found:
         with hs.precision(policy):
             model(hs.tensor([[1.0, 2.0]]))
+
+
+def test_the_room_may_be_imported_before_hypothesis() -> None:
+    """Which hypothesis then asks for its types, in the midst of that."""
+    code = "from halfsim.testing import strategies as st; import hypothesis; print(st.floats('float16').example())"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_annotations_draw_halfsims_types() -> None:
