@@ -156,8 +156,8 @@ def gaussian(
     **ignored: Any,
 ) -> Tensor:
     """``exp(-(n - middle)**2 / (2 std**2))``."""
-    if not std > 0:
-        raise ValueError(f"std: {std} is not allowed; allowed: numbers above 0")
+    if not std >= np.finfo(np.float64).tiny:
+        raise ValueError(f"std: {std} is not allowed; allowed: normal numbers above 0")
     return _window(M, sym, dtype, requires_grad, lambda n, length: np.exp(-(((n - length / 2) / std) ** 2) / 2))
 
 

@@ -72,7 +72,10 @@ def main() -> None:
     if asked.find or asked.write:
         work.save_known(known, every)
     if asked.write:
-        page.record_calls(found, known, asked.calls, asked.seed)
+        if asked.seed:
+            page.record_seed(found, asked.calls, asked.seed)
+        else:
+            page.record_calls(found, known, asked.calls, asked.seed)
         page.write()
     print(report.text(found, known))
     print(f"{time.perf_counter() - started:.0f} s")

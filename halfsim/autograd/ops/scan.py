@@ -136,7 +136,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     along = axis_of(dim, np.ndim(plain(input)))
     if not n:
         for name, more in (("prepend", prepend), ("append", append)):
-            if more is not None and numbers(more).ndim not in (0, np.ndim(plain(input))):
+            others = [n for a, n in enumerate(np.shape(plain(input))) if a != along]
+            given = [n for a, n in enumerate(np.shape(plain(more))) if a != along]
+            if more is not None and numbers(more).ndim and given != others:
                 raise ValueError(f"{name}: shape {np.shape(plain(more))} does not fit; allowed: as many axes as input")
         return as_tensor(input)
     y = cat([x for x in (prepend, input, append) if x is not None], along)

@@ -325,9 +325,9 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
     low, high = (low - 1, high + 1) if low == high else (low, high)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"input: the range {low} to {high} is not finite; allowed: finite values, or min and max")
-    return tensor(
-        np.histogram(x, bins, (low, high))[0].astype(np.float64), input.dtype if isinstance(input, Tensor) else None
-    )
+    with np.errstate(all="ignore"):  # of values far outside the range
+        counts = np.histogram(x, bins, (low, high))[0].astype(np.float64)
+    return tensor(counts, input.dtype if isinstance(input, Tensor) else None)
 
 
 def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
