@@ -313,7 +313,7 @@ def test_each_block_has_one_outlier(name: str) -> None:
 
 
 def test_what_a_computation_runs_in_is_drawn() -> None:
-    assert {*drawn(st.formats(), 400)} == {*FORMATS.values()}
+    assert {*FORMATS.values()} <= {*drawn(st.formats(), 400)} <= {*NAMES.values()}  # others may register theirs
     modes = {getattr(mode, "value", type(mode).__name__) for mode in drawn(st.roundings())}
     assert modes == {mode.value for mode in hs.Rounding} - {"stochastic"} | {"Stochastic"}
     chosen = drawn(st.precisions(), 300)
