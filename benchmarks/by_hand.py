@@ -10,6 +10,17 @@ import numpy as np
 RATE = 0.01
 
 
+def _cross_entropy(p: Any, rows: Any, y: Any) -> Any:
+    """The mean loss of scores ``p`` (N, C), which become its gradient."""
+    p -= p.max(1, keepdims=True)
+    np.exp(p, out=p)
+    p /= p.sum(1, keepdims=True)
+    loss = -np.log(p[rows, y]).mean()
+    p[rows, y] -= 1
+    p /= len(p)
+    return loss
+
+
 def mlp(x: Any, y: Any) -> Callable[[], object]:
     """A step of 784-256-10 with ReLU, softmax, cross entropy and SGD."""
     batch, inputs, hidden, classes = len(x), 784, 256, 10
@@ -24,12 +35,7 @@ def mlp(x: Any, y: Any) -> Callable[[], object]:
         np.maximum(h, 0, out=h)
         p = h @ w2.T
         p += b2
-        p -= p.max(1, keepdims=True)
-        np.exp(p, out=p)
-        p /= p.sum(1, keepdims=True)
-        loss = -np.log(p[rows, y]).mean()
-        p[rows, y] -= 1
-        p /= batch
+        loss = _cross_entropy(p, rows, y)
         dh = p @ w2
         dh *= h > 0
         for w, g in ((w1, dh.T @ x), (b1, dh.sum(0)), (w2, p.T @ h), (b2, p.sum(0))):
@@ -106,12 +112,7 @@ def cnn(x: Any, y: Any) -> Callable[[], object]:
         flat = p2.reshape(batch, -1)
         p = flat @ w.T
         p += b
-        p -= p.max(1, keepdims=True)
-        np.exp(p, out=p)
-        p /= p.sum(1, keepdims=True)
-        loss = -np.log(p[rows, y]).mean()
-        p[rows, y] -= 1
-        p /= batch
+        loss = _cross_entropy(p, rows, y)
         gw, gb = p.T @ flat, p.sum(0)
         d, gk2, gc2 = layer_back((p @ w).reshape(p2.shape), cols2, h2, masks2, k2)
         d = _folded(np.matmul(k2.reshape(len(k2), -1).T, d), p1.shape)

@@ -22,6 +22,8 @@ from halfsim.numerics.quantize import Array, round_to
 from halfsim.options import shown
 from halfsim.text import percent
 
+__tracebackhide__ = True  # pytest shows the line of the test that failed, not those in here
+
 
 class Mismatch(AssertionError, ValueError):  # noqa: N818  # a failed assertion, as pytest names it
     """Arrays that cannot be compared: a failure of the test, and an argument that is not allowed."""
@@ -142,11 +144,10 @@ def assert_same_bits(actual: Any, expected: Any, format: object = None, *, equal
     if wrong.any():
         off = np.where(wrong, distance(given, wanted, fmt), -1.0)
         i = int(np.argmax(off))
-        apart = "infinitely many" if np.isinf(off.flat[i]) else f"{off.flat[i]:.6g}"
         left, right = (f"{v.flat[i]:.9g} ({_pattern(int(c.flat[i]), fmt)})" for v, c in ((given, a), (wanted, b)))
         one = "has" if np.count_nonzero(wrong) == 1 else "have"
         head = failed(wrong, "other bits", one)
-        where = f"worst at {_index(i, a.shape)}: {left} for {right}, {apart} ulp of {fmt} apart"
+        where = f"worst at {_index(i, a.shape)}: {left} for {right}, {ulps(off.flat[i])} of {fmt} apart"
         raise AssertionError("\n".join([head, where, *_made(actual)]))
 
 
@@ -167,10 +168,7 @@ def assert_no(kind: str | Iterable[str], f_or_trace: Trace | Callable[[], Any], 
     ...     print(str(error).splitlines()[0].partition(" (")[0])
     overflow
     """
-    kinds = [kind] if isinstance(kind, str) else list(kind)
-    for word in kinds:
-        if word not in (*CLASSES, "NaN"):
-            raise unknown("kind", word, [*CLASSES, "NaN"])
+    kinds = kinds_of("kind", kind)
     if isinstance(f_or_trace, Trace):
         if precision is not None:
             raise ValueError("precision: it is not allowed beside a trace, which is over; allowed: beside a function")
@@ -180,9 +178,25 @@ def assert_no(kind: str | Iterable[str], f_or_trace: Trace | Callable[[], Any], 
             f_or_trace()
     else:
         raise TypeError(f"f_or_trace: {shown(f_or_trace)} is not allowed; allowed: a trace, a function")
-    troubles = [trouble for word in kinds if (trouble := found.first(word)) is not None]
-    if troubles:
-        raise AssertionError("\n".join(map(str, troubles)))
+    told = troubles(found, kinds)
+    if told:
+        raise AssertionError(told)
+
+
+def kinds_of(argument: str, given: object) -> tuple[str, ...]:
+    """The kinds of trouble that an argument names: one, or several; errors of unknown ones in one line."""
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{argument}: {shown(given)} is not allowed; allowed: kinds of trouble, as 'overflow'")
+    words = (given,) if isinstance(given, str) else tuple(given)
+    for word in words:
+        if word not in (*CLASSES, "NaN"):
+            raise unknown(argument, word, [*CLASSES, "NaN"])
+    return words
+
+
+def troubles(found: Trace, kinds: Iterable[str]) -> str:
+    """What a trace tells of these kinds, the first of each; nothing where it has none of them."""
+    return "\n".join(str(trouble) for word in kinds if (trouble := found.first(word)) is not None)
 
 
 def distance(given: Array, wanted: Array, fmt: Format) -> Array:
@@ -198,6 +212,15 @@ def distance(given: Array, wanted: Array, fmt: Format) -> Array:
         same |= np.isnan(given) & np.isnan(meant)
         off = np.abs(given - wanted) / ulp(wanted, fmt)
         return np.asarray(np.where(same, 0.0, np.where(np.isfinite(off), off, np.inf)))
+
+
+def ulps(distance: float) -> str:
+    """A `distance` in words.
+
+    >>> ulps(0.5), ulps(float("inf"))
+    ('0.5 ulp', 'infinitely many ulp')
+    """
+    return "infinitely many ulp" if np.isinf(distance) else f"{distance:.6g} ulp"
 
 
 def numbers_of(name: str, x: Any, fmt: Format) -> Array:
@@ -219,8 +242,7 @@ def described(given: Array, i: int, wanted: Array, fmt: Format) -> list[str]:
     """What is to be known of element ``i``: its value and bits, the reference, the distance, and the neighbours."""
     value, reference = float(given.flat[i]), float(wanted.flat[i])
     off = float(distance(np.array(value), np.array(reference), fmt))
-    far = "infinitely many" if np.isinf(off) else f"{off:.6g}"
-    lines = [f"worst at {_index(i, given.shape)}: {spelled(value, fmt)} for {reference:.9g}, {far} ulp of {fmt} away"]
+    lines = [f"worst at {_index(i, given.shape)}: {spelled(value, fmt)} for {reference:.9g}, {ulps(off)} of {fmt} away"]
     with np.errstate(all="ignore"):
         nearest = float(round_to(reference, fmt))
     if np.isfinite(nearest):

@@ -30,6 +30,8 @@ _CERTAIN, _LIKELY, _RANDOM = 128, 64, 16  # runs of each kind
 _SMALL = 2.0**-14  # of a rounding, in the runs that measure slopes: no curvature is seen
 FAILURE = 1e-3  # the probability that any element passes its probabilistic bound, roundings being independent
 
+__tracebackhide__ = True  # pytest shows the line of the test that failed, not those in here
+
 
 @dataclass(frozen=True)
 class Expected(Card):

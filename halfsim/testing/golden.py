@@ -18,7 +18,7 @@ from halfsim.atomic import write_text
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.codec import decode
 from halfsim.numerics.formats import Integer, as_dtype, shortened
-from halfsim.numerics.layout import layout
+from halfsim.testing.assertions import distance, ulps
 from halfsim.text import counted
 
 _HEAD = "# Golden bits of halfsim: a name, its format and shape, then its codes in hexadecimal, row by row.\n"
@@ -69,8 +69,8 @@ class Bits:
         lines = [f"{len(where)} of {counted(self.codes.size, 'element differs', 'elements differ')}"]
         for place in where[:_SHOWN]:
             now, was = (int(b.codes[tuple(place)]) for b in (self, kept))
-            steps = _steps(now, was, self.format)
-            lines.append(f"  {place.tolist()}: {_told(now, self.format)}, was {_told(was, self.format)}{steps}")
+            apart = _apart(now, was, self.format)
+            lines.append(f"  {place.tolist()}: {_told(now, self.format)}, was {_told(was, self.format)}{apart}")
         return lines + ([f"  and {len(where) - _SHOWN} more"] if len(where) > _SHOWN else [])
 
 
@@ -89,16 +89,13 @@ def _told(code: int, format: str) -> str:
     return f"{code:0{-(-_bits(format) // 4)}x} ({_value(code, format)})"
 
 
-def _steps(now: int, was: int, format: str) -> str:
-    """How many numbers of the format lie from one to the other."""
+def _apart(now: int, was: int, format: str) -> str:
+    """How far a number is from what it was; nothing for integers, and where one of them is NaN."""
     dtype = as_dtype(format)
     if isinstance(dtype, Integer):
         return ""
-    lay = layout(dtype)
-    (a, minus_a), (b, minus_b) = lay.parts(now), lay.parts(was)
-    if lay.is_nan(a) or lay.is_nan(b):
-        return ""
-    return f": {counted(abs((-a if minus_a else a) - (-b if minus_b else b)), 'ulp', 'ulp')}"
+    given, wanted = (np.array(_value(code, format)) for code in (now, was))
+    return "" if np.isnan(given) or np.isnan(wanted) else f": {ulps(float(distance(given, wanted, dtype)))}"
 
 
 def dumped(entries: Mapping[str, Bits]) -> str:

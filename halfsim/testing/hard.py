@@ -128,7 +128,13 @@ def _sized(fmt: Format, edge: float, of: str, count: int) -> tuple[float, float,
     over = edge == fmt.max
     if of == "elements" or (of == "squares" and not over):
         power = 1.0 if of == "elements" else 0.5
-        least = edge / 4 if over else fmt.smallest_subnormal if of == "elements" else fmt.smallest_subnormal / 4
+        least = (
+            2.0 ** (fmt.emax - 1)
+            if over
+            else fmt.smallest_subnormal
+            if of == "elements"
+            else fmt.smallest_subnormal / 4
+        )
         return least**power, edge**power, power
     power = {"sums": 1.0, "squares": 0.5, "products": 1 / count}[of]
     size = edge / count if of == "sums" else (edge / count) ** 0.5 if of == "squares" else edge ** (1 / count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +12,9 @@ import pytest
 
 from halfsim.autograd.policy import as_rule
 from halfsim.autograd.scope import precision
-from halfsim.diagnose.finding import CLASSES
 from halfsim.diagnose.trace import Trace, trace
-from halfsim.numerics.formats import shortened, unknown
+from halfsim.numerics.formats import unknown
+from halfsim.testing.assertions import kinds_of, troubles
 
 _ARGUMENTS = ("precision", "reference", "no", "allow")
 _TITLE = "halfsim verdict"
@@ -62,7 +62,7 @@ class Run:
         rules = [checked(item.config)] + ([as_rule(given["precision"])] if "precision" in given else [])
         options: dict[str, Any] = {name: given[name] for name in ("reference", "allow") if name in given}
         trace(**options)  # refuses what is none of its words
-        return cls(item, [rule for rule in rules if rule is not None], _classes(given.get("no", ())), options)
+        return cls(item, [rule for rule in rules if rule is not None], kinds_of("no", given.get("no", ())), options)
 
     def begin(self) -> None:
         """Put the precisions in force."""
@@ -104,12 +104,9 @@ class Run:
 
     def _refuse(self, how: Callable[[str], object]) -> None:
         __tracebackhide__ = True
-        self.told = ""
-        for klass in self.no:
-            found = None if self.trace is None else self.trace.first(klass)
-            if found is not None:
-                self.told = str(found)
-                how(self.told)
+        self.told = "" if self.trace is None else troubles(self.trace, self.no)
+        if self.told:
+            how(self.told)
 
     def sections(self) -> list[tuple[str, str]]:
         """What a failed test's report has besides, once; nothing where the failure is the verdict."""
@@ -134,13 +131,3 @@ def _arguments(mark: pytest.Mark) -> dict[str, Any]:
         if name not in _ARGUMENTS:
             raise unknown("marker", name, _ARGUMENTS)
     return dict(mark.kwargs)
-
-
-def _classes(no: object) -> tuple[str, ...]:
-    if not isinstance(no, Iterable):
-        raise TypeError(f"no: {shortened(no)} is not allowed; allowed: classes of findings, as 'overflow'")
-    words = (no,) if isinstance(no, str) else tuple(no)
-    for word in words:
-        if word not in (*CLASSES, "NaN"):
-            raise unknown("no", word, [*CLASSES, "NaN"])
-    return words

@@ -20,8 +20,8 @@ from halfsim.markup import Lines, sections
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 from halfsim.testing._hypothesis import HealthCheck, Phase, given, seed, settings, st, target
+from halfsim.testing.assertions import distance
 from halfsim.testing.drawn import Strategy, refused
-from halfsim.testing.properties import ulp_error
 
 __all__ = ["WorstCase", "worst_case"]
 
@@ -162,7 +162,7 @@ def _worst(result: Any, wanted: Any) -> float:
     exact: Array = np.asarray(wanted.array if isinstance(wanted, Tensor) else wanted, np.float64)
     if found.shape != exact.shape:
         raise refused("reference", exact.shape, f"results of shape {found.shape}")
-    return float(ulp_error(found, exact, fmt).max(initial=0.0))
+    return float(distance(found.astype(np.float64), exact, fmt).max(initial=0.0))
 
 
 def _finding(f: Callable[..., Any], args: Any) -> Finding | None:

@@ -21,6 +21,7 @@ import numpy as np
 
 import halfsim as hs
 from halfsim.numerics._grid import computable
+from tests import marks
 from tests.numerics.format_oracle import INEXACT, INVALID, MODES, OVERFLOW, Oracle, Rounded, Value, integral, value
 from tests.numerics.fuzz_draws import EACH, HELD, Draws, decimal, nearest_float
 
@@ -384,13 +385,6 @@ KINDS: dict[str, tuple[Callable[[Fuzz, hs.Format, Oracle], Iterator[Case]], int]
 }
 
 
-def marked(page: Path, mark: str, text: str) -> None:
-    """Put ``text`` between a page's comments ``mark`` and ``/mark``."""
-    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
-    head, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    page.write_text(f"{head}{begin}{text}{end}{rest.partition(end)[2]}", encoding="utf-8")
-
-
 def fuzzed(cases: int, seed: int) -> Fuzz:
     """A whole run."""
     fuzz = Fuzz(cases, seed)
@@ -427,7 +421,7 @@ def main() -> None:
         for text in sorted(texts, key=len)[:3]:
             print(f"  {text}")
     if given.write:
-        marked(DOCS, "fuzz", f"{table(fuzz)}\n{took}")
+        marks.put(DOCS, "fuzz", f"{table(fuzz)}\n{took}")
     raise SystemExit(bool(fuzz.wrong))
 
 

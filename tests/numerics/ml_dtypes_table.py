@@ -17,8 +17,9 @@ import ml_dtypes
 import numpy as np
 
 import halfsim as hs
+from tests import marks
 from tests.numerics.format_oracle import Oracle, Rounded, Value, value
-from tests.numerics.fuzz_formats import DOCS, marked
+from tests.numerics.fuzz_formats import DOCS
 
 TYPES = (
     *("float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2"),
@@ -245,7 +246,7 @@ def main() -> None:
     wrong = [case for name in TYPES for case in row(name).wrong]
     print("\n".join(wrong[:40]))
     if arguments.write:
-        marked(DOCS, "ml_dtypes", text)
+        marks.put(DOCS, "ml_dtypes", text)
     raise SystemExit(bool(wrong))
 
 

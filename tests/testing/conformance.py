@@ -10,10 +10,10 @@ import importlib.metadata
 from pathlib import Path
 
 from halfsim.testing import Conformance
+from tests import marks
 from tests.testing.peers import Peer, peers
 
 DOCS = Path(__file__).parents[2] / "docs" / "testing" / "conformance.md"
-BEGIN, END = "<!-- found: written by python -m tests.testing.conformance --write -->\n", "<!-- end -->\n"
 
 
 def title(library: str) -> str:
@@ -55,9 +55,7 @@ def main() -> None:
     if not parser.parse_args().write:
         print(found())
         return
-    text = DOCS.read_text(encoding="utf-8")
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    DOCS.write_text(f"{before}{BEGIN}\n{found()}\n{END}{after}", encoding="utf-8")
+    marks.put(DOCS, "found", f"\n{found()}\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import pytest
 
 import halfsim as hs
 from halfsim.testing import conformance, write_golden
-from tests.testing.conformance import BEGIN, DOCS, END, sections
+from tests import marks
+from tests.testing.conformance import DOCS, sections
 
 FORMATS = sorted({f.name for f in hs.formats.NAMES.values() if f.name in hs.formats.__all__})
 
@@ -201,7 +202,7 @@ def test_cpp_reads_a_golden_file(tmp_path: Path) -> None:
 
 def test_the_page_says_what_is_found_today() -> None:
     """Of the versions that are installed here and named there."""
-    text = DOCS.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    text = marks.between(DOCS, "found")
     same = {name: table for name, table in sections().items() if f"{name}\n" in text}
     for name, table in same.items():
         assert f"{name}\n\n{table}" in text

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.testing.routines import BEGIN, DOCS, END, Routine, vectors, versions
+from tests import marks
+from tests.testing.routines import DOCS, Routine, vectors, versions
 
 ROOT = Path(__file__).parents[2]
 
-PAGE = DOCS.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+PAGE = marks.between(DOCS, "found")
 
 
 def test_the_page_has_what_is_found() -> None:

@@ -7,7 +7,6 @@ there, ``--missed`` names each faulty kernel that passed and each correct one th
 from __future__ import annotations
 
 import argparse
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.testing.expected import Expected, exceeded, expected_error
+from tests import marks
 from tests.testing.kernels import Array, Case, cases
 
 PAGE = Path(__file__).parents[2] / "docs" / "testing" / "tolerance.md"
@@ -103,11 +103,6 @@ def printed(found: list[Outcome]) -> str:
     return f"{table(found)}\n\n{faults(found)}"
 
 
-def written(page: str, text: str) -> str:
-    """The page with the tables between its marks."""
-    return re.sub(r"(?s)(<!-- tolerances -->\n).*?(\n<!-- end -->)", lambda m: f"{m[1]}{text}{m[2]}", page)
-
-
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=1.0, help="of each family, how much of it")
@@ -124,7 +119,7 @@ def _main() -> None:
                 print(f"{o.case.family}: {o.case.kernel}: {o.case.fault}, and missed")
         print("the largest error of a correct kernel:", max(o.correct["derived"] for o in found))
     if given.write:
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), printed(found)), encoding="utf-8")
+        marks.put(PAGE, "tolerances", f"{printed(found)}\n")
 
 
 if __name__ == "__main__":
