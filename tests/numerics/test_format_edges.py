@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.numerics.flags import FlagCounts
+from halfsim.numerics.quantize import rounded
 
 F = hs.Format
 INF, NAN = np.inf, np.nan
@@ -22,6 +24,9 @@ ROUNDED: list[tuple[hs.Format, Any, dict[str, Any], float, int]] = [
     (F("x", 9, 2, "none"), np.float32(-INF), {}, -INF, 21),
     (F("x", 9, 2, "none"), np.float16(-INF), {"overflow": "saturate"}, -49152.0, 21),
     (F("x", 5, 10, "none", -224, True, "normal"), np.float32(-32768), {"rounding": "to_odd"}, -INF, 7),
+    # no sign: what is far below 0 is invalid, and no overflow
+    (F("x", 5, 3, signed=False), -1e9, {}, NAN, 16),
+    (F("x", 8, 1, "nan", -1, False, "normal"), np.float32(-3.4e38), {}, NAN, 16),
     # one digit
     (F("x", 6, 1, "nan"), 2.0**31, {}, 2.0**31, 0),
     (F("x", 6, 1, "nan"), 2.0**31 * 1.5, {}, NAN, 5),
@@ -104,3 +109,9 @@ def test_codes_below_a_lone_zeros_neighbour_are_zeros() -> None:
     one = F("x", 2, 3, "fnuz", zero_field="zero")
     assert not np.signbit(hs.decode([17, 18, 19], one)).any()
     assert hs.ieee.classify([17, 18, 19], format=one)[0].tolist() == ["positive_zero"] * 3
+
+
+def test_what_is_far_below_an_unsigned_range_is_counted_as_invalid_alone() -> None:
+    counts = FlagCounts()
+    rounded(np.array([-1e9, 1e9, -1.0]), F("x", 5, 3, signed=False), counts)
+    assert (counts.invalid, counts.overflow) == (2, 1)

@@ -10,9 +10,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.testing.golden import Bits
 
 pytest_plugins = ["pytester"]
 
@@ -227,6 +229,14 @@ def test_golden_bits_are_written_and_compared(run: Any, pytester: pytest.Pyteste
             "y: 1 of 1 element differs",
         ]
     )
+
+
+@pytest.mark.parametrize("now", [[1.0, 0.5], [1.0, 2.0], [1.0, -1.5], [np.nan, 1.5]])
+def test_golden_bits_see_every_other_number(now: list[float]) -> None:
+    was = Bits.of("x", np.float16([1.0, 1.5]))
+    told = Bits.of("x", np.float16(now)).different(was)
+    assert told[0] == "1 of 2 elements differ"
+    assert was.different(was) == []
 
 
 def test_without_the_plugin_other_suites_run(run: Any, pytester: pytest.Pytester) -> None:
