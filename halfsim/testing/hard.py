@@ -186,11 +186,12 @@ def _even(x: float, fmt: Format) -> float:
     return x if (x / float(ulp(x, fmt))) % 2 == 0 else float(next_down(x, fmt))
 
 
-def cancelling_pairs(format: object = "float16", *, max_ulp: int = 8) -> Strategy[tuple[float, float]]:
+def cancelling_pairs(format: object = "float16", *, max_ulp: int | None = None) -> Strategy[tuple[float, float]]:
     """Two normal numbers of one sign, different, but at most ``max_ulp`` numbers apart: nearly all cancels in a - b.
 
-    The difference itself is exact (Sterbenz's lemma, 1974); what cancels are digits that an earlier rounding made
-    uncertain. ``InvalidArgument`` unless ``max_ulp`` is 1 or more and the format has so many normal numbers.
+    ``max_ulp`` is by default 8, or as many as there are numbers in a binade: neither is more than twice the other, so
+    that the difference itself is exact (Sterbenz's lemma, 1974); what cancels are digits that an earlier rounding made
+    uncertain. ``InvalidArgument`` unless ``max_ulp`` is from 1 to so many, and the format has them.
 
     >>> from hypothesis import find
     >>> find(cancelling_pairs("float16"), lambda pair: True)
@@ -198,8 +199,10 @@ def cancelling_pairs(format: object = "float16", *, max_ulp: int = 8) -> Strateg
     """
     fmt = known(format)
     lay = layout(fmt)
-    if max_ulp < 1 or lay.normal + max_ulp > lay.largest:
-        raise refused("max_ulp", max_ulp, f"integers from 1 to {lay.largest - lay.normal}")
+    most = min(lay.largest - lay.normal, 1 << fmt.nmant)
+    max_ulp = min(8, most) if max_ulp is None else max_ulp
+    if not 1 <= max_ulp <= most:
+        raise refused("max_ulp", max_ulp, f"integers from 1 to {most}")
     last = float(decode(lay.largest - max_ulp, fmt))
     first = floats(fmt, min_value=fmt.smallest_normal, max_value=last)
 

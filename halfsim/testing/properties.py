@@ -17,6 +17,7 @@ from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.neighbours import ulp
 from halfsim.numerics.quantize import Array
+from halfsim.options import shown
 from halfsim.testing.assertions import distance, ulps
 
 __all__ = [
@@ -60,9 +61,15 @@ def permutation_stable(f: Function, x: Any, *, axis: int = -1, max_ulp: float = 
     """
     f = _quiet(f)
     values, before = _plain(x), f(x)
-    count = values.shape[axis]
+    count = _length(values, axis)
     for name, order in _orders(values, axis, count):
         _same("permutation_stable", f"{name}: ", before, f(_taken(x, order, axis)), max_ulp)
+
+
+def _length(values: Array, axis: int) -> int:
+    if not -values.ndim <= axis < values.ndim:
+        raise ValueError(f"axis: {shown(axis)} is not allowed; allowed: one of the {values.ndim} axes of x")
+    return values.shape[axis]
 
 
 def _orders(values: Array, axis: int, count: int) -> Iterator[tuple[str, Array]]:
@@ -196,7 +203,7 @@ def batch_invariant(f: Function, x: Any, *, axis: int = 0, max_ulp: float = 0.0)
     """
     f = _quiet(f)
     whole = f(x)
-    for k in range(_plain(x).shape[axis]):
+    for k in range(_length(_plain(x), axis)):
         one = np.array([k])
         wanted = [_taken(result, one, axis) for result in _results(whole)]
         _same("batch_invariant", f"slice {k}: ", wanted, f(_taken(x, one, axis)), max_ulp)

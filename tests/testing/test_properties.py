@@ -69,6 +69,12 @@ def test_the_finding_names_the_operation() -> None:
     assert (worst.finding.klass, worst.finding.op) == ("overflow", "mul")
 
 
+@pytest.mark.parametrize("property_", [ht.permutation_stable, ht.batch_invariant])
+def test_an_axis_that_is_not_there_is_refused_in_one_line(property_: Callable[..., None]) -> None:
+    with pytest.raises(ValueError, match="^axis: -?[0-9] is not allowed; allowed: one of the 0 axes of x$"):
+        property_(np.sum, np.float16(1))
+
+
 def test_a_search_refuses_what_it_cannot_use() -> None:
     with pytest.raises(InvalidArgument, match="strategy: 3 is not allowed; allowed: a strategy"):
         ht.worst_case(np.sum, 3)
