@@ -75,7 +75,7 @@ class Perturbed(Arithmetic):
     def __init__(self, precision: Precision, noise: Noise) -> None:
         super().__init__(precision)
         self._mode, self._flushes, self._directed, self.native = None, False, False, False
-        self.dtype = np.dtype(np.float64)
+        self.dtype = self._sums = np.dtype(np.float64)
         self.noise = noise
         self.unstored: Array | None = None  # the result as it is before it is stored, where storing rounds it
 

@@ -255,3 +255,23 @@ def test_the_page_has_the_tables_of_the_command() -> None:
     rows = [line for line in page.splitlines() if line.startswith("| all | 500 | 0 / ")]
     assert len(rows) == 1
     assert int(rows[0].split("|")[3].split("/")[1]) >= 475
+
+
+def test_nothing_but_the_noise_is_rounded(rng: np.random.Generator) -> None:
+    """Results of float64 all the way: a step in float32 would be seen as noise that is 2**14 times as large."""
+    x = rng.standard_normal((3, 8)).astype(np.float16)
+    wide = x.astype(np.float64)
+    steps: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+        "add": (lambda t: t.exp() + 0.3, lambda t: np.exp(t) + 0.3),
+        "sub": (lambda t: t.exp() - t.mean(-1, keepdim=True), lambda t: np.exp(t) - t.mean(-1, keepdims=True)),
+        "mul": (lambda t: t.exp() * t, lambda t: np.exp(t) * t),
+        "div": (lambda t: t / t.exp(), lambda t: t / np.exp(t)),
+        "sqrt": (lambda t: t.exp().sqrt(), lambda t: np.sqrt(np.exp(t))),
+        "matmul": (lambda t: t.exp() @ t.T, lambda t: np.exp(t) @ t.T),
+        "cumsum": (lambda t: t.exp().cumsum(1), lambda t: np.exp(t).cumsum(1)),
+    }
+    for name, (f, exact) in steps.items():
+        for precision in ("fp16", "pure_fp16", "bf16"):
+            found = expected_error(f, [x], precision).reference
+            near = exact(wide) if precision != "bf16" else exact(hs.round_to(x, "bf16").astype(np.float64))
+            assert np.allclose(found, near, rtol=1e-13, atol=0), (name, precision)
