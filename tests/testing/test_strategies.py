@@ -344,5 +344,5 @@ def test_annotations_draw_halfsims_types() -> None:
 
 
 def test_health_checks_are_not_suppressed_anywhere() -> None:
-    """The tests' profile suppresses nothing but what hypothesis itself does by default on a server (see ``is_in_ci``)."""
+    """The profile of the tests suppresses nothing but what hypothesis itself does by default on a server."""
     assert set(settings.get_profile("halfsim").suppress_health_check) <= {HealthCheck.too_slow}
