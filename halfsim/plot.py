@@ -21,6 +21,7 @@ from halfsim.markup import COLOURS
 from halfsim.names import public
 from halfsim.numerics.codec import decode, encode
 from halfsim.numerics.formats import Format, as_format, unknown
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.layout import layout
 from halfsim.numerics.quantize import Array
 from halfsim.options import guarded_names
@@ -162,7 +163,7 @@ def _counted(source: object, fmt: Format | None) -> tuple[dict[int, int], Format
         places = [p for p in places if p.format == fmt]
         label = f"{places[0].phase}, {places[0].name}" if len(places) == 1 else f"all results in {fmt}"
         return _sum(places), fmt, label
-    values = np.asarray(getattr(source, "array", source) if not isinstance(source, np.ndarray) else source)
+    values = array_of(getattr(source, "array", source) if not isinstance(source, np.ndarray) else source, "source")
     if values.dtype.kind not in "fiu":
         raise TypeError(f"exponents: {type(source).__name__} is not allowed; allowed: a Trace, a Report, an array")
     with np.errstate(over="ignore"):  # which are counted as infinite

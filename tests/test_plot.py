@@ -96,6 +96,8 @@ def test_careless_arguments_get_one_line(sick: Any) -> None:
         hs.plot.heatmap([1.0])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="exponents: str is not allowed"):
         hs.plot.exponents("abc")
+    with pytest.raises(TypeError, match="source: masked arrays are not allowed"):
+        hs.plot.exponents(np.ma.array([1.0, 2.0], mask=[0, 1]))
     with pytest.raises(ValueError, match="format"):
         hs.plot.exponents([1.0], "fp17")
     for low, high in ((1, 1), (2, 1), (float("nan"), 1), (0, float("inf"))):

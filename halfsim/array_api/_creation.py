@@ -119,10 +119,16 @@ def empty_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Tensor:
     return full_like(x, 0, dtype=dtype, device=device)
 
 
+def _number(name: str, x: Any) -> Any:
+    """``x`` if it is one real number; ``TypeError`` for arrays of several, text and complex numbers."""
+    if numbers(x).size != 1:
+        raise TypeError(f"{name}: shape {np.shape(x)} is not allowed; allowed: a number")
+    return x
+
+
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``start`` (0 if one number is given) and on by ``step`` to before ``stop``, each rounded once; or none."""
-    for x in (start, 0 if stop is None else stop, step):
-        numbers(x)  # which refuses what is none
+    _number("start", start), _number("stop", 0 if stop is None else stop), _number("step", step)
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ValueError("step: 0 is not allowed; allowed: other numbers")
@@ -137,7 +143,8 @@ def linspace(
 ) -> Tensor:
     """``num`` values from ``start`` to ``stop``, evenly spaced, each rounded once from float64."""
     with np.errstate(all="ignore"):
-        return _made(np.linspace(float(start), float(stop), num, endpoint), dtype, device)
+        ends = float(_number("start", start)), float(_number("stop", stop))
+        return _made(np.linspace(*ends, num, endpoint), dtype, device)
 
 
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Tensor:

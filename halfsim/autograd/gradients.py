@@ -20,6 +20,7 @@ from halfsim.autograd.tape import SPECS, Node, Pullback, apply, unit
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.precision import native
 from halfsim.numerics.quantize import holder, rounded
+from halfsim.options import shown
 
 
 def backward(
@@ -33,6 +34,9 @@ def backward(
     given = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if given == []:
         raise ValueError("inputs: none are given; allowed: tensors, None for all leaves")
+    for x in given or ():
+        if not isinstance(x, Tensor):
+            raise TypeError(f"inputs: {shown(x)} is not allowed; allowed: tensors, None for all leaves")
     wanted = None if given is None else {id(x) for x in given}
     with np.errstate(all="ignore"):
         for out, g, observer in gradients([root], [gradient], retain_graph, create_graph):

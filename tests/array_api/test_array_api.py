@@ -165,6 +165,8 @@ def test_arrays_are_made_of_what_the_standard_says() -> None:
         (lambda: xp.take(xp.ones((2, 2)), xp.asarray([0])), ValueError),
         (lambda: xp.linalg.vecdot(x, xp.ones((3,))), ValueError),
         (lambda: xp.matrix_transpose(x), ValueError),
+        (lambda: xp.arange(1, step=x), TypeError),
+        (lambda: xp.linspace(2, 1j, 3), TypeError),
     ]:
         with pytest.raises(error) as caught:
             wrong()

@@ -58,6 +58,8 @@ def test_misuse_gets_one_clear_line() -> None:
         (x * 2).backward(np.ones(3))
     with pytest.raises(RuntimeError, match="requires no gradient"):
         hs.tensor([1.0]).backward()
+    with pytest.raises(TypeError, match="inputs: 'x' is not allowed; allowed: tensors, None"):
+        hs.tensor(1.0, requires_grad=True).backward(inputs="x")
     y = (x * 2).sum()
     y.backward()
     with pytest.raises(RuntimeError, match="freed"):

@@ -17,6 +17,7 @@ from halfsim.autograd.scope import resolve_for
 from halfsim.autograd.tape import SPECS, apply, op
 from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.formats import Integer
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.quantize import Array
 from halfsim.options import refused
 
@@ -59,7 +60,7 @@ def put_at(input: Any, value: Any, places: Any) -> Tensor:
     """`setitem` at places that are counted through the whole tensor in C order."""
     if not input.ndim:
         return _placed(input, reshape(value, ()), (...,))
-    return _placed(input, value, np.unravel_index(places, input.shape))
+    return _placed(input, value, np.unravel_index(array_of(places, "places"), input.shape))
 
 
 def _placed(input: Any, value: Any, index: Any) -> Tensor:

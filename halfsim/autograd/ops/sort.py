@@ -15,6 +15,7 @@ from halfsim.autograd.ops.index import take_along_dim
 from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.shape import flatten, reshape, squeeze
 from halfsim.autograd.tensor import Tensor, numbers, plain, whole
+from halfsim.numerics.inputs import array_of
 from halfsim.numerics.quantize import Array
 from halfsim.options import refused
 
@@ -306,7 +307,7 @@ def unique_consecutive(
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each of the integers 0, 1, 2, ... occurs in ``input`` (N,), or the sum of its ``weights`` (float64)."""
-    x = np.asarray(whole(input))
+    x = array_of(whole(input), "input")
     if x.dtype.kind not in "iu" and x.size:
         raise TypeError(f"input: dtype {getattr(input, 'dtype', x.dtype)} is not allowed; allowed: integers")
     if x.ndim != 1 or (x.size and x.min() < 0) or minlength < 0:

@@ -135,3 +135,10 @@ def test_a_part_takes_the_place_of_a_slice_or_of_one_index(dim: int) -> None:
         src = -1.0 - np.arange(expected[tuple(place)].size).reshape(expected[tuple(place)].shape)
         expected[tuple(place)] = src
         assert put(hs.tensor(src)).tolist() == expected.tolist()
+
+
+def test_bytes_are_no_places() -> None:
+    with pytest.raises(TypeError, match="places: bytes is not allowed"):
+        hs.ops.put_at(hs.tensor([1.0, 2.0]), 0.0, b"\x01")
+    with pytest.raises(TypeError, match="input: bytearray is not allowed"):
+        hs.ops.bincount(bytearray(b"\x01"))
