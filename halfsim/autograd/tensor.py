@@ -13,15 +13,16 @@ import numpy as np
 
 from halfsim.autograd.conveniences import Conveniences
 from halfsim.autograd.device import CPU, device, is_device
+from halfsim.autograd.in_place import InPlace
 from halfsim.autograd.methods import Methods
 from halfsim.autograd.numpy_protocol import NumPyProtocol
 from halfsim.autograd.observer import active
 from halfsim.autograd.operators import OPS, Operators
-from halfsim.autograd.scope import carried, resolve_for, scope, scoped
+from halfsim.autograd.scope import carried
 from halfsim.autograd.storage import Storage, View, view
+from halfsim.autograd.values import DTYPES, Values
 from halfsim.frames import Line
 from halfsim.names import missing
-from halfsim.numerics.codec import encode
 from halfsim.numerics.formats import (
     NARROW,
     Format,
@@ -29,9 +30,7 @@ from halfsim.numerics.formats import (
     as_dtype,
     as_format,
     bool_,
-    float16,
     float32,
-    float64,
     unknown,
 )
 from halfsim.numerics.inputs import array_of, numbers_of, unmasked
@@ -85,14 +84,7 @@ class _Count(int):
         return self.shape[dim]
 
 
-_DTYPES: dict[Format, np.dtype[Any]] = {
-    float16: np.dtype(np.float16),
-    float32: np.dtype(np.float32),
-    float64: np.dtype(np.float64),
-}
-
-
-class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
+class Tensor(Operators, Methods, Conveniences, InPlace, Values, NumPyProtocol):
     """An array on the grid of a `Format`, with a gradient; or an array of integers or bools, exact and without one.
 
     ``array`` holds the values in the format's container dtype (float32 for float16); every value is a number
@@ -225,28 +217,6 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         """What the backward pass needs of the operation that made this tensor; None for a leaf."""
         return self.node
 
-    def numpy(self, *, force: bool = False) -> Array:
-        """A copy of the values: float16, float32, float64 for these formats, else float32 if that has them all."""
-        return self.array.astype(_DTYPES.get(self.format, self.array.dtype))
-
-    def bits(self) -> Array:
-        """The bit patterns, as unsigned integers of the format's width (uint16 for float16)."""
-        if isinstance(self.format, Integer):
-            return self.array.view(f"u{self.array.itemsize}")
-        return encode(self.array, self.format)
-
-    def item(self) -> Any:
-        """The only value, a Python number; ``ValueError`` if there are more."""
-        if self.array.size != 1:
-            raise ValueError(f"item: a tensor of {self.size} values has no single value; allowed: size 1")
-        if self.requires_grad and scope().phase == "on tape":  # where the number would have no gradient
-            raise TypeError("it takes the value out of the tape")
-        return self.array.reshape(-1)[0].item()
-
-    def tolist(self) -> Any:
-        """The values as nested lists of Python numbers."""
-        return self.array.tolist()
-
     def detach(self) -> Tensor:
         """The same values off the tape, shared with this tensor."""
         out = Tensor(self.array, self.format)
@@ -262,6 +232,10 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         else:
             self.storage = storage
 
+    def bare(self) -> Tensor:
+        """A tensor of the same array that shares nothing and is off the tape."""
+        return Tensor(self.array, self.format, self.requires_grad)
+
     def clone(self, *, memory_format: object = None) -> Tensor:
         """The same values in another tensor, on the tape."""
         return OPS["cast"](self, self.format)
@@ -273,118 +247,6 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         differentiable(self.format, requires_grad)
         self.requires_grad = requires_grad
         return self
-
-    def detach_(self) -> Tensor:
-        """Take this tensor off the tape."""
-        self._before()
-        self.node, self.requires_grad = None, False
-        return self
-
-    def in_place(self, op: str, *operands: Any, **options: Any) -> Tensor:
-        """Let this tensor hold what the operation ``op`` makes of it, as ``x.add_(y)`` and ``x += y`` do.
-
-        It gets a new array of its own format, which everything sees that shares memory with it in PyTorch. So
-        ``p -= lr * p.grad`` under `halfsim.no_grad` moves a parameter, rounded to its format. ``RuntimeError`` for a
-        leaf that takes a gradient where gradients are recorded, as in PyTorch, and for results of another shape.
-        """
-        if not scope().gradients:
-            return self.receive(OPS[op](self, *operands, **options))
-        self._changeable()
-        before = self._before()  # for this tensor is about to stand elsewhere on the tape
-        result = OPS[op](before, *(before if x is self else x for x in operands), **options)
-        if result is before:
-            return self
-        if before.requires_grad and not result.requires_grad and result.shape == self.shape:
-            result = OPS["copy"](before, result)  # from where on nothing depends on the values that were there
-        return self.receive(result)
-
-    def _changeable(self) -> None:
-        """``RuntimeError`` for a leaf that takes a gradient, and for its views."""
-        x = self
-        while isinstance(x.storage, View):
-            if x.storage.base.requires_grad and not x.requires_grad:
-                raise RuntimeError("in place: the view was made under no_grad; allowed: to change it there, detach()")
-            x = x.storage.base
-        if x.requires_grad and x.node is None:
-            what = "a leaf that takes a gradient" if x is self else "a view of a leaf that takes a gradient"
-            raise RuntimeError(f"in place: {what} is not changed on the tape; allowed: hs.no_grad()")
-
-    def _before(self) -> Tensor:
-        """A tensor that stands where this one stands on the tape now, for an operation that is about to change it."""
-        before, node = Tensor(self.array, self.format, self.requires_grad), self.node
-        if node is not None and node.left is not None and node.left is not self:
-            node.left.storage, before = before.storage, node.left
-        before.node, before.hooks, before.shadow = node, self.hooks, self.shadow
-        if node is not None:
-            node.left = before
-        return before
-
-    def receive(self, result: Tensor) -> Tensor:
-        """Take the values of ``result`` and its place on the tape, in the format that this tensor has."""
-        if result.shape != self.shape:
-            raise RuntimeError(f"in place: shape {result.shape} does not fit {self.shape}; allowed: the same shape")
-        fmt, made = self.format, result.format
-        if isinstance(fmt, Integer) and (not isinstance(made, Integer) or (fmt is bool_ and made is not bool_)):
-            allowed = "bools" if fmt is bool_ else "integers"
-            raise RuntimeError(f"in place: {made} does not fit a tensor of {fmt}; allowed: {allowed}")
-        result, observer = result.to(fmt), active()
-        leaf = self if self.leaf is None else self.leaf
-        if leaf.requires_grad and leaf.node is None and observer is not None:
-            observer.replaced(leaf, result)
-        leaf.shadow = self.shadow = result.shadow
-        storage = self.storage
-        if result.node is None:
-            storage.write(result.array)
-            return self
-        if isinstance(storage, View):  # its root goes on the tape, and all views of that follow it
-            storage.root.in_place("put_at", result, places=storage.targets())
-        else:
-            storage.write(result.array)
-            self._stand(result.node)
-        return self
-
-    def _stand(self, node: Node) -> None:
-        """Stand on the tape at ``node`` from now on, and let the views of this tensor stand there as its parts."""
-        self.node, self.requires_grad, self.hooks = node, True, None
-        for x in list((self.views or {}).values()):
-            if isinstance(x.storage, View) and x.storage.base is self and not (x.requires_grad and x.node is None):
-                x._before()
-                x._stand(x.storage.move.node(self))
-
-    def turn(self, op: str, *options: Any) -> Tensor:
-        """Become what the operation ``op``, which moves values, makes of this tensor, as ``x.t_()`` does."""
-        if self.requires_grad and self.node is None and scope().gradients:
-            raise RuntimeError(
-                "in place: a leaf that takes a gradient keeps its shape; allowed: x = x.t() and its like"
-            )
-        before, storage = self._before(), self.storage  # of which this tensor becomes a view
-        if isinstance(storage, View):
-            view(before, storage.base, storage.move)
-        else:
-            before.storage = storage
-        with scoped(rule=resolve_for(self.format), base="", gradients=self.node is not None):
-            result = OPS[op](before, *options)
-        before.leaf, before.views, self.views = self.leaf, self.views, None
-        for x in list((before.views or {}).values()):
-            if isinstance(x.storage, View) and x.storage.base is self:
-                x.storage.base = before
-        self.storage, self.node, self.hooks = Storage(result.array), result.node, None
-        view(self, before, result.storage.move)
-        return self
-
-    def take_shape(self, array: Array) -> Tensor:
-        """Take an array of another shape, off the tape."""
-        self.array, self.shadow = array, None
-        return self
-
-    def hold(self, result: Tensor) -> Tensor:
-        """Take the array of ``result``, of this tensor's shape and format, and what is known of it."""
-        self.array, self.shadow = result.array, result.shadow
-        return self
-
-    def copy_(self, source: Any, non_blocking: bool = False) -> Tensor:
-        """The values of ``source``, broadcast and rounded to this tensor's format, in place."""
-        return self.in_place("copy", source)
 
     def retain_grad(self) -> None:
         """Let the backward pass set ``grad`` of this result of an operation, as it does that of leaves."""
@@ -444,58 +306,6 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         fmt = fmt if isinstance(fmt, Integer) else carried(fmt)
         return self if fmt == self.format else OPS["cast"](self, fmt)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy is False:
-            raise ValueError("copy: False is not allowed, for a tensor's array is its own; allowed: True, None")
-        if self.requires_grad and scope().phase == "on tape":  # where the array would have no gradient
-            raise TypeError("it takes the values out of the tape")
-        values = self.numpy()
-        if dtype is None:
-            return values
-        if isinstance(dtype, dict):
-            raise refused("dtype", dtype, "NumPy's dtypes")
-        return values.astype(dtype)
-
-    def __dlpack__(
-        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
-    ) -> Any:
-        """A DLPack capsule of a copy of the values, for float16, float32 and float64, integers and bools."""
-        if self.format not in _DTYPES and not isinstance(self.format, Integer):
-            raise BufferError(f"__dlpack__: {self.format} has no NumPy dtype; allowed: float16, float32, float64")
-        return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
-
-    def __dlpack_device__(self) -> Any:
-        return self.array.__dlpack_device__()
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len: a 0-d tensor has no length")
-        return self.shape[0]
-
-    def __float__(self) -> Any:  # `float` names a method here
-        return float(self.item())
-
-    def __int__(self) -> Any:
-        return int(self.item())
-
-    def __index__(self) -> Any:
-        if not isinstance(self.format, Integer) or self.array.size != 1:
-            raise TypeError(f"index: a tensor of {self.format} {self.shape} is no integer; allowed: one integer")
-        return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        """A single value as Python formats a number, as in ``f"{loss:.4f}"``; with no ``spec``, as ``str``."""
-        return format(self.item(), spec) if spec else str(self)
-
-    def __bool__(self) -> bool:
-        if self.array.size != 1:
-            raise ValueError(f"bool: a tensor of {self.size} values is not one truth; allowed: .any(), .all()")
-        return self.item() != 0
-
-    def __repr__(self) -> str:
-        values = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
-        return f"tensor({values}, {self.format}{', requires_grad=True' if self.requires_grad else ''})"
-
     def __hash__(self) -> int:
         return id(self)
 
@@ -516,8 +326,7 @@ class Tensor(Operators, Methods, Conveniences, NumPyProtocol):
         return _rebuilt, (type(self), *state)
 
 
-_CALLED = "__array__ __format__ __len__ backward copy_ in_place item numpy register_hook requires_grad_ to turn"
-guarded_class(Tensor, _CALLED.split())
+guarded_class(Tensor, ("backward", "register_hook", "requires_grad_", "to"))
 
 
 def _compare(relation: str, x: Tensor, other: object) -> Any:
@@ -593,4 +402,4 @@ def format_of(x: Any) -> Format:
     if getattr(dtype, "name", "") in NARROW:
         return as_format(dtype)
     native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else dtype
-    return next((fmt for fmt, dtype in _DTYPES.items() if native == dtype), float32)
+    return next((fmt for fmt, dtype in DTYPES.items() if native == dtype), float32)

@@ -43,6 +43,7 @@ from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.resample import *
 from halfsim.autograd.ops.rounding import *
 from halfsim.autograd.ops.same import *
+from halfsim.autograd.ops.sampling import *
 from halfsim.autograd.ops.scan import *
 from halfsim.autograd.ops.scatter import *
 from halfsim.autograd.ops.select import *
@@ -94,6 +95,7 @@ _SUBJECTS = (
     "resample",
     "rounding",
     "same",
+    "sampling",
     "scan",
     "scatter",
     "select",

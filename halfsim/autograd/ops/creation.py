@@ -1,27 +1,24 @@
-"""New tensors: constant, counted, or random values. Each value is rounded once, to the format that is asked for."""
+"""New tensors: constant or counted values, or given ones. Each is rounded once, to the format that is asked for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from halfsim.autograd import random
 from halfsim.autograd.making import foreign, made_in, tensor
 from halfsim.autograd.ops._common import integer_tensor
 from halfsim.autograd.tensor import Tensor, numbers, plain
-from halfsim.numerics.formats import Format, Integer, as_dtype, float32, int64, whole
+from halfsim.numerics.formats import Integer, as_dtype, int64
 from halfsim.numerics.quantize import Array
-from halfsim.options import refused, shown
+from halfsim.options import refused
 
 __all__ = [
     "arange",
     "as_tensor",
     "asarray",
-    "bernoulli",
-    "drawn",
     "empty",
     "empty_like",
     "eye",
@@ -30,18 +27,8 @@ __all__ = [
     "full_like",
     "linspace",
     "logspace",
-    "multinomial",
-    "normal",
     "ones",
     "ones_like",
-    "poisson",
-    "rand",
-    "rand_like",
-    "randint",
-    "randint_like",
-    "randn",
-    "randn_like",
-    "randperm",
     "range_",
     "scalar_tensor",
     "tril_indices",
@@ -51,7 +38,7 @@ __all__ = [
 ]
 
 
-def _shape(name: str, given: Sequence[Any]) -> tuple[int, ...]:
+def shape_given(name: str, given: Sequence[Any]) -> tuple[int, ...]:
     """A shape given as a tuple, or as several integers."""
     sizes = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     try:
@@ -63,7 +50,7 @@ def _shape(name: str, given: Sequence[Any]) -> tuple[int, ...]:
     return shape
 
 
-def _made(values: Array, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def floats(values: Array, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """A tensor of floats, in the format that is asked for or in force."""
     return tensor(values, made_in(None) if dtype is None else dtype, requires_grad)
 
@@ -76,11 +63,11 @@ def zeros(
     >>> zeros(2, 3).shape, zeros((2,), dtype="int64")
     ((2, 3), tensor([0, 0], int64))
     """
-    size = size or (_asked(ignored),)
-    return _made(np.zeros(_shape("size", size), np.float32), dtype, requires_grad)
+    size = size or (shape_named(ignored),)
+    return floats(np.zeros(shape_given("size", size), np.float32), dtype, requires_grad)
 
 
-def _asked(options: dict[str, Any]) -> Any:
+def shape_named(options: dict[str, Any]) -> Any:
     """A shape that is given by name."""
     return options.get("size", options.get("shape", ()))
 
@@ -89,8 +76,8 @@ def ones(
     *size: Any, dtype: object = None, device: object = None, requires_grad: bool = False, **ignored: Any
 ) -> Tensor:
     """Ones of the shape ``size``, given as a tuple or as integers."""
-    size = size or (_asked(ignored),)
-    return _made(np.ones(_shape("size", size), np.float32), dtype, requires_grad)
+    size = size or (shape_named(ignored),)
+    return floats(np.ones(shape_given("size", size), np.float32), dtype, requires_grad)
 
 
 def empty(
@@ -120,24 +107,24 @@ def full(
     if value.ndim:
         raise ValueError(f"fill_value: shape {value.shape} is not allowed; allowed: a number")
     kept = value if value.dtype.kind in "biu" else value.astype(np.float64)
-    values = np.full(_shape("size", (size,)), kept)
+    values = np.full(shape_given("size", (size,)), kept)
     if dtype is None and value.dtype.kind in "biu":
         return tensor(values, values.dtype)
-    return _made(values, dtype, requires_grad)
+    return floats(values, dtype, requires_grad)
 
 
-def _like(input: Any, dtype: object) -> Any:
+def format_like(input: Any, dtype: object) -> Any:
     return dtype if dtype is not None else input.dtype if isinstance(input, (Tensor, np.ndarray)) else None
 
 
 def zeros_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Zeros of the shape and the format of ``input``."""
-    return zeros(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return zeros(numbers(input).shape, dtype=format_like(input, dtype), requires_grad=requires_grad)
 
 
 def ones_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Ones of the shape and the format of ``input``."""
-    return ones(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return ones(numbers(input).shape, dtype=format_like(input, dtype), requires_grad=requires_grad)
 
 
 def empty_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
@@ -149,12 +136,12 @@ def full_like(
     input: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any
 ) -> Tensor:
     """``fill_value`` everywhere in the shape and the format of ``input``."""
-    return full(numbers(input).shape, fill_value, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return full(numbers(input).shape, fill_value, dtype=format_like(input, dtype), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: float, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """A tensor without axes."""
-    return _made(np.asarray(float(s), np.float64), dtype, requires_grad)
+    return floats(np.asarray(float(s), np.float64), dtype, requires_grad)
 
 
 def arange(
@@ -183,7 +170,7 @@ def arange(
         counted = np.arange(int(first), int(last), int(by), dtype=np.int64)
         return tensor(counted, "int64" if dtype is None else dtype, requires_grad)
     values = first + np.arange(max(math.ceil((last - first) / by), 0)) * by
-    return _made(np.asarray(values, np.float64), dtype, requires_grad)
+    return floats(np.asarray(values, np.float64), dtype, requires_grad)
 
 
 def range_(start: float = 0, end: float = 0, step: float = 1, **options: Any) -> Tensor:
@@ -191,7 +178,7 @@ def range_(start: float = 0, end: float = 0, step: float = 1, **options: Any) ->
     if not math.isfinite(step) or not step:
         raise ValueError(f"step: {step} is not allowed; allowed: finite numbers other than 0")
     start, end, step = float(start), float(end), float(step)
-    return _made(start + np.arange(math.floor((end - start) / step) + 1) * step, **options)
+    return floats(start + np.arange(math.floor((end - start) / step) + 1) * step, **options)
 
 
 def linspace(
@@ -199,7 +186,7 @@ def linspace(
 ) -> Tensor:
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced; each rounded once from float64."""
     first, last = _ends(start, end, steps, dtype)
-    return _made(_spaced(first, last, steps), dtype, requires_grad)
+    return floats(_spaced(first, last, steps), dtype, requires_grad)
 
 
 def _ends(start: Any, end: Any, steps: int, dtype: object) -> tuple[Array, Array]:
@@ -234,14 +221,14 @@ def logspace(
     """``base`` to the powers from ``start`` to ``end``, evenly spaced; each rounded once from float64."""
     first, last = _ends(start, end, steps, dtype)
     with np.errstate(all="ignore"):
-        return _made(np.power(float(base), _spaced(first, last, steps)), dtype, requires_grad)
+        return floats(np.power(float(base), _spaced(first, last, steps)), dtype, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
     """Ones on the diagonal of a matrix (n, m), zeros elsewhere; m is n if it is missing."""
     if n < 0 or (m is not None and m < 0):
         raise ValueError(f"n, m: {n}, {m} are not allowed; allowed: integers from 0")
-    return _made(np.eye(n, m, dtype=np.float32), dtype, requires_grad)
+    return floats(np.eye(n, m, dtype=np.float32), dtype, requires_grad)
 
 
 def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
@@ -276,188 +263,3 @@ def tril_indices(row: int, col: int, offset: int = 0, **ignored: Any) -> Tensor:
 def triu_indices(row: int, col: int, offset: int = 0, **ignored: Any) -> Tensor:
     """The rows and columns (2, N) of the elements on and above a diagonal."""
     return integer_tensor(np.asarray(np.triu_indices(row, offset, col), np.int64))
-
-
-# Random values, of the generator that `halfsim.manual_seed` seeds or of one that is given.
-
-
-def _drawn_for(dtype: object) -> Format:
-    """The format that numbers for a tensor of ``dtype``, or of the format in force, are drawn in."""
-    fmt = made_in(None) if dtype is None else as_dtype(dtype)
-    return float32 if fmt is None or isinstance(fmt, Integer) else random.drawn_in(fmt)
-
-
-def rand(
-    *size: Any, generator: Any = None, dtype: object = None, requires_grad: bool = False, **ignored: Any
-) -> Tensor:
-    """Random values from 0 up to 1, evenly distributed."""
-    shape = _shape("size", size or (_asked(ignored),))
-    return _made(random.uniform(shape, generator=generator, format=_drawn_for(dtype)), dtype, requires_grad)
-
-
-def randn(
-    *size: Any, generator: Any = None, dtype: object = None, requires_grad: bool = False, **ignored: Any
-) -> Tensor:
-    """Random values of the standard normal distribution."""
-    shape = _shape("size", size or (_asked(ignored),))
-    return _made(random.normal(shape, generator=generator, format=_drawn_for(dtype)), dtype, requires_grad)
-
-
-def randint(
-    low: Any, high: Any = None, size: Any = None, *, generator: Any = None, dtype: object = None, **ignored: Any
-) -> Tensor:
-    """Random integers from ``low`` (0 if one bound is given) up to, but not including, ``high``."""
-    if size is None:
-        low, high, size = 0, low, high
-    elif high is None:
-        low, high = 0, low
-    if size is None:
-        raise TypeError("size: it is missing; allowed: a tuple of integers")
-    low, high = whole("low", low), whole("high", high)
-    if not low < high:
-        raise ValueError(f"low, high: {low}, {high} are not allowed; allowed: low < high")
-    drawn = random.integers(_shape("size", (size,)), low, high, generator)
-    return tensor(drawn, "int64" if dtype is None else dtype)
-
-
-def randperm(n: int, *, generator: Any = None, dtype: object = None, **ignored: Any) -> Tensor:
-    """The integers from 0 to n - 1 in random order."""
-    return tensor(random.permutation(n, generator), "int64" if dtype is None else dtype)
-
-
-def rand_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
-    """`rand` of the shape and the format of ``input``."""
-    return rand(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
-
-
-def randn_like(input: Any, *, dtype: object = None, requires_grad: bool = False, **ignored: Any) -> Tensor:
-    """`randn` of the shape and the format of ``input``."""
-    return randn(numbers(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
-
-
-def randint_like(input: Any, low: Any, high: Any = None, *, dtype: object = None, **ignored: Any) -> Tensor:
-    """`randint` of the shape and the format of ``input``."""
-    low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, numbers(input).shape, dtype=_like(input, dtype))
-
-
-def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
-    """1 with the probability that ``input`` (or ``p``) gives, else 0, in the format of ``input``."""
-    chances = numbers(input) if p is None else np.full(numbers(input).shape, p)
-    if not ((chances >= 0) & (chances <= 1)).all() or not (p is None or 0 <= p <= 1):
-        raise ValueError("input: probabilities outside 0 to 1 are not allowed; allowed: numbers from 0 to 1")
-    if p is None:
-        kept = random.bernoulli_each(chances, generator, _drawn_for(_like(input, None)))
-    else:
-        kept = random.bernoulli(chances.shape, p, generator)
-    return tensor(kept.astype(np.float32), _like(input, None))
-
-
-def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: object = None, **ignored: Any
-) -> Tensor:
-    """Random values of normal distributions of the given means and deviations (numbers or tensors)."""
-    dtype = next((x.dtype for x in (mean, std) if isinstance(x, Tensor)), None) if dtype is None else dtype
-    fmt, m, s = _drawn_for(dtype), numbers(mean), numbers(std)
-    shape = np.broadcast_shapes(m.shape, s.shape) if size is None else _shape("size", (size,))
-    alone = not (m.ndim or s.ndim)
-    drawn = random.normal(shape, float(m) if alone else 0.0, 1.0 if s.ndim else float(s), generator, fmt)
-    with np.errstate(all="ignore"):
-        if s.ndim:
-            drawn = drawn * s.astype(drawn.dtype)
-        return _made(np.asarray(drawn if alone else drawn + m.astype(drawn.dtype)), dtype)
-
-
-def poisson(input: Any, generator: Any = None) -> Tensor:
-    """Random counts of Poisson distributions of the given rates, in the format of ``input``.
-
-    ``ValueError`` for rates that are negative or NaN.
-    """
-    rates = numbers(input, np.float64)
-    if not (rates >= 0).all():
-        raise ValueError("input: negative rates and NaN are not allowed; allowed: numbers from 0")
-    return tensor(random.poisson(rates, generator), _like(input, None))
-
-
-def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
-    """``num_samples`` indices for each row of weights (..., N), each drawn with a chance in proportion to its weight.
-
-    ``ValueError`` for weights that are negative, not finite or all zero, and for more samples than weights that are
-    not zero without ``replacement``.
-    """
-    weights = numbers(input)
-    if isinstance(input, Tensor) and isinstance(input.format, Integer):
-        raise TypeError(f"input: {input.format} is not allowed; allowed: floating-point formats")
-    if weights.ndim not in (1, 2) or not weights.shape[-1]:
-        raise ValueError(f"input: shape {weights.shape} is not allowed; allowed: (N,), (M, N)")
-    if not np.isfinite(weights).all() or (weights < 0).any() or (weights.sum(-1) <= 0).any():
-        raise ValueError("input: weights below 0, not finite or all 0 are not allowed; allowed: positive sums")
-    positive = np.count_nonzero(weights.reshape(-1, weights.shape[-1]), 1)
-    if num_samples < 1 or (not replacement and num_samples > positive.min()):
-        raise ValueError(
-            f"num_samples: {num_samples} of {weights.shape[-1]} is not allowed; allowed: from 1 to the weights"
-        )
-    wide = np.float64 if weights.dtype == np.float64 else np.float32
-    return integer_tensor(random.multinomial(weights.astype(wide), num_samples, replacement, generator))
-
-
-def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = None) -> Tensor:
-    """Let ``input`` hold random values of a distribution, as its methods ``uniform_``, ``normal_`` and others do."""
-    shape, fmt = input.shape, _drawn_for(input.dtype)
-    for p in parameters:
-        numbers(p)  # which refuses what is none
-
-    def chance(p: Any) -> Array:
-        chances = numbers(p)
-        if not ((chances >= 0) & (chances <= 1)).all():
-            raise ValueError(f"p: {shown(p)} is not allowed; allowed: numbers from 0 to 1")
-        if not chances.ndim:
-            return random.bernoulli(shape, float(p), generator)
-        return random.bernoulli_each(np.broadcast_to(plain(p), shape), generator, _drawn_for(_like(p, None)))
-
-    def integers(*given: Any) -> Array:
-        bounds = [whole("bounds", bound) for bound in given]
-        low, high = _bounds(input, bounds)
-        return random.integers(shape, low, high, generator, _wide(input, bounds))
-
-    draws: dict[str, Any] = {
-        "uniform": lambda a, b: random.uniform(shape, a, b, generator, fmt),
-        "normal": lambda mean, std: random.normal(shape, mean, std, generator, fmt),
-        "bernoulli": chance,
-        "exponential": lambda rate: random.exponential(shape, rate, generator, fmt),
-        "integers": integers,
-        "cauchy": lambda median, sigma: random.cauchy(shape, median, sigma, generator, fmt),
-        "log_normal": lambda mean, std: random.log_normal(shape, mean, std, generator, fmt),
-        "geometric": lambda p: random.geometric(shape, p, generator),
-    }
-    _check_drawn(distribution, parameters)
-    return input.copy_(tensor(np.asarray(draws[distribution](*parameters)), input.dtype))
-
-
-# What PyTorch asks of the parameters of a distribution, and how an error says it.
-_NEEDS: dict[str, tuple[Callable[..., Any], str]] = {
-    "uniform": (lambda a, b: a <= b, "from, to in order"),
-    "normal": (lambda mean, std: std >= 0, "std from 0"),
-    "exponential": (lambda rate: rate > 0, "lambd above 0"),
-    "cauchy": (lambda median, sigma: sigma > 0, "sigma above 0"),
-    "log_normal": (lambda mean, std: std > 0, "std above 0"),
-    "geometric": (lambda p: 0 < p < 1, "p above 0 and below 1"),
-}
-
-
-def _check_drawn(distribution: str, parameters: Sequence[Any]) -> None:
-    holds, words = _NEEDS.get(distribution, (None, ""))
-    if holds is not None and not holds(*parameters):
-        raise ValueError(f"{distribution}: {', '.join(map(str, parameters))} is not allowed; allowed: {words}")
-
-
-def _bounds(x: Tensor, given: Sequence[int]) -> tuple[int, int]:
-    if given:
-        return (0, given[0]) if len(given) == 1 else (given[0], given[1])
-    dtype = as_dtype(x.dtype)
-    return 0, (dtype.max if isinstance(dtype, Integer) else 2**dtype.precision) + 1
-
-
-def _wide(x: Tensor, given: Sequence[int]) -> bool | None:
-    """Whether PyTorch draws 64 bits for each integer: where no bounds are given, for types of so many."""
-    return None if given else as_dtype(x.dtype).bits == 64
