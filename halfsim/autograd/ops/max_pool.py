@@ -296,9 +296,8 @@ def _fractional_max(
     dims, x = pooled(name, numbers(input))
     size, kernel = x.shape[2:], sizes(name, "kernel_size", kernel_size, dims, 1)
     if (output_size is None) == (output_ratio is None):
-        raise ValueError(
-            f"{name}: output_size {output_size!r} with output_ratio {output_ratio!r}; allowed: one of them"
-        )
+        given = f"output_size {output_size!r} with output_ratio {output_ratio!r}"
+        raise ValueError(f"{name}: {given}; allowed: one of them")
     if output_size is None:
         ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else [output_ratio] * dims
         if len(ratios) != dims or not all(0 < ratio < 1 for ratio in ratios):
@@ -394,9 +393,8 @@ def _unpool(name: str, input: Any, indices: Any, options: tuple[Any, ...], outpu
         wanted = [whole(f"{name}: output_size", n) for n in output_size][-dims:]
         near = [abs(n - m) < s for n, m, s in zip(wanted, size, stride, strict=False)]
         if len(output_size) not in (dims, dims + 2) or not all(near):
-            raise ValueError(
-                f"{name}: output_size {tuple(output_size)} is not allowed; allowed: nearer than {stride} to {size}"
-            )
+            given = tuple(output_size)
+            raise ValueError(f"{name}: output_size {given} is not allowed; allowed: nearer than {stride} to {size}")
         size = tuple(wanted)
     if min(size) < 1:
         raise ValueError(f"{name}: input {x.shape} gives size {size}; allowed: less padding or a larger input")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
+from halfsim.autograd.trace.cancelled import count_cancelled, count_single
+from halfsim.autograd.trace.constants import Constants, unheld
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Stage
 from halfsim.autograd.trace.kinds import finite
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import Precision
-from halfsim.numerics.quantize import BLOCK, Array, rounded
+from halfsim.numerics.quantize import Array, rounded
 from halfsim.numerics.rounding import Stochastic
 
 # Operations that are zero for no nonzero finite operands, so that a zero of theirs was flushed.
@@ -56,19 +55,17 @@ class Counting(Arithmetic):
     """
 
     __slots__ = (
-        "_constants",
-        "_large",
         "_last",
         "_running",
         "_sum",
         "_zeros",
         "addition",
+        "constants",
         "counts",
         "disorder",
         "distance",
         "given",
         "inputs",
-        "large",
         "reading",
         "replaced",
         "stages",
@@ -100,9 +97,7 @@ class Counting(Arithmetic):
         self.distance: Array | None = None  # of sums in a narrow accumulator from the exact ones, where they lost all
         self.addition: tuple[Array, Array, int] | None = None
         self._sum: tuple[Array, Array, Array, int] | None = None  # the latest addition: result, operands, sign
-        self._constants: list[tuple[Any, Constant]] = []  # those that storage or compute cannot hold
-        self.large: Constant | None = None  # one of those past the largest number of storage, with which was computed
-        self._large: list[tuple[Any, Constant]] = []  # those past the largest number of storage
+        self.constants: Constants | None = None  # those of the formula that its formats cannot hold
         self._last: tuple[Array | None, int] = (None, 0)  # the latest accumulation, and how many of it were flushed
         self._running = False  # whether the result is a running sum of whole numbers
         self._zeros: Array | None = None  # where elementwise steps have flushed something
@@ -142,12 +137,8 @@ class Counting(Arithmetic):
                 self._count_sum(z, *operands)
                 self._sum = (z, operands[0], operands[1], 1 if op == "add" else -1)
             return z
-        if self._large:  # what something is computed with is no number that is put in place
-            kept = [pair for pair in self._large if not any(x is pair[0] for x in operands)]
-            if len(kept) < len(self._large):
-                self.large, self._large = self._large[0][1], kept
-        if self._constants:
-            self._count_factors(operands)
+        if self.constants is not None:
+            self.constants.used(operands)
         return z
 
     def _remember(self, zeros: Array) -> None:
@@ -167,43 +158,23 @@ class Counting(Arithmetic):
         self.stages.append(Stage(stage, fmt, y.size, infinite, nan, clipped))
         return self.stages[-1]
 
-    def _count_factors(self, operands: Sequence[Array]) -> None:
-        """Call constants that something is multiplied with factors: nobody's eps."""
-        for i, (kept, lost) in enumerate(self._constants):
-            if any(x is kept for x in operands):
-                self._constants[i] = kept, replace(lost, name="factor")
-
     def constant(self, value: float) -> Any:
         kept = super().constant(value)
-        size = abs(value)
-        if kept == 0:
-            if value != 0:
-                self._constants.append((kept, Constant("constant", value, self.precision.compute, 0.0)))
-        elif not np.isfinite(kept):
-            if size != np.inf and value == value:
-                self._constants.append((kept, Constant("constant", value, self.precision.compute, float(kept))))
-        elif 0.5 < size < 1.5:
-            if size != 1:
-                fmt = min(self.precision.compute, self.precision.storage, key=lambda f: f.precision)
-                if (size - 1 <= fmt.eps / 2) if size > 1 else (1 - size <= fmt.epsneg / 2):
-                    self._constants.append((kept, Constant("constant", value, fmt, float(np.sign(value)))))
-        elif size >= self.precision.storage.overflow_threshold:
-            if np.isfinite(kept):  # and is not in memory, if it is stored as it is
-                became = math.copysign(math.inf, value)
-                self._large.append((kept, Constant("constant", value, self.precision.storage, became)))
-        elif size <= self.precision.storage.smallest_subnormal / 2:
-            self._constants.append((kept, Constant("constant", value, self.precision.storage, 0.0)))
+        lost = unheld(value, kept, self.precision)
+        if lost is not None:
+            self.constants = self.constants or Constants()
+            self.constants.note(kept, lost)
         return kept
 
     @property
     def lost_constant(self) -> Constant | None:
         """A constant that became 0, 1 or infinite: in ``compute``, or in ``storage`` where that did something."""
-        for kept, lost in self._constants:
-            if kept == 0 or not np.isfinite(kept) or abs(lost.became) == 1:
-                return lost
-            if self.counts.flushed and lost.name == "constant":
-                return lost
-        return None
+        return None if self.constants is None else self.constants.lost(self.counts.flushed > 0)
+
+    @property
+    def large(self) -> Constant | None:
+        """A constant past the largest number of storage, with which something was computed."""
+        return None if self.constants is None else self.constants.large
 
     def _made(self, y: Array, op: str, operands: Sequence[Array]) -> Array | None:
         """Count NaN, infinities and poles that the operands do not explain; returns where such zeros are."""
@@ -246,35 +217,10 @@ class Counting(Arithmetic):
         digits = min(narrow.precision, self.precision.compute.precision)
         kept = self.dtype.type(2.0 ** (4 - digits))
         if size == 1:
-            self._count_single(z, a, b, kept)
+            count_single(counts, z, a, b, kept)
             return
-        step = size if size <= BLOCK or not z.ndim else max(1, BLOCK // (size // len(z)))
-        left, right = (x if np.shape(x) == z.shape else np.broadcast_to(x, z.shape) for x in (a, b))
-        for i in range(0, len(z) if z.ndim else 1, step):  # in parts that stay in the cache
-            rows = slice(i, i + step) if step < size else ...
-            magnitude, near = _magnitude(z[rows], 0), _magnitude(left[rows], 1)
-            np.multiply(near, 2 * kept, out=near)  # a small difference is small beside either operand
-            small = np.less(magnitude, near)
-            if small.any():  # twice too many at most; the few that are left are looked at one by one
-                counts.cancelled += self._count_bits(magnitude[small], left[rows][small], right[rows][small], kept)
+        count_cancelled(counts, z, a, b, kept)
         counts.sums += size
-
-    def _count_single(self, z: Array, a: Array, b: Array, kept: Any) -> None:
-        """The same for one number, which is no trouble in itself: any two numbers may happen to be near."""
-        result, larger = abs(z.item()), max(abs(np.asarray(a).item()), abs(np.asarray(b).item()))
-        if result < larger * kept and larger < np.inf and np.asarray(a).item() != 0 and np.asarray(b).item() != 0:
-            self.counts.single += 1
-            if result:
-                lost = int(np.frexp(larger)[1] - np.frexp(result)[1])
-                self.counts.bits = max(self.counts.bits, lost)
-
-    def _count_bits(self, magnitude: Array, left: Array, right: Array, kept: Any) -> int:
-        """How many nonzero sums are below ``kept`` times their larger operand, noting the bits that these lost."""
-        larger = np.maximum(np.abs(left), np.abs(right))
-        small = (magnitude < larger * kept) & (magnitude != 0)
-        lost = np.frexp(larger[small])[1] - np.frexp(magnitude[small])[1]
-        self.counts.bits = max(self.counts.bits, int(lost.max(initial=0)))
-        return lost.size
 
     def _count_addends(self, y: Array, inexact: bool) -> None:
         """Where the result ``y`` is an operand plus something, count what left it as it was, and what left nothing."""
@@ -392,9 +338,8 @@ class Counting(Arithmetic):
         out = super().store(y, operands, exact)
         if storing.overflow > over:
             past = self._past("store", out, self.precision.storage, storing.overflow - over)
-            if self._large and not past.clipped:  # as a mask that is filled with it
-                large = self._large[0][1]
-                self._constants.append((np.inf, replace(large, became=np.nan) if past.nan else large))
+            if self.constants is not None and not past.clipped:
+                self.constants.stored(past.nan > 0)
         stored = storing.flushed - flushed
         if self._running and storing.inexact > inexact:  # positions that are counted by adding ones
             counts.integers += storing.inexact - inexact
@@ -487,23 +432,6 @@ class Counting(Arithmetic):
 def _memory(x: Array) -> Array:
     """The array whose memory ``x`` shows, in whatever shape."""
     return x if x.base is None else x.base
-
-
-class _Scratch(threading.local):
-    """Room for a block's magnitudes, made once a thread."""
-
-    def __init__(self) -> None:
-        self.words = np.empty((2, BLOCK), np.float64)
-
-
-_scratch = _Scratch()
-
-
-def _magnitude(x: Array, row: int) -> Array:
-    """The magnitudes of part of an array, in scratch memory if they fit there."""
-    if x.size > BLOCK:
-        return np.abs(x)
-    return np.abs(x, out=_scratch.words[row].view(x.dtype)[: x.size].reshape(x.shape))
 
 
 def counting_numbers(x: Array) -> bool:
