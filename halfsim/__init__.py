@@ -1,5 +1,6 @@
 """halfsim: what would this computation have done in half precision, and where would it have gone wrong?"""
 
+import sys as _sys
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
@@ -235,6 +236,9 @@ def __getattr__(name: str) -> _Any:
 
 _guarded_class(Format, ("__init__",))
 _guarded_names(globals(), [name for name in __all__ if name in globals()])
+
+if "_halfsim_hypothesis" in _sys.modules:  # hypothesis has started, and waits for the types
+    _import_module("halfsim.testing.registered").register()
 
 
 def __dir__() -> list[str]:

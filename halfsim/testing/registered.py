@@ -1,7 +1,8 @@
-"""What hypothesis is told when it starts, so that annotations draw halfsim's own types.
+"""What hypothesis is told of halfsim's types, so that annotations draw them.
 
-It is halfsim's entry point ``hypothesis``: ``from_type(Tensor)``, ``@given(x=...)`` and ``builds`` draw tensors,
-formats and precisions wherever halfsim is installed.
+``from_type(Tensor)``, ``@given(x=...)`` and ``builds`` draw tensors, formats and precisions where halfsim is imported.
+Of the two the one that comes second calls `register`: hypothesis by its entry point, ``_halfsim_hypothesis``, halfsim
+at the end of ``halfsim/__init__.py``.
 
 hypothesis may start because this room imports it, so the room's own files are imported at the first draw only.
 """

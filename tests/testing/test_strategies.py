@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import subprocess
 import sys
+import tomllib
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -23,6 +26,7 @@ from halfsim.numerics.ieee import CLASSES
 from halfsim.testing import registered
 from halfsim.testing import strategies as st
 
+ROOT = Path(__file__).parents[2]
 FORMATS = {fmt.name: fmt for fmt in NAMES.values()}
 NARROW = [name for name, fmt in FORMATS.items() if fmt.bits <= 8]
 
@@ -334,6 +338,38 @@ def test_the_room_may_be_imported_before_hypothesis() -> None:
     code = "from halfsim.testing import strategies as st; import hypothesis; print(st.floats('float16').example())"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """An environment in which hypothesis finds the entry points of pyproject.toml, whatever is installed."""
+    entries = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    told = "".join(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items()) for group, rows in entries.items())
+    home = tmp_path / "halfsim-0.dist-info"
+    home.mkdir()
+    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: halfsim\nVersion: 0\n")
+    (home / "entry_points.txt").write_text(told)
+    rest = {name: value for name, value in os.environ.items() if name != "HYPOTHESIS_NO_PLUGINS"}
+    return rest | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+
+
+def test_hypothesis_starts_without_halfsim(installed: dict[str, str]) -> None:
+    """Nobody who has halfsim installed waits for it in a run that does not use it."""
+    code = "import sys, hypothesis; print('_halfsim_hypothesis' in sys.modules, {'halfsim', 'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=installed, check=False)
+    assert done.stdout == "True set()\n", done.stderr
+
+
+@pytest.mark.parametrize("first", ["hypothesis, halfsim as hs", "halfsim as hs, hypothesis"])
+def test_whichever_comes_first_annotations_draw_halfsims_types(installed: dict[str, str], first: str) -> None:
+    code = (
+        f"import {first}; from hypothesis import strategies as st, find, settings, Phase\n"
+        "for kind in (hs.Tensor, hs.Format, hs.Precision):\n"
+        "    quick = settings(database=None, phases=[Phase.generate])\n"
+        "    print(type(find(st.from_type(kind), lambda x: True, settings=quick)).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=installed, check=False)
+    assert done.stdout.split() == ["Tensor", "Format", "Precision"], done.stderr
 
 
 def test_annotations_draw_halfsims_types() -> None:
