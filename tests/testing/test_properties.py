@@ -69,6 +69,19 @@ def test_the_finding_names_the_operation() -> None:
     assert (worst.finding.klass, worst.finding.op) == ("overflow", "mul")
 
 
+def test_orders_of_a_sum_differ_by_what_is_documented() -> None:
+    rng = np.random.default_rng(0)
+    apart = 0.0
+    for n in (2, 3, 9, 40):
+        for _ in range(60):
+            x = np.exp2(rng.uniform(-8, 8, n)).astype(np.float16)
+            ht.permutation_stable(lambda x: np.cumsum(x)[-1], x, max_ulp=2 * (n - 1))
+            ht.permutation_stable(lambda x: np.float16(x.astype(float).sum()), x)
+            both = [float(np.cumsum(part)[-1]) for part in (np.sort(x), np.sort(x)[::-1])]
+            apart = max(apart, abs(both[0] - both[1]) / hs.ulp(min(both), "fp16"))
+    assert apart > 4  # where 1 would have been refused
+
+
 @pytest.mark.parametrize("property_", [ht.permutation_stable, ht.batch_invariant])
 def test_an_axis_that_is_not_there_is_refused_in_one_line(property_: Callable[..., None]) -> None:
     with pytest.raises(ValueError, match="^axis: -?[0-9] is not allowed; allowed: one of the 0 axes of x$"):
