@@ -10,6 +10,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.making import get_default_dtype, set_default_dtype, tensor
+from halfsim.autograd.numpy_protocol import ROOMS as _TENSOR_ROOMS
 from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win
 from halfsim.autograd.policy import AMP, Policy
 from halfsim.autograd.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -200,6 +201,7 @@ _LATER = {
 
 
 autograd.gradcheck = gradcheck  # the function, which its file would hide
+_TENSOR_ROOMS["array_api"] = lambda: __getattr__("array_api")
 
 _MODULES = (
     "amp",

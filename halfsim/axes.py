@@ -45,7 +45,7 @@ class ShownAxes(Axes):
         return fragment([f'<div class="scroll" tabindex="0">{text}</div>'])
 
     def _repr_png_(self) -> bytes:
-        """The same on white paper, for what shows no SVG."""
+        """The picture as PNG on white, for programs that show no SVG."""
         out = io.BytesIO()
         self._whole.savefig(out, format="png", dpi=144)
         return out.getvalue()

@@ -121,7 +121,7 @@ _UNDONE = f".halfsim{_GUARD} :not(svg, svg *, style, script) {{ all: revert; }}\
 
 
 def fragment(body: Sequence[str], style: str = "", script: str = "") -> str:
-    """The same as a division in another page, a notebook's cell: looks of that page do not reach it, nor ours it."""
+    """The page as a division of another one, a notebook's cell, kept apart from that one's looks in both directions."""
     ours = f"{STYLE}{style} div.halfsim {{ padding: .75rem 1rem; }}".replace(".halfsim", f".halfsim{_GUARD * 2}")
     run = f"<script>(() => {{{script}}})()</script>" if script else ""
     return f'<style>{_UNDONE}{ours}</style><div class="halfsim">{"".join(body)}</div>{run}'

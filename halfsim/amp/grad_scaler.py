@@ -211,7 +211,7 @@ class GradScaler:
         """Adjust the scale after the steps of all optimizers, or set it to ``new_scale``.
 
         ``AssertionError`` where no gradients were checked, and for a tensor that takes a gradient or has not one value;
-        ``TypeError`` for what is no float.
+        ``TypeError`` for anything but a float.
         """
         if not self._enabled:
             return

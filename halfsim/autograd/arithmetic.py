@@ -148,7 +148,7 @@ class Arithmetic:
 
     @staticmethod
     def keep(x: Array, mask: Array) -> Array:
-        """``x`` where ``mask`` is true and +0 elsewhere, exactly; by its bits, for a branch an element is slow."""
+        """``x`` where ``mask`` is true and +0 elsewhere, exactly; by bits, since a branch for each element is slow."""
         word = np.dtype(f"i{x.itemsize}")
         kept = np.array(mask, word)
         np.negative(kept, out=kept)
@@ -271,7 +271,7 @@ plain = once(Arithmetic)  # the unit of operations that nobody watches, which ke
 
 
 def _settled(name: str) -> elementary.Function:
-    """A function of one argument for directed modes, where float64 may fall on the very number."""
+    """A function of one argument for directed modes, in which rounding a float64 result again may go wrong."""
     return getattr(elementary, name, None) or elementary.Function(name, _FUNCTIONS[name])
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.observer import Observer, active
+from halfsim.autograd.operators import OPS
 from halfsim.autograd.overrides import loss_scale
 from halfsim.autograd.scope import carried, scoped
 from halfsim.autograd.second import on_tape
@@ -42,6 +43,9 @@ def backward(
         for out, g, observer in gradients([root], [gradient], retain_graph, create_graph):
             if (out.node is None or out.retains_grad) if wanted is None else id(out) in wanted:
                 out.grad = g if out.grad is None else _accumulated(out.grad, g, out, "", observer, create_graph)
+
+
+OPS["backward"] = backward  # which `Tensor.backward` finds there
 
 
 def gradients(

@@ -57,7 +57,7 @@ def _divisor(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _quotient(a: Any, b: Any, rounding_mode: str | None) -> Any:
-    """An integer, or None for what takes floats."""
+    """The quotient where a ``rounding_mode`` makes it an integer; None without one, for true division gives floats."""
     if rounding_mode not in ("floor", "trunc"):
         return None
     down = _divisor(np.floor_divide)(a, b)
@@ -167,7 +167,10 @@ class _Unit:
 
 
 def found(operands: Sequence[Any]) -> Integer | None:
-    """The dtype of integers that `halfsim.tensor` makes of the first operand, None if of any it makes none."""
+    """The dtype of the first operand if all are integers or bools; None where the operation takes floats.
+
+    Under a single Precision integers become floats, as that says how they are stored; bools stay.
+    """
     kinds = [integers_in(x) for x in operands if x is not None]
     kept = all(kind is bool_ for kind in kinds) or not isinstance(scope().rule, Precision)
     return kinds[0] if kinds and kept and None not in kinds else None

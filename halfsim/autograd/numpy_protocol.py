@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import operator
 import warnings
@@ -16,6 +15,9 @@ import numpy as np
 from halfsim.autograd.operators import OPS, Operators
 from halfsim.numerics.formats import Format, Integer
 from halfsim.options import MISFITS, checked, explained, refused
+
+# Rooms that stand above this one and are reached from a tensor, by name; `halfsim` fills it.
+ROOMS: dict[str, Callable[[], Any]] = {}
 
 # NumPy's functions that run on the unit, by their names after "numpy.", such as "linalg.norm"; `ops` fills it.
 numpy_functions: dict[str, Callable[..., Any]] = {}
@@ -152,7 +154,7 @@ class NumPyProtocol:
         """The array API standard's functions on tensors, `halfsim.array_api`; ``ValueError`` for an unknown version."""
         if api_version not in (None, *_VERSIONS):
             raise ValueError(f"api_version: {api_version!r} is not allowed; allowed: {', '.join(_VERSIONS)}")
-        return importlib.import_module("halfsim.array_api")  # which stands above
+        return ROOMS["array_api"]()
 
 
 def _read(called: str, function: Any, args: Any, kwargs: Any) -> Any:

@@ -1,6 +1,7 @@
 """Python's operators on a tensor, each an operation on the simulated unit, and the register of operations.
 
-All of it only names operations, which `halfsim.autograd.tape.op` has put into `OPS`.
+All of it only names operations, which `halfsim.autograd.tape.op` has put into `OPS`. So a tensor has methods and
+operators whose code, which makes tensors, stands above it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-OPS: dict[str, Callable[..., Any]] = {}  # every operation by name
+OPS: dict[str, Callable[..., Any]] = {}  # every operation by name, and "backward"
 
 
 def _forward(name: str) -> Callable[..., Any]:

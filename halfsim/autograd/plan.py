@@ -1,4 +1,4 @@
-"""Plan: what a precision decides of every operation, decided once."""
+"""Plan: what a precision decides for every operation alike, worked out once and not at each operation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _KNOWN = 256  # objects of which something is kept
 
 
 def once(make: Callable[[Any], _Made]) -> Callable[[Any], _Made]:
-    """``make`` with its results kept, each for the very object it is made of.
+    """``make``, a function of one object, with its results kept by the identity of the object.
 
-    Equal precisions are told apart: a stochastic one draws from a stream of its own.
+    Not by equality: equal precisions with stochastic rounding each draw from a stream of their own. And looking an
+    identity up is quicker than a precision's hash, on a path that every operation takes.
     """
     known: dict[int, tuple[Any, _Made]] = {}  # each holds its object, so that no other takes its id
 
@@ -57,7 +58,7 @@ class Plan:
         self.directed = mode is not None and not mode.nearest
         self.dtype = container(compute)
         if mode is not None and compute == float32 and (self.directed or mode.clips):
-            self.dtype = np.dtype(np.float64)
+            self.dtype = np.dtype(np.float64)  # in float32 the host would round to nearest, and overflow to infinity
         self.native = mode is None and compute in (float32, float64)  # the container's arithmetic rounds
         self.holder = holder(storage)
         # Without a minus zero an exact result, as -x, may be a number that the format lacks.
@@ -66,10 +67,13 @@ class Plan:
         self.exact_sums = mode is None and compute.contains(precision.accumulate.format)
         self.narrow_operands = not precision.operands.contains(storage)
         self._grids: dict[Format, tuple[Format, ...]] = {}
-        self.loads = self.grids(storage)  # of operands that lie in memory as results do
+        self.loads = self.grids(storage)  # for the usual operand, an earlier result in the same storage
 
     def grids(self, fmt: Format) -> tuple[Format, ...]:
-        """The grids that an operand of ``fmt`` is rounded to as it is read: of storage, of compute, where narrower."""
+        """The formats that an operand of ``fmt`` is rounded to one after another as it is read; () where it fits.
+
+        First storage, as if it had been written to memory, then compute, each only where it cannot hold what comes in.
+        """
         found = self._grids.get(fmt)
         if found is None:
             given, grids = fmt, []

@@ -32,7 +32,7 @@ Base: TypeAlias = "Precision | str"  # a Precision, or the name of lists
 
 @dataclass(frozen=True, init=False)
 class Policy(Card):
-    """Precisions by module path and by operation; the most specific rule wins.
+    """Says which precision each operation runs in, by the module it runs in and by its name.
 
     ``rules`` maps patterns to precisions (anything `halfsim.precision` takes but a Policy of several rules), or is
     the string ``"pattern: precision; pattern: precision"`` that ``str`` gives back. A pattern is
@@ -42,10 +42,10 @@ class Policy(Card):
       inside, like a scope;
     - ``"@name"``: operations of that name (wildcards allowed), wherever they are; ``"path@name"``: those in a module.
 
-    Of the rules that match, those for operations go before those for modules, then the one whose last name is that of
-    the innermost module ("*.norm" before "encoder.layers.*" in "encoder.layers.0.norm"), then the one with more
-    literal characters, then the later one. ``ValueError`` for an operation that does not exist, naming the
-    nearest; a path that no module has is found when a model of several modules runs, see `check`.
+    Of the rules that match, the most specific one wins: one for an operation before one for a module; then the one
+    that names the innermost module ("*.norm" before "encoder.layers.*" in "encoder.layers.0.norm"); then the one with
+    more characters besides wildcards; then the later one. ``ValueError`` for an operation that does not exist, naming
+    the nearest; a path that no module has is found when a model of several modules runs, see `check`.
 
     >>> policy = Policy({"default": "fp32", "encoder.*": "fp16", "*.norm": "fp32", "@softmax": "fp32"})
     >>> [policy.precision(op, path).storage.name for op, path in
@@ -83,7 +83,7 @@ class Policy(Card):
         return self.rule_of(op, path, category, widest, within)
 
     def rule_of(self, op: str, path: str, category: str | None, widest: Format, within: Any) -> Precision:
-        """The same, for `halfsim.autograd.scope.resolve`, which asks once: what it is given is not checked."""
+        """`precision` without a check of its arguments, for `halfsim.autograd.scope.resolve`."""
         base = self._most_specific(path, (op, *within))
         if isinstance(base, Precision):
             return base
@@ -139,7 +139,11 @@ class Policy(Card):
 
 
 def _depth(pattern: str, path: str) -> int | None:
-    """How many names deep the innermost module is that ``pattern`` names on the way to ``path``; None for no match."""
+    """How specific a module ``pattern`` is for ``path``: the number of names of the deepest module that it names.
+
+    "encoder.*" names "encoder" on the way to "encoder.0.fc": 1; "*.fc" names all of it: 3; "*" names none: 0. None for
+    a pattern that matches neither the module nor one around it.
+    """
     parts = path.split(".")
     ways = [".".join(parts[: n + 1]) for n in range(len(parts))] if path else []
     if not any(fnmatchcase(way, pattern) for way in ways):
@@ -195,10 +199,10 @@ Rule: TypeAlias = Precision | Policy
 def as_rule(spec: object, name: str = "precision") -> Rule:
     """The Precision or Policy that ``spec`` names; ``name`` is that of the argument, for errors.
 
-    ``spec`` is one of these, a preset ("fp16", or its format: "float16", `halfsim.float16`, ``np.float16``), a format
-    that has no preset (as ``storage``), "amp", ``role=value`` pairs, a mapping of patterns to precisions, or the string
-    of one. ``ValueError`` for an unknown word, ``TypeError`` for something
-    that is none of these.
+    ``spec`` is a Precision, a Policy, a preset ("fp16", or its format: "float16", `halfsim.float16`, ``np.float16``), a
+    format without a preset, in which results are then stored and steps rounded, "amp", ``role=value`` pairs, a mapping
+    of patterns to precisions, or such a mapping as a string. ``ValueError`` for an unknown word, ``TypeError`` for
+    anything else.
 
     >>> str(as_rule("amp"))
     'amp'

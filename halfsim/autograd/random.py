@@ -84,7 +84,7 @@ class Generator:
         return np.frombuffer(state.tobytes(), np.uint8).copy()
 
     def set_state(self, new_state: Any) -> Generator:
-        """Go on from where `get_state`, PyTorch's too, says; returns itself. ``ValueError`` for what is no state."""
+        """Go on from a state of `get_state`, PyTorch's too; returns itself. ``ValueError`` for anything else."""
         state = parsed_state(new_state)
         words = np.asarray(state["words"], np.uint32)
         position = 625 - int(state["left"])  # a fresh one has "next" 0, but nothing left either
@@ -113,7 +113,7 @@ class Generator:
 
 
 def parsed_state(state: Any) -> Any:
-    """The fields of a generator's state; ``TypeError`` or ``ValueError`` for what is none."""
+    """The fields of a generator's state; ``TypeError`` or ``ValueError`` for anything else."""
     given = np.asarray(state.numpy() if hasattr(state, "numpy") else state)
     if given.dtype != np.uint8:
         raise TypeError(f"state: dtype {given.dtype} is not allowed; allowed: uint8")

@@ -1,4 +1,8 @@
-"""What is in force where an operation runs: a precision or a policy, the module's path, the phase, gradients."""
+"""What is in force where an operation runs: a precision or a policy, the module's path, the phase, gradients.
+
+Contexts such as `precision` and `no_grad`, and modules as they are called, change it; each thread has its own. An
+operation asks `resolve` for its precision.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,31 @@ from halfsim.options import guarded_names
 
 
 class Scope(NamedTuple):  # which is made anew faster than a dataclass, at every module and backward step
-    """What an operation finds in force when it is called."""
+    """Everything that an operation depends on and is not given as an argument.
 
-    rule: Rule = PROMOTE
-    override: bool = False
-    base: str = ""  # the path of the module that set the rule, from which a policy's paths count
-    path: str = ""
-    within: tuple[str, ...] = ()  # the composed operations that this one is a step of
-    phase: str = "forward"
-    gradients: bool = True
-    reproducible: bool = False
-    carry: Format | None = None  # what tensors are made in, whatever format they are asked for; see `carried_in`
-    options: Any = None  # what stands in the place of options that are given; see `halfsim.autograd.overrides`
+    It is never changed: a context puts another Scope in its place, which has all but a few fields in common with it,
+    and puts it back at its end.
+
+    >>> from halfsim import precision
+    >>> with precision("fp16"):
+    ...     scope().rule.storage.name, scope().path, scope().gradients
+    ('float16', '', True)
+    """
+
+    rule: Rule = PROMOTE  # the innermost precision or policy
+    override: bool = False  # whether the rule stays, whatever contexts and modules inside it ask for
+    base: str = ""  # the path of the module that has set the rule as its own; "" for a context's
+    path: str = ""  # of the module that is running, as "encoder.0.fc"; "" outside all
+    within: tuple[str, ...] = ()  # the names of functions of several operations that are running, outermost first
+    phase: str = "forward"  # or "backward", "optimizer"; "on tape" where a formula is run for gradients of gradients
+    gradients: bool = True  # whether results go on the tape
+    reproducible: bool = False  # whether "exact" accumulates in the place of "blas"
+    carry: Format | None = None  # the format in which all tensors are made, see `carried_in`
+    options: Any = None  # those that replace what optimizers and others are given, see `halfsim.autograd.overrides`
 
     @property
     def inner_path(self) -> str:
-        """The module's path as the rule in force counts it."""
+        """The path from the module that set the rule: "fc" in the module "encoder.0.fc" if "encoder.0" set it."""
         return self.path[len(self.base) :].lstrip(".") if self.base else self.path
 
 
@@ -69,16 +82,17 @@ class scoped(Card, Context):  # noqa: N801  # used as a function
 
 
 def _changed(changes: dict[str, Any], current: Scope) -> Scope:
-    """``current`` with ``changes``, but for the rule where one overrides all others."""
+    """``current`` with ``changes``; its rule stays if it overrides all others."""
     if current.override:
         changes = {name: value for name, value in changes.items() if name not in ("rule", "base")}
     return current._replace(**changes)
 
 
 def amended(**changes: Any) -> Callable[[], None]:
-    """Change the scope in force, until the context that made it is left; gives what takes that back.
+    """Change the scope in force by ``changes`` until the innermost context is left; returns a function that undoes it.
 
-    What was amended there before is not any more.
+    For switches that are no contexts, as PyTorch's ``set_grad_enabled(False)``. An earlier amendment in the same
+    context is replaced.
     """
     change = partial(_changed, changes)
     _SCOPE.amend(change)
@@ -108,7 +122,7 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
 
 
 def enable_grad(function: Callable[..., Any] | None = None) -> Any:
-    """The same for the reverse: tensors that require a gradient go on the tape, inside `no_grad` too."""
+    """A context, or a decorator, that records gradients again inside `no_grad`: the opposite of it, used alike."""
     return scoped(gradients=True) if function is None else scoped(gradients=True)(function)
 
 
@@ -153,7 +167,8 @@ _KNOWN = 4096
 def resolve(op: str, category: str | None, widest: Format) -> Precision:
     """The precision in force for the operation ``op`` of ``category`` on operands no wider than ``widest``.
 
-    It is decided once for each operation, format and rule; under a policy that rules modules, for each of their paths.
+    A single Precision holds for every operation. A policy chooses by name, place and format, which takes long: its
+    answers are kept, one for each operation, format and rule, and for each path where its rules name modules.
     """
     here = _SCOPE.get()
     rule = here.rule
@@ -171,7 +186,16 @@ def resolve(op: str, category: str | None, widest: Format) -> Precision:
 
 
 def resolve_for(fmt: Format) -> Precision:
-    """The precision in force for tensors that stay in ``fmt``: the scope's if it stores in ``fmt``, else native."""
+    """The precision for work that must give results in ``fmt``, as an optimizer's on its weights.
+
+    It is the one in force if that is a single Precision which stores ``fmt``, so that its accumulator, rounding and
+    other words count; otherwise the native one of ``fmt``, where every step is rounded to ``fmt``.
+
+    >>> from halfsim import float16
+    >>> with precision("fp32"):
+    ...     resolve_for(float16).storage.name
+    'float16'
+    """
     here = _SCOPE.get()
     rule = here.rule if isinstance(here.rule, Precision) and here.rule.storage == fmt else native(fmt)
     return without_blas(rule) if here.reproducible else rule

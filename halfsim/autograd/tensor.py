@@ -141,7 +141,7 @@ class Tensor(Operators, Methods, Conveniences, InPlace, Values, NumPyProtocol):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient, None where there is none; ``TypeError`` or ``ValueError`` where it is set to what is none."""
+        """The gradient, or None. It may be set to a Tensor of floats of this shape, or None."""
         return self._grad
 
     @grad.setter
@@ -281,9 +281,8 @@ class Tensor(Operators, Methods, Conveniences, InPlace, Values, NumPyProtocol):
         tape, see `halfsim.autograd.grad`. ``RuntimeError`` for a tensor off the tape, for several elements without
         ``gradient``, and for a second call without ``retain_graph``.
         """
-        from halfsim.autograd.gradients import backward  # which knows tensors
-
-        backward(self, gradient, bool(create_graph if retain_graph is None else retain_graph), create_graph, inputs)
+        retain_graph = bool(create_graph if retain_graph is None else retain_graph)
+        OPS["backward"](self, gradient, retain_graph, create_graph, inputs)
 
     def to(self, *given: Any, dtype: object = None, device: object = None, **ignored: Any) -> Tensor:
         """The tensor rounded to a format, on the tape; itself if it has that format.
@@ -330,7 +329,7 @@ guarded_class(Tensor, ("backward", "register_hook", "requires_grad_", "to"))
 
 
 def _compare(relation: str, x: Tensor, other: object) -> Any:
-    """The bool tensor of a comparison, or NotImplemented for what is no number."""
+    """The bool tensor of a comparison, or NotImplemented if ``other`` is not made of numbers."""
     known = isinstance(other, (Tensor, np.ndarray, np.generic, list, tuple, int, float))  # bool is an int
     return OPS[relation](x, other) if known else NotImplemented
 
@@ -378,7 +377,7 @@ def plain(x: Any) -> Any:
 
 
 def numbers(x: Any, dtype: Any = None) -> Array:
-    """The array inside a tensor, or of an array-like of numbers; what is none is refused."""
+    """The array inside a tensor, or an array of other numbers; ``TypeError`` for anything else."""
     found = x.array if isinstance(x, Tensor) else numbers_of(unquoted(x))
     return found if dtype is None else found.astype(dtype, copy=False)
 

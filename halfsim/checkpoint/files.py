@@ -100,7 +100,7 @@ def read(path: object) -> tuple[str, Arrays, Any]:
 
 
 def path_of(path: object) -> Path:
-    """``path`` as a Path; ``TypeError`` for what is none, ``ValueError`` for one that no system can have."""
+    """``path`` as a Path; ``TypeError`` for anything but a path, ``ValueError`` for one that no system can have."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: {type(path).__name__} is not allowed; allowed: a string, a path")
     target = os.fsdecode(path)

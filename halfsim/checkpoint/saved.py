@@ -22,7 +22,7 @@ _FILE = "a string, a path, a binary file"
 def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: int = 2, **kwargs: Any) -> None:
     """Write ``obj`` to ``f``, a path of any name or a binary file, as `load` reads it.
 
-    ``obj`` is a tensor, an array, a number, a string, bytes, None, or a list, tuple, set or dict of such, so also a
+    ``obj`` is a tensor, an array, a number, a string, bytes, None, or a list, tuple, set or dict of these, so also a
     ``state_dict`` and a dict of several. Values are kept as bits. The file holds a SHA-256 checksum and no pickle, so
     PyTorch does not read it; `halfsim.checkpoint.save_weights` writes ``.safetensors``, which it does. A file at a path
     is replaced whole or not at all. The options are PyTorch's and change nothing. ``TypeError`` that names what cannot

@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     rule = None if arguments.precision is None else as_rule(arguments.precision)
     if arguments.mend:
         return _mend(arguments, script, rest, rule)
-    trace(arguments.reference)  # refuses what is no precision
+    trace(arguments.reference)  # refuses other words than precisions
     outputs = Outputs(arguments)
     with aside() if outputs.prints_json else contextlib.nullcontext():
         recorded, code = traced(

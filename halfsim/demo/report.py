@@ -73,7 +73,7 @@ def _listing(lines: Sequence[tuple[Run, str]]) -> str:
 
 
 def to_dict(runs: Sequence[Run], settings: Settings) -> dict[str, Any]:
-    """The same facts, machine-readable."""
+    """The facts of the report as plain data, for JSON."""
     base = reference(runs)
     return {
         "schema": 1,

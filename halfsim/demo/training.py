@@ -113,7 +113,7 @@ class Run:
 
     @property
     def live_updates_lost(self) -> float:
-        """The same among weights whose gradient is not zero: without momentum that is dying out."""
+        """`updates_lost` among weights whose gradient is not zero: what momentum alone still moves is left out."""
         counts = updates(self.trace)
         return share(counts.swamped, counts.addends)
 
@@ -125,7 +125,7 @@ class Run:
 
     @property
     def weight_gradients_flushed(self) -> float:
-        """The same of the gradients of weights alone."""
+        """`gradients_flushed` of the gradients of weights alone."""
         counts = Counts()
         for (phase, _, _, weight), of_place in self.trace.totals.items():
             if phase == "backward" and weight:

@@ -76,7 +76,7 @@ class Block:
         return self.field
 
     def addend_field(self, c: Array) -> Array:
-        """The exponents of the running sums, likewise; those of zeros are the lowest of all."""
+        """The exponents of the running sums ``c``, as bits of powers of two; those of zeros are the lowest."""
         mask = ((1 << (self.word.itemsize * 8 - 1)) - 1) >> self.shift << self.shift  # neither sign nor significand
         field = np.bitwise_and(c.view(self.word), self.word.type(mask), out=self.c_field)
         if self.row.accumulate == "fp16" or not self.near:

@@ -399,7 +399,7 @@ def device(name: object) -> Device:
     """The device of that name or alias, in any case, with or without spaces, hyphens and the maker's name.
 
     The names that drivers report are understood too, as "NVIDIA A100-SXM4-40GB". ``ValueError`` names the nearest for a
-    typo, and for the name of a family its products; ``TypeError`` for what is no string.
+    typo, and for the name of a family its products; ``TypeError`` for anything but a string.
 
     >>> device("rtx4090").name
     'RTX 4090'

@@ -3,7 +3,7 @@
 Every function draws from ``generator`` (a `halfsim.Generator`; by default the one that `halfsim.manual_seed` seeds)
 what PyTorch draws on the CPU for the same seed, puts it into the tensor and returns the tensor. Where a precision is
 in force that is PyTorch's float32, rounded once to the format of the tensor, so that runs in several formats begin
-alike. Arrays in use elsewhere are not written into. ``TypeError`` for what is no Tensor.
+alike. Arrays in use elsewhere are not written into. ``TypeError`` for anything but a Tensor.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class TripletMarginLoss(_Margin):
 
 
 class TripletMarginWithDistanceLoss(_Margin):
-    """The same by a function of two tensors, `PairwiseDistance` without one."""
+    """`TripletMarginLoss` with any function of two tensors for the distance; `PairwiseDistance` by default."""
 
     def __init__(
         self,

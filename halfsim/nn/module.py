@@ -340,7 +340,7 @@ class Module(Card):
         Under a Precision whose storage is wider than that format they take the wider one, with ``assign`` that of the
         tensor given. Where values were rounded ``conversion`` says what that cost, as after `to`, with the same
         warning. Without ``strict`` missing and unexpected keys are allowed and returned. ``ValueError`` that lists
-        every wrong and unfit key; then nothing is changed. ``TypeError`` for what is no mapping.
+        every wrong and unfit key; then nothing is changed. ``TypeError`` for anything but a mapping.
         """
         keys, rounded = load(self, state_dict, strict, assign)
         if rounded:

@@ -55,7 +55,7 @@ def whole(argument: str, value: object) -> int:
 
 @dataclass(frozen=True)
 class Specials:
-    """Where a format keeps what is no number: a row of `SPECIALS`.
+    """Where a format keeps its infinities and NaN, if it has any: a row of `SPECIALS`.
 
     ``infinity`` and ``nan`` are "field", a code of the largest exponent field, all of which is theirs (infinity has
     the first, NaN the others); "last", the largest code of each sign; "minus_zero", the code of minus zero, which

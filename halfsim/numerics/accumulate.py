@@ -127,7 +127,7 @@ def _on_grid(x: Array, fmt: Format) -> bool:
 def accumulator(spec: object) -> Accumulator:
     """The Accumulator that ``spec`` names: "exact", a format as "fp32", or format and order as "fp16:blocked(16)".
 
-    ``ValueError`` for another word, ``TypeError`` for what is no string. ``str`` of the result names it again.
+    ``ValueError`` for another word, ``TypeError`` for anything but a string. ``str`` of the result names it again.
 
     >>> accumulator("fp16:sequential+fma").order
     'sequential+fma'

@@ -115,7 +115,7 @@ class Function:
     it has none, NaN; odd functions keep the sign of zero, and poles are infinite, with the sign of the zero they are at
     (``rsqrt`` too). Results underflow and overflow as ``rounding`` says: ``exp(-60000)`` upward is the smallest
     subnormal. ``ValueError`` for unknown words or a format of more than 16 bits (but tfloat32 is allowed),
-    ``TypeError`` for what is no real number. The special values are those of IEEE 754-2019 clause 9.2.1.
+    ``TypeError`` for anything but real numbers. The special values are those of IEEE 754-2019 clause 9.2.1.
 
     >>> exp([0.0, 1.0, 12.0]), float(tanh(20.0, rounding="toward_zero"))
     (array([1.     , 2.71875,     inf]), 0.99951171875)

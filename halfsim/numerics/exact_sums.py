@@ -278,7 +278,7 @@ def _rounded_sum(levels: Array, plan: _Plan, nearest: bool) -> Array:
 
 
 def _by_fractions(a: Array, b: Array, nearest: bool) -> Array:
-    """The same in rational arithmetic, for float64 operands that slices cannot hold; slow, and rarely needed."""
+    """`_finite` in rational arithmetic, for float64 operands that slices cannot hold; slow, and rarely needed."""
     left = [[Fraction(v) for v in row] for row in a.tolist()]
     right = [[Fraction(v) for v in column] for column in b.T.tolist()]
     out = [

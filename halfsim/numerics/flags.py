@@ -181,7 +181,7 @@ def report(counts: FlagCounts, where: str) -> None:
 
 
 def report_mask(mask: Any, where: str) -> None:
-    """The same for an array of `Flag` masks."""
+    """Raise the flags of an array of `Flag` masks."""
     counts = FlagCounts(size=int(np.size(mask)))
     for name, flag in _NAMES.items():
         setattr(counts, name, int(np.count_nonzero(np.asarray(mask) & flag)))

@@ -207,7 +207,7 @@ def register(format: Format, *aliases: str) -> Format:
 
     Names are read without regard to case, begin with a letter and go on with letters, digits, points and underscores.
     Registering an equal format again changes nothing. Returns the format that the name stands for. ``ValueError`` for
-    a name that stands for something else, ``TypeError`` for what is no Format or no name. Any thread may call it.
+    a name that stands for something else, ``TypeError`` for anything but a Format and names. Any thread may call it.
 
     >>> register(Format("e6m9", exponent_bits=6, precision=10)) is as_format("E6M9")
     True

@@ -127,7 +127,7 @@ class Stochastic(Card):
         return [int(word) for word in self._source.state["state"]["state"]]
 
     def set_state(self, state: list[int]) -> None:
-        """Go on from where `get_state` was taken; ``TypeError`` for what is no list of four integers."""
+        """Go on from where `get_state` was taken; ``TypeError`` for anything but a list of four integers."""
         if not isinstance(state, (list, tuple)) or len(state) != 4 or not all(isinstance(n, int) for n in state):
             raise TypeError("state: it is no list of four integers; allowed: what get_state gave")
         self._source.state = {**self._source.state, "state": {"state": np.array(state, np.uint64)}}

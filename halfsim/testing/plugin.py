@@ -21,7 +21,7 @@ _TITLE = "halfsim verdict"
 
 
 def checked(config: pytest.Config) -> object:
-    """The precision of ``--halfsim-precision``, None without one; ``UsageError`` for a word that is none."""
+    """The precision of ``--halfsim-precision``, None without one; ``UsageError`` for a word that names no precision."""
     given = config.getoption("--halfsim-precision")
     try:
         return None if given is None else as_rule(given, "--halfsim-precision")

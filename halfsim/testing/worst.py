@@ -74,7 +74,8 @@ def worst_case(
     gives the right result; without it, it is ``f`` in the precision "fp64", with arrays of halves and floats widened to
     float64. Where the exact result overflows its format, an infinity is right. A result whose error is infinite ends
     the search. The input found is made small by `halfsim.minimize` as long as its error stays at least half as large;
-    the search is the same in every run. ``InvalidArgument`` for what is no strategy, ``max_examples`` below 1.
+    the search is the same in every run. ``InvalidArgument`` for another thing than a strategy, and for ``max_examples``
+    below 1.
 
     >>> import numpy as np
     >>> from halfsim.testing import strategies as st

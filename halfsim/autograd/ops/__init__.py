@@ -3,6 +3,7 @@
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from halfsim.autograd import gradients as _gradients  # noqa: F401  # which tells tensors of the backward pass
 from halfsim.autograd import slopes as _slopes  # noqa: F401  # which tells the tape of them
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops import numpy_calculus as _numpy_calculus  # noqa: F401  # which tell the operators of them

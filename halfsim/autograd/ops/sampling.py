@@ -156,7 +156,7 @@ def drawn(input: Tensor, distribution: str, *parameters: Any, generator: Any = N
     """Let ``input`` hold random values of a distribution, as its methods ``uniform_``, ``normal_`` and others do."""
     shape, fmt = input.shape, _drawn_for(input.dtype)
     for p in parameters:
-        numbers(p)  # which refuses what is none
+        numbers(p)  # which refuses anything else
 
     def chance(p: Any) -> Array:
         chances = numbers(p)

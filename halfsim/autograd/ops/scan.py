@@ -173,7 +173,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Axis = None, edge_order: int 
     if len(each) != len(axes):
         raise ValueError(f"spacing: {len(each)} of them do not fit {len(axes)} axes; allowed: one for each")
     for by in each if several else [spacing]:
-        numbers(by)  # which refuses what is none
+        numbers(by)  # which refuses anything else
     if not shape and dim is not None:
         raise ValueError(f"dim: {dim} is not allowed; allowed: None for a number")
     x = as_tensor(input)

@@ -79,7 +79,7 @@ class Following(Counted):
         raise NotImplementedError
 
     def promote(self, event: Event) -> None:
-        """What was only suspected, a difference or a sum, has come to harm."""
+        """Something was computed of a difference or sum that was only suspected: from now on it is trouble."""
 
     def _follow(
         self, event: Event, shadow: Shadow, known: Sequence[Shadow], before: bool,
@@ -185,7 +185,7 @@ class Following(Counted):
         return min(own_fault, least(op, [own_values(x) for x in operands if x is not None], bounds))
 
     def _collapses(self, fp: Counting, y: Array, operands: Sequence[Any]) -> bool:
-        """Whether a difference of numbers as they were given is lost for their rounding, which is known."""
+        """Whether rounding the operands, whose numbers as given are known, has made their difference meaningless."""
         if fp.addition is None or len(operands) != 2:
             return False
         shadows = [shadow_of(x, self) for x in operands]
@@ -243,7 +243,7 @@ class Following(Counted):
         return event.serial in self.spoilt and self.spoilt[event.serial] <= 0
 
     def compared(self, *tensors: Any) -> None:
-        """A comparison takes infinities for what they are; NaN it does not."""
+        """A tensor was compared: its infinities have done what they are for, but a NaN compares like nothing."""
         for x in tensors:
             s = shadow_of(x, self)
             if s is not None and s.nonfinite and s.broken is not None and not np.isnan(s.of).any():

@@ -24,7 +24,7 @@ from halfsim.numerics.quantize import Array, lacking
 
 
 class Noting(Following):
-    """Events of what is no operation: of tensors made of numbers, of optimizers, of averages and of loss scales."""
+    """Makes events of tensors made of numbers, of optimizers, of averages and of loss scales."""
 
     def note(self, op: str, tensor: str, shape: tuple[int, ...], counts: Counts, **facts: Any) -> Event:
         """Record something that is no operation, in the scope in force."""

@@ -77,7 +77,7 @@ def shadow_of(x: Any, trace: Any) -> Shadow | None:
 
 
 def met(x: Any, trace: Any) -> Shadow | None:
-    """The same; of a tensor from outside the trace, whether it has infinities or NaN."""
+    """`shadow_of`; a tensor from outside the trace gets one here, which says if it has infinities or NaN."""
     known = shadow_of(x, trace)
     if known is None and isinstance(x, Tensor):
         if isinstance(x.shadow, Flushed) and x.shadow.of is x.array:

@@ -250,7 +250,7 @@ class Trace(Watching):
         return [*known.values()]
 
     def first_event(self, kind: str | None = None) -> Event | None:
-        """The first event of ``kind``, or of any kind; ``ValueError`` for a word that is none."""
+        """The first event of ``kind``, or of any kind; ``ValueError`` for a word that names no kind."""
         if kind is not None and kind not in KINDS:
             raise unknown("klass", kind, NAMES)
         events = self.events()
@@ -281,7 +281,7 @@ guarded_class(Trace, ["__init__", "count", "first_event"])
 
 
 def patterns(allow: str | Iterable[str]) -> tuple[str, ...]:
-    """One pattern or several as a tuple; ``TypeError`` for what are none."""
+    """One pattern or several as a tuple; ``TypeError`` for anything but strings."""
     found = (allow,) if isinstance(allow, str) else tuple(allow)
     if not all(isinstance(pattern, str) for pattern in found):
         raise TypeError(f"allow: {shown(allow)} is not allowed; allowed: patterns, as ['@masked_fill', 'decoder.*']")

@@ -235,7 +235,7 @@ def _is_scale(a: float, b: float) -> bool:
 
 
 def _group(place: Place, leaf: bool) -> tuple[str, ...]:
-    """Whose norms an error is held against besides its own result's."""
+    """The results whose largest norm an error is divided by where it is larger than the result's own; see `Meter`."""
     phase, path, op, tensor = place
     if phase == "optimizer":
         return (phase, path.rpartition(".")[0], op, tensor)

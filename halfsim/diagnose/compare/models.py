@@ -44,7 +44,7 @@ def compare_models(
     ``axis``; an output with a single logit is a yes for positive ones. Each model computes as its formats and the
     precisions of its modules say, whatever is in force outside. A layer is off if its error is more than ``tolerance``
     of its norm (by default 0.1, or twice the format's eps if that is more). Models are left as they were.
-    ``ValueError`` for no data and labels that do not fit, ``TypeError`` for what is no Module.
+    ``ValueError`` for no data and labels that do not fit, ``TypeError`` for anything but a Module.
 
     >>> import halfsim as hs
     >>> layer = hs.nn.Linear(1, 2, bias=False)

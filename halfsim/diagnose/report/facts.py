@@ -24,7 +24,7 @@ _AMONG = {"flushed": "nonzero", "swamped": "addends", "cancelled": "sums"}  # of
 
 
 def gravity(klass: str) -> int:
-    """How grave trouble of a class is; 0 for a class that is none of today's."""
+    """How grave trouble of a class is; 0 for a class that an older report names and today's program has not."""
     return KINDS[klass].gravity if klass in KINDS else 0
 
 

@@ -168,7 +168,7 @@ def _whole(x: Any, most: int = 2**63) -> int:
 
 
 def _shown(x: Any) -> str:
-    """The beginning of what is no such thing, for an error of one line."""
+    """The first characters of a text that is no report, for an error of one line."""
     return clipped(repr(x), 40, "start")
 
 

@@ -95,7 +95,7 @@ def clip_grad_norm_(
     always the product with every gradient, so that a norm equal to the limit still shrinks a little. An infinite norm
     makes the gradients 0 and infinite ones NaN; NaN makes all NaN. In float16 gradients of norm above 65504 are
     therefore all lost: ``safe`` takes norm and coefficient in float64 and rounds each gradient once, and clips
-    these rightly too. ``RuntimeError`` as for `get_total_norm`; ``ValueError`` for what is no number.
+    these rightly too. ``RuntimeError`` as for `get_total_norm`; ``ValueError`` for anything but a number.
 
     >>> import halfsim as hs
     >>> w = hs.tensor([0.0, 0.0], "fp16", requires_grad=True)
@@ -146,7 +146,7 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clamp every gradient element to ``-clip_value`` to ``clip_value``, each rounded to the gradient's format.
 
-    NaN stays, infinities become the limit. ``ValueError`` for what is no number.
+    NaN stays, infinities become the limit. ``ValueError`` for anything but a number.
 
     >>> import halfsim as hs
     >>> w = hs.tensor([0.0, 0.0], requires_grad=True)

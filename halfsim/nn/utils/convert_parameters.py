@@ -30,7 +30,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Give ``parameters`` the numbers of ``vec`` one after the other, each rounded to its format.
 
-    ``TypeError`` for what is no Tensor, ``ValueError`` for fewer numbers than the parameters have.
+    ``TypeError`` for anything but Tensors, ``ValueError`` for fewer numbers than the parameters have.
 
     >>> from halfsim import nn, tensor
     >>> layer = nn.Linear(2, 1, bias=False)

@@ -14,7 +14,7 @@ from halfsim.options import guarded_names
 def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
     """A module of ``module_cls`` for which the generator in force draws nothing: its weights are not to be used.
 
-    ``device`` is left out where the class has none. ``TypeError`` for what is no class of modules.
+    ``device`` is left out where the class has none. ``TypeError`` for anything but a class of modules.
 
     >>> from halfsim import nn
     >>> skip_init(nn.Linear, 3, 2).weight.shape

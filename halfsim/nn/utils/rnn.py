@@ -61,7 +61,7 @@ class PackedSequence(_Packed):
         return PackedSequence(data, *self[1:])
 
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
-        """The same in another format; see `halfsim.Tensor.to`."""
+        """The packed sequences in another format; see `halfsim.Tensor.to`."""
         return self.with_data(self.data.to(*args, **kwargs))
 
     def half(self) -> PackedSequence:

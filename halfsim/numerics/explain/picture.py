@@ -214,6 +214,6 @@ def html(e: Explanation) -> str:
 
 
 def page(e: Explanation) -> str:
-    """The same as a page of its own."""
+    """The picture as a page of its own."""
     title = drawing.title(e)
     return document(title, [f"<h1>{_html.escape(title)}</h1>", *_body(e)], _STYLE)

@@ -40,7 +40,7 @@ class LRScheduler:
     step ``last_epoch``; most compute it from the rate before, as PyTorch does, so a rate that somebody else changes
     stays changed. A rate that is a tensor of one element stays that tensor, and takes the new value. A first ``step``
     before any step of the optimizer warns, as PyTorch's does, also where a GradScaler has skipped that: the rate of
-    step 0 is never used then. ``TypeError`` for what is no Optimizer, ``KeyError`` for
+    step 0 is never used then. ``TypeError`` for anything but an Optimizer, ``KeyError`` for
     ``last_epoch`` from 0 on without "initial_lr" in the groups.
     """
 
@@ -119,7 +119,7 @@ class LRScheduler:
         return {key: value for key, value in self.__dict__.items() if key not in ("optimizer", *_PASSING)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave; ``ValueError``, with nothing changed, for what is none of this schedule."""
+        """Restore what `state_dict` gave; ``ValueError``, with nothing changed, for another schedule's."""
         own = self.state_dict()
         like(own, state_dict, "state_dict", own.keys(), ("milestones", "_milestones"))
         wrong = [key for key in state_dict if not isinstance(key, str) or (key not in own and hasattr(type(self), key))]
@@ -163,7 +163,7 @@ def update(group: dict[str, Any], key: str, value: Any) -> None:
 
 
 def checked_optimizer(optimizer: object) -> Optimizer:
-    """``TypeError`` for what is no Optimizer."""
+    """``TypeError`` for anything but an Optimizer."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: {type(optimizer).__name__} is not allowed; allowed: an Optimizer")
     return optimizer

@@ -163,7 +163,7 @@ class DistributedSampler(Sampler[int]):
     """The share of ``rank`` of ``num_replicas`` processes; here both are given, and 0 and 1 else.
 
     The order is drawn from ``seed`` and the epoch that `set_epoch` says. The shares are filled up to one size, or with
-    ``drop_last`` cut. ``ValueError`` for a rank that is none.
+    ``drop_last`` cut. ``ValueError`` for a rank that is not one of 0 to ``num_replicas`` - 1.
     """
 
     def __init__(
