@@ -119,11 +119,11 @@ def explain(
 
     ``x`` is a real number or a str: a number ("0.1", "0x1.8p3", "inf", "nan"), or one operation on numbers: ``a + b``,
     ``a - b``, ``a * b``, ``a / b``, ``fma(a, b, c)``, and sqrt, exp, log, tanh, sigmoid of one. With ``bits`` an
-    integer is a bit pattern: 15360, "15360", "0x3c00", "0b11110000000000" are all 1.0. Operands are rounded to ``format``
-    first. The result is an `Explanation`; all of its arithmetic is exact. Infinities, NaN, both zeros, subnormals and
-    the flags follow IEEE 754-2019 clauses 4.3, 6 and 7, tininess after rounding; the first NaN operand wins, quieted,
-    and an invalid operation gives the default NaN. ``rounding`` is any mode but stochastic. ``ValueError`` for other
-    text, an unknown format or mode, ``TypeError`` for objects that are not real numbers.
+    integer is a bit pattern: 15360, "15360", "0x3c00", "0b11110000000000" are all 1.0. Operands are rounded to
+    ``format`` first. The result is an `Explanation`; all of its arithmetic is exact. Infinities, NaN, both zeros,
+    subnormals and the flags follow IEEE 754-2019 clauses 4.3, 6 and 7, tininess after rounding; the first NaN operand
+    wins, quieted, and an invalid operation gives the default NaN. ``rounding`` is any mode but stochastic.
+    ``ValueError`` for other text, an unknown format or mode, ``TypeError`` for objects that are not real numbers.
 
     >>> e = explain("2048 + 1")
     >>> print(e.decision)
