@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.plan import once, plan_of
+from halfsim.autograd.plan import by_identity, plan_of
 from halfsim.numerics import accumulate, bessel, elementary, gamma
 from halfsim.numerics.erf import erf, erfc, erfcx, erfinv, ndtri
 from halfsim.numerics.exact_sums import add_in
@@ -267,7 +267,7 @@ class Arithmetic:
         return y.astype(self.dtype, copy=False)
 
 
-plain = once(Arithmetic)  # the unit of operations that nobody watches, which keeps nothing of them
+plain = by_identity(Arithmetic)  # the unit of operations that nobody watches, which keeps nothing of them
 
 
 def _settled(name: str) -> elementary.Function:

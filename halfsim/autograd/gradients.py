@@ -16,7 +16,7 @@ from halfsim.autograd.observer import Observer, active
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.overrides import loss_scale
 from halfsim.autograd.scope import carried, scoped
-from halfsim.autograd.second import on_tape
+from halfsim.autograd.second_order import on_tape
 from halfsim.autograd.tape import SPECS, Node, Pullback, apply, unit
 from halfsim.autograd.tensor import Tensor, plain
 from halfsim.numerics.precision import native

@@ -15,7 +15,7 @@ _Made = TypeVar("_Made")
 _KNOWN = 256  # objects of which something is kept
 
 
-def once(make: Callable[[Any], _Made]) -> Callable[[Any], _Made]:
+def by_identity(make: Callable[[Any], _Made]) -> Callable[[Any], _Made]:
     """``make``, a function of one object, with its results kept by the identity of the object.
 
     Not by equality: equal precisions with stochastic rounding each draw from a stream of their own. And looking an
@@ -85,4 +85,4 @@ class Plan:
         return found
 
 
-plan_of = once(Plan)
+plan_of = by_identity(Plan)

@@ -66,8 +66,8 @@ class Node:
 
     ``seen`` is what the observer of the operation wants back with its gradients, ``call`` its operands, options and the
     arrays that it read, or the function of a user, for gradients that go on the tape themselves (see
-    `halfsim.autograd.second`). ``left`` stands for the result once that was changed in place and stands elsewhere.
-    ``number`` says how many were made before it.
+    `halfsim.autograd.second_order`). ``left`` stands for the result once that was changed in place and stands
+    elsewhere. ``number`` says how many were made before it.
     """
 
     __slots__ = ("_inputs", "_places", "call", "left", "number", "op", "path", "precision", "pullbacks", "seen", "spec")

@@ -12,7 +12,7 @@ import pytest
 
 import halfsim as hs
 from halfsim.autograd import scope
-from halfsim.autograd.plan import Plan, once
+from halfsim.autograd.plan import Plan, by_identity
 from halfsim.numerics.quantize import round_, rounded
 
 ROOT = str(Path(hs.__file__).parent)
@@ -109,7 +109,7 @@ def test_rules_by_path_are_decided_for_each_path() -> None:
 def test_equal_precisions_that_draw_have_plans_of_their_own() -> None:
     spec = "storage=fp16, rounding=stochastic(seed=3)"
     first, second = hs.Precision(spec), hs.Precision(spec)
-    made = once(Plan)
+    made = by_identity(Plan)
     assert first == second
     assert made(first) is made(first) is not made(second)
     assert made(first).mode.rounding is first.rounding
@@ -123,7 +123,7 @@ def test_no_more_is_kept_than_a_bound() -> None:
         count += 1
         return count
 
-    find, objects = once(make), [object() for _ in range(300)]
+    find, objects = by_identity(make), [object() for _ in range(300)]
     assert [find(x) for x in objects] == list(range(1, 301))
     assert find(objects[-1]) == 300
     assert find(objects[0]) == 301, "what came before the bound was forgotten"

@@ -4,7 +4,7 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from halfsim.autograd import gradients as _gradients  # noqa: F401  # which tells tensors of the backward pass
-from halfsim.autograd import slopes as _slopes  # noqa: F401  # which tells the tape of them
+from halfsim.autograd import second_order_rules as _second_order_rules  # noqa: F401  # which tells the tape of them
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops import numpy_calculus as _numpy_calculus  # noqa: F401  # which tell the operators of them
 from halfsim.autograd.ops import numpy_reductions as _numpy_reductions  # noqa: F401
@@ -23,8 +23,10 @@ from halfsim.autograd.ops.elementwise import *
 from halfsim.autograd.ops.embedding import *
 from halfsim.autograd.ops.embedding_bag import *
 from halfsim.autograd.ops.equations import *
+from halfsim.autograd.ops.folding import *
 from halfsim.autograd.ops.functions import *
 from halfsim.autograd.ops.grid import *
+from halfsim.autograd.ops.identities import *
 from halfsim.autograd.ops.index import *
 from halfsim.autograd.ops.join import *
 from halfsim.autograd.ops.likelihood import *
@@ -33,26 +35,24 @@ from halfsim.autograd.ops.loss import *
 from halfsim.autograd.ops.margin import *
 from halfsim.autograd.ops.matrices import *
 from halfsim.autograd.ops.max_pool import *
-from halfsim.autograd.ops.noise import *
 from halfsim.autograd.ops.normalization import *
 from halfsim.autograd.ops.norms import *
-from halfsim.autograd.ops.parts import *
 from halfsim.autograd.ops.pool import *
-from halfsim.autograd.ops.projected import *
+from halfsim.autograd.ops.projected_lstm import *
+from halfsim.autograd.ops.random_activation import *
 from halfsim.autograd.ops.recurrent import *
 from halfsim.autograd.ops.reduce import *
 from halfsim.autograd.ops.resample import *
 from halfsim.autograd.ops.rounding import *
-from halfsim.autograd.ops.same import *
 from halfsim.autograd.ops.sampling import *
 from halfsim.autograd.ops.scan import *
 from halfsim.autograd.ops.scatter import *
 from halfsim.autograd.ops.select import *
 from halfsim.autograd.ops.shape import *
 from halfsim.autograd.ops.singular import *
+from halfsim.autograd.ops.slices import *
 from halfsim.autograd.ops.solve import *
 from halfsim.autograd.ops.sort import *
-from halfsim.autograd.ops.spatial import *
 from halfsim.autograd.ops.special import *
 from halfsim.autograd.tape import composed
 from halfsim.names import public as _public
@@ -75,8 +75,10 @@ _SUBJECTS = (
     "embedding",
     "embedding_bag",
     "equations",
+    "folding",
     "functions",
     "grid",
+    "identities",
     "index",
     "join",
     "likelihood",
@@ -85,26 +87,24 @@ _SUBJECTS = (
     "margin",
     "matrices",
     "max_pool",
-    "noise",
     "normalization",
     "norms",
-    "parts",
     "pool",
-    "projected",
+    "projected_lstm",
+    "random_activation",
     "recurrent",
     "reduce",
     "resample",
     "rounding",
-    "same",
     "sampling",
     "scan",
     "scatter",
     "select",
     "shape",
     "singular",
+    "slices",
     "solve",
     "sort",
-    "spatial",
     "special",
 )
 

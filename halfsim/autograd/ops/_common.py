@@ -177,7 +177,7 @@ def as_category(category: str, *operands: Any) -> tuple[Any, ...]:
 _Result = TypeVar("_Result")
 
 
-def kept(fp: Arithmetic, x: Array) -> Array:
+def spilled(fp: Arithmetic, x: Array) -> Array:
     """``x`` as memory keeps it between two kernels: rounded to ``storage``.
 
     What is flushed here is on the way to the result and is no zero of it, so it is not counted.

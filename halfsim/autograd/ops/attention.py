@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import choose, kept, largest, shared_backward
+from halfsim.autograd.ops._common import choose, largest, shared_backward, spilled
 from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, numbers, plain
@@ -152,19 +152,19 @@ def _scaled_dot_product_attention(
         allowed = np.tri(*scores.shape[-2:], dtype=np.bool_)
     if allowed is not None:
         scores = choose(allowed, scores, fp.constant(-np.inf))
-    p = kept(fp, _softmax(fp, scores))
+    p = spilled(fp, _softmax(fp, scores))
 
     def drop(fp: Arithmetic, x: Array) -> Array:
         if keep is None:
             return x
-        return kept(fp, fp.mul(fp.keep(x, keep), fp.constant(1 / (1 - dropout_p) if dropout_p < 1 else 0.0)))
+        return spilled(fp, fp.mul(fp.keep(x, keep), fp.constant(1 / (1 - dropout_p) if dropout_p < 1 else 0.0)))
 
     y = fp.matmul(drop(fp, p), v)
 
     @shared_backward
     def scores_gradient(fp: Arithmetic, g: Array) -> Array:
         dp = drop(fp, fp.matmul(g, _turned(v)))
-        return kept(fp, fp.mul(p, fp.sub(dp, fp.sum(fp.mul(p, dp), -1, keepdims=True))))
+        return spilled(fp, fp.mul(p, fp.sub(dp, fp.sum(fp.mul(p, dp), -1, keepdims=True))))
 
     def dq(fp: Arithmetic, g: Array) -> Array:
         return fp.mul(fp.matmul(scores_gradient(fp, g), k), factor)

@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
-from halfsim.autograd.ops._common import indices, kept, named
+from halfsim.autograd.ops._common import indices, named, spilled
 from halfsim.autograd.ops.elementwise import div
 from halfsim.autograd.ops.loss import reduced, reduction_of
 from halfsim.autograd.ops.select import where
@@ -53,7 +53,7 @@ def _walk(fp: Arithmetic, log_p: Array, skips: Array, first: Array) -> Array:
         begins = np.isposinf(log_p[t - 1][:, :1]) if t else ~waits
         before = _log_sum(fp, last, _earlier(last, 1), np.where(skips, _earlier(last, 2), none))
         path = np.where(begins, np.where(first, here, none), fp.add(before, np.where(waits, none, here)))
-        last = out[t] = np.where(waits, none, kept(fp, path))
+        last = out[t] = np.where(waits, none, spilled(fp, path))
     return out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
-from halfsim.autograd.ops._common import Stepwise, kept, named
+from halfsim.autograd.ops._common import Stepwise, named, spilled
 from halfsim.autograd.random import bernoulli
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor, plain
@@ -43,7 +43,7 @@ _masked = op()(_dropout)
 @named("feature_dropout")
 def _of_channels(fp: Arithmetic, x: Array, /, mask: Array, p: float) -> Any:
     """One factor for a channel, which PyTorch keeps in a tensor of its own: 1 / (1 - p) is rounded to ``storage``."""
-    noise = kept(fp, np.multiply(mask, fp.constant(1 / (1 - p) if p < 1 else 0.0), dtype=x.dtype))
+    noise = spilled(fp, np.multiply(mask, fp.constant(1 / (1 - p) if p < 1 else 0.0), dtype=x.dtype))
     return fp.mul(x, noise), lambda fp, g: fp.mul(g, noise)
 
 

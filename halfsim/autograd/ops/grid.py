@@ -13,7 +13,7 @@ import numpy as np
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import Stepwise, kept, shared_backward
+from halfsim.autograd.ops._common import Stepwise, shared_backward, spilled
 from halfsim.autograd.ops.index import scatter_sum
 from halfsim.autograd.ops.resample import cubic
 from halfsim.autograd.tape import op
@@ -121,7 +121,7 @@ def _corners(u: Any, grid: Array, axes: Sequence[Axis], fp: Arithmetic) -> tuple
     taps, moves, backward = [], [], u is not fp
     for i, axis in enumerate(axes):
         x = _unnormalized(fp, grid[..., len(axes) - 1 - i], axis)
-        x = kept(fp, x) if backward else x
+        x = spilled(fp, x) if backward else x
         if axis.mode == "bicubic":  # which leaves the image, and whose elements then come back
             move = np.ones_like(x)
         else:
@@ -220,7 +220,7 @@ def grid_sample(
             for corner in corners:
                 others = [corner[i].weight[:, None] for i in reversed(range(len(axes))) if i != a]
                 terms.append(reduce(u.mul, [value(corner), corner[a].slope[:, None], *others, g]))
-            total = kept(fp, fp.sum(np.stack(terms, 2), (1, 2)))
+            total = spilled(fp, fp.sum(np.stack(terms, 2), (1, 2)))
             out[..., len(axes) - 1 - a] = u.mul(moves[a], total)
         return out.reshape(len(grid), *places, len(axes))
 

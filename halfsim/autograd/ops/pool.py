@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import kept
+from halfsim.autograd.ops._common import spilled
 from halfsim.autograd.ops._windows import (
     Axis,
     Phase,
@@ -72,7 +72,7 @@ def _avg_pool(fp: Arithmetic, name: str, x: Array, options: tuple[Any, ...], pad
         if dims == 3 and all(axis.stride == 1 and not axis.pad for axis in axes):
             return fp.mul(added(fp, g), fp.div(fp.constant(1), divisor)).reshape(given)
         share = fp.div(g, divisor)
-        return added(fp, kept(fp, share) if dims == 3 else share).reshape(given)
+        return added(fp, spilled(fp, share) if dims == 3 else share).reshape(given)
 
     return y.reshape(*given[:-dims], *counts), pullback
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.ops._common import kept, shared_backward
+from halfsim.autograd.ops._common import shared_backward, spilled
 from halfsim.autograd.tape import op
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.quantize import Array
@@ -83,7 +83,7 @@ def _tanh_forward(fp: Arithmetic, x: Array, hh: Array, biases: tuple[Array, ...]
 
 
 def _tanh_backward(fp: Arithmetic, g: State, before: State, after: State, saved: Array) -> tuple[Array, Array, State]:
-    d = kept(fp, _tanh_slope(fp, g[0], after[0]))
+    d = spilled(fp, _tanh_slope(fp, g[0], after[0]))
     return d, d, ()
 
 
@@ -112,8 +112,8 @@ def _lstm_backward(fp: Arithmetic, g: State, before: State, after: State, saved:
     dc = fp.add(_tanh_slope(fp, fp.mul(g[0], o), t), g[1])
     di, df = _slope(fp, fp.mul(dc, new), i), _slope(fp, fp.mul(dc, before[1]), f)
     dn, do = _tanh_slope(fp, fp.mul(dc, i), new), _slope(fp, fp.mul(g[0], t), o)
-    d = kept(fp, np.concatenate([di, df, dn, do], 1))
-    return d, d, (kept(fp, fp.mul(dc, f)),)
+    d = spilled(fp, np.concatenate([di, df, dn, do], 1))
+    return d, d, (spilled(fp, fp.mul(dc, f)),)
 
 
 def _gru_forward(fp: Arithmetic, x: Array, hh: Array, biases: tuple[Array, ...], state: State) -> tuple[State, Array]:
@@ -132,9 +132,9 @@ def _gru_backward(fp: Arithmetic, g: State, before: State, after: State, saved: 
     dz = _slope(fp, fp.mul(g[0], fp.sub(before[0], new)), z)
     dn = _tanh_slope(fp, fp.mul(g[0], fp.sub(one, z)), new)
     dr = _slope(fp, fp.mul(dn, inner), r)
-    outer = kept(fp, np.concatenate([dr, dz, dn], 1))
-    hidden = kept(fp, np.concatenate([dr, dz, fp.mul(dn, r)], 1))
-    return outer, hidden, (kept(fp, fp.mul(g[0], z)),)
+    outer = spilled(fp, np.concatenate([dr, dz, dn], 1))
+    hidden = spilled(fp, np.concatenate([dr, dz, fp.mul(dn, r)], 1))
+    return outer, hidden, (spilled(fp, fp.mul(g[0], z)),)
 
 
 TANH = Cell(1, 1, 0, False, _tanh_forward, _tanh_backward)
@@ -195,15 +195,15 @@ def _forward(
 ) -> tuple[Array, State, Array]:
     """The result, the states after every step, and what every step saved."""
     steps, shape = len(x), state[0].shape
-    products = kept(fp, fp.matmul(_rows(x), weights[0].T)).reshape(steps, shape[0], len(weights[0]))
+    products = spilled(fp, fp.matmul(_rows(x), weights[0].T)).reshape(steps, shape[0], len(weights[0]))
     out = np.empty((steps + cell.states - 1, *shape), fp.dtype)
     states = (out[:steps], np.empty((steps, *shape), fp.dtype))[: cell.states]
     width = cell.saved * shape[1]  # where the gates fit they take the place of the products that made them
     saved = products if width == products.shape[2] else np.empty((steps, shape[0], width), fp.dtype)
     for t in order:
-        product = kept(fp, fp.matmul(state[0], weights[1].T))
+        product = spilled(fp, fp.matmul(state[0], weights[1].T))
         state, gates = cell.forward(fp, products[t], product, biases, state)
-        saved[t] = kept(fp, gates)
+        saved[t] = spilled(fp, gates)
         state = tuple(fp.read(s, fp.precision.compute) for s in state)
         for all_steps, s in zip(states, state, strict=True):
             all_steps[t] = s
@@ -230,14 +230,14 @@ def _backward(
     dc = tuple(g[steps:])
     for i in range(steps)[::-1]:
         t = order[i]
-        dh = g[t] if later is None else kept(fp, fp.add(g[t], later))
+        dh = g[t] if later is None else spilled(fp, fp.add(g[t], later))
         before = start if i == 0 else tuple(s[order[i - 1]] for s in states)
         outer[t], hidden[t], direct = cell.backward(fp, (dh, *dc), before, tuple(s[t] for s in states), saved[t])
-        later = kept(fp, fp.matmul(hidden[t], w_hh))
+        later = spilled(fp, fp.matmul(hidden[t], w_hh))
         if dc:
             dc = direct
         elif direct:
-            later = kept(fp, fp.add(direct[0], later))
+            later = spilled(fp, fp.add(direct[0], later))
     assert later is not None  # no layer takes no steps
     return outer, hidden, (later, *dc)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.ops._common import kept, named
+from halfsim.autograd.ops._common import named, spilled
 from halfsim.autograd.ops._windows import LAYOUT, Taps
 from halfsim.autograd.ops._windows import unfold as windows
 from halfsim.autograd.ops.pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -185,7 +185,7 @@ def _interpolate(
     y = x
     for i in reversed(range(dims)):
         y = _mixed(fp, y, 2 + i, _mixture(fp, mode, lines[i], corners, smooth))
-        y = kept(fp, y) if smooth and i else y
+        y = spilled(fp, y) if smooth and i else y
 
     def pullback(fp: Arithmetic, g: Array) -> Array:
         steps, weights = zip(
@@ -199,7 +199,7 @@ def _interpolate(
         g = windows(g, steps, kernel, sizes, lead=2)
         by_factors = mode == "bicubic" and not smooth  # as that kernel multiplies
         y = reduce(fp.mul, [g, *each]) if by_factors else fp.mul(g, reduce(fp.mul, each))
-        return fp.sum(kept(fp, y), tuple(range(2, 2 + dims))).reshape(shape)
+        return fp.sum(spilled(fp, y), tuple(range(2, 2 + dims))).reshape(shape)
 
     return y, pullback
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.autograd.ops.same import COPIES
+from halfsim.autograd.ops.identities import COPIES
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "as_strided_copy": ((2, 2), (1, 2)),

@@ -1,4 +1,4 @@
-"""The values as they are: copies where PyTorch has a view too, and what of complex numbers leaves real ones alone."""
+"""Operations that give the values as they are: the ``_copy`` forms of PyTorch's views, and ``real`` and its like."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from halfsim.autograd.operators import OPS
 from halfsim.autograd.ops._common import as_tensor
 from halfsim.autograd.ops.join import split_with_sizes
-from halfsim.autograd.ops.parts import as_strided, narrow, unbind, unfold_dim
 from halfsim.autograd.ops.shape import diagonal, expand, permute, reshape, squeeze, swapaxes, t, unsqueeze
+from halfsim.autograd.ops.slices import as_strided, narrow, unbind, unfold_dim
 from halfsim.autograd.tensor import Tensor
 
 

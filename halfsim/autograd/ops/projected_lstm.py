@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.making import tensor
-from halfsim.autograd.ops._common import kept, named, shared_backward
+from halfsim.autograd.ops._common import named, shared_backward, spilled
 from halfsim.autograd.ops.join import stack
 from halfsim.autograd.ops.linalg import linear
 from halfsim.autograd.ops.recurrent import LSTM
@@ -27,7 +27,7 @@ def _step(fp: Arithmetic, x: Array, h: Array, c: Array, b_ih: Array | None = Non
     """The state before the projection, and c, (2, batch, hidden), from the stored products of input and state."""
     biases = tuple(b for b in (b_ih, b_hh) if b is not None)
     (y, new), saved = LSTM.forward(fp, x, h, biases, (h, c))
-    saved, after = kept(fp, saved), (y, kept(fp, new))
+    saved, after = spilled(fp, saved), (y, spilled(fp, new))
     backward = shared_backward(lambda fp, g: LSTM.backward(fp, (g[0], g[1]), (h, c), after, saved))
     return np.stack([y, new]), (
         lambda fp, g: backward(fp, g)[0],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from halfsim.autograd.tape import Node
 
 
-# How the gradients of operations are made whose formulas ask for more: `halfsim.autograd.slopes` tells of its way.
+# Asked first, for formulas that are more than steps; `halfsim.autograd.second_order_rules` adds its way.
 WAYS: list[Callable[..., Callable[[int], Any] | None]] = []
 
 

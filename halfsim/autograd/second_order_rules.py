@@ -14,7 +14,7 @@ import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.operators import OPS
-from halfsim.autograd.second import WAYS
+from halfsim.autograd.second_order import WAYS
 from halfsim.autograd.tape import SPECS, Op, apply
 from halfsim.autograd.tensor import Tensor
 from halfsim.numerics.precision import native
