@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,20 @@ def test_the_names_at_the_top_are_in_the_reference() -> None:
 def test_files_that_a_page_names_are_there(page: str) -> None:
     for name in re.findall(r"`((?:halfsim|tests|benchmarks)/[\w/.]+)`", (ROOT / page).read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
+
+
+def test_the_map_has_the_floors_that_are_held() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    held = next(c for c in contracts if c["name"] == "Floors of the house")["layers"]
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    told = [re.findall(r"`(\w+)`", rooms) for rooms in re.findall(r"^\| \d+ \| (.*?) \|", page, re.M)]
+    assert told == [layer.split(" | ") for layer in reversed(held)]
+
+
+@pytest.mark.parametrize("room", ["numerics", "autograd", "autograd/trace", "diagnose", "costs", "testing"])
+def test_the_map_names_every_file_of_a_room(room: str) -> None:
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    named = {word.strip("/").rpartition("/")[2] for word in re.findall(r"`([\w./]+)`", page)}
+    folder = ROOT / "halfsim" / room
+    files = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert files - named - {"__init__"} == set()

@@ -16,7 +16,7 @@ def settle(x: Array, y: Array, grid: Grid) -> Array:
     Returns where a finite number overflowed, or an infinity that saturates.
     """
     goal, fmt = grid.target, grid.target.format
-    special = ~np.isfinite(x)
+    special = ~np.isfinite(x)  # of which the kernels, which work on exponents, may have made anything
     over = ~(np.abs(y) <= grid.max) & ~special  # a NaN here is a number that scaling took out of the container
     if over.any():
         y[over] = np.copysign(_beyond(goal, x[over], grid), x[over])
@@ -65,10 +65,10 @@ def mend(x: Array, y: Array, over: Array | None, grid: Grid) -> None:
             given = x[zero]
             y[zero] = np.where(given == 0, _absent(grid, given), np.copysign(grid.normal, given))
     elif not fmt.minus_zero:
-        np.add(y, 0, out=y)  # of -0
+        np.add(y, 0, out=y)  # which makes +0 of -0, and leaves all others
     if not fmt.signed:
         negative = x < 0
         if negative.any():
             y[negative] = _absent(grid, x[negative])
             if over is not None:
-                np.greater(over, negative, out=over)
+                np.greater(over, negative, out=over)  # over, and not negative

@@ -30,7 +30,11 @@ scratch = _Scratch()
 
 
 def by_scaling(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array | None:
-    """Divide by the ulp, make that an integer, multiply by the ulp."""
+    """Divide by the ulp, make that an integer, multiply by the ulp.
+
+    The ulp is a power of two that is normal in the container (see `held`), so that dividing and multiplying by it is
+    exact, and the one rounding is that to an integer, in the way of the mode.
+    """
     n, rows = x.size, scratch.floats[grid.dtype]
     field, ulp, w = scratch.ints[grid.dtype][0][:n], rows[0][:n], rows[3][:n]
     np.bitwise_and(x.view(grid.integer), grid.exponent, out=field)
@@ -48,7 +52,7 @@ def by_scaling(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
     else:
         drawn(t, w, draws)
     np.multiply(t, ulp, out=t)
-    if not large:
+    if not large:  # no exponent from which rounding could carry past the range, so that nothing is left to settle
         return None
     over = settle(x, t, grid)  # which reads x: out may be the same array, and is written after it
     np.copyto(out, t)
@@ -61,11 +65,17 @@ def _lifted(x: Array, grid: Grid) -> Array:
     return np.where(small, np.copysign(grid.floor, x), x)
 
 
-# Encodings: something is added to the magnitude, and what the target has no digits for is cut off.
+# Encodings: something is added to the magnitude, and what the target has no digits for is cut off. Read as an integer,
+# the bits of a magnitude grow with it, across exponents too; so a carry out of the digits that stay is a rounding up.
 
 
 def by_encoding(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array | None:
-    """Where the target's exponents are the container's: the scale factor would leave its range."""
+    """Where the target has the container's exponents, as bfloat16 has float32's.
+
+    There the ulp of a small number is subnormal or less in the container, so that `by_scaling` cannot divide by it. What
+    is added before the cut decides the mode: half an ulp less one for nearest even, and one more where the last digit
+    that stays is odd; nothing, or all but an ulp, by sign, for directed modes.
+    """
     n, rows = x.size, scratch.ints[grid.dtype]
     code, more, field = x.view(grid.integer), rows[0][:n], rows[1][:n]
     even, odd_step, sign_step = grid.increment
@@ -129,12 +139,14 @@ def by_drawing(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
         tiny = small.nonzero()[0]
     few = None if tiny is None else x[tiny]
     missing = _shifted(draws, grid.drop, more)
-    if missing:
+    if missing:  # with ones there, digits of the number that are finer than what was drawn never decide
         np.bitwise_or(more, (1 << missing) - 1, out=more)
     np.right_shift(code, 8 * code.itemsize - 1, out=sign)
     np.bitwise_xor(more, sign, out=more)
     np.bitwise_and(more, ~grid.kept, out=more)
-    np.subtract(code, more, out=more)
+    np.subtract(
+        code, more, out=more
+    )  # and the next step adds the mask: less what was drawn, or of negative ones plus it
     np.add(more, ~grid.kept, out=more)
     over = _finished(x, more, out, grid, large)
     if few is not None and few.size:

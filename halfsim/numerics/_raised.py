@@ -16,8 +16,9 @@ def observe(x: Array, y: Array, over: Array | None, grid: Grid, counts: FlagCoun
     inexact, tiny, work = (row[: x.size] for row in scratch.bools)
     np.not_equal(x, y, out=inexact)
     magnitude = np.abs(x, out=scratch.floats[grid.dtype][0][: x.size])
-    nan = over is not None and bool(np.isnan(magnitude.max()))  # past the largest number's exponent alone
-    if nan:  # a NaN is not inexact
+    # A kernel that has met no exponent above the largest number's gives None for `over`: then there is no NaN either.
+    nan = over is not None and bool(np.isnan(magnitude.max()))
+    if nan:  # which is unequal to itself, but not inexact; of bools `greater` is "and not"
         np.greater(inexact, np.isnan(x, out=work), out=inexact)
     if not grid.plain:
         np.greater(inexact, lacking(x, grid.target.format, out=work), out=inexact)
@@ -28,7 +29,7 @@ def observe(x: Array, y: Array, over: Array | None, grid: Grid, counts: FlagCoun
         counts.overflow += 0 if over is None else int(np.count_nonzero(over))
         return
     np.less(magnitude, grid.tiny[0], out=tiny)
-    if grid.tiny[0] != grid.tiny[1]:
+    if grid.tiny[0] != grid.tiny[1]:  # in directed modes, which round the two signs differently
         np.copyto(tiny, magnitude < grid.tiny[1], where=np.signbit(x))
     underflow = np.logical_and(tiny, inexact, out=tiny)
     if counts is not None:
@@ -53,7 +54,7 @@ def invalid(x: Array, over: Array | None, grid: Grid) -> Array:
     if not fmt.has_special:
         bad = ~np.isfinite(x) | (False if over is None else over)
     else:
-        quiet = grid.integer.type(1) << (CONTAINERS[grid.dtype].nmant - 1)
+        quiet = grid.integer.type(1) << (CONTAINERS[grid.dtype].nmant - 1)  # 0 in a signaling NaN (clause 6.2.1)
         bad = np.isnan(x)
         if fmt.has_nan:
             bad &= x.view(grid.integer) & quiet == 0

@@ -82,10 +82,10 @@ def grains(x: Array) -> Array:
     """The value of the lowest set bit of each element of a float64 array; infinity for zeros, 0 for subnormals."""
     code = x.view(np.int64)
     significand = code & ((1 << 52) - 1)
-    significand |= 1 << 52
+    significand |= 1 << 52  # the leading bit, which the encoding leaves out
     significand &= -significand  # two's complement: the lowest set bit alone
     grain = significand.astype(np.float64)
-    grain *= (code & (0x7FF << 52)).view(np.float64)
+    grain *= (code & (0x7FF << 52)).view(np.float64)  # 2**exponent; 0 for subnormals
     grain *= 2.0**-52
     np.copyto(grain, np.inf, where=np.equal(x, 0))
     return grain
@@ -227,10 +227,12 @@ def _finite(a: Array, b: Array, nearest: bool) -> Array:
     (a_top, a_width), (b_top, b_width) = _extents(a), _extents(b.T)
     plan = _plan(max(a_width, 1), max(b_width, 1), depth)
     far = max(int(np.abs(top).max()) for top in (a_top, b_top))
-    if not (a_width and b_width) or far > 300 or plan.unit > 340:  # float64 operands near the ends of its range
+    # Scales, their inverses and the products of two of them have to be normal: not so for float64 operands near the
+    # ends of its range, and for some whose bits lie far apart.
+    if not (a_width and b_width) or far > 300 or plan.unit > 340:
         return _by_fractions(a, b, nearest)
     a_scale, b_scale = np.ldexp(1.0, a_top)[:, None], np.ldexp(1.0, b_top)
-    room = max(_TILE // (plan.left + plan.right + 1), 1 << 14)
+    room = max(_TILE // (plan.left + plan.right + 1), 1 << 14)  # for each slice; long ones, for BLAS likes them so
     deep = min(depth, max(1024, room // max(min(m, 256), min(n, 256))))
     columns = min(n, max(1, room // deep))
     rows = min(m, max(1, room // max(deep, columns)))

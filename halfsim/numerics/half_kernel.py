@@ -15,7 +15,7 @@ from halfsim.numerics.quantize import Array
 from halfsim.numerics.rounding import Mode
 from halfsim.numerics.steps import running
 
-_SPLIT = np.float32(2**13 + 1)
+_SPLIT = np.float32(2**13 + 1)  # by Veltkamp's splitting: of the 24 digits of a float32 it takes 13, and leaves 11
 _NORMAL = 2.0**-14  # the smallest normal half
 _FLUSHED = _NORMAL - 2.0**-25  # what is smaller rounds to a subnormal half
 
@@ -83,7 +83,7 @@ def round_bounded(x: Array, work: Work, out: Array, signed: bool = True) -> None
     """
     field, lowest, large, (integer, exponent, _, magic, sign) = work
     np.bitwise_and(x.view(integer), exponent, out=field)
-    np.maximum(field, lowest, out=field)
+    np.maximum(field, lowest, out=field)  # all subnormal halves are multiples of one ulp
     np.add(field, magic, out=field)
     np.add(x, large, out=out)
     np.subtract(out, large, out=out)
@@ -170,7 +170,11 @@ class Half:
         return self._split(np.subtract(a, b, out=out))
 
     def _split(self, x: Array) -> Array:
-        """Round a sum of two halves, by Veltkamp's splitting: it is a multiple of the smallest subnormal half."""
+        """Round a sum of two halves, by Veltkamp's splitting, in float32.
+
+        That rounds to 11 digits wherever the number lies. A subnormal half has fewer, but there is nothing to round: a
+        sum of halves is a multiple of the smallest subnormal one.
+        """
         large = self._work(x)[2]
         np.multiply(x, _SPLIT, out=large)
         np.subtract(large, x, out=x)
