@@ -33,7 +33,7 @@ def by_scaling(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
     """Divide by the ulp, make that an integer, multiply by the ulp.
 
     The ulp is a power of two that is normal in the container (see `held`), so that dividing and multiplying by it is
-    exact, and the one rounding is that to an integer, in the way of the mode.
+    exact within the container's range, and the one rounding is that to an integer, in the way of the mode.
     """
     n, rows = x.size, scratch.floats[grid.dtype]
     field, ulp, w = scratch.ints[grid.dtype][0][:n], rows[0][:n], rows[3][:n]
@@ -72,9 +72,9 @@ def _lifted(x: Array, grid: Grid) -> Array:
 def by_encoding(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array | None:
     """Where the target has the container's exponents, as bfloat16 has float32's.
 
-    There the ulp of a small number is subnormal or less in the container, so that `by_scaling` cannot divide by it. What
-    is added before the cut decides the mode: half an ulp less one for nearest even, and one more where the last digit
-    that stays is odd; nothing, or all but an ulp, by sign, for directed modes.
+    There the ulp of a small number is subnormal in the container, so that `by_scaling` cannot divide by it. What is
+    added before the cut makes the mode: for nearest even half an ulp less the last bit, and that bit too where the last
+    digit that stays is odd; for directed modes nothing, or an ulp less the last bit, by sign.
     """
     n, rows = x.size, scratch.ints[grid.dtype]
     code, more, field = x.view(grid.integer), rows[0][:n], rows[1][:n]
@@ -144,9 +144,7 @@ def by_drawing(x: Array, out: Array, grid: Grid, draws: Draws | None) -> Array |
     np.right_shift(code, 8 * code.itemsize - 1, out=sign)
     np.bitwise_xor(more, sign, out=more)
     np.bitwise_and(more, ~grid.kept, out=more)
-    np.subtract(
-        code, more, out=more
-    )  # and the next step adds the mask: less what was drawn, or of negative ones plus it
+    np.subtract(code, more, out=more)
     np.add(more, ~grid.kept, out=more)
     over = _finished(x, more, out, grid, large)
     if few is not None and few.size:

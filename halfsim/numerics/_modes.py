@@ -61,7 +61,7 @@ def drawn(t: Array, w: Array, draws: Draws) -> None:
     """Up from the integer below where the first bits of the fraction, as an integer, are more than was drawn."""
     words, bits = draws
     np.floor(t, out=w)
-    fraction = np.multiply(np.subtract(t, w), t.dtype.type(2.0**bits))  # both exact
+    fraction = np.multiply(np.subtract(t, w), t.dtype.type(2.0**bits))
     np.copyto(fraction, 0, where=~np.isfinite(fraction))
     np.add(w, fraction.astype(np.uint64) > words, out=w)
-    np.copysign(w, t, out=t)  # of a number that became zero
+    np.copysign(w, t, out=t)  # which matters where a number became zero

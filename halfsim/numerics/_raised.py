@@ -16,7 +16,7 @@ def observe(x: Array, y: Array, over: Array | None, grid: Grid, counts: FlagCoun
     inexact, tiny, work = (row[: x.size] for row in scratch.bools)
     np.not_equal(x, y, out=inexact)
     magnitude = np.abs(x, out=scratch.floats[grid.dtype][0][: x.size])
-    # A kernel that has met no exponent above the largest number's gives None for `over`: then there is no NaN either.
+    # A kernel gives None for `over` if it has met no exponent as large as the largest number's: then there is no NaN.
     nan = over is not None and bool(np.isnan(magnitude.max()))
     if nan:  # which is unequal to itself, but not inexact; of bools `greater` is "and not"
         np.greater(inexact, np.isnan(x, out=work), out=inexact)

@@ -227,12 +227,12 @@ def _finite(a: Array, b: Array, nearest: bool) -> Array:
     (a_top, a_width), (b_top, b_width) = _extents(a), _extents(b.T)
     plan = _plan(max(a_width, 1), max(b_width, 1), depth)
     far = max(int(np.abs(top).max()) for top in (a_top, b_top))
-    # Scales, their inverses and the products of two of them have to be normal: not so for float64 operands near the
-    # ends of its range, and for some whose bits lie far apart.
+    # Scales, their inverses, and a sum times 2**-unit and two scales have to be normal numbers: not so for float64
+    # operands near the ends of its range, or with bits that lie far apart.
     if not (a_width and b_width) or far > 300 or plan.unit > 340:
         return _by_fractions(a, b, nearest)
     a_scale, b_scale = np.ldexp(1.0, a_top)[:, None], np.ldexp(1.0, b_top)
-    room = max(_TILE // (plan.left + plan.right + 1), 1 << 14)  # for each slice; long ones, for BLAS likes them so
+    room = max(_TILE // (plan.left + plan.right + 1), 1 << 14)  # doubles of one slice or level
     deep = min(depth, max(1024, room // max(min(m, 256), min(n, 256))))
     columns = min(n, max(1, room // deep))
     rows = min(m, max(1, room // max(deep, columns)))

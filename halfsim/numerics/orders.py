@@ -402,7 +402,7 @@ def _blocked(a: Array, b: Array, fmt: Format, size: int, counts: FlagCounts | No
         for j in range(0, n, columns):
             bound = norm_a[i // rows] * norm_b[j // columns] * (1 + 2.0**-20)  # for the norms are rounded
             exact = bound <= 2.0**53 * (fine_a[i // rows] * fine_b[j // columns])
-            grown = np.cumsum(bound) * (1 + 2.0**-10) ** len(bound)  # totals, each rounded up by 2**-11 and more
+            grown = np.cumsum(bound) * (1 + 2.0**-10) ** len(bound)  # each total is rounded, by less than this
             left, right = a[i : i + rows], b[:, j : j + columns]
             total = np.zeros((left.shape[0], right.shape[1]), dtype)
             quick = fmt == float16 and nearest(mode) and bool(grown[-1] < 32768.0)
