@@ -34,7 +34,9 @@ class _Layer(Generic[_State]):
 
 
 class Pile(Generic[_State]):
-    """What contexts have put in force, for each thread its own: changes of ``start``, the innermost last.
+    """A state that contexts change: each thread has its own, and contexts may be left in any order.
+
+    It is ``start`` with the changes of all contexts that have been entered and not left, the innermost last.
 
     >>> pile, first, second = Pile("an example", ()), object(), object()
     >>> pile.enter(first, lambda words: (*words, "first"))

@@ -70,7 +70,7 @@ class Document(Card, ABC):
         write_text(path, self.page())
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The same facts as JSON, which is also written to ``path`` if given.
+        """The facts of `to_dict` as JSON, which is also written to ``path`` if given.
 
         Numbers that are not finite are strings, "inf", "-inf" and "nan", as RFC 8259 has no others.
         """

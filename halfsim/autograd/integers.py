@@ -177,7 +177,7 @@ def found(operands: Sequence[Any]) -> Integer | None:
 
 
 def _common(operands: Sequence[Any]) -> Any:
-    """The dtype of what operands make together, as PyTorch has it.
+    """The integer dtype that operands are promoted to, by PyTorch's rules.
 
     Those with axes decide; those without, and then Python's numbers, widen no others of their kind.
     """
@@ -195,7 +195,7 @@ def _common(operands: Sequence[Any]) -> Any:
 
 
 def joined(name: str, operands: Sequence[Any]) -> list[Any]:
-    """Operands in the dtype that they make together, where values wrap around."""
+    """The operands in the integer dtype that they are promoted to, in which values wrap around."""
     dtype = _common(operands)
     return [_taken(name, x, dtype) for x in operands]
 

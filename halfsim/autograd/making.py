@@ -72,7 +72,7 @@ def tensor(
 
 
 def made_in(data: object) -> Format:
-    """The format of floats for which none is asked."""
+    """The format of a new tensor of floats for which the program names none."""
     rule = scope().rule
     if isinstance(rule, Precision):
         return rule.storage

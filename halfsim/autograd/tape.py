@@ -286,11 +286,11 @@ def unit(observer: Observer | None, precision: Precision, label: str) -> Arithme
 
 
 def widest(operands: Sequence[Any]) -> Format | Integer:
-    """The format of the widest tensor; arrays and numbers, NumPy's too, adopt it, as PyTorch's do of numbers.
+    """The format that an operation on these operands works in: that of the widest tensor.
 
-    Without a tensor, that of the widest array or NumPy scalar. Integers and bools adopt any format; where nothing has
-    one, the answer is an `Integer`, if `halfsim.tensor` too made integers of such operands. A tensor without axes
-    adopts that of those that have some, as in PyTorch.
+    Arrays and numbers, NumPy's too, take it over, as plain numbers do in PyTorch, and so does a tensor without axes
+    beside others. Without a tensor it is that of the widest array or NumPy scalar. Integers and bools take over any
+    format; where there is none it is an `Integer`, if `halfsim.tensor` too makes integers of such operands.
     """
     tensors: list[Tensor] = []
     found, one = None, True  # the only format of the tensors, if there is one

@@ -69,13 +69,13 @@ def write(path: object, what: str, arrays: Mapping[str, Stored], document: Any =
 
 
 def write_to(file: IO[bytes], what: str, arrays: Mapping[str, Stored], document: Any) -> None:
-    """Write the same, as an ``.npz``, into an open file."""
+    """`write` as an ``.npz`` into an open file."""
     formats = {name: kind for name, (kind, _) in arrays.items() if kind not in NATIVE}
     _write_npz(file, dict(arrays), {_MARK: what, "version": VERSION, "formats": formats, "document": document})
 
 
 def read_from(file: IO[bytes]) -> tuple[str, Arrays, Any]:
-    """What `read` gives, of an open ``.npz``; whatever a parser raises for a damaged one."""
+    """`read` of an open ``.npz``; of a damaged one its parser raises whatever it does."""
     return _content(*_read_npz(file))
 
 

@@ -62,10 +62,11 @@ def computable(fmt: Format, argument: str) -> Format:
 
 
 def held(fmt: Format, outer: Format) -> bool:
-    """Whether numbers are rounded to ``fmt`` inside ``outer``, with its exponents and its bits.
+    """Whether an array of the format ``outer`` can be rounded to ``fmt`` as it is, without a wider container.
 
-    Either its subnormal numbers begin where those of ``outer`` do, or it ends within the normal range of ``outer``,
-    where the two powers of two that scale a number to an integer and back are normal as well.
+    So it is if the subnormal numbers of ``fmt`` begin where those of ``outer`` do, for then the bits are rounded; or if
+    ``fmt`` lies within the normal range of ``outer``, and so do the powers of two that scale a number to an integer and
+    back.
     """
     if fmt.precision > outer.precision or fmt.emax > outer.emax:
         return False

@@ -269,7 +269,7 @@ class Following(Counted):
     def _carried_on(
         self, key: str, where: tuple[str, str, str, str], lost: Constant, known: Sequence[Shadow]
     ) -> dict[str, Any] | None:
-        """Of a factor that became 1 and is applied to its own result, when it should have changed that by 5 %."""
+        """What to say of a factor that became 1 and is applied again and again, once it should have made 5 %."""
         op = where[2]
         if op not in ("mul", "div", "pow") or not any(key in s.names for s in known):
             return None
