@@ -82,7 +82,8 @@ def missing(owner: str, name: str, own: list[str] | None = None) -> AttributeErr
 
     ``own`` are the names to compare with; those of the module ``owner`` where it is None.
     """
-    if name[:2] == "__" or _is_room(owner, name):  # what Python asks modules for, as before importing a part of them
+    # What Python and tools ask every module for (pytest for _mock_name), as Python does before importing a part of it.
+    if (name[:1] == "_" and name not in LEFT_OUT) or _is_room(owner, name):
         return AttributeError(f"{owner} has no attribute {name!r}")
     if name in LEFT_OUT:
         return AttributeError(f"{owner}.{name} is left out: {LEFT_OUT[name]}")

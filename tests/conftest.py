@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
+
+# Workers share the cores: more threads in each would wait for one another. Read when NumPy is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -31,6 +35,21 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)
 
 
+_compiled = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where Python may not write bytecode beside the source, workers and programs that tests start share a folder."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        config.stash[_compiled] = tempfile.TemporaryDirectory()
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", config.stash[_compiled].name)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _compiled in config.stash:
+        config.stash[_compiled].cleanup()
+
+
 _SKIPPED = "halfsim/skipped_for_torch"  # in pytest's cache
 _skipped: set[str] = set()
 
@@ -43,7 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--torch-only"):
         return
-    wanted = set(config.cache.get(_SKIPPED, []) if config.cache is not None else [])
+    cache = getattr(config, "cache", None)  # which -p no:cacheprovider takes away
+    wanted = set(cache.get(_SKIPPED, []) if cache is not None else [])
     kept = [
         item
         for item in items
@@ -69,5 +89,6 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config, absent = session.config, importlib.util.find_spec("torch") is None
-    if absent and _skipped and not hasattr(config, "workerinput") and config.cache is not None:
-        config.cache.set(_SKIPPED, sorted(_skipped))
+    cache = getattr(config, "cache", None)
+    if absent and _skipped and not hasattr(config, "workerinput") and cache is not None:
+        cache.set(_SKIPPED, sorted(_skipped))

@@ -24,12 +24,14 @@ exec(values.PRELUDE, NAMES)
 
 def is_class(name: str) -> bool:
     found: Any = hs
+    if not name.startswith("hs."):
+        return False
     try:
         for part in name.split(".")[1:]:
             found = getattr(found, part)
     except AttributeError:
         return False
-    return name.startswith("hs.") and inspect.isclass(found) and found.__module__.startswith("halfsim")
+    return inspect.isclass(found) and found.__module__.startswith("halfsim")
 
 
 def made_by(name: str) -> Any:

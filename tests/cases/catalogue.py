@@ -75,8 +75,10 @@ class Judged:
         return self.error <= self.case.tolerance
 
 
-def traced(case: Case, reference: str | None = None) -> tuple[Any, hs.Trace]:
-    """The value of a case, and its trace."""
+@cache
+def traced(name: str, reference: str | None = None) -> tuple[Any, hs.Trace]:
+    """The value of the case of this name, and its trace; run once, and shared by all tests."""
+    case = cases()[name]
     hs.manual_seed(0)
     with hs.precision(case.precision), hs.trace(reference=reference) as t:
         return case.run(), t
@@ -99,9 +101,9 @@ def told(finding: hs.Finding | None) -> tuple[Any, ...] | None:
 
 def judged(case: Case) -> Judged:
     """Run a case in every way, and apply the fix that is recommended for it."""
-    value, trace = traced(case)
+    value, trace = traced(case.id)
     finding, plain = trace.verdict(), untraced(case)
-    again, with_reference = traced(case, "fp64")
+    again, with_reference = traced(case.id, "fp64")
     bits = flat(plain).tobytes() == flat(value).tobytes() == flat(again).tobytes()
     same = told(finding) == told(with_reference.verdict())
     error, how = _applied(case, finding)

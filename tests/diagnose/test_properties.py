@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,66 +13,40 @@ import pytest
 
 import halfsim as hs
 from halfsim.diagnose.report.report import Report
-from tests.cases.case import flat
-from tests.cases.catalogue import cases
+from tests.cases.catalogue import cases, traced
 from tests.diagnose.faults.catalogue import FAULTS
 from tests.diagnose.inputs import said
 from tests.healthy.catalogue import RUNS
-
-# The values of a run, and its trace (None where it was not watched).
-Watched = tuple[bytes, hs.Trace | None]
+from tests.healthy.check import watched
 
 
-def _bits(value: Any) -> bytes:
-    """All bits of what a run returns."""
-    if isinstance(value, dict):
-        return b"".join(_bits(value[name]) for name in sorted(value))
-    return flat(value).tobytes()
+def _fault(name: str, reference: str | None) -> hs.Trace:
+    hs.manual_seed(0)
+    made = hs.trace
+
+    def open_trace(given: object = None, **options: Any) -> Any:
+        options.pop("reference", None)
+        return made(reference, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hs, "trace", open_trace)
+        return FAULTS[name].run()
 
 
-def _case(name: str) -> Callable[[str | None, bool], Watched]:
-    def run(reference: str | None, watched: bool) -> Watched:
-        case = cases()[name]
-        hs.manual_seed(0)
-        if not watched:
-            with hs.precision(case.precision):
-                return _bits(case.run()), None
-        with hs.precision(case.precision), hs.trace(reference=reference) as t:
-            return _bits(case.run()), t
-
-    return run
+def _healthy(name: str, reference: str | None) -> hs.Trace:
+    run = watched(name)
+    return (run.compared if reference else run.traced)[1]
 
 
-def _healthy(name: str) -> Callable[[str | None, bool], Watched]:
-    def run(reference: str | None, watched: bool) -> Watched:
-        if not watched:
-            return _bits(RUNS[name].run()), None
-        with hs.trace(reference=reference) as t:
-            return _bits(RUNS[name].run()), t
-
-    return run
+def _case(name: str, reference: str | None) -> hs.Trace:
+    return traced(name, reference)[1]
 
 
-def _fault(name: str) -> Callable[[str | None, bool], Watched]:
-    def run(reference: str | None, watched: bool) -> Watched:
-        hs.manual_seed(0)
-        made = hs.trace
-
-        def open_trace(given: object = None, **options: Any) -> Any:
-            options.pop("reference", None)
-            return made(reference, **options)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hs, "trace", open_trace)
-            return b"", FAULTS[name].run()
-
-    return run
-
-
-EVERY: dict[str, Callable[[str | None, bool], Watched]] = {
-    **{f"fault {name}": _fault(name) for name in FAULTS},
-    **{f"healthy {name}": _healthy(name) for name in RUNS},
-    **{f"case {name}": _case(name) for name in cases()},
+# Each run by name: what traces it, without a reference (None) or with one.
+EVERY: dict[str, Callable[[str | None], hs.Trace]] = {
+    **{f"fault {name}": partial(_fault, name) for name in FAULTS},
+    **{f"healthy {name}": partial(_healthy, name) for name in RUNS},
+    **{f"case {name}": partial(_case, name) for name in cases()},
 }
 every = pytest.mark.parametrize("name", EVERY)
 # What `tests/cases/test_cases.py` asks of every case, and so is asked of the others here.
@@ -80,15 +54,9 @@ others = pytest.mark.parametrize("name", [name for name in EVERY if not name.sta
 
 
 @cache
-def ran(name: str, reference: str | None = None, watched: bool = True) -> Watched:
-    """A run, once in each way."""
-    return EVERY[name](reference, watched)
-
-
 def trace_of(name: str, reference: str | None = None) -> hs.Trace:
-    t = ran(name, reference)[1]
-    assert t is not None
-    return t
+    """The trace of a run, once in each way."""
+    return EVERY[name](reference)
 
 
 @cache
@@ -103,13 +71,6 @@ def test_the_verdict_is_the_same_with_a_reference(name: str) -> None:
     if name == "fault long_dot_product_in_order":
         pytest.skip("its trace is of float64 alone")
     assert said(trace_of(name, "fp64").verdict()) == said(trace_of(name).verdict())
-
-
-@pytest.mark.parametrize("name", [f"healthy {name}" for name in RUNS])
-def test_watching_changes_no_bit(name: str) -> None:
-    plain = ran(name, None, False)[0]
-    assert ran(name)[0] == plain
-    assert ran(name, "fp64")[0] == plain
 
 
 @every

@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
+from functools import cache, cached_property
+
 import halfsim as hs
-from tests.healthy.catalogue import RUNS
+from tests.healthy.catalogue import RUNS, Healthy
+from tests.healthy.registry import Array
+
+
+class Watched:
+    """A healthy run, run once in each way, when first asked for: its results, and its trace where it is watched."""
+
+    def __init__(self, run: Healthy) -> None:
+        self.run = run
+
+    @cached_property
+    def plain(self) -> dict[str, Array]:
+        return self.run.run()
+
+    @cached_property
+    def traced(self) -> tuple[dict[str, Array], hs.Trace]:
+        return self._under(None)
+
+    @cached_property
+    def compared(self) -> tuple[dict[str, Array], hs.Trace]:
+        return self._under("fp64")
+
+    def _under(self, reference: str | None) -> tuple[dict[str, Array], hs.Trace]:
+        with hs.trace(reference=reference) as t:
+            return self.run.run(), t
+
+
+@cache
+def watched(name: str) -> Watched:
+    """The run of this name, which all tests share."""
+    return Watched(RUNS[name])
 
 
 def calm(found: hs.Finding | None) -> bool:

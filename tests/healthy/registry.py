@@ -93,15 +93,15 @@ class Healthy:
         allowed = self.ulps * USES[self.precision].ulp
         return max(allowed, MOVED) if result == "moved" else allowed
 
-    def off(self) -> dict[str, float]:
-        """How far each result is from the right one, in norm; infinite where they are not finite alike."""
-        run, right = self.run(), self.right()
+    def off(self, run: dict[str, Array]) -> dict[str, float]:
+        """How far each result of a ``run()`` is from the right one, in norm; infinite where not finite alike."""
+        right = self.right()
         assert run.keys() == right.keys()
         return {name: distance(run[name], right[name]) for name in run}
 
-    def wrong(self) -> dict[str, str]:
-        """The results that are further off than allowed, in words; empty for a run that is healthy indeed."""
-        off = self.off()
+    def wrong(self, run: dict[str, Array]) -> dict[str, str]:
+        """The results of a ``run()`` that are off by more than allowed, in words; empty where it is healthy indeed."""
+        off = self.off(run)
         return {name: f"{x:.2g} is past {self.tolerance(name):.2g}" for name, x in off.items()
                 if not x <= self.tolerance(name)}  # fmt: skip
 

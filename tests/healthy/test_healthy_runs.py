@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 
 import halfsim as hs
 from tests.healthy.catalogue import RUNS, Healthy, listing
-from tests.healthy.check import calm
-from tests.healthy.registry import Array, Use, distance
+from tests.healthy.check import Watched, calm, watched
+from tests.healthy.registry import Use, distance
 from tests.healthy.training_loops import fit
 
 # Runs that are healthy and told as sick: defects of the diagnosis, and what it says today.
@@ -23,59 +22,38 @@ KNOWN: dict[str, str] = {
 }
 
 
-class Watched:
-    """A healthy run, run once in each way, when first asked for."""
-
-    def __init__(self, run: Healthy) -> None:
-        self.run = run
-
-    @cached_property
-    def plain(self) -> dict[str, Array]:
-        return self.run.run()
-
-    @cached_property
-    def traced(self) -> tuple[dict[str, Array], hs.Finding | None]:
-        with hs.trace() as t:
-            result = self.run.run()
-        return result, t.verdict()
-
-    @cached_property
-    def compared(self) -> tuple[dict[str, Array], hs.Finding | None]:
-        with hs.trace(reference="fp64") as t:
-            result = self.run.run()
-        return result, t.verdict()
-
-
 @pytest.fixture(scope="module", params=RUNS)
-def watched(request: pytest.FixtureRequest) -> Watched:
-    return Watched(RUNS[request.param])
+def run(request: pytest.FixtureRequest) -> Watched:
+    return watched(request.param)
 
 
-def test_its_results_are_right(watched: Watched) -> None:
-    assert watched.run.wrong() == {}
+def test_its_results_are_right(run: Watched) -> None:
+    assert run.run.wrong(run.plain) == {}
 
 
-def test_no_alarm(watched: Watched, request: pytest.FixtureRequest) -> None:
-    _expect_what_is_known(request, watched)
-    assert calm(watched.traced[1]), f"{watched.traced[1]}"
+def test_no_alarm(run: Watched, request: pytest.FixtureRequest) -> None:
+    _expect_what_is_known(request, run)
+    found = run.traced[1].verdict()
+    assert calm(found), f"{found}"
 
 
-def test_no_alarm_with_a_reference(watched: Watched, request: pytest.FixtureRequest) -> None:
-    _expect_what_is_known(request, watched)
-    assert calm(watched.compared[1]), f"{watched.compared[1]}"
+def test_no_alarm_with_a_reference(run: Watched, request: pytest.FixtureRequest) -> None:
+    _expect_what_is_known(request, run)
+    found = run.compared[1].verdict()
+    assert calm(found), f"{found}"
 
 
-def test_watching_changes_no_bit(watched: Watched) -> None:
-    for seen in (watched.traced[0], watched.compared[0]):
-        assert seen.keys() == watched.plain.keys()
-        for name, right in watched.plain.items():
+def test_watching_changes_no_bit(run: Watched) -> None:
+    for seen in (run.traced[0], run.compared[0]):
+        assert seen.keys() == run.plain.keys()
+        for name, right in run.plain.items():
             assert seen[name].tobytes() == right.tobytes(), name
 
 
-def _expect_what_is_known(request: pytest.FixtureRequest, watched: Watched) -> None:
+def _expect_what_is_known(request: pytest.FixtureRequest, run: Watched) -> None:
     """A false alarm that is known fails; one that no longer comes is to be taken off the list."""
-    if watched.run.name in KNOWN:
-        request.applymarker(pytest.mark.xfail(reason=f"verdict today: {KNOWN[watched.run.name]}", strict=True))
+    if run.run.name in KNOWN:
+        request.applymarker(pytest.mark.xfail(reason=f"verdict today: {KNOWN[run.run.name]}", strict=True))
 
 
 def test_the_list_has_every_run_once() -> None:
@@ -102,7 +80,7 @@ def test_a_sick_run_is_not_proven_healthy(precision: str, make: Any) -> None:
         return fit(use, make)
 
     sick = Healthy("sick", "", "", precision, body, 4)
-    assert "moved" in sick.wrong()
+    assert "moved" in sick.wrong(sick.run())
     with hs.trace() as t:
         sick.run()
     assert not calm(t.verdict())

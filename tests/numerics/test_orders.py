@@ -43,7 +43,7 @@ def operands(kind: str, shape: tuple[int, int, int], rng: np.random.Generator) -
 
 
 class Loop:
-    """The orders, an operation of `hs.ieee` at a time, on arrays of values in float64."""
+    """The orders, an operation of `hs.ieee` at a time, on arrays of values in float64; axes in front are a batch."""
 
     def __init__(self, fmt: str, mode: Mode) -> None:
         self.fmt, self.mode = getattr(hs, fmt), mode
@@ -69,14 +69,15 @@ class Loop:
 
     def dots(self, a: Any, b: Any, order: str) -> Any:
         a, b = a.astype(np.float64), b.astype(np.float64)
-        total = np.zeros((a.shape[0], b.shape[1]))
+        total = np.zeros((*a.shape[:-1], b.shape[-1]))
         if order.startswith("blocked"):
             return self._blocked(a, b, int(order[8:-1]))
+        terms = [(a[..., k, None], b[..., None, k, :]) for k in range(a.shape[-1])]
         if order == "sequential+fma":
-            for k in range(a.shape[1]):
-                total = self._operation("fma", a[:, k, None], b[k], self._flushed(total, self.mode.flush_inputs))
+            for x, y in terms:
+                total = self._operation("fma", x, y, self._flushed(total, self.mode.flush_inputs))
             return total
-        level = [self.mul(a[:, k, None], b[k]) for k in range(a.shape[1])]
+        level = [self.mul(x, y) for x, y in terms]
         if order == "pairwise":
             while len(level) > 1:
                 odd = level[-1:] if len(level) % 2 else []
@@ -102,9 +103,10 @@ class Loop:
         subnormals = "flush_outputs" if self.mode.flush_outputs else "keep"
         results = {"overflow": self.mode.overflow, "subnormals": subnormals}
         assert isinstance(self.mode.rounding, Rounding)
-        inner, total = Loop("float32", self.mode), np.zeros((a.shape[0], b.shape[1]))
-        for k in range(0, a.shape[1], size):
-            part = round_to(a[:, k : k + size] @ b[k : k + size] + 0.0, "float32", self.mode.rounding, **results)
+        inner, total = Loop("float32", self.mode), np.zeros((*a.shape[:-1], b.shape[-1]))
+        for k in range(0, a.shape[-1], size):
+            exact = a[..., k : k + size] @ b[..., k : k + size, :] + 0.0
+            part = round_to(exact, "float32", self.mode.rounding, **results)
             total = round_to(inner.add(total, part), self.fmt, self.mode.rounding, **results)
         return total
 
@@ -114,15 +116,16 @@ class Loop:
 @pytest.mark.parametrize("fmt", ["float16", "bfloat16"])
 def test_every_order_is_its_loop(fmt: str, rounding: Rounding, order: str, rng: np.random.Generator) -> None:
     how = accumulator(f"{fmt}:{order}")
-    for kind, (overflow, subnormals) in product(KINDS, WORDS):
-        a, b = operands(kind, (4, 9, 5), rng)
+    for overflow, subnormals in WORDS:
+        pairs = [operands(kind, (4, 9, 5), rng) for kind in KINDS]
         mode = Mode(rounding, overflow, subnormals)
         with np.errstate(all="ignore"):
-            expected = Loop(fmt, mode).dots(a, b, order)
-        for counts in (None, FlagCounts()):
-            got = matmul(a, b, how, counts, mode=mode)
-            assert same(got, expected).all(), (kind, overflow, subnormals)
-        assert same(matmul(b.T, a.T, how, mode=mode).T, expected).all(), "products commute"
+            every = Loop(fmt, mode).dots(*(np.stack(side) for side in zip(*pairs, strict=True)), order)
+        for kind, (a, b), expected in zip(KINDS, pairs, every, strict=True):
+            for counts in (None, FlagCounts()):
+                got = matmul(a, b, how, counts, mode=mode)
+                assert same(got, expected).all(), (kind, overflow, subnormals)
+            assert same(matmul(b.T, a.T, how, mode=mode).T, expected).all(), "products commute"
 
 
 def factors(a: Any, b: Any) -> tuple[Any, Any]:
