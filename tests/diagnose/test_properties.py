@@ -60,9 +60,14 @@ def trace_of(name: str, reference: str | None = None) -> hs.Trace:
 
 
 @cache
+def report_of(name: str, reference: str | None = None) -> Report:
+    return trace_of(name, reference).report()
+
+
+@cache
 def told(name: str, reference: str | None = None) -> tuple[hs.Finding, ...]:
     """The verdict, and what showed first of each kind."""
-    report = trace_of(name, reference).report()
+    report = report_of(name, reference)
     return tuple(f for f in (report.verdict, *report.findings) if f is not None)
 
 
@@ -75,7 +80,7 @@ def test_the_verdict_is_the_same_with_a_reference(name: str) -> None:
 
 @every
 def test_nothing_is_told_twice(name: str) -> None:
-    report = trace_of(name).report()
+    report = report_of(name)
     sentences = [(f.phase, f.place, f.message) for f in report.findings]
     assert len(sentences) == len(set(sentences))
     assert len({(f.klass, f.phase, f.path, f.op, f.tensor) for f in report.findings}) == len(report.findings)
@@ -113,7 +118,7 @@ def test_a_report_is_json_without_nan_and_reads_back(name: str) -> None:
     def refused(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
 
-    report = trace_of(name).report()
+    report = report_of(name)
     text = report.to_json()
     json.loads(text, parse_constant=refused)
     assert Report.from_json(text).to_json() == text
