@@ -88,7 +88,7 @@ def test_the_simulator_is_within_the_limit(precision: Any) -> None:
     for f, inputs in ((_steps, [X]), (lambda a, b: a @ b, [X, X.T])):
         found = expected_error(f, inputs, precision)
         assert (found.spread <= 1.5 * np.maximum(found.deterministic, found.limit)).all()
-        assert_within_precision(found.simulated, f, inputs, precision)
+        assert (room.exceeded(found.simulated, found) <= 1).all()
 
 
 def test_models_and_gradients_are_functions_too() -> None:
