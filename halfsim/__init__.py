@@ -70,6 +70,7 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.search.search import search_policy
     from halfsim.diagnose.trace import Trace, trace
     from halfsim.numerics.explain import explain
+    from halfsim.sweeps.study import sweep
 
 __version__ = "0.1.0"
 
@@ -165,6 +166,7 @@ __all__ = [
     "set_default_dtype",
     "set_rng_state",
     "spacing",
+    "sweep",
     "tensor",
     "tfloat32",
     "trace",
@@ -195,6 +197,7 @@ _LATER = {
     "Report": "diagnose.report.report",
     "save": "checkpoint.saved",
     "search_policy": "diagnose.search.search",
+    "sweep": "sweeps.study",
     "trace": "diagnose.trace",
     "Trace": "diagnose.trace",
 }
@@ -217,6 +220,7 @@ _MODULES = (
     "plot",
     "signal",
     "special",
+    "sweeps",
     "testing",
     "utils",
 )

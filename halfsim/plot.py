@@ -1,4 +1,4 @@
-"""Pictures of formats, traces and reports by matplotlib (``pip install 'halfsim[plot]'``).
+"""Pictures of formats, traces, reports and sweeps by matplotlib (``pip install 'halfsim[plot]'``).
 
 Every function draws on ``ax``, or on the only axes of a new figure, and returns it; pyplot is not used, so no window
 opens and no state is left. A notebook shows the new figure, in the colours of its theme; ``ax.figure.savefig(path)``
@@ -24,9 +24,11 @@ from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.inputs import array_of
 from halfsim.numerics.layout import layout
 from halfsim.numerics.quantize import Array
-from halfsim.options import guarded_names
+from halfsim.options import guarded_names, shown
+from halfsim.sweeps.chart import curves
+from halfsim.sweeps.results import Results
 
-__all__ = ["errors", "exponents", "heatmap", "number_line"]
+__all__ = ["errors", "exponents", "heatmap", "number_line", "sweep"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,6 +251,40 @@ def errors(source: Trace | Report, ax: Axes | None = None) -> Axes:
     ax.set_title("relative error along the graph", fontsize="medium", pad=18)
     ax.set(ylabel=f"relative error against {report.reference}", xlim=(-0.5, len(places) - 0.5))
     ax.legend(frameon=False)
+    return ax
+
+
+def sweep(
+    source: Results, x: str | None = None, of: str | None = None, by: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """A number of the results along one name of the configuration: means over the other rows, bars of their spread.
+
+    ``x`` is that name, by default the first with several values; ``of`` the number, by default the first of the
+    results; each value of ``by`` gets a line of its own. Numbers of ``x`` stand where they are, words at equal distances.
+    Bars are one standard deviation to either side; means that are not finite are left out. ``ValueError`` for a name
+    that is not there.
+    """
+    if not isinstance(source, Results):
+        raise TypeError(f"sweep: {shown(source)} is not allowed; allowed: the Results of hs.sweep or hs.sweeps.results")
+    axes = source.axes
+    x = next((name for name, values in axes.items() if len(values) > 1), next(iter(axes), "")) if x is None else x
+    for name in (x, *([] if by is None else [by])):
+        if name not in axes:
+            raise unknown("x" if name == x else "by", name, axes)
+    of, told = curves(source, x, of, None if by == x else by)
+    ax = _axes(ax, (7, 3.5))
+    values = axes[x]
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) and np.isfinite(v) for v in values)
+    places = values if numbers else range(len(values))
+    for curve in told:
+        at, label = [places[i] for i in curve.at], curve.label and f"{by} = {curve.label}"
+        ax.errorbar(at, curve.means, curve.spreads, marker="o", markersize=4, capsize=3, label=label or None)
+    if not numbers:
+        ax.set_xticks(range(len(values)), [str(value) for value in values])
+    ax.set_title(f"{of} along {x}", fontsize="medium")
+    ax.set(xlabel=x, ylabel=of)
+    if any(curve.label for curve in told):
+        ax.legend(frameon=False, fontsize="small")
     return ax
 
 

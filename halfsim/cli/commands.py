@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from halfsim.cli import bits, cost, demo, devices, run
+from halfsim.cli import bits, cost, demo, devices, run, sweep
 from halfsim.cli.parser import Parser
 
-COMMANDS = {command.name: command for command in (demo.DEMO, bits.BITS, run.RUN, devices.DEVICES, cost.COST)}
+_ALL = (demo.DEMO, bits.BITS, run.RUN, devices.DEVICES, cost.COST, sweep.SWEEP)
+COMMANDS = {command.name: command for command in _ALL}
 
 
 def overview() -> Parser:

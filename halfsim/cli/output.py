@@ -13,7 +13,7 @@ from halfsim.terminal import writer
 from halfsim.text import clipped
 
 _LINE = 300  # characters of an error
-_WRITTEN = {"json": "JSON", "svg": "Picture", "html": "Page"}
+_WRITTEN = {"json": "JSON", "svg": "Picture", "html": "Page", "report": "Page"}
 
 
 class Outputs:
