@@ -260,7 +260,7 @@ def sweep(
     """A number of the results along one name of the configuration: means over the other rows, bars of their spread.
 
     ``x`` is that name, by default the first with several values; ``of`` the number, by default the first of the
-    results; each value of ``by`` gets a line of its own. Numbers of ``x`` stand where they are, words at equal distances.
+    results; each value of ``by`` gets a line of its own. Numbers of ``x`` stand where they are, words side by side.
     Bars are one standard deviation to either side; means that are not finite are left out. ``ValueError`` for a name
     that is not there.
     """

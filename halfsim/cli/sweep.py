@@ -22,20 +22,24 @@ def _options(parser: Parser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    outputs = Outputs(arguments)
+    try:
+        return _did(arguments, outputs)
+    except (RuntimeError, TypeError, ImportError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _did(arguments: argparse.Namespace, outputs: Outputs) -> int:
     from halfsim.document import json_text
     from halfsim.sweeps.config import study
 
-    outputs = Outputs(arguments)
     asked = study(arguments.config).with_(arguments.out, arguments.executor)
     if arguments.status:
         words, facts = asked.status()
         outputs.give(lambda: words, json=lambda: json_text(facts, 2), report=lambda: asked.results().page())
         return 0
-    try:
-        with aside() if outputs.prints_json else contextlib.nullcontext():
-            found = asked.start(arguments.fresh, arguments.retry_failed)
-    except RuntimeError as error:
-        raise ValueError(str(error)) from None
+    with aside() if outputs.prints_json else contextlib.nullcontext():
+        found = asked.start(arguments.fresh, arguments.retry_failed)
     outputs.give(lambda: str(found), json=found.to_json, report=found.page)
     return 1 if found.failed else 0
 

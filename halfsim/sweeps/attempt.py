@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halfsim.autograd.random import manual_seed
-from halfsim.frames import spelled as place
 from halfsim.options import shown
-from halfsim.sweeps.code import file_digest
+from halfsim.sweeps.code import file_digest, halfsim_version
 from halfsim.sweeps.spelling import read, spelled
 from halfsim.text import clipped
 
@@ -53,7 +52,7 @@ def attempt(task: Task) -> Answer:
     host, versions = here()
     try:
         run = loaded(task.run, task.file)
-    except Stale as stale:
+    except StaleError as stale:
         return Answer("stopped", str(stale))
     start = time.perf_counter()
     try:
@@ -67,7 +66,7 @@ def attempt(task: Task) -> Answer:
     return Answer(kind, text, round(time.perf_counter() - start, 6), host, versions)
 
 
-class Stale(Exception):
+class StaleError(Exception):
     """The function cannot be had here, or is another than the driver's."""
 
 
@@ -77,10 +76,11 @@ def loaded(run: bytes, file: str) -> Callable[..., Any]:
     try:
         function: Callable[..., Any] = pickle.loads(run)
     except Exception as error:
-        raise Stale(f"run: cannot be imported where the rows run: {clipped(_words(error), 160)}") from None
+        raise StaleError(f"run: cannot be imported where the rows run: {clipped(_words(error), 160)}") from None
     if file and file_digest(function) != file:
-        raise Stale("run: its file where the rows run is not the driver's; allowed: the same file everywhere, unchanged "
-                    "while the study runs")  # fmt: skip
+        raise StaleError(
+            "run: its file where the rows run is not the driver's; allowed: the same everywhere, while the study runs"
+        )
     return function
 
 
@@ -110,16 +110,17 @@ _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def _line(error: BaseException) -> str:
-    """The last line of the caller's own code that the error went through, as "study.py:41"."""
+    """The last line of the caller's own code that the error went through, as "step, line 41".
+
+    Of a function that travelled by its value nobody knows the file any more.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [(f.filename, f.lineno or 0) for f in frames if not f.filename.startswith((_OURS, "<frozen"))]
-    return place(own[-1]) if own else ""
+    own = [f for f in frames if not f.filename.startswith((_OURS, "<frozen"))]
+    return f"{own[-1].name}, line {own[-1].lineno}" if own else ""
 
 
 @cache
 def here() -> tuple[str, str]:
     """The name of this machine, and the versions that run on it, as JSON."""
-    from halfsim import __version__
-
-    versions = {"halfsim": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    versions = {"halfsim": halfsim_version(), "numpy": np.__version__, "python": platform.python_version()}
     return socket.gethostname(), json.dumps(versions, separators=(",", ":"))

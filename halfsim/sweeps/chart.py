@@ -74,12 +74,15 @@ def chart(found: Results, x: str, of: str) -> str:
         bars = "".join(f"M{px:.1f} {up(m - s):.1f}V{up(m + s):.1f}" for px, m, s in points if s)
         way = "L".join(f"{px:.1f} {up(m):.1f}" for px, m, _ in points)
         dots = "".join(f'<circle cx="{px:.1f}" cy="{up(m):.1f}" r="3" fill="{colour}"/>' for px, m, _ in points)
-        parts.append(f'<path d="M{way}{bars}" fill="none" stroke="{colour}" stroke-width="1.8"/>{dots}' if points else "")
+        parts.append(
+            f'<path d="M{way}{bars}" fill="none" stroke="{colour}" stroke-width="1.8"/>{dots}' if points else ""
+        )
     for i in range(0, len(names), -(-len(names) // 6)):
         label = escape(clipped(names[i], 10, "start"))
         parts.append(f'<text x="{across(i):.1f}" y="{bottom + 16}" text-anchor="middle">{label}</text>')
     parts.append(f'<text x="{right}" y="168" text-anchor="end">{escape(clipped(x, 30))}</text></svg>')
-    return f"<figure>{_key(told)}{''.join(parts)}<figcaption>{escape(title)}; bars are standard deviations.</figcaption></figure>"
+    caption = f"<figcaption>{escape(title)}; bars are standard deviations.</figcaption>"
+    return f"<figure>{_key(told)}{''.join(parts)}{caption}</figure>"
 
 
 def _key(told: Sequence[Curve]) -> str:

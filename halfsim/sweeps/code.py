@@ -21,7 +21,6 @@ SCHEMA = 1
 
 # What is said of a study whose code is another than that of the rows that are there, by what differs; the first counts.
 _CHANGED = {
-    "schema": "the layout of results files changed, from {} to {}",
     "function": "the function is another: {} before, {} now",
     "version": "version= changed, from {!r} to {!r}",
     "halfsim": "halfsim changed, from {} to {}",
@@ -56,6 +55,7 @@ class Code:
 
 
 def digest(data: bytes) -> str:
+    """SHA-256, as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -63,11 +63,9 @@ def code_of(run: Callable[..., Any], version: str = "") -> Code:
     """The code behind a function, or a ``functools.partial`` of one; ``TypeError`` where it is neither.
 
     Beside its own text the whole file counts that it stands in, since it may use what stands there; what is imported
-    from elsewhere does not. A function without a file, as one typed at a prompt, is known by its byte code. Plain values
-    that a function closes over, or a partial holds, count too.
+    from elsewhere does not. A function without a file, as one typed at a prompt, is known by its byte code. Plain
+    values that a function closes over, or a partial holds, count too.
     """
-    from halfsim import __version__
-
     function, held = run, []
     while isinstance(function, functools.partial):
         held.append(spelled([list(function.args), function.keywords], "run", ordered=True))
@@ -86,7 +84,7 @@ def code_of(run: Callable[..., Any], version: str = "") -> Code:
         source = _compiled(function.__code__)
     return Code(
         f"{_module(function)}:{function.__qualname__}", digest(source + "\n".join(held).encode()), file_digest(run),
-        version, __version__,
+        version, halfsim_version(),
     )  # fmt: skip
 
 
@@ -100,6 +98,11 @@ def file_digest(run: Callable[..., Any]) -> str:
         return ""
 
 
+def halfsim_version() -> str:
+    """That of the package, which is imported before its rooms."""
+    return str(sys.modules["halfsim"].__version__)
+
+
 def _module(function: FunctionType) -> str:
     """The name of its module; that of a script's file, which runs under another name in a worker."""
     if function.__module__ not in ("__main__", "__mp_main__"):
@@ -109,17 +112,15 @@ def _module(function: FunctionType) -> str:
 
 
 def _compiled(code: CodeType) -> bytes:
-    parts = [code.co_code, repr(code.co_names).encode()]
-    for constant in code.co_consts:
-        parts.append(_compiled(constant) if isinstance(constant, CodeType) else repr(constant).encode())
-    return b"\n".join(parts)
+    inner = (_compiled(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts)
+    return b"\n".join([code.co_code, repr(code.co_names).encode(), *inner])
 
 
 def sent(run: Callable[..., Any], far: bool) -> tuple[bytes, bool]:
     """The function as bytes for other processes, and whether it goes by its name; ``TypeError`` where it cannot go.
 
     One of an installed module goes by its name. One that another process cannot import (of a notebook, a prompt, a
-    closure; and where the processes are ``far``, of a script or a module beside it) goes by its value, with cloudpickle.
+    closure; where the processes are ``far``, of a script or a module beside it) goes by its value, with cloudpickle.
     """
     function = run
     while isinstance(function, functools.partial):
@@ -147,7 +148,9 @@ def sent(run: Callable[..., Any], far: bool) -> tuple[bytes, bool]:
         return cloudpickle.dumps(run), False
     except Exception as error:  # of objects that the function holds
         why = " ".join(str(error).split())[:120]
-        raise TypeError(f"run: {shown(run)} cannot be sent to another process ({why}); allowed: a function of a module") from None
+        raise TypeError(
+            f"run: {shown(run)} cannot be sent to another process ({why}); allowed: a function of a module"
+        ) from None
     finally:
         if along:
             cloudpickle.unregister_pickle_by_value(home)

@@ -70,7 +70,9 @@ class Study:
         if found is not None:
             with open(self.out, "rb") as file:
                 change = code_in(self.out, file).change(code_of(self.run, self.options.get("version", "")))
-        words = f"{self.out}: {done:,} of {counted(total, 'row')} finished" + (f", {failed:,} of them failed" if failed else "")
+        words = f"{self.out}: {done:,} of {counted(total, 'row')} finished" + (
+            f", {failed:,} of them failed" if failed else ""
+        )
         words += f"; {total - done:,} left"
         words += f"; written by {held}" if held else "; nobody writes it" if found is not None else "; not begun"
         words += f"; they are of other code: {change}" if change else ""
@@ -79,7 +81,7 @@ class Study:
 
 
 def study(path: str) -> Study:
-    """Read a configuration file; ``ValueError`` in one line for what is wrong in it, ``OSError`` where it is not there."""
+    """Read a configuration file; ``ValueError`` says in one line what is wrong in it, ``OSError`` if there is none."""
     file = Path(path)
     with open(file, "rb") as stream:
         try:
@@ -112,8 +114,10 @@ def function(name: str, folder: Path) -> Callable[..., Any]:
     try:
         found: Any = importlib.import_module(module)
     except ImportError as error:
-        raise ValueError(f"run: {shown(name)} cannot be imported: {clipped(' '.join(str(error).split()), 120)}; allowed: "
-                         f"a module that Python finds from {clipped(repr(os.fspath(folder)), 60)}") from None  # fmt: skip
+        words, place = clipped(" ".join(str(error).split()), 120), clipped(repr(os.fspath(folder)), 60)
+        raise ValueError(
+            f"run: {shown(name)} cannot be imported: {words}; allowed: a module that Python finds from {place}"
+        ) from None
     except Exception as error:
         words = clipped(" ".join(str(error).split()), 120)
         raise ValueError(f"run: {shown(name)} cannot be imported: {type(error).__name__}: {words}") from None
@@ -124,4 +128,4 @@ def function(name: str, folder: Path) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(f"run: {shown(name)} is {shown(found)}; allowed: a function")
-    return found  # type: ignore[no-any-return]
+    return found

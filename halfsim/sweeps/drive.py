@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfsim.sweeps.attempt import Answer, Task, failure
-from halfsim.sweeps.engines import Dask, Engine, Stopped
+from halfsim.sweeps.engines import Engine, StoppedError
 from halfsim.sweeps.grid import Row
 from halfsim.sweeps.journal import FLUSH, Journal
+from halfsim.sweeps.local import UnstartedError
 from halfsim.text import counted
+
+HOPE = 10.0  # seconds in which a late row may come back and free its place, before the study stops for want of one
 
 
 @dataclass
@@ -72,20 +75,27 @@ class Driver:
         self.done = 0
 
     def run(self, rows: Iterator[tuple[Row, int]]) -> None:
-        """Run them all; `Stopped` where none can run any more."""
+        """Run them all; `StoppedError` where none can run any more."""
         more = True
         while True:
             while more and len(self._flying) < self._engine.slots * (1 if self._watched else self._engine.ahead):
                 more = self._sent(rows)
             hanging = sum(flight.late for flight in self._flying.values()) if self._watched else 0
-            if len(self._flying) > hanging:
+            if len(self._flying) > hanging or (hanging and more and self._hopes()):
                 self._wait()
                 more = more or bool(self._again)
             elif not more or (hanging and not self._again and next(rows, None) is None):
                 return
             elif hanging:
-                raise Stopped(f"timeout: {counted(hanging, 'row hangs', 'rows hang')}, in every place that the executor "
-                              "has; allowed: to go on with 'local:4', which ends them")  # fmt: skip
+                raise StoppedError(
+                    f"timeout: {counted(hanging, 'row hangs', 'rows hang')}, in every place that the executor has; "
+                    "allowed: to go on with 'local:4', which ends them"
+                )
+
+    def _hopes(self) -> bool:
+        """Whether one of the rows that hang, in every place, may yet come back."""
+        last = max(flight.since for flight in self._flying.values())
+        return time.monotonic() - last < (self._orders.timeout or 0.0) + HOPE
 
     def _sent(self, rows: Iterator[tuple[Row, int]]) -> bool:
         """Send the next row; false where none is left."""
@@ -113,7 +123,7 @@ class Driver:
             future = self._back.get(timeout=FLUSH)
         except queue.Empty:
             self._journal.flush(wait=True)
-            if isinstance(self._engine, Dask) and not self._engine.lives:
+            if not self._engine.lives:
                 self._gone(ConnectionError("the scheduler went away"))
         else:
             self._take(future)
@@ -128,7 +138,7 @@ class Driver:
         if error is None:
             answer = future.result()
             if answer.kind == "stopped":
-                raise Stopped(answer.text)
+                raise StoppedError(answer.text)
             late = self._orders.timeout is not None and answer.duration > self._orders.timeout
             self._settle(flight, self._late if late else answer)
             return
@@ -145,7 +155,7 @@ class Driver:
             self._again.appendleft(flight)
             self._gone(error)
         else:
-            raise Stopped(_unfit(error))
+            raise StoppedError(_unfit(error))
 
     @property
     def _late(self) -> Answer:
@@ -171,9 +181,9 @@ class Driver:
                 self._settle(flight, self._late)
 
     def _gone(self, error: BaseException) -> None:
-        """Take back what the engine had, and wait for it; `Stopped` where it does not come back."""
+        """Take back what the engine had, and wait for it; `StoppedError` where it does not come back."""
         if self._engine.meaning(error) != "gone":
-            raise Stopped(_unfit(error))
+            raise StoppedError(_unfit(error))
         self._again.extend(flight for flight in self._flying.values() if not flight.late)
         self._flying.clear()
         self._journal.flush()
@@ -182,6 +192,8 @@ class Driver:
 
 def _unfit(error: BaseException) -> str:
     words = " ".join(str(error).split())[:160]
+    if isinstance(error, UnstartedError):
+        return f"executor: {words}; allowed: a script that calls sweep under: if __name__ == '__main__'"
     return f"executor: {type(error).__name__}: {words}; allowed: one that has halfsim where its rows run"
 
 

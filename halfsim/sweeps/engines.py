@@ -14,7 +14,7 @@ from typing import Any
 from halfsim.names import near
 from halfsim.options import shown
 from halfsim.sweeps.attempt import Answer, Task, attempt, loaded
-from halfsim.sweeps.local import LocalPool, Lost, TimedOut, Unstarted
+from halfsim.sweeps.local import LateError, LocalPool, LostError, UnstartedError
 from halfsim.text import clipped
 
 _ALLOWED = "None, 'serial', 'local:4', 'dask:ADDRESS', 'mpi', a concurrent.futures.Executor"
@@ -22,7 +22,7 @@ _PATIENCE = 60.0  # seconds that a driver waits for a scheduler that went away
 _FRESH = 2.0  # seconds for which it is known how many processes there are
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """No row can be run here any more, and why."""
 
 
@@ -50,8 +50,12 @@ class Engine:
             found = getattr(self._executor, name, None)
             if isinstance(found, int) and found > 0:
                 return found
-        client = getattr(self._executor, "_client", None)  # of dask
-        return (sum(client.nthreads().values()) if client is not None else 0) or os.cpu_count() or 1
+        return os.cpu_count() or 1
+
+    @property
+    def lives(self) -> bool:
+        """Whether what has the rows is there still, as far as can be told without a row."""
+        return True
 
     def submit(self, task: Task) -> Future[Answer]:
         assert self._executor is not None
@@ -59,20 +63,21 @@ class Engine:
 
     def meaning(self, error: BaseException) -> str:
         """What an exception in the place of an answer tells of: "late", "lost" (the row's process), "gone" (it all)."""
-        if isinstance(error, TimedOut):
+        if isinstance(error, LateError):
             return "late"
-        if isinstance(error, Lost) or type(error).__name__ == "KilledWorker":
+        if isinstance(error, LostError) or type(error).__name__ == "KilledWorker":
             return "lost"
-        if isinstance(error, Unstarted):
+        if isinstance(error, UnstartedError):
             return "wrong"
         if isinstance(error, (BrokenExecutor, CancelledError, OSError, TimeoutError)) or _told_so(error):
             return "gone"
         return "wrong"
 
     def reopen(self, error: BaseException) -> None:
-        """Get it back after it was gone; `Stopped` where that cannot be."""
-        raise Stopped(f"executor: {type(error).__name__}: {clipped(_words(error), 120)}; allowed: to go on with another "
-                      "executor, as 'local:4'")  # fmt: skip
+        """Get it back after it was gone; `StoppedError` where that cannot be."""
+        raise StoppedError(
+            f"executor: {type(error).__name__}: {clipped(_words(error), 120)}; allowed: another executor, as 'local:4'"
+        )
 
     def close(self) -> None:
         """Let go of what `start` took."""
@@ -89,7 +94,7 @@ def _words(error: BaseException) -> str:
 
 
 class Serial(Engine):
-    """This process, one row after the other: for debuggers, notebooks, and to compare with."""
+    """The driver's own process, one row after the other: for debuggers, notebooks, and to compare with."""
 
     slots = 1
     far = False
@@ -102,9 +107,11 @@ class Serial(Engine):
 
         from halfsim.autograd.random import get_rng_state, set_rng_state
 
-        kept = random.getstate(), np.random.get_state(), get_rng_state()
-        restores = random.setstate, np.random.set_state, set_rng_state
-        self._restores = [partial(put, state) for put, state in zip(restores, kept, strict=True)]
+        self._restores: list[Callable[[], object]] = [
+            partial(random.setstate, random.getstate()),
+            partial(np.random.set_state, np.random.get_state()),
+            partial(set_rng_state, get_rng_state()),
+        ]
 
     def submit(self, task: Task) -> Future[Answer]:
         future: Future[Answer] = Future()
@@ -143,32 +150,45 @@ def _warmed(run: bytes, file: str) -> None:
 
 
 class Dask(Engine):
-    """A cluster of Dask at an address. When its scheduler goes away the driver waits for it to come back."""
+    """A cluster of Dask, by its address or by a client of the caller's.
+
+    When its scheduler goes away the driver waits at the address for it to come back.
+    """
 
     losses = 2  # of which each is four for Dask, which may count those of a neighbour
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._client: Any = None
+    def __init__(self, address: str, client: Any = None) -> None:
+        super().__init__()
+        self._address, self._client = address, client
+        self._given = client is not None
         self._known = (0, 0.0)
 
     def start(self, run: bytes, file: str, timeout: float | None) -> None:
+        self._first = partial(_warmed, run, file)
         try:
             self._open(10.0)
         except (OSError, ValueError, TimeoutError) as error:
-            raise Stopped(f"executor: {clipped(repr(f'dask:{self._address}'), 80)} does not answer "
-                          f"({clipped(_words(error), 100)}); allowed: the address of a dask scheduler") from None  # fmt: skip
+            raise StoppedError(
+                f"executor: {self._named} does not answer ({clipped(_words(error), 100)}); allowed: the address of a "
+                "dask scheduler"
+            ) from None
+
+    @property
+    def _named(self) -> str:
+        return clipped(repr(f"dask:{self._address}"), 80)
 
     def _open(self, timeout: float) -> None:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise ModuleNotFoundError(
-                "executor: dask is missing; it comes with: pip install 'halfsim[distributed]'"
-            ) from None
-        self._client = Client(self._address, timeout=timeout, set_as_default=False)
-        self._executor = self._client.get_executor(pure=False)
+        if not self._given:
+            try:
+                from distributed import Client
+            except ImportError:
+                raise ModuleNotFoundError(
+                    "executor: dask is missing; it comes with: pip install 'halfsim[distributed]'"
+                ) from None
+            make: Any = Client
+            self._client = make(self._address, timeout=timeout, set_as_default=False)
         self._known = (0, 0.0)
+        self._client.run(self._first)  # what the function imports is not the time of a row
 
     @property
     def slots(self) -> int:
@@ -181,10 +201,17 @@ class Dask(Engine):
 
     @property
     def lives(self) -> bool:
-        """Whether the scheduler that has the rows is there still."""
         return bool(self._client.status == "running")
 
+    def submit(self, task: Task) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        inner = self._client.submit(attempt, task, pure=False)
+        inner.add_done_callback(partial(_passed_on, future))
+        return future
+
     def reopen(self, error: BaseException) -> None:
+        if self._given:
+            super().reopen(error)
         until = time.monotonic() + _PATIENCE
         self.close()
         while True:
@@ -193,16 +220,28 @@ class Dask(Engine):
                 return
             except (OSError, ValueError, TimeoutError) as again:
                 if time.monotonic() > until:
-                    raise Stopped(
-                        f"executor: {clipped(repr(f'dask:{self._address}'), 80)} went away and did not come back in "
-                        f"{_PATIENCE:g} s ({clipped(_words(again), 80)})"
+                    raise StoppedError(
+                        f"executor: {self._named} went away and did not come back in {_PATIENCE:g} s "
+                        f"({clipped(_words(again), 80)})"
                     ) from None
                 time.sleep(0.5)
 
     def close(self) -> None:
-        if self._client is not None:
+        if self._client is not None and not self._given:
             with suppress(Exception):
                 self._client.close(timeout=2)
+
+
+def _passed_on(future: Future[Answer], inner: Any) -> None:
+    """Give a future what a future of Dask has."""
+    try:
+        if inner.status == "finished":
+            future.set_result(inner.result())
+        else:
+            future.set_exception(inner.exception() if inner.status == "error" else CancelledError(inner.status))
+    except BaseException as error:  # while the connection is lost
+        future.set_exception(error)
+    inner.release()
 
 
 class MPI(Engine):
@@ -245,4 +284,5 @@ def engine_of(executor: Any) -> Engine:
         raise ValueError(f"executor: {shown(executor)} is not allowed{hint}; allowed: {_ALLOWED}")
     if not isinstance(executor, Executor):
         raise TypeError(f"executor: {shown(executor)} is not allowed; allowed: {_ALLOWED}")
-    return Engine(executor)
+    client = getattr(executor, "_client", None)
+    return Engine(executor) if client is None else Dask("", client)  # of Client.get_executor()

@@ -51,7 +51,7 @@ class Grid:
 
 
 def grid_of(run: Callable[..., Any], grid: Any, seeds: Any) -> Grid:
-    """The grid of ``{name: values}`` and of so many seeds, or of those listed; refused where ``run`` does not take it."""
+    """The grid of ``{name: values}`` and of so many seeds, or those listed; refused where ``run`` does not take it."""
     if not isinstance(grid, Mapping):
         raise TypeError(f"grid: {shown(grid)} is not allowed; allowed: a dict of names and lists of values")
     axes = {}

@@ -11,6 +11,7 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,19 +56,17 @@ class Journal:
 
     def _opened(self, fresh: bool) -> io.FileIO:
         if fresh and self.path.exists() and self.path.stat().st_size:
-            with open(self.path, "rb") as file:
-                code_in(self._shown, file)  # only what is ours is begun anew
+            with open(self.path, "rb") as whole:
+                code_in(self._shown, whole)  # only what is ours is begun anew
         if fresh or not self.path.exists() or not self.path.stat().st_size:
             with replacing(self.path) as new:
                 new.write(head(self.code))
-        file = io.FileIO(self.path, "r+b")
         with open(self.path, "rb") as whole:
             change = code_in(self._shown, whole).change(self.code)
         if change:
-            file.close()
             raise ValueError(f"out: {clipped(repr(str(self._shown)), 120)} has rows of other code: {change}; allowed: "
                              "the code of before, another file, fresh=True")  # fmt: skip
-        return file
+        return io.FileIO(self.path, "r+b")
 
     def _read(self) -> int:
         """Take in what is there; returns where the next line goes."""

@@ -96,8 +96,7 @@ def code_in(path: Path, file: IO[bytes]) -> Code:
         found = json.loads(first.data)
     if found.get("kind") != KIND:
         raise ValueError(
-            f"out: {clipped(repr(str(path)), 120)} is not a results file of a sweep; allowed: one, or a path where there "
-            "is no file"
+            f"out: {clipped(repr(str(path)), 120)} is not a results file of a sweep; allowed: one, or a new path"
         )
     if found["schema"] != SCHEMA:
         raise ValueError(f"out: {clipped(repr(str(path)), 120)} has layout {found['schema']}; allowed: layout {SCHEMA}")

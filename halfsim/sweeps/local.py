@@ -16,19 +16,24 @@ from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
             "NUMEXPR_NUM_THREADS")  # fmt: skip
+_STARTS = 10  # processes killed while they start, one after the other
 _START = threading.Lock()  # while a process starts the environment is another
 
 
-class TimedOut(Exception):
+class LateError(Exception):
     """The call took longer than it was given, and its process was killed."""
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The process that ran the call ended before it came back."""
 
 
-class Unstarted(Exception):
-    """A process ended before it could take a call."""
+class UnstartedError(Exception):
+    """A process ended before it could take a call; ``killed`` if by a signal, from outside."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"a worker process ended while it started, with exit code {code}")
+        self.killed = code < 0
 
 
 class LocalPool(Executor):
@@ -68,7 +73,8 @@ class LocalPool(Executor):
                 thread.join()
 
     def _serve(self) -> None:
-        process, pipe = None, None
+        process: Any = None
+        pipe: Connection | None = None
         while (item := self._calls.get()) is not None:
             future, call = item
             if self._ended or not future.set_running_or_notify_cancel():
@@ -80,12 +86,12 @@ class LocalPool(Executor):
                 assert pipe is not None
                 pipe.send(call)
                 if not pipe.poll(self._timeout):
-                    raise TimedOut(f"took more than {self._timeout:g} s")
+                    raise LateError(f"took more than {self._timeout:g} s")
                 good, answer = pipe.recv()
             except (EOFError, OSError):
                 self._end(process)
                 process = None
-                future.set_exception(Lost("the process that ran it ended"))
+                future.set_exception(LostError("the process that ran it ended"))
             except BaseException as error:
                 self._end(process)
                 process = None
@@ -97,6 +103,16 @@ class LocalPool(Executor):
         self._end(process, kill=False)
 
     def _started(self) -> tuple[Any, Connection]:
+        """A process that is ready; `UnstartedError` where one after the other ends before it is."""
+        for left in reversed(range(_STARTS)):
+            try:
+                return self._spawned()
+            except UnstartedError as error:
+                if not left or self._ended or not error.killed:
+                    raise
+        raise AssertionError
+
+    def _spawned(self) -> tuple[Any, Connection]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self._first), daemon=False)
@@ -116,7 +132,7 @@ class LocalPool(Executor):
         except (EOFError, OSError):
             process.join()
             self._processes.discard(process)
-            raise Unstarted(f"a worker process ended while it started, with exit code {process.exitcode}") from None
+            raise UnstartedError(process.exitcode or 0) from None
         if self._ended:
             _kill(process)
         return process, ours

@@ -44,8 +44,8 @@ class Results(Document):
     """The rows of one or more results files, in the order of the grid, else of the values.
 
     A row is a dict with the keys ``config``, ``seed``, ``result`` or ``error``, ``tries``, ``duration``, ``host``,
-    ``versions``, ``schema``, ``key``, ``study`` and ``checksum``. Of a row that ran again the last line counts. Rows stay
-    in the files; what is kept of each is where it stands. ``damaged`` names lines that are not as they were written.
+    ``versions``, ``schema``, ``key``, ``study`` and ``checksum``. Of a row that ran again the last line counts. Rows
+    stay in the files; what is kept of each is where it stands. ``damaged`` names lines that are not as they were.
     """
 
     title = "halfsim sweep"
@@ -106,8 +106,8 @@ class Results(Document):
     def columns(self) -> dict[str, NDArray[Any]]:
         """Arrays of equal length by name, as ``pandas.DataFrame`` takes them.
 
-        The names of the configuration, ``seed``, ``result`` (of results that are dicts one column for each key, which is
-        called ``result.key`` where a configuration has that name too), ``error`` (None, or its words), ``duration``.
+        The names of the configuration, ``seed``, ``result`` (of results that are dicts one column a key, called
+        ``result.key`` where a configuration has that name too), ``error`` (None, or its words), ``duration``.
         Numbers that a row lacks are NaN, anything else that it lacks None.
         """
         rows = self.records()
@@ -124,15 +124,13 @@ class Results(Document):
         found["duration"] = [row["duration"] for row in rows]
         return {name: _array(values) for name, values in found.items()}
 
-    def summary(
-        self, by: str | Sequence[str] | None = None, of: str | None = None, baseline: Any = None
-    ) -> Summary:
+    def summary(self, by: str | Sequence[str] | None = None, of: str | None = None, baseline: Any = None) -> Summary:
         """Mean and spread of every number in the results, over the rows that agree in ``by``.
 
-        ``by`` names parts of the configuration (all that vary, by default), ``of`` one number of results that are dicts.
-        ``baseline`` is one of the groups, as ``{"format": "fp32"}``, or its value where ``by`` is one name: each line then
-        has the mean difference from the row of the baseline with the same seed and the same rest of the configuration,
-        and its standard error. Bools count as 0 and 1; rows that failed are counted and left out; a NaN or an infinity
+        ``by`` names parts of the configuration (all that vary, by default), ``of`` one number of results that are
+        dicts. ``baseline`` is one of the groups, as ``{"format": "fp32"}``, or its value where ``by`` is one name: each
+        line then has the mean difference from the row of the baseline with the same seed and the same rest of the
+        configuration, and its standard error. Bools count as 0 and 1; rows that failed are counted and left out; a NaN or an infinity
         makes the mean one. ``ValueError`` for a name or a group that is not there.
 
         >>> import os, tempfile, halfsim as hs
@@ -317,7 +315,9 @@ def _baseline(baseline: Any, names: Sequence[str], axes: Mapping[str, list[Any]]
     given = dict(baseline) if isinstance(baseline, Mapping) else {names[0]: baseline} if len(names) == 1 else {}
     if given.keys() != {*names} or not all(any(_text(v) == _text(given[n]) for v in axes[n]) for n in names):
         allowed = " or ".join(f"{n}: {', '.join(map(word, axes[n]))}" for n in names) or "a dict of names and values"
-        raise ValueError(f"baseline: {shown(baseline)} is not one of the groups; allowed: {clipped(allowed, 150, 'start')}")
+        raise ValueError(
+            f"baseline: {shown(baseline)} is not one of the groups; allowed: {clipped(allowed, 150, 'start')}"
+        )
     return {name: given[name] for name in names}
 
 

@@ -54,7 +54,9 @@ def _plain(value: Any, name: str) -> Any:
         return str(value) if isinstance(value, str) else value
     if isinstance(value, int):
         if abs(value) >= 10**300:
-            raise ValueError(f"{name}: an integer of {value.bit_length():,} bits is not allowed; allowed: below 10**300")
+            raise ValueError(
+                f"{name}: an integer of {value.bit_length():,} bits is not allowed; allowed: below 10**300"
+            )
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {FLOAT: str(float(value))}

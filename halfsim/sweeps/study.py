@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import multiprocessing
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from halfsim.options import shown
 from halfsim.sweeps.code import code_of, sent
 from halfsim.sweeps.drive import Driver, Orders, Todo
-from halfsim.sweeps.engines import Stopped, engine_of
+from halfsim.sweeps.engines import StoppedError, engine_of
 from halfsim.sweeps.grid import grid_of
 from halfsim.sweeps.journal import Journal
 from halfsim.sweeps.results import Results
@@ -45,8 +46,8 @@ def sweep(
 
     ``executor`` is who runs the rows: "local:4" for four processes of this machine (one for each processor by default),
     "serial" for this process, "dask:ADDRESS" for a cluster (``pip install 'halfsim[distributed]'``), "mpi", or any
-    `concurrent.futures.Executor`. Only local processes are ended when they take too long; elsewhere such a row is noted,
-    and its place counts as lost until it comes back.
+    `concurrent.futures.Executor`. Only local processes are ended when they take too long; elsewhere such a row is
+    noted, and its place counts as lost until it comes back.
 
     ``ValueError`` for a file that is not of this function as it stands now, with what changed (``fresh`` begins it
     anew; ``version`` is what else the results depend on, as a commit), for one that another process writes, and for a
@@ -65,6 +66,8 @@ def sweep(
     fp16    error  2       0  -1.22e-05  1.73e-05
     bf16    error  2       0   4.88e-05  6.91e-05
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError("sweep: called by a process of its own; allowed: the call under: if __name__ == '__main__':")
     limit = _limit(timeout)
     if retries < 0:
         raise ValueError(f"retries: {shown(retries)} is not allowed; allowed: integers from 0 on")
@@ -85,7 +88,7 @@ def sweep(
                     driver.run(itertools.chain([first], rows))
                 finally:
                     engine.close()
-    except Stopped as stopped:
+    except StoppedError as stopped:
         raise RuntimeError(str(stopped)) from None
     finally:
         journal.close()
