@@ -63,7 +63,8 @@ class Driver:
     """Sends rows to an engine, no more than it can soon run, and writes down what comes back.
 
     A row whose process is lost runs again, since any process may be killed from outside; when it loses another and
-    another, that is its error. Where the engine is gone as a whole, what it had is sent again once it is back.
+    another, that is its error. Where a lost process may take its neighbours' rows along, such a row runs again when the
+    others are done, alone. Where the engine is gone as a whole, what it had is sent again once it is back.
     """
 
     def __init__(self, engine: Engine, journal: Journal, orders: Orders, progress: Callable[[int], None]) -> None:
@@ -71,6 +72,7 @@ class Driver:
         self._back: queue.SimpleQueue[Future[Answer]] = queue.SimpleQueue()
         self._flying: dict[Future[Answer], Flight] = {}
         self._again: deque[Flight] = deque()
+        self._suspects: deque[Flight] = deque()
         self._watched = orders.timeout is not None and not engine.kills
         self.done = 0
 
@@ -80,10 +82,11 @@ class Driver:
         while True:
             while more and len(self._flying) < self._engine.slots * (1 if self._watched else self._engine.ahead):
                 more = self._sent(rows)
-            hanging = sum(flight.late for flight in self._flying.values()) if self._watched else 0
-            if len(self._flying) > hanging or (hanging and more and self._hopes()):
+            active = self._active
+            hanging = len(self._flying) - active
+            if active or (hanging and more and self._hopes()):
                 self._wait()
-                more = more or bool(self._again)
+                more = more or bool(self._again or self._suspects)
             elif not more or (hanging and not self._again and next(rows, None) is None):
                 return
             elif hanging:
@@ -91,6 +94,12 @@ class Driver:
                     f"timeout: {counted(hanging, 'row hangs', 'rows hang')}, in every place that the executor has; "
                     "allowed: to go on with 'local:4', which ends them"
                 )
+
+    @property
+    def _active(self) -> int:
+        """How many rows are in flight and not given up."""
+        late = sum(flight.late for flight in self._flying.values()) if self._watched else 0
+        return len(self._flying) - late
 
     def _hopes(self) -> bool:
         """Whether one of the rows that hang, in every place, may yet come back."""
@@ -101,11 +110,12 @@ class Driver:
         """Send the next row; false where none is left."""
         if self._again:
             flight = self._again.popleft()
+        elif (new := next(rows, None)) is not None:
+            flight = Flight(new[0], 0.0, new[1] + 1, 0)
+        elif self._suspects and not self._active:
+            flight = self._suspects.popleft()
         else:
-            row, tries = next(rows, (None, 0))
-            if row is None:
-                return False
-            flight = Flight(row, 0.0, tries + 1, 0)
+            return False
         flight.since = time.monotonic()
         try:
             future = self._engine.submit(Task(self._orders.run, self._orders.file, flight.row.config, flight.row.seed))
@@ -148,7 +158,7 @@ class Driver:
         elif meaning == "lost":
             flight.lost += 1
             if flight.lost < self._engine.losses:
-                self._again.appendleft(flight)
+                (self._again if self._engine.kills else self._suspects).append(flight)
             else:
                 self._settle(flight, Answer("error", failure("Crashed", "the process that ran it ended, each time")))
         elif meaning == "gone":

@@ -155,7 +155,7 @@ class Dask(Engine):
     When its scheduler goes away the driver waits at the address for it to come back.
     """
 
-    losses = 2  # of which each is four for Dask, which may count those of a neighbour
+    losses = 2  # of which each is four for Dask
 
     def __init__(self, address: str, client: Any = None) -> None:
         super().__init__()

@@ -130,8 +130,8 @@ class Results(Document):
         ``by`` names parts of the configuration (all that vary, by default), ``of`` one number of results that are
         dicts. ``baseline`` is one of the groups, as ``{"format": "fp32"}``, or its value where ``by`` is one name: each
         line then has the mean difference from the row of the baseline with the same seed and the same rest of the
-        configuration, and its standard error. Bools count as 0 and 1; rows that failed are counted and left out; a NaN or an infinity
-        makes the mean one. ``ValueError`` for a name or a group that is not there.
+        configuration, and its standard error. Bools count as 0 and 1; rows that failed are counted and left out; a NaN
+        or an infinity makes the mean one. ``ValueError`` for a name or a group that is not there.
 
         >>> import os, tempfile, halfsim as hs
         >>> def step(format, seed): return float(hs.round_to(0.1, format)) - 0.1

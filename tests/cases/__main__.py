@@ -1,15 +1,20 @@
 """The table of truth: ``python -m tests.cases`` prints it, ``--write`` puts it into docs/verdicts.md.
 
-Names of cases print what is said of these alone: ``python -m tests.cases B36 N10``.
+Names of cases print what is said of these alone: ``python -m tests.cases B36 N10``. The table is a study of
+`halfsim.sweep`: ``--executor local:4`` judges on four processes, and with ``--out PATH`` a later run goes on where one
+stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-from math import isfinite
+import tempfile
 from pathlib import Path
+from typing import Any
 
-from tests.cases.catalogue import EXCEPTIONS, Judged, cases, judged
+from tests.cases.case import Case
+from tests.cases.catalogue import EXCEPTIONS, cases, judged
+from tests.cases.verdicts import COLUMNS, verdicts
 from tests.healthy.catalogue import RUNS
 from tests.healthy.check import alarms
 
@@ -36,31 +41,32 @@ def cell(right: bool, words: str) -> str:
     return words if right else f"**{words}**"
 
 
-def row(j: Judged) -> str:
+def row(case: Case, told: dict[str, Any]) -> str:
     """One line of the table."""
-    case, found = j.case, j.finding
-    name = f"[{case.id}]({case.link}) {case.name}, {case.year}"
-    if found is None or not case.klass:
-        return f"| {name} | {case.title} | {'yes' if j.value else '**no**'} | - | - | - | - |"
-    fix = j.how or "none needed"
-    if isfinite(j.error) and j.how:
-        fix += f", {j.error:.1g} left"
+    name, right, said = f"[{case.id}]({case.link}) {case.name}, {case.year}", told["right"], told["said"]
+    if said is None or not case.klass:
+        return f"| {name} | {case.title} | {'yes' if right['value'] else '**no**'} | - | - | - | - |"
+    fix = told["how"] or "none needed"
+    if told["error"] is not None and told["how"]:
+        fix += f", {told['error']:.1g} left"
     return "| " + " | ".join(
         (
-            name, case.title, "yes" if j.value else "**no**", cell(j.klass, found.klass), cell(j.op, found.op),
-            cell(j.phase, found.phase), cell(j.fixed, fix),
+            name, case.title, "yes" if right["value"] else "**no**",
+            *(cell(right[what], said[what]) for what in ("class", "operation", "phase")), cell(right["fix"], fix),
         )
     ) + " |"  # fmt: skip
 
 
-def page() -> str:
-    """The whole page."""
-    every = [judged(case) for case in cases().values()]
-    right = sum(j.right for j in every)
-    columns = {"value": "value", "class": "klass", "operation": "op", "phase": "phase", "fix": "fixed"}
-    counts = ", ".join(f"{name} {sum(getattr(j, attribute) for j in every)}" for name, attribute in columns.items())
+def page(told: dict[str, dict[str, Any]]) -> str:
+    """The whole page, of what `verdicts` found."""
+    every = [(case, told[name]) for name, case in cases().items()]
+    good = [all(one["right"].values()) for _, one in every]
+    right = sum(good)
+    counts = ", ".join(f"{name} {sum(one['right'][name] for _, one in every)}" for name in COLUMNS[:5])
     wrong = [
-        f"- **{j.case.id} {j.case.name}**: {EXCEPTIONS.get(j.case.id, 'not known why')}" for j in every if not j.right
+        f"- **{case.id} {case.name}**: {EXCEPTIONS.get(case.id, 'not known why')}"
+        for (case, _), fine in zip(every, good, strict=True)
+        if not fine
     ]
     alarmed = alarms()
     precisions = ", ".join(
@@ -72,7 +78,7 @@ def page() -> str:
         f"Right in all five columns: **{right} of {len(every)}** ({counts}). Bold is what is not.\n",
         "| case | what happens | value | class | operation | phase | fix |\n"
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *map(row, every),
+        *(row(case, one) for case, one in every),
         "\n## What is not right, and why\n",
         *wrong,
         "\n## Healthy runs\n",
@@ -92,6 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.cases", description="Judge the rebuilt cases.")
     parser.add_argument("names", nargs="*", help="cases to tell of, as B36")
     parser.add_argument("--write", action="store_true", help="put the table into docs/verdicts.md")
+    parser.add_argument("--executor", default="local:1", help="who judges, as hs.sweep takes it; default: local:1")
+    parser.add_argument("--out", type=Path, help="a results file, from which a later run goes on")
     arguments = parser.parse_args()
     if arguments.names:
         for name in arguments.names:
@@ -100,7 +108,8 @@ def main() -> None:
             print(f"  wanted {j.case.klass} {j.case.ops} {j.case.phase}; advice {j.case.advice!r}; columns {j.columns}")
             print("  " + str(j.finding).replace("\n", "\n  "))
         return
-    text = page()
+    with tempfile.TemporaryDirectory() as folder:
+        text = page(verdicts(arguments.out or Path(folder) / "verdicts.jsonl", arguments.executor))
     if arguments.write:
         DOCS.write_text(text, encoding="utf-8")
     else:

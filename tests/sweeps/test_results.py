@@ -1,4 +1,4 @@
-"""Results: records, columns for pandas, means and paired differences against statistics of the standard library, pages."""
+"""Results: records, columns for pandas, means and paired differences as the standard library has them, pages."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def test_numbers_that_are_not_finite_are_counted_and_show(tmp_path: Path) -> Non
 def test_names_that_are_not_there_are_refused(found: hs.sweeps.Results) -> None:
     for wrong, words in [
         (
-            dict(by="formt"),
+            {"by": "formt"},
             r"^by: 'formt' is not in the configurations \(did you mean 'format'\?\); allowed: format, rate$",
         ),
-        (dict(of="los"), "^of: 'los' is not a number of the results; allowed: loss, steps, ok$"),
+        ({"of": "los"}, "^of: 'los' is not a number of the results; allowed: loss, steps, ok$"),
         (
-            dict(by="format", baseline="fp64"),
+            {"by": "format", "baseline": "fp64"},
             "^baseline: 'fp64' is not one of the groups; allowed: format: fp32, fp16$",
         ),
         (
-            dict(baseline="fp32"),
+            {"baseline": "fp32"},
             "^baseline: 'fp32' is not one of the groups; allowed: format: fp32, fp16 or rate: 1, 3$",
         ),
     ]:

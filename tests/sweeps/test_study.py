@@ -73,7 +73,7 @@ def test_a_million_rows_take_no_memory() -> None:
 
     grid = Grid({name: list(map(str, range(100))) for name in "abc"}, range(1000))
     tracemalloc.start()
-    first = list(itertools.islice(grid.rows(), 10_000))[0]
+    first = next(iter(itertools.islice(grid.rows(), 10_000)))
     assert tracemalloc.get_traced_memory()[1] < 8_000_000
     tracemalloc.stop()
     assert (len(grid), first.config, first.seed) == (10**9, '{"a":0,"b":0,"c":0}', 0)
@@ -355,27 +355,27 @@ def test_a_long_row_is_late_everywhere(out: Path) -> None:
 
 
 REFUSED = [
-    (dict(run=3), "run: 3 is not allowed; allowed: a function"),
-    (dict(grid=[1]), "grid: [1] is not allowed; allowed: a dict"),
-    (dict(grid={"i": 3}), "grid['i']: 3 is not allowed; allowed: a list of values"),
-    (dict(grid={"i": "ab"}), "grid['i']: 'ab' is not allowed; allowed: a list"),
-    (dict(grid={"i": []}), "grid['i']: an empty list is not allowed"),
-    (dict(grid={"i": [1, 1]}), "grid['i']: 1 stands there twice"),
-    (dict(grid={"i": [hs.float16]}), "grid['i'][0]: Format is not allowed"),
-    (dict(grid={"j": [1]}), "run: 'j' is not a parameter of it; allowed: i, seed"),
-    (dict(grid={}), "grid: 'i' is missing, which run needs; allowed: i, seed"),
-    (dict(grid={"seed": [1]}), "grid: the name 'seed' is not allowed"),
-    (dict(seeds=0), "seeds: 0 is not allowed; allowed: at least one, from 0 to 2**63 - 1"),
-    (dict(seeds=[1, 1]), "seeds: [1, 1] is not allowed"),
-    (dict(seeds=[-1]), "seeds: [-1] is not allowed"),
-    (dict(seeds="a"), "seeds: 'a' is not allowed; allowed: how many, a list of integers"),
-    (dict(executor="lokal:3"), "executor: 'lokal:3' is not allowed (did you mean 'local'?); allowed: None, 'serial'"),
-    (dict(executor="local:0"), "executor: 'local:0' is not allowed"),
-    (dict(executor="dask"), "executor: 'dask' is not allowed"),
-    (dict(executor=3), "executor: 3 is not allowed"),
-    (dict(timeout=0), "timeout: 0 is not allowed; allowed: positive seconds, None"),
-    (dict(retries=-1), "retries: -1 is not allowed; allowed: integers from 0 on"),
-    (dict(timeout="a"), "timeout: 'a' is not allowed; allowed: numbers, None"),
+    ({"run": 3}, "run: 3 is not allowed; allowed: a function"),
+    ({"grid": [1]}, "grid: [1] is not allowed; allowed: a dict"),
+    ({"grid": {"i": 3}}, "grid['i']: 3 is not allowed; allowed: a list of values"),
+    ({"grid": {"i": "ab"}}, "grid['i']: 'ab' is not allowed; allowed: a list"),
+    ({"grid": {"i": []}}, "grid['i']: an empty list is not allowed"),
+    ({"grid": {"i": [1, 1]}}, "grid['i']: 1 stands there twice"),
+    ({"grid": {"i": [hs.float16]}}, "grid['i'][0]: Format is not allowed"),
+    ({"grid": {"j": [1]}}, "run: 'j' is not a parameter of it; allowed: i, seed"),
+    ({"grid": {}}, "grid: 'i' is missing, which run needs; allowed: i, seed"),
+    ({"grid": {"seed": [1]}}, "grid: the name 'seed' is not allowed"),
+    ({"seeds": 0}, "seeds: 0 is not allowed; allowed: at least one, from 0 to 2**63 - 1"),
+    ({"seeds": [1, 1]}, "seeds: [1, 1] is not allowed"),
+    ({"seeds": [-1]}, "seeds: [-1] is not allowed"),
+    ({"seeds": "a"}, "seeds: 'a' is not allowed; allowed: how many, a list of integers"),
+    ({"executor": "lokal:3"}, "executor: 'lokal:3' is not allowed (did you mean 'local'?); allowed: None, 'serial'"),
+    ({"executor": "local:0"}, "executor: 'local:0' is not allowed"),
+    ({"executor": "dask"}, "executor: 'dask' is not allowed"),
+    ({"executor": 3}, "executor: 3 is not allowed"),
+    ({"timeout": 0}, "timeout: 0 is not allowed; allowed: positive seconds, None"),
+    ({"retries": -1}, "retries: -1 is not allowed; allowed: integers from 0 on"),
+    ({"timeout": "a"}, "timeout: 'a' is not allowed; allowed: numbers, None"),
 ]
 
 
