@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from halfsim.sweeps.spelling import spelled
 from halfsim.sweeps.summary import word
 from halfsim.text import clipped
 
@@ -34,15 +35,20 @@ def curves(found: Results, x: str, of: str | None, by: str | None = None) -> tup
     """
     summary = found.summary([by, x] if by else [x], of)
     of = of or next((group.of for group in summary if group.n), summary.groups[0].of if summary.groups else "result")
-    values, told = [word(value) for value in found.axes[x]], []
-    for label in [word(value) for value in found.axes[by]] if by else [""]:
-        groups = [g for g in summary if g.of == of and g.mean is not None and (not by or word(g.by[by]) == label)]
+    values, told = [_key(value) for value in found.axes[x]], []
+    for line in found.axes[by] if by else [None]:
+        groups = [g for g in summary if g.of == of and (not by or _key(g.by[by]) == _key(line))]
         groups = [g for g in groups if g.mean is not None and math.isfinite(g.mean)]
+        at = tuple(values.index(_key(g.by[x])) for g in groups)
         told.append(Curve(
-            label, tuple(values.index(word(g.by[x])) for g in groups), tuple(g.mean or 0.0 for g in groups),
+            word(line) if by else "", at, tuple(g.mean or 0.0 for g in groups),
             tuple(g.std if g.std is not None and math.isfinite(g.std) else 0.0 for g in groups),
         ))  # fmt: skip
     return of, told
+
+
+def _key(value: Any) -> str:
+    return spelled(value, "value", ordered=True)
 
 
 def chart(found: Results, x: str, of: str) -> str:
@@ -82,10 +88,10 @@ def chart(found: Results, x: str, of: str) -> str:
         parts.append(f'<text x="{across(i):.1f}" y="{bottom + 16}" text-anchor="middle">{label}</text>')
     parts.append(f'<text x="{right}" y="168" text-anchor="end">{escape(clipped(x, 30))}</text></svg>')
     caption = f"<figcaption>{escape(title)}; bars are standard deviations.</figcaption>"
-    return f"<figure>{_key(told)}{''.join(parts)}{caption}</figure>"
+    return f"<figure>{_legend(told)}{''.join(parts)}{caption}</figure>"
 
 
-def _key(told: Sequence[Curve]) -> str:
+def _legend(told: Sequence[Curve]) -> str:
     spans = [
         f'<span><svg viewBox="0 0 36 12" aria-hidden="true"><path d="M0 6H36" stroke="var(--c{n % _LINES})" '
         f'stroke-width="2"/></svg> {escape(curve.label)}</span>'

@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -128,15 +129,17 @@ def sent(run: Callable[..., Any], far: bool) -> tuple[bytes, bool]:
     home = sys.modules.get(function.__module__)
     script = function.__module__ == "__main__"
     nameless = script and not getattr(home, "__file__", None)
-    by_value = nameless or "<" in function.__qualname__ or (far and (script or not _installed(home)))
-    if not by_value:
-        try:
-            return pickle.dumps(run), True
-        except (pickle.PicklingError, AttributeError, TypeError):
-            pass
+    named = None
+    if not nameless and "<" not in function.__qualname__:
+        with suppress(pickle.PicklingError, AttributeError, TypeError):
+            named = pickle.dumps(run)
+    if named is not None and not (far and (script or not _installed(home))):
+        return named, True
     try:
         import cloudpickle
     except ImportError:
+        if named is not None and not script:
+            return named, True  # where its module may be imported too
         raise TypeError(
             f"run: {shown(run)} cannot be sent to another process by its name; allowed: a function of a module, or any "
             "with: pip install 'halfsim[distributed]'"

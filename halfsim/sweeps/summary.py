@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,10 +86,14 @@ class Summary(Document):
 
 
 def word(value: Any) -> str:
-    """A value of a configuration in few characters."""
-    if value is None or isinstance(value, bool):
-        return str(value)
-    return number(value) if isinstance(value, float) else str(value)
+    """A value of a configuration in few characters, other ones for another value.
+
+    >>> word(0.5), word(1e-5), word(0.12345678), word("fp16"), word(None)
+    ('0.5', '1e-05', '0.12345678', 'fp16', 'null')
+    """
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else str(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def group(

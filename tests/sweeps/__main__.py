@@ -15,7 +15,8 @@ from tests.sweeps import page, scale
 
 PARTS: dict[str, Callable[[], dict[str, object]]] = {
     "rates": scale.rates,
-    "rows": scale.rows,
+    "local": scale.local,
+    "dask": scale.dask,
     "million": scale.million,
 }
 

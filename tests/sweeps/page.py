@@ -15,7 +15,7 @@ from tests.marks import put
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 RECORDS = Path(__file__).with_name("records")
-PARTS = ("rates", "rows", "million")
+PARTS = ("rates", "local", "dask", "million")
 CORES = (1, 64, 10_000)
 STUDY = 1_000_000  # runs
 
@@ -46,8 +46,8 @@ def write() -> None:
 def marks(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The marked parts of the page, by name."""
     return {
-        "rates": _rates(found["rates"]), "rows": _rows(found["rows"]), "million": _million(found["million"]),
-        "cores": _cores(found["rates"], found["rows"]), "limits": _limits(found), "seeds": _seeds(),
+        "rates": _rates(found["rates"]), "rows": _rows(found), "million": _million(found["million"]),
+        "cores": _cores(found), "limits": _limits(found), "seeds": _seeds(),
     }  # fmt: skip
 
 
@@ -74,32 +74,50 @@ def _rates(found: dict[str, Any]) -> str:
     return f"{told}Measured on {found['date']}; {blocks}.\n"
 
 
-def _rows(found: dict[str, Any]) -> str:
+NAMES = {"local": '"local:2"', "dask": "Dask, two workers"}
+
+
+def _rows(found: dict[str, dict[str, Any]]) -> str:
     lines = []
-    for name in ("serial", "local:2", "dask"):
-        each = found[name]["each"]
-        lines.append((name, f"{found[name]['rows']:,}", *(f"{x:.2f}" for x in (each[0], each[-1], max(each)))))
-    words = ("executor", "rows", "ms a row, first tenth", "last tenth", "worst tenth")
-    cores = f"on {found['cores']} cores; Dask with two workers of one thread"
-    return f"{_table(words, lines)}Measured on {found['date']}, {cores}.\n"
+    for name, words in NAMES.items():
+        one, every = found[name], found[name]["all"]
+        parts = (every[0], every[-1], max(every), _mean(one["driver"]), _mean(one["scheduler"]))
+        lines.append((words, f"{one['rows']:,}", *(f"{x:.2f}" if x else "-" for x in parts)))
+    head = (
+        "executor",
+        "rows",
+        "ms a row, first tenth",
+        "last tenth",
+        "worst tenth",
+        "of it the driver",
+        "the scheduler",
+    )
+    told = "Milliseconds of processor time of the driver, the scheduler and the workers together"
+    return f"{_table(head, lines)}{told}; measured on {found['local']['date']}.\n"
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _million(found: dict[str, Any]) -> str:
-    each, memory = found["each"], found["memory"]
+    every, memory = found["driver"], found["memory"]
     lines = [
-        ("a row, first and last tenth", f"{each[0]:.3f} ms and {each[-1]:.3f} ms"),
-        ("memory of the driver at the beginning and at the end", f"{memory[0]:.0f} MiB and {memory[-1]:.0f} MiB"),
+        ("processor time a row, first and last tenth", f"{every[0]:.3f} ms and {every[-1]:.3f} ms"),
+        ("memory of the driver after the first row and the last", f"{memory[0]:.0f} MiB and {memory[-1]:.0f} MiB"),
         ("the file", f"{size(found['bytes'])}, {found['bytes'] / found['rows']:.0f} bytes a row"),
-        ("to go on with the finished file", f"{found['resumed']:.1f} s, {size(found['held'] * 2**20)} held"),
+        (
+            "to go on with the finished file",
+            f"{found['resumed']:.1f} s; {size(max(found['held'], 0) * 2**20)} more held",
+        ),
         ("to read it into `Results`", f"{found['indexed']:.1f} s"),
     ]
     return _table((f"of {found['rows']:,} rows", "measured"), lines) + f"Measured on {found['date']}.\n"
 
 
-def driver_rate(found: dict[str, Any], name: str) -> float:
-    """Rows a second that a driver can send and write, on this engine."""
-    each = found[name]["each"]
-    return 1e3 * len(each) / sum(each)
+def rate(found: dict[str, dict[str, Any]], name: str) -> float:
+    """Rows a second that one driver, with the scheduler beside it, can hand out and write down."""
+    return 1e3 / max(_mean(found[name]["driver"]), _mean(found[name]["scheduler"]))
 
 
 def simulated(tasks: int, seconds: float, cores: int, rate: float) -> float:
@@ -124,31 +142,31 @@ def _time(seconds: float) -> str:
     return ""
 
 
-def _cores(rates: dict[str, Any], rows: dict[str, Any]) -> str:
-    lines = []
+def _cores(found: dict[str, dict[str, Any]]) -> str:
+    lines, rates = [], found["rates"]
     for name, seconds in rates["seconds"].items():
         exhaustive = name not in ("training", "verdict")
         tasks = rates["blocks"] if exhaustive else STUDY
         job = f"all 2<sup>32</sup>: {JOBS[name]}" if exhaustive else f"{STUDY:,} times: {JOBS[name]}"
         times = []
         for cores in CORES:
-            rate = driver_rate(rows, "local:2" if cores <= 64 else "dask")
-            taken, ideal = simulated(tasks, seconds, cores, rate), tasks * seconds / cores
-            times.append(f"{_time(taken)} ({100 * ideal / taken:.0f} %)")
+            taken = simulated(tasks, seconds, cores, rate(found, "local" if cores <= 64 else "dask"))
+            times.append(f"{_time(taken)} ({100 * tasks * seconds / cores / taken:.0f} %)")
         lines.append((job, *times))
+    tiny = [_time(simulated(STUDY, 1e-3, n, rate(found, "local" if n <= 64 else "dask"))) for n in CORES]
+    lines.append((f"{STUDY:,} times: a row of one millisecond", *tiny))
     return _table(("job", *(f"{n:,} core{'s' * (n > 1)}" for n in CORES)), lines)
 
 
 def _limits(found: dict[str, dict[str, Any]]) -> str:
-    rows, million = found["rows"], found["million"]
-    line = million["bytes"] / million["rows"]
-    local, dask, file = driver_rate(rows, "local:2"), driver_rate(rows, "dask"), 1e3 / max(million["each"])
+    million = found["million"]
+    file = 1e3 / max(million["driver"])
     lines = [
-        (name, carried, *(f"{n / rate:.2g} s" for n in CORES[1:]))
-        for name, carried, rate in (
-            ("one driver and its processes", f"{local:,.0f} rows a second", local),
-            ("one driver and Dask's scheduler", f"{dask:,.0f} rows a second", dask),
-            ("the file alone", f"{file:,.0f} rows a second, {size(file * line)} a second", file),
+        (name, carried, *(f"{n / one:.2g} s" for n in CORES[1:]))
+        for name, carried, one in (
+            ("one driver and Dask's scheduler", f"{rate(found, 'dask'):,.0f} rows a second", rate(found, "dask")),
+            ("one driver and its processes", f"{rate(found, 'local'):,.0f} rows a second", rate(found, "local")),
+            ("the file alone", f"{file:,.0f} rows, {size(file * million['bytes'] / million['rows'])} a second", file),
         )
     ]
     return _table(("what", "carries", "64 cores need rows of", "10,000 cores need rows of"), lines)

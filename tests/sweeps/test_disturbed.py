@@ -75,14 +75,15 @@ def forked(work: Callable[[], object]) -> int:
 def killed(out: Path, times: int, executor: str, most: float) -> int:
     """Drivers killed with SIGKILL at random moments, one after the other; how many were killed before they were done.
 
-    Of four one is killed at any moment from its start on, the others once rows come through.
+    Of four one is killed at any moment from its start on, the others once up to three more rows came through.
     """
     draw, found = random.Random(times), 0
     for i in range(times):
         size = out.stat().st_size if out.exists() else 0
         child = forked(lambda: hs.sweep(studies.slowly, GRID, SEEDS, executor, out))
         end = time.monotonic() + 20
-        while i % 4 and (not out.exists() or out.stat().st_size <= max(size, 500)) and time.monotonic() < end:
+        size = max(size, 400) + 450 * draw.randrange(3)
+        while i % 4 and (not out.exists() or out.stat().st_size <= size) and time.monotonic() < end:
             if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 break
         time.sleep(draw.uniform(0.0, most))
@@ -94,8 +95,8 @@ def killed(out: Path, times: int, executor: str, most: float) -> int:
 
 def test_a_driver_killed_at_fifty_moments(tmp_path: Path, table: str) -> None:
     out = tmp_path / "results.jsonl"
-    assert killed(out, 50, "serial", 0.02) >= 45
-    assert len(hs.sweeps.results(out)) > 50, "rows come through between the kills"
+    assert killed(out, 50, "serial", 0.005) >= 40
+    assert len(hs.sweeps.results(out)) > 20, "rows come through between the kills"
     hs.sweep(studies.slowly, GRID, SEEDS, "serial", out)
     whole(out, table)
 
@@ -103,7 +104,7 @@ def test_a_driver_killed_at_fifty_moments(tmp_path: Path, table: str) -> None:
 @pytest.mark.slow  # a minute; as it should be on 2026-11-30
 def test_a_driver_of_processes_killed_at_fifty_moments(tmp_path: Path, table: str) -> None:
     out = tmp_path / "results.jsonl"
-    assert killed(out, 50, "local:2", 0.02) >= 20
+    assert killed(out, 50, "local:2", 0.005) >= 20
     hs.sweep(studies.slowly, GRID, SEEDS, "local:2", out)
     whole(out, table)
 
@@ -167,10 +168,19 @@ def _mentions(parent: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("last", range(0, 400, 11))
+@pytest.mark.parametrize("last", range(0, 400, 23))
 def test_a_file_cut_anywhere_is_mended(last: int, tmp_path: Path, undisturbed: Path, table: str) -> None:
     out = tmp_path / "results.jsonl"
     out.write_bytes(undisturbed.read_bytes()[: -last or None])
+    run(out)
+    whole(out, table)
+
+
+def test_a_long_torn_line_is_cut_off(tmp_path: Path, undisturbed: Path, table: str) -> None:
+    """Longer than all that is written after it, which would else only hide its beginning."""
+    out = tmp_path / "results.jsonl"
+    out.write_bytes(undisturbed.read_bytes() + b'{"key":"' + b"0" * 100_000)
+    assert hs.sweeps.results(out).table() == table, "a reader leaves it out"
     run(out)
     whole(out, table)
 
