@@ -42,6 +42,15 @@ def hangs(scale: float, seed: int) -> float:
     return scale
 
 
+def marks(path: str, seed: int) -> None:
+    """Says in a file which process it runs in, and hangs."""
+    with open(f"{path}.new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{path}.new", path)
+    while True:
+        pass
+
+
 def waits(scale: float, seed: int) -> float:
     """Is late, and comes back."""
     if scale == 2.0 and seed == 1:

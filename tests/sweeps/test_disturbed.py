@@ -140,32 +140,28 @@ def test_a_process_killed_half_way(tmp_path: Path, table: str) -> None:
 
 
 def test_a_driver_that_dies_takes_its_processes_along(tmp_path: Path) -> None:
-    out = tmp_path / "results.jsonl"
-    reading, writing = os.pipe()
-    os.set_inheritable(writing, True)
-    child = forked(lambda: hs.sweep(studies.hangs, {"scale": [2.0]}, [1], "local:1", out))
-    time.sleep(1.0)
+    out, mark = tmp_path / "results.jsonl", tmp_path / "mark"
+    child = forked(lambda: hs.sweep(studies.marks, {"path": [str(mark)]}, 1, "local:1", out))
+    end = time.monotonic() + 60
+    while not mark.exists() and time.monotonic() < end:
+        pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    os.close(writing)
+    process = int(mark.read_text())
     end = time.monotonic() + 20
-    while _mentions(str(child)) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not _mentions(str(child))
-    os.close(reading)
+    while _runs(process) and time.monotonic() < end:
+        time.sleep(0.02)
+    left = _runs(process)
+    if left:
+        os.kill(process, signal.SIGKILL)
+    assert not left
 
 
-def _mentions(parent: str) -> list[str]:
-    """Spawned processes that name ``parent`` as theirs."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if f"parent_pid={parent}," in words:
-            found.append(words)
-    return found
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("last", range(0, 400, 23))
