@@ -139,7 +139,7 @@ def sent(run: Callable[..., Any], far: bool) -> tuple[bytes, bool]:
         import cloudpickle
     except ImportError:
         if named is not None and not script:
-            return named, True  # where its module may be imported too
+            return named, True  # where its module may be there too
         raise TypeError(
             f"run: {shown(run)} cannot be sent to another process by its name; allowed: a function of a module, or any "
             "with: pip install 'halfsim[distributed]'"
@@ -149,7 +149,9 @@ def sent(run: Callable[..., Any], far: bool) -> tuple[bytes, bool]:
         cloudpickle.register_pickle_by_value(home)
     try:
         return cloudpickle.dumps(run), False
-    except Exception as error:  # of objects that the function holds
+    except Exception as error:  # of objects that the function or its module holds
+        if named is not None and not script:
+            return named, True
         why = " ".join(str(error).split())[:120]
         raise TypeError(
             f"run: {shown(run)} cannot be sent to another process ({why}); allowed: a function of a module"
