@@ -1,8 +1,9 @@
 """What sweeps cost, measured: ``python -m tests.sweeps [PART ...]`` keeps records, of which docs/scale.md is printed.
 
-PYTHONPATH=$PWD python -m tests.sweeps rows         100,000 rows on processes of this machine, and 20,000 on Dask
-PYTHONPATH=$PWD python -m tests.sweeps million      a million tiny rows: the driver, its file, its memory
 PYTHONPATH=$PWD python -m tests.sweeps rates        what one core does of the main jobs
+PYTHONPATH=$PWD python -m tests.sweeps local        100,000 rows that do nothing, on processes of this machine
+PYTHONPATH=$PWD python -m tests.sweeps dask         5,000 rows that do nothing, on a cluster of Dask
+PYTHONPATH=$PWD python -m tests.sweeps many         a million rows, or --rows of them: the driver, its file, its memory
 PYTHONPATH=$PWD python -m tests.sweeps page         docs/scale.md again, of the records that are there
 """
 
@@ -13,20 +14,23 @@ from collections.abc import Callable
 
 from tests.sweeps import page, scale
 
-PARTS: dict[str, Callable[[], dict[str, object]]] = {
+PARTS: dict[str, Callable[..., dict[str, object]]] = {
     "rates": scale.rates,
     "local": scale.local,
     "dask": scale.dask,
-    "million": scale.million,
+    "many": scale.many,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.sweeps", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, "page"], help="all of them where none is named")
-    for part in parser.parse_args().parts or PARTS:
+    parser.add_argument("--rows", type=int, help="so many, instead of 100,000, 5,000 or a million")
+    asked = parser.parse_args()
+    for part in asked.parts or PARTS:
         if part in PARTS:
-            page.record(part, PARTS[part]())
+            counted = {"count": asked.rows} if asked.rows and part != "rates" else {}
+            page.record(part, PARTS[part](**counted))
     page.write()
 
 

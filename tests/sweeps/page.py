@@ -15,7 +15,7 @@ from tests.marks import put
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 RECORDS = Path(__file__).with_name("records")
-PARTS = ("rates", "local", "dask", "million")
+PARTS = ("rates", "local", "dask", "many")
 CORES = (1, 64, 10_000)
 STUDY = 1_000_000  # runs
 
@@ -46,7 +46,7 @@ def write() -> None:
 def marks(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The marked parts of the page, by name."""
     return {
-        "rates": _rates(found["rates"]), "rows": _rows(found), "million": _million(found["million"]),
+        "rates": _rates(found["rates"]), "rows": _rows(found), "many": _many(found["many"]),
         "cores": _cores(found), "limits": _limits(found), "seeds": _seeds(),
     }  # fmt: skip
 
@@ -100,7 +100,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _million(found: dict[str, Any]) -> str:
+def _many(found: dict[str, Any]) -> str:
     every, memory = found["driver"], found["memory"]
     lines = [
         ("processor time a row, first and last tenth", f"{every[0]:.3f} ms and {every[-1]:.3f} ms"),
@@ -159,14 +159,14 @@ def _cores(found: dict[str, dict[str, Any]]) -> str:
 
 
 def _limits(found: dict[str, dict[str, Any]]) -> str:
-    million = found["million"]
-    file = 1e3 / max(million["driver"])
+    many = found["many"]
+    file = 1e3 / max(many["driver"])
     lines = [
         (name, carried, *(f"{n / one:.2g} s" for n in CORES[1:]))
         for name, carried, one in (
             ("one driver and Dask's scheduler", f"{rate(found, 'dask'):,.0f} rows a second", rate(found, "dask")),
             ("one driver and its processes", f"{rate(found, 'local'):,.0f} rows a second", rate(found, "local")),
-            ("the file alone", f"{file:,.0f} rows, {size(file * million['bytes'] / million['rows'])} a second", file),
+            ("the file alone", f"{file:,.0f} rows, {size(file * many['bytes'] / many['rows'])} a second", file),
         )
     ]
     return _table(("what", "carries", "64 cores need rows of", "10,000 cores need rows of"), lines)

@@ -146,7 +146,7 @@ class Instant(Executor):
         return future
 
 
-def million(count: int = 1_000_000) -> dict[str, Any]:
+def many(count: int = 1_000_000) -> dict[str, Any]:
     """A million rows: processor time and memory of the driver, size of the file, what it takes to go on and to read."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "results.jsonl"

@@ -101,7 +101,7 @@ def test_a_driver_killed_at_fifty_moments(tmp_path: Path, table: str) -> None:
     whole(out, table)
 
 
-@pytest.mark.slow  # a minute; as it should be on 2026-11-30
+@pytest.mark.slow  # minutes
 def test_a_driver_of_processes_killed_at_fifty_moments(tmp_path: Path, table: str) -> None:
     out = tmp_path / "results.jsonl"
     assert killed(out, 50, "local:2", 0.005) >= 20
