@@ -164,17 +164,20 @@ def _work(pipe: Connection, first: Callable[[], object] | None) -> None:
         os.dup2(2, 1)
     if first is not None:
         first()
-    pipe.send(None)
-    while True:
-        try:
+    answer: Any = None
+    with suppress(EOFError, OSError):  # nobody is there any more
+        while True:
+            pipe.send(answer)
             fn, args, kwargs = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            answer = True, fn(*args, **kwargs)
-        except Exception as error:
-            answer = False, error
-        pipe.send(answer)
+            answer = _called(fn, args, kwargs)
+
+
+def _called(fn: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
+    """What comes of a call: that it came back with a value, or with which exception it did not."""
+    try:
+        return True, fn(*args, **kwargs)
+    except Exception as error:
+        return False, error
 
 
 def _watch(parent: int) -> None:
