@@ -265,7 +265,8 @@ def _indexed(paths: Sequence[Path], grid: Grid | None) -> _Index:
                 files.append(n)
                 bad.append("error" in row)
                 for name in texts:
-                    raw.setdefault(name, [_ABSENT] * at)
+                    if name not in raw:
+                        raw[name] = [_ABSENT] * at
                 for name, column in raw.items():
                     numbered = known.setdefault(name, {})
                     text = texts.get(name)
