@@ -213,6 +213,7 @@ _MODULES = (
     "distributions",
     "linalg",
     "nn",
+    "onnx",
     "optim",
     "plot",
     "signal",

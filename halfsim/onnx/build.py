@@ -107,7 +107,7 @@ class Builder:
                 found = package().defs.get_schema(name, self.opsets[domain], domain)
             except (KeyError, package().defs.SchemaError):
                 found = None
-            self._schemas[key] = None if found is None or found.deprecated and key not in ROWS else found
+            self._schemas[key] = None if found is None or (found.deprecated and key not in ROWS) else found
         return self._schemas[key]
 
     # Names.

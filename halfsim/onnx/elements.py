@@ -82,5 +82,3 @@ def _result(
     if source is not None and source < len(inputs):
         return inputs[source]
     return NUMBERS["uint8"] if node.op_type == "QuantizeLinear" else 0
-
-

@@ -31,9 +31,9 @@ def key_of(node: Any) -> tuple[str, str]:
 def said(label: str, error: BaseException) -> Exception:
     """The error of a node in one line, that begins with the node's name."""
     words = clipped(" ".join(str(error).split()), _LONG) or type(error).__name__
-    kind = TypeError if isinstance(error, TypeError) else ValueError
+    kind: type[Exception] = TypeError if isinstance(error, TypeError) else ValueError
     told = kind(words if getattr(error, "of_node", False) else f"{label}: {words}")
-    told.of_node = True  # type: ignore[attr-defined]
+    vars(told)["of_node"] = True  # so that nodes around this one do not add their names
     return told
 
 

@@ -1,6 +1,7 @@
 """Operators by subject: each file gives rows to `halfsim.onnx.operators.table.ROWS`."""
 
 from halfsim.onnx.operators import (
+    chance,
     control,
     elementwise,
     linear,
@@ -19,6 +20,7 @@ __all__ = [
     "REFERENCE",
     "ROWS",
     "Row",
+    "chance",
     "control",
     "elementwise",
     "linear",

@@ -69,7 +69,9 @@ def scan(
     along = scan_input_axes or [0] * len(given)
     results: list[list[Any]] = []
     for i in range(given[0].shape[along[0]]):
-        parts = [_at(x, a, x.shape[a] - 1 - i if back else i) for x, a, back in zip(given, along, backwards, strict=True)]
+        parts = [
+            _at(x, a, x.shape[a] - 1 - i if back else i) for x, a, back in zip(given, along, backwards, strict=True)
+        ]
         found = body([*states, *parts])
         states, new = found[: len(states)], found[len(states) :]
         results = results or [[] for _ in new]

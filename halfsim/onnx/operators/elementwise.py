@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.onnx.operators import formulas
 from halfsim.onnx.operators.table import row
 from halfsim.onnx.values import numbers
 
 # The operators that are one of ours by another name.
-_UNARY = {
+_UNARY: dict[str, Callable[..., Any]] = {
     "Abs": ops.abs, "Acos": ops.acos, "Acosh": ops.acosh, "Asin": ops.asin, "Asinh": ops.asinh, "Atan": ops.atan,
     "Atanh": ops.atanh, "Ceil": ops.ceil, "Cos": ops.cos, "Cosh": ops.cosh, "Erf": ops.erf, "Exp": ops.exp,
     "Floor": ops.floor, "HardSwish": ops.hardswish, "Log": ops.log, "Mish": ops.mish, "Neg": ops.neg,
@@ -21,9 +22,13 @@ _UNARY = {
     "Sin": ops.sin, "Sinh": ops.sinh, "Softplus": ops.softplus, "Softsign": ops.softsign, "Sqrt": ops.sqrt,
     "Tan": ops.tan, "Tanh": ops.tanh,
 }  # fmt: skip
-_BINARY = {"Add": ops.add, "Sub": ops.sub, "Mul": ops.mul, "Div": ops.div, "Pow": ops.pow}
-_ASKED = {"Equal": np.equal, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
-          "LessOrEqual": np.less_equal}  # fmt: skip
+_BINARY: dict[str, Callable[..., Any]] = {
+    "Add": ops.add, "Sub": ops.sub, "Mul": ops.mul, "Div": ops.div, "Pow": ops.pow,
+}  # fmt: skip
+_ASKED: dict[str, Callable[..., Any]] = {
+    "Equal": np.equal, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
+    "LessOrEqual": np.less_equal,
+}  # fmt: skip
 
 
 def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,21 +142,19 @@ def thresholded_relu(x: Any, /, *, alpha: float) -> Any:
 @row("HardSigmoid")
 def hard_sigmoid(x: Any, /, *, alpha: float, beta: float) -> Any:
     """A line between 0 and 1."""
-    return ops.clamp(ops.add(ops.mul(x, alpha), beta), 0.0, 1.0)
+    return formulas.hard_sigmoid(x, alpha, beta)
 
 
 @row("Shrink")
 def shrink(x: Any, /, *, bias: float, lambd: float) -> Any:
     """Zero between two thresholds, and moved towards it outside."""
-    given = numbers(x)
-    outside = ops.where(given > lambd, ops.sub(x, bias), ops.zeros_like(x))
-    return ops.where(given < -lambd, ops.add(x, bias), outside)
+    return formulas.shrink(x, bias, lambd)
 
 
 @row("Swish")
 def swish(x: Any, /, *, alpha: float) -> Any:
     """Weighted by its sigmoid."""
-    return ops.silu(x) if alpha == 1 else ops.mul(x, ops.sigmoid(ops.mul(x, alpha)))
+    return ops.silu(x) if alpha == 1 else formulas.swish(x, alpha)
 
 
 @row("IsNaN", given="any")
@@ -163,5 +166,8 @@ def is_nan(x: Any, /) -> Any:
 @row("IsInf", given="any")
 def is_inf(x: Any, /, *, detect_negative: int = 1, detect_positive: int = 1) -> Any:
     """Where an infinity is."""
-    found = np.isinf(numbers(x))
-    return found & ((numbers(x) < 0) if not detect_positive else True) & ((numbers(x) > 0) if not detect_negative else True)
+    given = numbers(x)
+    found = np.isinf(given)
+    if not detect_positive:
+        found &= given < 0
+    return found if detect_negative else found & (given > 0)

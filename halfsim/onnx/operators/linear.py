@@ -167,7 +167,8 @@ def average_pool(
     count = x.ndim - 2
     k, s, d = filled(kernel_shape, 1, count), filled(strides, 1, count), filled(dilations, 1, count)
     ends = padded(auto_pad, pads, x.shape[2:], k, s, d)
-    if symmetric(ends) and d == [1] * count and not ceil_mode and all(2 * e[0] <= n for e, n in zip(ends, k)):
+    narrow = symmetric(ends) and all(2 * e[0] <= n for e, n in zip(ends, k, strict=True))
+    if narrow and d == [1] * count and not ceil_mode:
         return _kind(_AVERAGE, x)(x, k, s, [e[0] for e in ends], False, bool(count_include_pad))
     places = seen(x.shape[2:], ends, k, s, d, ceil_mode)
     windows, over = cut_out(x, places, 0.0), tuple(range(-count, 0))
@@ -213,8 +214,8 @@ def max_pool(
 
 @row("LpPool")
 def lp_pool(
-    x: Any, /, *, kernel_shape: Ints, auto_pad: str = "NOTSET", ceil_mode: int = 0, dilations: Ints = None, p: float = 2,
-    pads: Ints = None, strides: Ints = None,
+    x: Any, /, *, kernel_shape: Ints, auto_pad: str = "NOTSET", ceil_mode: int = 0, dilations: Ints = None,
+    p: float = 2, pads: Ints = None, strides: Ints = None,
 ) -> Any:  # fmt: skip
     """Norms of windows."""
     count = x.ndim - 2

@@ -40,9 +40,7 @@ def _fits(weight: Any, shape: tuple[int, ...]) -> bool:
 
 
 @row("LayerNormalization")
-def layer_normalization(
-    x: Any, scale: Any, bias: Any = None, /, *, axis: int, epsilon: float, wanted: int
-) -> Any:
+def layer_normalization(x: Any, scale: Any, bias: Any = None, /, *, axis: int, epsilon: float, wanted: int) -> Any:
     """The axes from ``axis`` on by their mean and variance."""
     over = tuple(range(axis % x.ndim, x.ndim))
     shape = tuple(x.shape[over[0] :])

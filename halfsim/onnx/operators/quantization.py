@@ -66,6 +66,7 @@ def dequantize_linear(
 
 def _product(a: Any, az: Any, b: Any, bz: Any) -> Any:
     """A product of matrices of integers about their zero points, exact."""
+
     def moved(x: Any, zero: Any, axis: int) -> Any:
         whole = np.asarray(as_array(x)).astype(np.int64)
         zero = np.asarray(as_array(zero)).astype(np.int64)
@@ -93,8 +94,8 @@ def _requantized(total: Any, a_scale: Any, b_scale: Any, y_scale: Any, y_zero: A
 
 @row("QLinearConv", given="any")
 def qlinear_conv(
-    x: Any, x_scale: Any, x_zero: Any, w: Any, w_scale: Any, w_zero: Any, y_scale: Any, y_zero: Any, b: Any = None, /, *,
-    auto_pad: str = "NOTSET", dilations: Any = None, group: int = 1, kernel_shape: Any = None, pads: Any = None,
+    x: Any, x_scale: Any, x_zero: Any, w: Any, w_scale: Any, w_zero: Any, y_scale: Any, y_zero: Any, b: Any = None, /,
+    *, auto_pad: str = "NOTSET", dilations: Any = None, group: int = 1, kernel_shape: Any = None, pads: Any = None,
     strides: Any = None, elements: Any,
 ) -> Any:  # fmt: skip
     """A convolution of quantized tensors, quantized again; its sums are exact."""

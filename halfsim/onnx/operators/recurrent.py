@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.onnx.operators import formulas
 from halfsim.onnx.operators.table import row
 
 # Activations by ONNX's names, with their alpha and beta where they have them.
@@ -21,9 +23,7 @@ _ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "leakyrelu": lambda x, a, b: ops.leaky_relu(x, 0.01 if a is None else a),
     "thresholdedrelu": lambda x, a, b: ops.threshold(x, 1.0 if a is None else a, 0.0),
     "scaledtanh": lambda x, a, b: ops.mul(ops.tanh(ops.mul(x, 1.0 if b is None else b)), 1.0 if a is None else a),
-    "hardsigmoid": lambda x, a, b: ops.clamp(
-        ops.add(ops.mul(x, 0.2 if a is None else a), 0.5 if b is None else b), 0.0, 1.0
-    ),
+    "hardsigmoid": lambda x, a, b: formulas.hard_sigmoid(x, 0.2 if a is None else a, 0.5 if b is None else b),
     "elu": lambda x, a, b: ops.elu(x, 1.0 if a is None else a),
 }
 _OF_TWO = ("affine", "scaledtanh", "hardsigmoid")
@@ -34,15 +34,19 @@ def _activations(
     names: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None
 ) -> list[Callable[[Any], Any]]:
     """Functions of the names; numbers are given in order to those that take some."""
-    first, second, found = list(alphas or ()), list(betas or ()), []
+    first, second, found = list(alphas or ()), list(betas or ()), list[Callable[[Any], Any]]()
     for name in names:
         word = name.lower()
         if word not in _ACTIVATIONS:
             raise ValueError(f"activations: {name!r} is not allowed; allowed: {', '.join(_ACTIVATIONS)}")
         a = first.pop(0) if first and word in (*_OF_ONE, *_OF_TWO) else None
         b = second.pop(0) if second and word in _OF_TWO else None
-        found.append(lambda x, f=_ACTIVATIONS[word], a=a, b=b: f(x, a, b))
+        found.append(partial(_numbered, _ACTIVATIONS[word], a, b))
     return found
+
+
+def _numbered(function: Callable[..., Any], a: float | None, b: float | None, x: Any) -> Any:
+    return function(x, a, b)
 
 
 class _Layer:
@@ -51,7 +55,8 @@ class _Layer:
     def __init__(self, w: Any, r: Any, b: Any, p: Any, size: int, functions: Sequence[Any], options: dict[str, Any]):
         self.w, self.r, self.p, self.size, self.functions, self.options = w, r, p, size, functions, options
         gates = w.shape[0]
-        self.wb, self.rb = (None, None) if b is None else (b[:gates], b[gates:])
+        self.wb: Any = None if b is None else b[:gates]
+        self.rb: Any = None if b is None else b[gates:]
 
     def _part(self, x: Any, i: int) -> Any:
         return ops.narrow(x, x.ndim - 1, i * self.size, self.size)

@@ -18,7 +18,7 @@ def _positions(mode: str, out: int, length: int, scale: float, span: float, roi:
     if mode == "half_pixel":
         return (i + 0.5) / scale - 0.5
     if mode == "pytorch_half_pixel":
-        return (i + 0.5) / scale - 0.5 if out > 1 else np.zeros(out) - 0.5 * 0
+        return (i + 0.5) / scale - 0.5 if out > 1 else np.zeros(out)
     if mode == "half_pixel_symmetric":
         adjusted, middle = out / span, length / 2
         return middle * (1 - adjusted) + (i + 0.5) / scale - 0.5
@@ -185,5 +185,3 @@ def _between(at: Any, length: int) -> list[tuple[Any, Any]]:
     high = (low + 1).clip(0, length - 1)
     part = np.where(low >= length - 1, 0.0, at - low)
     return [(low, (1 - part) * there), (high, part * there)]
-
-

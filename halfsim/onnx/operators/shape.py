@@ -14,7 +14,17 @@ from halfsim.numerics.formats import INTEGERS, Format
 from halfsim.numerics.precision import Precision
 from halfsim.onnx.operators.table import room, row
 from halfsim.onnx.values import (
-    FORMATS, STRING, as_array, as_value, dtype_of, element_of, fitting, integers, is_float, numbers, stored,
+    FORMATS,
+    STRING,
+    as_array,
+    as_value,
+    dtype_of,
+    element_of,
+    fitting,
+    integers,
+    is_float,
+    numbers,
+    stored,
 )  # fmt: skip
 
 
@@ -31,7 +41,7 @@ def reshape(x: Any, shape: Any, /, *, allowzero: int = 0) -> Any:
     if not allowzero:
         if any(not n and i >= x.ndim for i, n in enumerate(wanted)):
             raise ValueError(f"shape: {tuple(wanted)} of {tuple(x.shape)} is not allowed; allowed: 0 for an axis of it")
-        wanted = [x.shape[i] if not n else n for i, n in enumerate(wanted)]
+        wanted = [n if n else x.shape[i] for i, n in enumerate(wanted)]
     return ops.reshape(x, tuple(wanted))
 
 
@@ -320,7 +330,8 @@ def constant_of_shape(shape: Any, /, *, value: Any = None) -> Any:
 @row("EyeLike", given="any")
 def eye_like(x: Any, /, *, k: int, elements: Any) -> Any:
     """Ones on a diagonal."""
-    return stored(np.eye(*np.shape(numbers(x)), k=k).astype(dtype_of(elements[0])), elements[0])
+    rows, columns = np.shape(numbers(x))
+    return stored(np.eye(rows, columns, k=k).astype(dtype_of(elements[0])), elements[0])
 
 
 @row("Range", given="any")

@@ -51,20 +51,15 @@ def dft(
     onesided: int = 0, since: int,
 ) -> Any:  # fmt: skip
     """The discrete Fourier transform along an axis; the last axis holds real and imaginary parts."""
-    if since >= 20:
-        along = -2 if axis_input is None else integers(axis_input)[0]
-    else:
-        along = 1 if axis is None else axis
-    along %= x.ndim
+    first = -2 if since >= 20 else 1 if axis is None else axis
+    along = (first if axis_input is None else integers(axis_input)[0]) % x.ndim
     given = x.shape[along]
     length = integers(dft_length)[0] if dft_length is not None else 2 * (given - 1) if inverse and onesided else given
     return _transform(x, along, length, inverse, onesided)
 
 
 @row("STFT")
-def stft(
-    signal: Any, frame_step: Any, window: Any = None, frame_length: Any = None, /, *, onesided: int = 1
-) -> Any:
+def stft(signal: Any, frame_step: Any, window: Any = None, frame_length: Any = None, /, *, onesided: int = 1) -> Any:
     """Transforms of frames of a signal (batch, length, parts), each weighted by a window."""
     step = integers(frame_step)[0]
     length = integers(frame_length)[0] if frame_length is not None else window.shape[0]

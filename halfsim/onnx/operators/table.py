@@ -58,8 +58,7 @@ REFERENCE = {
     *(("", name) for name in (
         "And", "Or", "Xor", "Not", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", "BitCast",
         "ConvInteger", "MatMulInteger", "NonMaxSuppression", "RegexFullMatch", "StringConcat", "StringNormalizer",
-        "StringSplit", "TfIdfVectorizer", "ImageDecoder", "MelWeightMatrix", "Multinomial", "RandomNormal",
-        "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Unique",
+        "StringSplit", "TfIdfVectorizer", "ImageDecoder", "MelWeightMatrix", "Unique",
     )),
     *((ML, name) for name in (
         "ArrayFeatureExtractor", "Binarizer", "DictVectorizer", "FeatureVectorizer", "Imputer", "LabelEncoder",

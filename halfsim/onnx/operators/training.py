@@ -28,9 +28,7 @@ def _number(x: Any) -> float:
 
 
 @row("Adagrad", domain=TRAINING)
-def adagrad(
-    rate: Any, step: Any, *tensors: Any, decay_factor: float, epsilon: float, norm_coefficient: float
-) -> Any:
+def adagrad(rate: Any, step: Any, *tensors: Any, decay_factor: float, epsilon: float, norm_coefficient: float) -> Any:
     """Each element by the root of the sum of its squared gradients."""
     r, rows = _number(rate) / (1 + _number(step) * decay_factor), []
     for x, g, h in _groups(tensors, 3):
@@ -59,9 +57,7 @@ def adam(
 
 
 @row("Momentum", domain=TRAINING)
-def momentum(
-    rate: Any, step: Any, *tensors: Any, alpha: float, beta: float, mode: str, norm_coefficient: float
-) -> Any:
+def momentum(rate: Any, step: Any, *tensors: Any, alpha: float, beta: float, mode: str, norm_coefficient: float) -> Any:
     """A running mean of gradients, plain or Nesterov's."""
     r, first, rows = _number(rate), 1.0 if _number(step) == 0 else beta, []
     for x, g, v in _groups(tensors, 3):

@@ -81,7 +81,7 @@ def inside(places: Sequence[Any], lengths: Sequence[int]) -> Any:
 
 
 def cut_out(x: Any, places: Sequence[Any], value: float) -> Any:
-    """Every window of the last axes of ``x``: (..., windows..., kernel...), with ``value`` where there is no element."""
+    """Every window of the last axes of ``x``: (..., windows..., kernel...), ``value`` where there is no element."""
     count = len(places)
     head = x.ndim - count
     ends = [(max(0, -int(at.min())), max(0, int(at.max()) - n + 1)) if at.size else (0, 0)
