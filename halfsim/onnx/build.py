@@ -16,7 +16,7 @@ from halfsim.onnx.operator import Operator, key_of
 from halfsim.onnx.operators import REFERENCE, ROWS
 from halfsim.onnx.operators.shape import constant_of
 from halfsim.onnx.package import package
-from halfsim.onnx.values import as_value, element_of, is_float
+from halfsim.onnx.values import WORDS, as_value, element_of, fitting, is_float
 from halfsim.text import clipped
 
 _DEEP = 50  # graphs inside graphs
@@ -48,6 +48,10 @@ def captured_by(graph: Any, depth: int = 0) -> set[str]:
 def dense(tensor: Any) -> Any:
     """A tensor of the file as an array; a sparse one with its zeros."""
     to_array = package().numpy_helper.to_array
+    whole_of = tensor.values if hasattr(tensor, "indices") else tensor
+    if whole_of.data_type not in WORDS:
+        raise ValueError(f"type {whole_of.data_type} is not allowed; allowed: {min(WORDS)} to {max(WORDS)}")
+    fitting(tensor.dims, "dims")
     if not hasattr(tensor, "values") or not hasattr(tensor, "indices"):
         return to_array(tensor)
     values, places, shape = to_array(tensor.values), to_array(tensor.indices), tuple(tensor.dims)
@@ -65,6 +69,14 @@ def read_attributes(node: Any, schema: Any) -> dict[str, Any]:
     for attribute in node.attribute:
         if attribute.type not in (attribute.GRAPH, attribute.GRAPHS):
             found[attribute.name] = _plain(helper.get_attribute_value(attribute))
+    for attribute in node.attribute:
+        definition = schema.attributes.get(attribute.name)
+        if definition is None:
+            allowed = ", ".join(schema.attributes) or "none"
+            raise ValueError(f"attribute {attribute.name!r} is not allowed; allowed: {allowed}")
+        if int(definition.type.value) != attribute.type:
+            kinds = (attribute.AttributeType.Name(n) for n in (attribute.type, int(definition.type.value)))
+            raise TypeError("{}: {} is not allowed; allowed: {}".format(attribute.name, *kinds))
     for name, definition in schema.attributes.items():
         if definition.required and name not in found and not any(a.name == name for a in node.attribute):
             raise ValueError(f"{name}: it is missing; allowed: an attribute of this name")
@@ -172,10 +184,10 @@ class Builder:
     ) -> None:
         for node in nodes:
             path = self._path(node)
-            step = self._node(graph, node, path, types, outer, depth)
             for name in filter(None, node.output):
-                if name in types and name not in graph.learned and name not in graph.constants:
+                if name in types:
                     self.wrong.append(f"node {path!r} ({node.op_type}): output {name!r} is made twice; allowed: once")
+            step = self._node(graph, node, path, types, outer, depth)
             if step is None:
                 continue
             graph.steps.append(step)

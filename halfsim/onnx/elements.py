@@ -48,6 +48,10 @@ def of_results(node: Any, schema: Any, attributes: dict[str, Any], inputs: Seque
     """The element types of a node's results, 0 for what the schema does not tell; and what is wrong with its inputs."""
     bound: dict[str, int] = {}
     wrong = ""
+    single = package().defs.OpSchema.FormalParameterOption.Single
+    left_out = (formal(schema.inputs, i) for i, name in enumerate(node.input) if not name)
+    if len(node.input) < schema.min_input or any(p is not None and p.option == single for p in left_out):
+        wrong = f"{len(list(filter(None, node.input)))} inputs are not allowed; allowed: {schema.min_input} at least"
     for i, element in enumerate(inputs):
         parameter = formal(schema.inputs, i)
         if parameter is None:

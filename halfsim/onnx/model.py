@@ -80,6 +80,8 @@ class Model(Module):
             return [as_array(x) for x in self._run(dict(feeds), output_names)]
 
     def _run(self, feeds: dict[str, Any], names: Sequence[str] | None) -> list[Any]:
+        if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
+            raise TypeError(f"output_names: {shown(names)} is not allowed; allowed: a list of names, None")
         wanted = self.output_names if names is None else list(names)
         for name in wanted:
             if name not in self.graph.outputs:

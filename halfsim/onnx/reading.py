@@ -27,7 +27,7 @@ def read(model: Any) -> Any:
         return _with_data(_parsed(bytes(model), "model"), None)
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
-        if not path.is_file():
+        if len(path.name) > 255 or not path.is_file():
             raise FileNotFoundError(f"model: {shown(str(path))} is not there; allowed: the path of an .onnx file")
         return _with_data(_parsed(path.read_bytes(), shown(path.name)), path.parent)
     if isinstance(model, onnx.ModelProto):

@@ -114,6 +114,13 @@ def numbers(value: Any) -> Any:
     return value.array if isinstance(value, Tensor) else value
 
 
+def axis_of(axis: int, ndim: int) -> int:
+    """An axis counted from the first; ``ValueError`` for one that is not there."""
+    if not -ndim <= axis < max(ndim, 1):
+        raise ValueError(f"axis: {axis} is not allowed; allowed: {-ndim} to {ndim - 1}")
+    return axis % max(ndim, 1)
+
+
 def integers(value: Any) -> list[int]:
     """A small tensor of integers, as axes and shapes are, as a list."""
     return [int(x) for x in np.asarray(numbers(value)).reshape(-1)]

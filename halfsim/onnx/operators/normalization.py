@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.onnx.operators.table import row
-from halfsim.onnx.values import numbers
+from halfsim.onnx.values import axis_of, numbers
 
 
 @row("BatchNormalization")
@@ -42,7 +42,7 @@ def _fits(weight: Any, shape: tuple[int, ...]) -> bool:
 @row("LayerNormalization")
 def layer_normalization(x: Any, scale: Any, bias: Any = None, /, *, axis: int, epsilon: float, wanted: int) -> Any:
     """The axes from ``axis`` on by their mean and variance."""
-    over = tuple(range(axis % x.ndim, x.ndim))
+    over = tuple(range(axis_of(axis, x.ndim), x.ndim))
     shape = tuple(x.shape[over[0] :])
     if _fits(scale, shape) and _fits(bias, shape):
         y = ops.layer_norm(x, shape, scale, bias, epsilon)
@@ -58,7 +58,7 @@ def layer_normalization(x: Any, scale: Any, bias: Any = None, /, *, axis: int, e
 @row("RMSNormalization")
 def rms_normalization(x: Any, scale: Any, /, *, axis: int, epsilon: float) -> Any:
     """The axes from ``axis`` on by their root mean square."""
-    shape = tuple(x.shape[axis % x.ndim :])
+    shape = tuple(x.shape[axis_of(axis, x.ndim) :])
     if _fits(scale, shape):
         return ops.rms_norm(x, shape, scale, epsilon)
     return ops.mul(ops.rms_norm(x, shape, None, epsilon), scale)

@@ -10,14 +10,14 @@ from halfsim.autograd import ops
 from halfsim.numerics.formats import INTEGERS
 from halfsim.onnx.operators.shape import cast_to
 from halfsim.onnx.operators.table import row
-from halfsim.onnx.values import FORMATS, as_array, dtype_of, is_float, numbers
+from halfsim.onnx.values import FORMATS, as_array, axis_of, dtype_of, is_float, numbers
 
 
 def _spread(x: Any, shape: tuple[int, ...], axis: int, block: int) -> Any:
     """A scale or zero point for each element: one for all, one an index of an axis, or one a block along it."""
     if x is None or np.ndim(numbers(x)) == 0 or (np.size(numbers(x)) == 1 and not block):
         return x if x is None or np.ndim(numbers(x)) == 0 else x.reshape(())
-    axis %= len(shape)
+    axis = axis_of(axis, len(shape))
     if not block:
         return x.reshape(tuple(-1 if a == axis else 1 for a in range(len(shape))))
     places = np.arange(shape[axis]) // block

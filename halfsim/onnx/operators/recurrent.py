@@ -147,6 +147,8 @@ def _recurrent(kind: str) -> Callable[..., Any]:
         direction: str = "forward", hidden_size: int | None = None, layout: int = 0, input_forget: int = 0,
         linear_before_reset: int = 0,
     ) -> Any:  # fmt: skip
+        if not x.ndim == w.ndim == r.ndim == 3:
+            raise ValueError(f"X: shape {tuple(x.shape)} is not allowed; allowed: (steps, batch, in), W and R alike")
         x = ops.transpose(x, 0, 1) if layout else x
         h, c = (v if v is None or not layout else ops.transpose(v, 0, 1) for v in (h, c))
         size, batch, given = r.shape[2], x.shape[1], _DEFAULTS[kind]

@@ -10,7 +10,7 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.tensor import Tensor
 from halfsim.onnx.operators.table import row
-from halfsim.onnx.values import integers, numbers
+from halfsim.onnx.values import axis_of, integers, numbers
 
 
 def _logsum(x: Any, axis: Any, keepdims: bool) -> Any:
@@ -36,7 +36,7 @@ _REDUCTIONS: dict[str, tuple[Callable[..., Any], float]] = {
 
 def _reduction(function: Callable[..., Any], empty: float) -> Callable[..., Any]:
     def run(x: Any, axes: Any = None, /, *, keepdims: int, noop_with_empty_axes: int = 0) -> Any:
-        given = [] if axes is None else [a % max(x.ndim, 1) for a in integers(axes)]
+        given = [] if axes is None else [axis_of(a, x.ndim) for a in integers(axes)]
         if not given and noop_with_empty_axes:
             over: tuple[int, ...] = ()
         else:
@@ -73,7 +73,7 @@ row("ArgMin", given="any")(_extreme(np.argmin))
 
 def _running(function: Callable[..., Any], start: float) -> Callable[..., Any]:
     def run(x: Any, axis: Any, /, *, exclusive: int, reverse: int) -> Any:
-        along = integers(axis)[0] % max(x.ndim, 1)
+        along = axis_of(integers(axis)[0], x.ndim)
         y = ops.flip(x, (along,)) if reverse else x
         if exclusive:
             first = ops.full([1 if a == along else n for a, n in enumerate(y.shape)], start, dtype=y.format)
@@ -92,7 +92,8 @@ def _soft(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(x: Any, /, *, axis: int, since: int) -> Any:
         if since >= 13:
             return function(x, axis)
-        rows = int(np.prod(x.shape[: axis % x.ndim if axis < x.ndim else axis], dtype=np.int64))
+        before = x.ndim if axis == x.ndim else axis_of(axis, x.ndim)
+        rows = int(np.prod(x.shape[:before], dtype=np.int64))
         return function(x.reshape((rows, -1)), 1).reshape(tuple(x.shape))
 
     return run
@@ -113,7 +114,7 @@ row("Hardmax")(_soft(_hardmax))
 @row("TopK", given="moved")
 def topk(x: Any, k: Any, /, *, axis: int, largest: int = 1, sorted: int = 1) -> Any:
     """The largest or smallest ``k`` along an axis, the first of equal ones first, and their places."""
-    values, count, along = numbers(x), integers(k)[0], axis % max(x.ndim, 1)
+    values, count, along = numbers(x), integers(k)[0], axis_of(axis, x.ndim)
     if not 0 <= count <= values.shape[along]:
         raise ValueError(f"K: {count} is not allowed; allowed: 0 to {values.shape[along]}")
     if largest and values.dtype.kind in "bu":

@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.onnx.operators.table import row
-from halfsim.onnx.values import fitting, integers, numbers
+from halfsim.onnx.values import axis_of, fitting, integers, numbers
 
 
 def _positions(mode: str, out: int, length: int, scale: float, span: float, roi: tuple[float, float]) -> Any:
@@ -100,7 +100,7 @@ def resize(
     """Other lengths of axes, by the nearest elements or by weights of several, one axis after another."""
     if since < 11:  # whose second input are the scales
         roi, scales, coordinate_transformation_mode, nearest_mode = None, roi, "asymmetric", "floor"
-    over = list(range(x.ndim)) if axes is None else [a % x.ndim for a in axes]
+    over = list(range(x.ndim)) if axes is None else [axis_of(a, x.ndim) for a in axes]
     given = None if scales is None or not np.size(numbers(scales)) else np.asarray(numbers(scales)).reshape(-1)
     wanted = None if sizes is None or not np.size(numbers(sizes)) else integers(sizes)
     lengths, factors = _fixed(x.shape, over, wanted, given, keep_aspect_ratio_policy)

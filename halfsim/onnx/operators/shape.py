@@ -18,6 +18,7 @@ from halfsim.onnx.values import (
     STRING,
     as_array,
     as_value,
+    axis_of,
     dtype_of,
     element_of,
     fitting,
@@ -127,7 +128,7 @@ def slice_(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None, 
 @row("Gather", given="moved")
 def gather(x: Any, indices: Any, /, *, axis: int) -> Any:
     """Elements along an axis, by an array of places."""
-    return ops.getitem(x, (slice(None),) * (axis % x.ndim) + (np.asarray(indices),))
+    return ops.getitem(x, (slice(None),) * axis_of(axis, x.ndim) + (np.asarray(indices),))
 
 
 @row("GatherElements", given="moved")
@@ -181,7 +182,8 @@ def scatter_nd(x: Any, indices: Any, updates: Any, /, *, reduction: str = "none"
 @row("TensorScatter", given="moved")
 def tensor_scatter(x: Any, update: Any, write_indices: Any = None, /, *, axis: int = -2, mode: str = "linear") -> Any:
     """A cache with new entries written along an axis from a place on, for each of the batch its own."""
-    axis, length = axis % x.ndim, update.shape[axis]
+    axis = axis_of(axis, x.ndim)
+    length = update.shape[axis]
     starts = np.zeros(x.shape[0], np.int64) if write_indices is None else np.asarray(write_indices)
     along = starts[:, None] + np.arange(length)
     if mode == "circular":
@@ -203,7 +205,7 @@ def where(condition: Any, x: Any, y: Any, /) -> Any:
 def pad(x: Any, pads: Any, value: Any = None, axes: Any = None, /, *, mode: str = "constant") -> Any:
     """More elements at the ends of axes, or fewer."""
     ends = integers(pads)
-    over = list(range(x.ndim)) if axes is None else [a % x.ndim for a in integers(axes)]
+    over = list(range(x.ndim)) if axes is None else [axis_of(a, x.ndim) for a in integers(axes)]
     pairs = [[0, 0] for _ in range(x.ndim)]
     for a, before, after in zip(over, ends[: len(over)], ends[len(over) :], strict=True):
         pairs[a] = [before, after]
@@ -409,7 +411,7 @@ def _plain_cast(x: Any, element: int, saturate: int = 1, round_mode: str = "up")
 @row("CenterCropPad", given="moved")
 def center_crop_pad(x: Any, shape: Any, /, *, axes: Any = None) -> Any:
     """Cut or filled with zeros about the middle."""
-    over = list(range(x.ndim)) if axes is None else [a % x.ndim for a in axes]
+    over = list(range(x.ndim)) if axes is None else [axis_of(a, x.ndim) for a in axes]
     for a, wanted in zip(over, fitting(integers(shape)), strict=True):
         n = x.shape[a]
         if wanted < n:

@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsim.autograd import ops
 from halfsim.onnx.operators.table import room, row
-from halfsim.onnx.values import integers
+from halfsim.onnx.values import axis_of, integers
 
 
 def _matrix(length: int, kept: int, parts: int, inverse: int) -> Any:
@@ -52,7 +52,7 @@ def dft(
 ) -> Any:  # fmt: skip
     """The discrete Fourier transform along an axis; the last axis holds real and imaginary parts."""
     first = -2 if since >= 20 else 1 if axis is None else axis
-    along = (first if axis_input is None else integers(axis_input)[0]) % x.ndim
+    along = axis_of(first if axis_input is None else integers(axis_input)[0], x.ndim)
     given = x.shape[along]
     length = integers(dft_length)[0] if dft_length is not None else 2 * (given - 1) if inverse and onesided else given
     return _transform(x, along, length, inverse, onesided)

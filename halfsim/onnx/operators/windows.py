@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.onnx.values import fitting
 
 Ints = Sequence[int] | None
 
@@ -25,6 +26,7 @@ def padded(
     count = len(lengths)
     if auto_pad in ("NOTSET", ""):
         both = filled(pads, 0, 2 * count)
+        fitting([max(0, n + a + b) for n, a, b in zip(lengths, both[:count], both[count:], strict=True)], "pads")
         return list(zip(both[:count], both[count:], strict=True))
     if auto_pad == "VALID":
         return [(0, 0)] * count
