@@ -12,26 +12,28 @@ from halfsim.onnx.operators.table import row
 from halfsim.onnx.values import axis_of, fitting, integers, numbers
 
 
-def _positions(mode: str, out: int, length: int, scale: float, span: float, roi: tuple[float, float]) -> Any:
-    """Where each of ``out`` elements lies along an axis of ``length``; ``span`` is the exact length scaled."""
-    i = np.arange(out, dtype=np.float64)
-    if mode == "half_pixel":
-        return (i + 0.5) / scale - 0.5
+def _positions(mode: str, out: int, length: int, factor: float, span: float, roi: tuple[float, float]) -> Any:
+    """Where each of ``out`` elements lies along an axis of ``length``, in float32 as in kernels: ties depend on it.
+
+    ``span`` is the length scaled, which need not be whole.
+    """
+    i, half, scale = np.arange(out, dtype=np.float32), np.float32(0.5), np.float32(factor)
+    if mode == "half_pixel" or (mode == "pytorch_half_pixel" and out > 1):
+        return (i + half) / scale - half
     if mode == "pytorch_half_pixel":
-        return (i + 0.5) / scale - 0.5 if out > 1 else np.zeros(out)
+        return np.zeros(out, np.float32)
     if mode == "half_pixel_symmetric":
-        adjusted, middle = out / span, length / 2
-        return middle * (1 - adjusted) + (i + 0.5) / scale - 0.5
+        return np.float32(length / 2 * (1 - out / span)) + (i + half) / scale - half
     if mode == "align_corners":
-        return i * (length - 1) / (span - 1) if span != 1 else np.zeros(out)
+        return i * np.float32((length - 1) / (span - 1)) if span != 1 else np.zeros(out, np.float32)
     if mode == "asymmetric":
         return i / scale
     if mode == "tf_half_pixel_for_nn":
-        return (i + 0.5) / scale
+        return (i + half) / scale
     if mode == "tf_crop_and_resize":
         if out > 1:
-            return roi[0] * (length - 1) + i * (roi[1] - roi[0]) * (length - 1) / (out - 1)
-        return np.full(out, 0.5 * (roi[0] + roi[1]) * (length - 1))
+            return np.float32(roi[0] * (length - 1)) + i * np.float32((roi[1] - roi[0]) * (length - 1) / (out - 1))
+        return np.full(out, 0.5 * (roi[0] + roi[1]) * (length - 1), np.float32)
     raise ValueError(f"coordinate_transformation_mode: {mode!r} is not allowed; allowed: those of Resize")
 
 
