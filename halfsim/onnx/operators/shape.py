@@ -15,6 +15,7 @@ from halfsim.numerics.precision import Precision
 from halfsim.onnx.operators.table import room, row
 from halfsim.onnx.values import (
     FORMATS,
+    NUMBERS,
     STRING,
     as_array,
     as_value,
@@ -82,9 +83,12 @@ def expand(x: Any, shape: Any, /) -> Any:
 
 
 @row("Tile", given="moved")
-def tile(x: Any, repeats: Any, tiles_axis: Any = None, /) -> Any:
-    """Repeated along each axis."""
+def tile(x: Any, repeats: Any, axis: Any = None, /, *, since: int) -> Any:
+    """Repeated along each axis; in version 1 along one."""
     counts = integers(repeats)
+    if since < 6 and axis is not None:
+        along = axis_of(integers(axis)[0], x.ndim)
+        counts = [counts[0] if a == along else 1 for a in range(x.ndim)]
     fitting([n * c for n, c in zip(x.shape, counts, strict=True)])
     return ops.tile(x, tuple(counts))
 
@@ -202,9 +206,11 @@ def where(condition: Any, x: Any, y: Any, /) -> Any:
 
 
 @row("Pad", given="moved")
-def pad(x: Any, pads: Any, value: Any = None, axes: Any = None, /, *, mode: str = "constant") -> Any:
-    """More elements at the ends of axes, or fewer."""
-    ends = integers(pads)
+def pad(
+    x: Any, pads: Any = None, value: Any = None, axes: Any = None, /, *, mode: str = "constant", paddings: Any = None
+) -> Any:
+    """More elements at the ends of axes, or fewer; ``paddings`` is what version 1 calls them."""
+    ends = integers(paddings if pads is None else pads)
     over = list(range(x.ndim)) if axes is None else [axis_of(a, x.ndim) for a in integers(axes)]
     pairs = [[0, 0] for _ in range(x.ndim)]
     for a, before, after in zip(over, ends[: len(over)], ends[len(over) :], strict=True):
@@ -353,11 +359,9 @@ def range_(start: Any, limit: Any, delta: Any, /, *, elements: Any) -> Any:
 
 
 @row("Cast", given="any")
-def cast(x: Any, /, *, to: Any, saturate: int = 1, round_mode: str = "up", since: int) -> Any:
-    """Values of another type; floats round once."""
-    if since < 6:
-        raise ValueError(f"Cast: version {since} is not allowed; allowed: 6 and later")
-    return cast_to(x, int(to), saturate, round_mode)
+def cast(x: Any, /, *, to: Any, saturate: int = 1, round_mode: str = "up") -> Any:
+    """Values of another type, whose name version 1 has; floats round once."""
+    return cast_to(x, NUMBERS[to.lower()] if isinstance(to, str) else int(to), saturate, round_mode)
 
 
 @row("CastLike", given="any")
