@@ -237,6 +237,8 @@ CASES = [
         for mode in ("linear", "nearest", "cubic")
         for pad in ("zeros", "border", "reflection")
     ),
+    *(Case("AffineGrid", 20, [drawn(n, 2, 3), ints([n, 3, 4, 5])], {"align_corners": n % 2}) for n in (1, 2)),
+    Case("AffineGrid", 20, [drawn(1, 3, 4), ints([1, 2, 3, 4, 5])]),
     # quantization
     Case("QuantizeLinear", 13, [X, np.float32(0.02), np.uint8(120)]),
     Case("QuantizeLinear", 13, [X, drawn(4, low=0.01, high=0.1), np.zeros(4, np.int8)], {"axis": 1}),

@@ -138,6 +138,12 @@ def upsample(x: Any, scales: Any, /, *, mode: str = "nearest") -> Any:
     return resize(x, scales, mode=mode, since=10)
 
 
+@row("AffineGrid")
+def affine_grid(theta: Any, size: Any, /, *, align_corners: int = 0) -> Any:
+    """The grid of an affine map; ONNX's own body of it fails for one sample, whose axis it squeezes away."""
+    return ops.affine_grid(theta, tuple(fitting(integers(size))), bool(align_corners))
+
+
 @row("GridSample")
 def grid_sample(
     x: Any, grid: Any, /, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
