@@ -83,8 +83,25 @@ def why(name: str) -> str:
     return next((reason for pattern, reason in WHY.items() if re.search(pattern, name)), "")
 
 
+def operators() -> str:
+    """How the operators of the newest versions run."""
+    from halfsim.onnx.operators import REFERENCE, ROWS
+
+    kinds: collections.Counter[str] = collections.Counter()
+    for schema in onnx.defs.get_all_schemas():
+        key = (schema.domain, schema.name)
+        body = schema.has_function or schema.has_context_dependent_function
+        kind = "ours" if key in ROWS else "reference" if key in REFERENCE else "body" if body else "missing"
+        kinds[kind] += 1
+    return (
+        f"Of the {sum(kinds.values())} operators that ONNX defines {kinds['ours']} are functions of ours, "
+        f"{kinds['body']} run as the bodies that ONNX defines them by, {kinds['reference']} on its reference; "
+        f"{kinds['missing']} are missing."
+    )
+
+
 def tables(found: list[Outcome]) -> str:
-    lines = ["| suite | cases | passed | other values | refused |", "| --- | --- | --- | --- | --- |"]
+    lines = [operators(), "", "| suite | cases | passed | other values | refused |", "| --- | --- | --- | --- | --- |"]
     for suite, title in SUITES.items():
         kinds = collections.Counter(one.kind for one in found if one.suite == suite)
         counts = [sum(kinds.values()), kinds["passed"], kinds["wrong"], kinds["refused"]]

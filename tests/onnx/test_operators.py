@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from tests.onnx.making import BOOL, FLOAT, INT64, by_onnxruntime, graph, model, node, tensors, value
+from tests.onnx.making import BOOL, FLOAT, INT64, by_onnxruntime, graph, helper, model, node, tensors, value
 
 
 def drawn(*shape: int, seed: int = 0, low: float = -2.0, high: float = 2.0) -> Any:
@@ -239,6 +239,12 @@ CASES = [
     ),
     *(Case("AffineGrid", 20, [drawn(n, 2, 3), ints([n, 3, 4, 5])], {"align_corners": n % 2}) for n in (1, 2)),
     Case("AffineGrid", 20, [drawn(1, 3, 4), ints([1, 2, 3, 4, 5])]),
+    Case(
+        "MaxRoiPool",
+        13,
+        [IMAGE, np.array([[0, 0, 0, 5, 4], [1, 2.6, 1, 9, 9], [0, 7, 6, 3, 2]], np.float32)],
+        {"pooled_shape": [3, 2], "spatial_scale": 0.9},
+    ),
     # quantization
     Case("QuantizeLinear", 13, [X, np.float32(0.02), np.uint8(120)]),
     Case("QuantizeLinear", 13, [X, drawn(4, low=0.01, high=0.1), np.zeros(4, np.int8)], {"axis": 1}),
@@ -364,6 +370,31 @@ def test_random_operators_draw_from_the_stream_and_from_seeds_of_the_file() -> N
     assert abs(first[0].std() - 0.5) < 0.05
     assert first[1].min() >= 2
     assert first[1].max() < 4
+
+
+def learnt(op: str, x: Any, kind: int, **attributes: Any) -> tuple[list[Any], list[Any]]:
+    """What we and onnxruntime make of an operator of ai.onnx.ml."""
+    given, one = value("x", kind, ["N", *np.shape(x)[1:]]), node(op, ["x"], ["y"], domain="ai.onnx.ml", **attributes)
+    proto = model([one], [given], ["y"], domains={"ai.onnx.ml": 1})
+    proto.graph.output[0].type.Clear()
+    return hs.onnx.load(proto).run(None, {"x": x}), by_onnxruntime(proto, {"x": x})
+
+
+def test_scores_become_maps_and_categories_names() -> None:
+    ours, theirs = learnt("ZipMap", drawn(2, 3), FLOAT, classlabels_strings=["a", "b", "c"])
+    assert ours == theirs
+    names = {"cats_int64s": [3, 5], "cats_strings": ["x", "y"], "default_string": "none"}
+    for x, kind in ((np.array([5, 3, 9]), INT64), (np.array(["y", "q"], object), 8)):
+        ours, theirs = learnt("CategoryMapper", x, kind, **names)
+        assert ours[0].tolist() == theirs[0].tolist()
+
+
+def test_maps_become_tensors() -> None:
+    kind = helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FLOAT, None))
+    for more, told in (({}, [[2.5, -1.0]]), ({"map_form": "SPARSE", "max_map": 4}, [[0, 2.5, 0, -1.0]])):
+        one = node("CastMap", ["x"], ["y"], domain="ai.onnx.ml", **more)
+        m = hs.onnx.load(model([one], [helper.make_value_info("x", kind)], ["y"], domains={"ai.onnx.ml": 1}))
+        assert m.run(None, {"x": {3: -1.0, 1: 2.5}})[0].tolist() == told
 
 
 def test_integers_wrap_and_strings_and_bools_are_moved() -> None:

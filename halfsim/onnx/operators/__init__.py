@@ -2,6 +2,7 @@
 
 from halfsim.onnx.operators import (
     chance,
+    classical,
     control,
     elementwise,
     linear,
@@ -21,6 +22,7 @@ __all__ = [
     "ROWS",
     "Row",
     "chance",
+    "classical",
     "control",
     "elementwise",
     "linear",

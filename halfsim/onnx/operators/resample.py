@@ -193,3 +193,31 @@ def _between(at: Any, length: int) -> list[tuple[Any, Any]]:
     high = (low + 1).clip(0, length - 1)
     part = np.where(low >= length - 1, 0.0, at - low)
     return [(low, (1 - part) * there), (high, part * there)]
+
+
+@row("MaxRoiPool")
+def max_roi_pool(x: Any, rois: Any, /, *, pooled_shape: Any, spatial_scale: float = 1.0) -> Any:
+    """The largest of each cell of regions, whose corners are rounded to elements; 0 of a cell without any."""
+    rows, columns = (int(n) for n in pooled_shape)
+    found = []
+    for region in np.asarray(numbers(rois), np.float32).reshape(-1, 5):
+        left, top, right, bottom = (int(np.floor(v * np.float32(spatial_scale) + 0.5)) for v in region[1:])
+        tall = _cells(top, max(bottom - top + 1, 1), rows, x.shape[2])
+        wide = _cells(left, max(right - left + 1, 1), columns, x.shape[3])
+        image = x[int(region[0])]
+        for first, last in tall:
+            for begin, end in wide:
+                inside = last > first and end > begin
+                cell = image[:, first:last, begin:end]
+                found.append(ops.amax(cell, (1, 2)) if inside else ops.zeros_like(image[:, 0, 0]))
+    whole = ops.stack(found).reshape((-1, rows, columns, x.shape[1])) if found else None
+    if whole is None:
+        return ops.zeros((0, x.shape[1], rows, columns), dtype=x.format)
+    return ops.permute(whole, (0, 3, 1, 2))
+
+
+def _cells(start: int, length: int, count: int, limit: int) -> list[tuple[int, int]]:
+    """Where each of ``count`` cells of a region begins and ends, within the image."""
+    each = np.float32(length) / np.float32(count)
+    ends = [(int(np.floor(i * each)) + start, int(np.ceil((i + 1) * each)) + start) for i in range(count)]
+    return [(min(max(a, 0), limit), min(max(b, 0), limit)) for a, b in ends]
