@@ -197,6 +197,8 @@ class Builder:
         self, graph: Graph, node: Any, path: str, types: dict[str, int], outer: Mapping[str, int], depth: int
     ) -> Step | None:
         """The step of a node; None of a constant, which the graph holds, and of a node that cannot run."""
+        if node.domain == "ai.onnx":  # the long name of ONNX's own domain
+            node.domain = ""
         key, label = key_of(node), f"node {path!r} ({node.op_type})"
         schema = self.schema(key)
         if schema is None or not (key in ROWS or key in REFERENCE or _has_body(schema)):

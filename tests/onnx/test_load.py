@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -243,20 +244,45 @@ def test_functions_of_the_file_are_put_where_they_are_called() -> None:
     assert len([*m.children()]) == 4
 
 
+def test_the_long_name_of_onnxs_own_domain_is_known() -> None:
+    nodes = [node("Add", ["i", "i"], ["j"], domain="ai.onnx"), node("Neg", ["x"], ["y"], domain="ai.onnx")]
+    proto = model(nodes, [value("i", INT64, [1]), value("x", FLOAT, [1])], [value("j", INT64), "y"])
+    proto.opset_import[0].domain = "ai.onnx"
+    j, y = hs.onnx.load(proto).run(None, {"i": np.array([2]), "x": np.array([1.5], np.float32)})
+    assert (j.tolist(), y.tolist()) == ([4], [-1.5])
+
+
+def test_an_input_with_a_value_in_the_file_may_be_left_out() -> None:
+    proto = model([node("Add", ["x", "w"], ["y"])], [value("x", FLOAT, [2]), value("w", FLOAT, [2])], ["y"],
+                  w=np.array([1.0, 2.0], np.float32))  # fmt: skip
+    m = hs.onnx.load(proto)
+    x = np.ones(2, np.float32)
+    assert m.input_names == ["x"]
+    assert m.run(None, {"x": x})[0].tolist() == [2, 3]
+    assert m.run(None, {"x": x, "w": x})[0].tolist() == [2, 2]
+
+
 def test_data_beside_the_file_is_read_from_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save_model(network(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     np.testing.assert_allclose(hs.onnx.load(path).run(None, {"x": X})[0], expected(), rtol=1e-5)
 
 
-def test_values_are_let_go_of_after_their_last_use() -> None:
+def test_values_are_let_go_of_after_their_last_use_and_nothing_goes_on_the_tape() -> None:
     m = hs.onnx.load(network())
     assert [step.freed for step in m.graph.steps] == [["x"], ["a"], ["b"], ["c"], ["d"]]
-    known: list[int] = []
-    part = m.get_submodule("head_0")
-    part.register_forward_pre_hook(lambda _, args: known.append(len(args)))
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def watch(part: Any, args: Any, results: Any) -> None:
+        alive.append(sum(one() is not None for one in made))  # its operand, but none before that
+        made.append(weakref.ref(results[0]))
+        assert results[0].node is None
+
+    for part in m.children():
+        part.register_forward_hook(watch)
     m.run(None, {"x": X})
-    assert known == [1]
+    assert alive == [0, 1, 1, 1, 1]
 
 
 def test_weights_of_nodes_are_parameters_too_and_halves_say_what_they_lost() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.onnx.operators import formulas
 from tests.onnx.making import BOOL, FLOAT, INT64, by_onnxruntime, graph, helper, model, node, tensors, value
 
 
@@ -245,6 +246,10 @@ CASES = [
         [IMAGE, np.array([[0, 0, 0, 5, 4], [1, 2.6, 1, 9, 9], [0, 7, 6, 3, 2]], np.float32)],
         {"pooled_shape": [3, 2], "spatial_scale": 0.9},
     ),
+    *(
+        Case(op, 19, [drawn(1, 1, 2, 2)], {"kernel_shape": [3, 3], "strides": [3, 3], "pads": [1] * 4, "ceil_mode": 1})
+        for op in ("AveragePool", "MaxPool")
+    ),
     # quantization
     Case("QuantizeLinear", 13, [X, np.float32(0.02), np.uint8(120)]),
     Case("QuantizeLinear", 13, [X, drawn(4, low=0.01, high=0.1), np.zeros(4, np.int8)], {"axis": 1}),
@@ -327,6 +332,32 @@ def test_gradients_are_those_of_differences(case: Case) -> None:
         way = rng.normal(size=x.shape)
         far = [loss(hs.tensor(feeds["i0"].astype(np.float64) + h * way, "fp64")).item() for h in (1e-5, -1e-5)]
     assert abs((far[0] - far[1]) / 2e-5 - float((x.grad.numpy() * way).sum())) < 1e-4 * max(1, abs(far[0]))
+
+
+def test_formulas_of_ours_have_their_gradients() -> None:
+    x = hs.tensor([-2.5, -0.4, 0.3, 0.9, 2.2, 7.0], "fp64", requires_grad=True)
+    assert hs.gradcheck(lambda x: formulas.hard_sigmoid(x, 0.3, 0.4), [x])
+    assert hs.gradcheck(lambda x: formulas.swish(x, 1.7), [x])
+    assert hs.gradcheck(lambda x: formulas.shrink(x, 0.2, 0.5), [x])
+
+
+def test_what_no_operation_computes_is_stored_in_the_precision_in_force() -> None:
+    nodes = [
+        node("Cast", ["i"], ["a"], to=FLOAT),
+        node("Scaler", ["x"], ["b"], domain="ai.onnx.ml", offset=[0.0], scale=[1.1]),
+        node("ConstantOfShape", ["s"], ["c"], value=tensors(v=np.array([0.1], np.float32))[0]),
+        node("Range", ["z", "n", "k"], ["d"]),
+    ]
+    numbers = {"s": np.array([2]), "z": np.float32(0), "n": np.float32(1), "k": np.float32(0.3)}
+    inputs = [value("i", INT64, [1]), value("x", FLOAT, [2])]
+    proto = model(nodes, inputs, ["a", "b", "c", "d"], domains={"ai.onnx.ml": 1}, **numbers)
+    m = hs.onnx.load(proto)
+    feeds = {"i": np.array([4097]), "x": np.array([1.0, 3.0], np.float32)}
+    wide, half = m.run(None, feeds), []
+    with hs.precision("fp16"):
+        half = m(**feeds)
+    assert [y.format for y in half] == [hs.float16] * 4
+    assert [y.numpy().tolist() for y in half[:3]] == [w.astype(np.float16).tolist() for w in wide[:3]]
 
 
 @pytest.mark.parametrize("op", ["HardSigmoid", "Swish", "Shrink"])
