@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from halfsim.onnx.build import Builder
-from halfsim.onnx.graph import Graph
 from halfsim.onnx.operator import Operator
 from halfsim.onnx.package import package
 from halfsim.onnx.values import element_of
 
 
-def expanded(operator: Operator, values: Sequence[Any]) -> Graph:
-    """The graph that a node's operator stands for, given its inputs; ``ValueError`` if there is none."""
+def body_of(operator: Operator, values: Sequence[Any]) -> tuple[Any, dict[str, int]]:
+    """The function that a node's operator stands for, given its inputs, with the versions of operators in it.
+
+    ``ValueError`` if there is none.
+    """
     onnx, node = package(), operator.proto
     domain, name = operator.key
     schema = onnx.defs.get_schema(name, operator.opsets[domain], domain)
@@ -37,11 +38,7 @@ def expanded(operator: Operator, values: Sequence[Any]) -> Graph:
     asked = [name if i < len(node.output) and node.output[i] else "" for i, name in enumerate(function.output)]
     del function.output[:]
     function.output.extend(asked)  # a body may make only what is asked for
-    builder = Builder(opsets)
-    graph = builder.body(function, dict(zip(function.input, [*operator.given, *([0] * len(function.input))],
-                                            strict=False)), dict.fromkeys(operator.captured, 0))  # fmt: skip
-    builder.refuse()
-    return graph
+    return function, opsets
 
 
 def _own(domain: str) -> str:

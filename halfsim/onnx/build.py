@@ -10,6 +10,7 @@ import numpy as np
 from halfsim.nn.module import Module
 from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import INTEGERS
+from halfsim.onnx.bodies import body_of
 from halfsim.onnx.elements import declared, of_results
 from halfsim.onnx.graph import Graph, Node, Step
 from halfsim.onnx.operator import Operator, key_of
@@ -231,7 +232,7 @@ class Builder:
             return None
         if not any(elements) and inner:
             elements = _through(node, inner)
-        operator = Operator(node, label, schema, attributes, inputs, elements, self.opsets, inner, captured)
+        operator = Operator(node, label, schema, attributes, inputs, elements, self.opsets, inner, captured, expanded)
         module = None
         if self.owner is not None and module_at:
             module = self.owner._modules[path] = Node(operator)
@@ -249,13 +250,23 @@ class Builder:
             self.owner._modules[path] = module
 
 
+def expanded(operator: Operator, values: Sequence[Any]) -> Graph:
+    """The graph that a node's operator stands for, given its inputs; ``ValueError`` if there is none."""
+    function, opsets = body_of(operator, values)
+    builder, given = Builder(opsets), [*operator.given, *([0] * len(function.input))]
+    types = dict(zip(function.input, given, strict=False))
+    graph = builder.body(function, types, dict.fromkeys(operator.captured, 0))
+    builder.refuse()
+    return graph
+
+
 def _bare(node: Any, label: str, schema: Any, attributes: dict[str, Any], opsets: Mapping[str, int]) -> Operator:
     """The operator of a constant, whose tensor the graph holds."""
     rest = {name: x for name, x in attributes.items() if not name.endswith("value")}
     slim = type(node)()
     slim.CopyFrom(node)
     del slim.attribute[:]
-    return Operator(slim, label, schema, rest, [], [0], opsets, {}, [])
+    return Operator(slim, label, schema, rest, [], [0], opsets, {}, [], expanded)
 
 
 def _has_body(schema: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from halfsim.onnx.graph import Graph
 
 _LONG = 300  # characters of an error that a node repeats
+_KNOWN = 16  # bodies of one node that are kept, each for other shapes
 
 
 def key_of(node: Any) -> tuple[str, str]:
@@ -42,7 +43,7 @@ class Operator:
 
     ``elements`` are those that the file gives; a result in another floating-point type than float32 stays in it,
     whatever precision rules. ``graphs`` are its attributes that are graphs, ``captured`` the names that these read
-    from outside.
+    from outside; ``expand`` makes the graph of a node whose operator is defined by others.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Operator:
         opsets: Mapping[str, int],
         graphs: dict[str, Graph],
         captured: Sequence[str],
+        expand: Callable[[Operator, Sequence[Any]], Graph],
     ) -> None:
+        self.expand = expand
         self.proto, self.label, self.attributes, self.opsets = node, label, attributes, dict(opsets)
         self.key, self.since = key_of(node), int(schema.since_version)
         self.given, self.elements, self.graphs, self.captured = list(inputs), list(elements), graphs, list(captured)
@@ -134,12 +137,12 @@ class Operator:
     # By the body that the operator's own definition has.
 
     def _by_body(self, values: list[Any], outer: Mapping[str, Any]) -> tuple[Any, ...]:
-        from halfsim.onnx.bodies import expanded  # which builds graphs of operators
-
         shapes = tuple(getattr(x, "shape", None) for x in values)
         body = self._bodies.get(shapes)
         if body is None:
-            body = self._bodies[shapes] = expanded(self, values)
+            if len(self._bodies) >= _KNOWN:
+                self._bodies.clear()
+            body = self._bodies[shapes] = self.expand(self, values)
         values += [None] * (len(body.inputs) - len(values))
         return tuple(body.run(values, outer=outer))
 
