@@ -70,7 +70,9 @@ def outcome(suite: str, name: str, run: Any) -> Outcome:
 
 def cases(suites: Iterable[str] = tuple(SUITES)) -> dict[tuple[str, str], Any]:
     """The functions of ONNX's runner for our backend on the CPU, by suite and name."""
-    items = Runner(hs.onnx.backend, __name__)._test_items
+    with warnings.catch_warnings():  # of what makes the cases
+        warnings.simplefilter("ignore")
+        items = Runner(hs.onnx.backend, __name__)._test_items
     return {
         (suite, name.removesuffix("_cpu")): item.func
         for suite in suites
