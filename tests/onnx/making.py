@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx as onnx
 import pytest
-
-onnx = pytest.importorskip("onnx", reason="the package onnx is missing; it comes with: pip install 'halfsim[onnx]'")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, INT64, BOOL, STRING, FLOAT16 = (
     TensorProto.FLOAT,

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
+from onnx.backend.test.loader import DATA_DIR, load_model_tests
+from onnx.backend.test.runner import Runner
 
-onnx = pytest.importorskip("onnx", reason="the package onnx is missing; it comes with: pip install 'halfsim[onnx]'")
-
-from onnx import numpy_helper  # noqa: E402
-from onnx.backend.test.loader import DATA_DIR, load_model_tests  # noqa: E402
-from onnx.backend.test.runner import Runner  # noqa: E402
-
-import halfsim as hs  # noqa: E402
-from tests import marks  # noqa: E402
+import halfsim as hs
+from tests import marks
 
 FILES = [case for kind in ("simple", "pytorch-operator", "pytorch-converted") for case in load_model_tests(kind=kind)]
 

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+
+pytest.importorskip("onnx", reason="the package onnx is missing; it comes with: pip install 'halfsim[onnx]'")
+
 from tests.onnx.making import BOOL, FLOAT, FLOAT16, INT64, by_onnxruntime, graph, helper, model, node, onnx, value
 
 RNG = np.random.default_rng(20260101)

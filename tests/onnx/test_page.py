@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 import halfsim as hs
-
-pytest.importorskip("onnx", reason="the package onnx is missing; it comes with: pip install 'halfsim[onnx]'")
+from tests.onnx import conformance
 
 ROOT = Path(hs.__file__).parents[1]
 PAGE = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
@@ -30,10 +30,6 @@ def test_the_program_prints_what_stands_below_it(tmp_path: Path) -> None:
 
 
 def test_the_counts_of_operators_are_those_of_today() -> None:
-    import onnx
-
-    from tests.onnx import conformance
-
     if f"With onnx {onnx.__version__}:" not in PAGE:
         pytest.skip("another version of onnx, which defines other operators")
     assert conformance.operators() in PAGE
