@@ -17,7 +17,7 @@ from halfsim.onnx.operator import Operator, key_of
 from halfsim.onnx.operators import REFERENCE, ROWS
 from halfsim.onnx.operators.shape import constant_of
 from halfsim.onnx.package import package
-from halfsim.onnx.values import WORDS, as_value, element_of, fitting, is_float
+from halfsim.onnx.values import WORDS, as_value, dtype_of, element_of, fitting, is_float
 from halfsim.text import clipped
 
 _DEEP = 50  # graphs inside graphs
@@ -54,7 +54,9 @@ def dense(tensor: Any) -> Any:
         raise ValueError(f"type {whole_of.data_type} is not allowed; allowed: {min(WORDS)} to {max(WORDS)}")
     fitting(tensor.dims, "dims")
     if not hasattr(tensor, "values") or not hasattr(tensor, "indices"):
-        return to_array(tensor)
+        array, wanted = to_array(tensor), dtype_of(tensor.data_type)
+        same = array.dtype == wanted or wanted.kind == "O"
+        return array if same else array.astype(wanted)  # what older versions of onnx have wider
     values, places, shape = to_array(tensor.values), to_array(tensor.indices), tuple(tensor.dims)
     whole = np.zeros(shape, values.dtype)
     whole[np.unravel_index(places, shape) if places.ndim == 1 else tuple(places.T)] = values

@@ -50,7 +50,10 @@ def dtype_of(element: int) -> Any:
     if not name:
         raise TypeError(f"element type: {element} is not allowed; allowed: {min(WORDS)} to {max(WORDS)}")
     if name in NARROW or name in ("int4", "uint4", "int2", "uint2"):
-        return package().helper.tensor_dtype_to_np_dtype(element)
+        package()  # which says what is missing
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))
     return np.dtype(name)
 
 
