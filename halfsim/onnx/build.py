@@ -109,6 +109,7 @@ class Builder:
         """``ValueError`` or ``NotImplementedError`` that names every node that cannot run."""
         if self.missing:
             told = "; ".join(f"{op} ({', '.join(map(repr, nodes))})" for op, nodes in self.missing.items())
+            told = clipped(" ".join(told.split()), 2000)
             raise NotImplementedError(f"operators: {told} are not allowed; allowed: those that halfsim.onnx has")
         if self.wrong:
             more = f"; and {len(self.wrong) - 1} more" if len(self.wrong) > 1 else ""
@@ -223,6 +224,9 @@ class Builder:
             if wrong:
                 raise TypeError(wrong)
             captured = sorted(set().union(*(captured_by(g) for _, g in graph_attributes(node))))
+            for name in captured:
+                if name not in known:
+                    raise ValueError(f"input {name!r} is not made before it; allowed: values made before")
             inner: dict[str, Graph] = {}
             module_at = self._reserve(path)
             if key in ROWS:

@@ -51,6 +51,15 @@ class Step:
     freed: list[str] = field(default_factory=list)
 
 
+def _found(name: str, known: Mapping[str, Any], around: Mapping[str, Any]) -> Any:
+    """A value by its name; ``ValueError`` for one that a node should have made and did not."""
+    if name in known:
+        return known[name]
+    if name not in around:
+        raise ValueError(f"value {name!r} was not made by its node; allowed: nodes that make all their outputs")
+    return around[name]
+
+
 class Graph:
     """A graph of the file, or the body of a function: ``run`` takes the values of its inputs to those of its outputs.
 
@@ -98,11 +107,11 @@ class Graph:
             self._step(step, known, around)
             for name in step.freed:
                 known.pop(name, None)
-        return [known[name] if name in known else around[name] for name in self.outputs]
+        return [_found(name, known, around) for name in self.outputs]
 
     def _step(self, step: Step, known: dict[str, Any], around: Mapping[str, Any]) -> None:
-        values = [known[name] if name in known else around[name] for name in step.inputs]
-        captured = {name: known[name] if name in known else around[name] for name in step.operator.captured}
+        values = [_found(name, known, around) for name in step.inputs]
+        captured = {name: _found(name, known, around) for name in step.operator.captured}
         if step.node is None:
             results = step.operator.run(values, captured, self)
         else:

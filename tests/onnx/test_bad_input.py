@@ -72,6 +72,13 @@ def test_a_file_that_does_not_fit_together_is_refused_in_one_line(number: int) -
     assert len(str(error.value)) < 300
 
 
+def test_what_a_graph_inside_reads_has_to_be_there() -> None:
+    branch = graph([node("Neg", ["far"], ["t"])], [], ["t"])
+    choice = node("If", ["q"], ["y"], then_branch=branch, else_branch=branch)
+    with pytest.raises(ValueError, match="node 'If_0' \\(If\\): input 'far' is not made before it"):
+        hs.onnx.load(model([choice], [value("q", BOOL, [])], ["y"]))
+
+
 def test_cycles_and_functions_that_call_themselves() -> None:
     ring = [node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"])]
     with pytest.raises(ValueError, match="input 'b' is not made before it"):
