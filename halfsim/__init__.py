@@ -216,6 +216,7 @@ _MODULES = (
     "distributions",
     "linalg",
     "nn",
+    "onnx",
     "optim",
     "plot",
     "signal",
