@@ -8,7 +8,7 @@ from types import FrameType
 
 Line = tuple[str, int]  # file name and line number
 
-_OURS = ("halfsim", "contextlib", "functools")  # whose lines are nobody's own code
+_OURS = ("halfsim", "torch", "contextlib", "functools")  # whose lines are nobody's own code
 
 
 _known: dict[str, bool] = {}  # whether a module is one of these, by its name

@@ -185,6 +185,13 @@ class Arithmetic:
             out[place] = piece
         return out
 
+    def computed(self, y: Array, op: str, operands: Sequence[Any], elementary: bool) -> Array:
+        """``y``, which another library computed as ``op`` of ``operands`` in the container, on the grid of `compute`.
+
+        ``elementary`` says that it is one of the operations above, element by element.
+        """
+        return self._round(y, op, *operands)
+
     def sum_to(self, a: Array, shape: tuple[int, ...]) -> Array:
         """``a`` summed to ``shape``: the gradient of an operand of that shape which was broadcast to that of ``a``.
 

@@ -292,6 +292,16 @@ class Counting(Arithmetic):
         self._last = out, flushed
         return out
 
+    def computed(self, y: Array, op: str, operands: Sequence[Any], elementary: bool) -> Array:
+        if elementary:
+            return self._round(y, op, *operands)
+        flushed, _, over = self._before()
+        y = Arithmetic._round(self, y, op)
+        if self._constants:
+            self._count_factors(operands)
+        self.terms = max([self.terms, *(x.size // max(1, y.size) for x in operands[:1])])
+        return self._accumulated(y, flushed, over, *operands)
+
     def read(self, x: Array, fmt: Format, exact: bool = False) -> Array:
         counts = self.counts
         before, over, flushed = counts.inexact, counts.overflow, counts.flushed

@@ -1,0 +1,3 @@
+"""Placeholder."""
+def formula_of(call):
+    return None

@@ -1,0 +1,166 @@
+"""What is known of a PyTorch tensor's memory: the format of its numbers, its name, and its tensors of halfsim's.
+
+It is kept on the storage, which PyTorch keeps alive as long as any tensor shows it: views, aliases, what backward has
+saved and ``.data`` find it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import as_strided
+
+from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace.shadow import Shadow
+from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64
+from halfsim.numerics.precision import Precision
+from halfsim.numerics.quantize import Array, round_, rounded
+
+FORMATS = {torch.float16: float16, torch.bfloat16: bfloat16, torch.float32: float32, torch.float64: float64}
+HALVES = {float16: torch.float16, bfloat16: torch.bfloat16}
+_REAL_HALVES = (torch.float16, torch.bfloat16)
+
+
+class Held:
+    """``format`` is the grid of the numbers, if they are not ``raw``; ``wide`` says that the program asked for it.
+
+    ``inner`` numbers are a kernel's own, as the statistics that a normalisation keeps for its gradient; no reading
+    rounds them. ``copies`` are the numbers as narrower formats have them, ``tensors`` halfsim's tensors, by the part
+    of the memory that they show.
+    """
+
+    __slots__ = ("copies", "format", "inner", "name", "raw", "session", "tensors", "wide")
+
+    def __init__(self, session: Any, fmt: Format, raw: bool, wide: bool = False, inner: bool = False) -> None:
+        self.session, self.format, self.raw, self.wide, self.inner = session, fmt, raw, wide, inner
+        self.name = ""
+        self.copies: dict[Any, torch.Tensor] = {}
+        self.tensors: dict[Any, Tensor] = {}
+
+
+def held(x: torch.Tensor, session: Any) -> Held:
+    """What is known of a tensor's memory; of memory from outside that its numbers are as yet no format's."""
+    storage = x.untyped_storage()
+    known: Held | None = storage.__dict__.get("_halfsim")
+    if known is None or known.session is not session:
+        name = "" if known is None else known.name
+        narrow = x.dtype == torch.float32
+        fmt = session.base if narrow else FORMATS[x.dtype]
+        known = Held(session, fmt, narrow and fmt is not float32, wide=x.dtype == torch.float64)
+        known.name = name
+        storage.__dict__["_halfsim"] = known
+    return known
+
+
+def mark(x: torch.Tensor, session: Any, fmt: Format, wide: bool = False, inner: bool = False) -> Held:
+    """Say of a new result's memory that its numbers are ``fmt``'s; what was known of older numbers there goes."""
+    storage = x.untyped_storage()
+    known: Held | None = storage.__dict__.get("_halfsim")
+    if known is None or known.session is not session:
+        known = storage.__dict__["_halfsim"] = Held(session, fmt, False, wide, inner)
+    else:
+        known.format, known.raw, known.wide, known.inner = fmt, False, wide, inner
+        if known.copies:
+            known.copies.clear()
+    return known
+
+
+def part(x: torch.Tensor) -> Any:
+    """Which part of its memory a tensor shows."""
+    return x.storage_offset(), x.shape, x.stride(), x.dtype
+
+
+def array_of(x: torch.Tensor) -> Array:
+    """The numbers of a float tensor: a view of its memory, or of a real half a copy in float32."""
+    x = x.detach()
+    if x.is_conj() or x.is_neg():
+        x = x.resolve_conj().resolve_neg()
+    return x.float().numpy() if x.dtype in _REAL_HALVES else x.numpy()
+
+
+def round_in_place(x: torch.Tensor, fmt: Format, mode: Any = None) -> None:
+    """Round a tensor's numbers where they stand."""
+    dense = x.is_contiguous() or (x.storage_offset() == 0 and x.numel() * x.element_size() == x.untyped_storage().nbytes())
+    if dense and mode is None:  # in the order of memory, which rounding does not ask for
+        run = x.detach().as_strided((x.numel(),), (1,)).numpy()
+        round_(run, fmt)
+        return
+    array = x.detach().numpy()
+    done = round_(array, fmt, None, mode)
+    if done is not array:
+        array[...] = done
+
+
+def reading(x: torch.Tensor, known: Held, precision: Precision) -> torch.Tensor:
+    """The numbers of a tensor as an operation in ``precision`` reads them; the tensor itself where they are right."""
+    fmt, storage = known.format, precision.storage
+    if known.inner or (not known.raw and (fmt is storage or storage.contains(fmt))):
+        return x
+    key = (part(x), storage)
+    copy = known.copies.get(key)
+    if copy is None:
+        array = array_of(x)
+        if known.raw and not storage.contains(fmt) and fmt is not storage:
+            array = rounded(array, fmt)
+        grid = fmt if storage.contains(fmt) else storage
+        copy = torch.from_numpy(rounded(array, grid, None, precision.mode))
+        known.copies[key] = copy
+    return copy
+
+
+def tensor_of(x: torch.Tensor, known: Held, observer: Any) -> Tensor:
+    """The tensor of halfsim's that shows the same numbers, with what an observer has left on it."""
+    key = part(x)
+    found = known.tensors.get(key)
+    if found is not None:
+        return found
+    array = array_of(x)
+    if known.raw:
+        values = array
+        array = rounded(values, known.format)
+        found = Tensor(array, known.format, name=known.name)
+        parent = next(iter(known.tensors.values()), None)
+        if parent is not None:
+            found.shadow = _seen_through(parent, array)
+        elif observer is not None and not known.inner:
+            observer.given(values, found, False)
+    else:
+        found = Tensor(array, known.format, name=known.name)
+        parent = next(iter(known.tensors.values()), None)
+        if parent is not None:
+            found.shadow = _seen_through(parent, array)
+    known.tensors[key] = found
+    return found
+
+
+def _seen_through(parent: Tensor, array: Array) -> Shadow | None:
+    """What a trace knows of a view, from the tensor that it is a view of."""
+    shadow = parent.shadow
+    if not isinstance(shadow, Shadow) or shadow.of is not parent.array:
+        return None
+    nonfinite = shadow.nonfinite and not bool(np.isfinite(array).all())
+    moved = {name: _moved(getattr(shadow, name), parent.array, array) for name in ("twin", "noise", "missing")}
+    same = shadow.nonfinite == nonfinite
+    shadow.consumed = shadow.consumed or same  # it is read through its view
+    return replace(
+        shadow, of=array, nonfinite=nonfinite, consumed=False if same else shadow.consumed, parts=(), exact=None,
+        broken=shadow.broken if nonfinite or not shadow.nonfinite else None, **moved,
+    )  # fmt: skip
+
+
+def _moved(values: Array | None, base: Array, view: Array) -> Array | None:
+    """What belongs to the elements of ``base``, for those that ``view`` shows of the same memory."""
+    if values is None or not base.flags.c_contiguous or values.shape != base.shape:
+        return None
+    if not np.may_share_memory(base, view):
+        return None
+    offset = (view.__array_interface__["data"][0] - base.__array_interface__["data"][0]) // base.itemsize
+    flat = np.ascontiguousarray(values).reshape(-1)
+    strides = [n // base.itemsize for n in view.strides]
+    last = offset + sum((n - 1) * s for n, s in zip(view.shape, strides, strict=True) if n)
+    if offset < 0 or last >= flat.size or min(strides, default=0) < 0:
+        return None
+    return as_strided(flat[offset:], view.shape, [s * flat.itemsize for s in strides], writeable=False)

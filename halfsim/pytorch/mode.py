@@ -1,0 +1,337 @@
+"""Every kernel of a PyTorch program, rounded: a dispatch mode that stands between autograd and the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from halfsim.autograd.observer import active
+from halfsim.autograd.policy import PROMOTE, Policy
+from halfsim.autograd.scope import resolve, scope, scoped
+from halfsim.frames import Line, caller
+from halfsim.numerics.formats import Format, float32, float64
+from halfsim.numerics.precision import Precision, native
+from halfsim.pytorch import telling
+from halfsim.pytorch.aten import FLOATS, Kernel, called, kernel_of
+from halfsim.pytorch.faithful import formula_of
+from halfsim.pytorch.held import HALVES, Held, held, mark, reading, round_in_place
+
+_KERNELS: dict[Any, Kernel] = {}
+_ACCUMULATE = "torch::autograd::AccumulateGrad"
+_REMEMBERED = 1 << 18  # operations of forward passes whose gradient may come
+# Kernels whose further results are their own, kept for the gradient as a GPU keeps them: in float32.
+_KEEP = {
+    "layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm", "nll_loss", "logsigmoid", "dropout",
+    "scaled_dot_product_attention", "embedding_bag", "ctc_loss",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Ran:
+    """What an operation's gradient needs to know of it."""
+
+    name: str
+    path: str
+    precision: Precision
+    wide: bool
+    line: Line | None = None
+    broken: Any = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a kernel: what it is called, where it stands, and what rules it."""
+
+    kernel: Kernel
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    name: str
+    precision: Precision
+    wide: bool
+    exact: bool
+    phase: str
+    path: str
+    floats: list[torch.Tensor]
+    line: Line | None = None
+    broken: Any = None
+    leaf: Any = None  # the parameter whose gradient arrives
+    sequence: int = 0
+    targets: Sequence[torch.Tensor] = ()  # what it writes into
+
+
+class Rounding(TorchDispatchMode):
+    """The mode: it runs each kernel on numbers as the precision in force reads them, and rounds what it stores.
+
+    ``base`` is the format of tensors that say nothing else; ``faithful`` lets halfsim's own formulas compute what has
+    one. ``alters`` is False where numbers are only looked at.
+    """
+
+    def __init__(self, faithful: bool = False) -> None:
+        super().__init__()
+        self.faithful = faithful
+        self.base: Format = float32
+        self.function = ""  # the function of PyTorch's interface that is running
+        self.casting: tuple[Format, bool] | None = None  # what a clone is to be, and whether the program says so
+        self.forced: Format | None = None  # the format that an argument dtype= asks for
+        self.ran: dict[int, Ran] = {}
+        self.places: Any = None  # names of modules and parameters, see `halfsim.pytorch.places`
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kernel = _KERNELS.get(func)
+        if kernel is None:
+            kernel = _KERNELS[func] = kernel_of(func)
+        kwargs = kwargs or {}
+        if kernel.looks:
+            return func(*args, **kwargs)
+        backward = torch._C._current_graph_task_id() != -1
+        node = torch._C._current_autograd_node() if backward else None
+        leaf = node.variable if node is not None and node.name() == _ACCUMULATE else None
+        if kernel.view:
+            out = func(*args, **kwargs)
+            if leaf is not None and isinstance(out, torch.Tensor):
+                self.arrived(leaf, out)
+            return out
+        return self.compute(kernel, func, args, kwargs, node if backward else None, backward, leaf)
+
+    def compute(
+        self, kernel: Kernel, func: Any, args: Any, kwargs: Any, node: Any, backward: bool, leaf: Any
+    ) -> Any:
+        """Run a kernel that makes or changes numbers."""
+        floats = floats_in(args)
+        if kwargs:
+            floats += floats_in(kwargs.values())
+        targets = _written(kernel, args, kwargs) if kernel.written or kernel.named else []
+        if kernel.overwrites:
+            floats = [x for x in floats if not any(x is target for target in targets)]
+        if kernel.foreach and kernel.raw.startswith("_foreach_"):
+            with self:
+                return one_by_one(kernel, args, kwargs)
+        observer, here = active(), scope()
+        sequence = torch._C._autograd._get_sequence_nr() - 1
+        ran = None
+        if node is not None and leaf is None:
+            ran = self.ran.get(node._sequence_nr())
+        line = broken = None
+        if leaf is not None:
+            name, category, phase = "accumulate", None, "backward"
+            path = self.places.parameter(leaf)[0]
+            precision, wide = native(held(leaf, self).format), held(leaf, self).wide
+            if precision.storage is not float32 and isinstance(here.rule, Precision):
+                precision = here.rule
+        elif ran is not None:
+            name, path, phase, precision, wide = ran.name, ran.path, "backward", ran.precision, ran.wide
+            line, broken = ran.line, ran.broken
+        else:
+            name, category = called(kernel, args, self.function)
+            phase, path = here.phase, here.path
+            if backward and phase == "forward":
+                phase = "backward"
+            precision, wide = self.ruled(kernel, name, category, floats, targets, here)
+        exact = kernel.exact_with(args, kwargs) and self.casting is None
+        call = Call(kernel, func, args, kwargs, name, precision, wide, exact, phase, path, floats, line, broken, leaf,
+                    sequence, targets)  # fmt: skip
+        if kernel.foreach:
+            out = telling.each(self, call, observer)
+        elif observer is None and precision.mode is None and not self.own(call) and not _real_halves(floats):
+            out = self.quick(call)
+        else:
+            out = telling.told(self, call, observer)
+        if phase != "backward" and not backward and torch.is_grad_enabled():
+            self.remember(call)
+        return out
+
+    def own(self, call: Call) -> Any:
+        """The formula of halfsim's that computes this call, in depth "faithful"; None for PyTorch's kernel."""
+        return formula_of(call) if self.faithful else None
+
+    def remember(self, call: Call) -> None:
+        """Remember an operation of the forward pass for its gradient; the first kernel of a node speaks for it."""
+        if call.sequence not in self.ran:
+            if len(self.ran) >= _REMEMBERED:
+                for old in list(self.ran)[: _REMEMBERED // 2]:
+                    del self.ran[old]
+            line = call.line or (caller() if active() is not None else None)
+            self.ran[call.sequence] = Ran(call.name, call.path, call.precision, call.wide, line, call.broken)
+
+    def ruled(
+        self, kernel: Kernel, name: str, category: str | None, floats: list[torch.Tensor],
+        targets: list[torch.Tensor], here: Any,
+    ) -> tuple[Precision, bool]:  # fmt: skip
+        """The precision of a call, and whether the program asked for one that wide."""
+        if self.casting is not None:
+            return native(self.casting[0]), self.casting[1]
+        if self.forced is not None:
+            return native(self.forced), True
+        rule = here.rule
+        if targets and held(targets[0], self).wide:  # what is changed in place stays in its format
+            return native(held(targets[0], self).format), True
+        fmt, wide = self.widest(floats)
+        if wide and not (category == "fp16" and not all(held(x, self).wide for x in floats)):
+            narrow = rule if isinstance(rule, Precision) else rule.default
+            if isinstance(narrow, Precision) and not narrow.storage.contains(fmt):
+                return native(fmt), True
+        if not floats and kernel.made and self.base is not float32 and not isinstance(rule, Precision):
+            fmt = self.base
+        return resolve(name, category, fmt), wide and isinstance(rule, Policy)
+
+    def widest(self, floats: list[torch.Tensor]) -> tuple[Format, bool]:
+        """The format of the widest tensors, those without axes apart, and whether the program asked for it."""
+        known = [(held(x, self), x.ndim) for x in floats]
+        known = [(h, n) for h, n in known if not h.inner] or known
+        deep = [h for h, n in known if n] or [h for h, _ in known]
+        if not deep:
+            return self.base, False
+        fmt = deep[0].format
+        for h in deep[1:]:
+            if h.format is not fmt and not fmt.contains(h.format):
+                fmt = h.format if h.format.contains(fmt) else float32
+        return fmt, any(h.wide for h in deep)
+
+    def quick(self, call: Call) -> Any:
+        """A call that nobody watches: PyTorch's kernel, and its results rounded where they stand."""
+        args, kwargs, precision = call.args, call.kwargs, call.precision
+        kernel, storage = call.kernel, precision.storage
+        targets = call.targets
+        for x in targets:
+            known = held(x, self)
+            if known.raw and not kernel.overwrites:
+                round_in_place(x, known.format)
+                known.raw = False
+            known.copies.clear()
+        swap = None
+        for x in call.floats:
+            known = held(x, self)
+            if known.inner or (not known.raw and (known.format is storage or storage.contains(known.format))):
+                continue
+            if any(x is target for target in targets):
+                continue
+            read = reading(x, known, precision)
+            if read is not x:
+                swap = swap or {}
+                swap[id(x)] = read
+        if swap is not None:
+            args, kwargs = swapped(args, swap), {k: swapped(v, swap) for k, v in kwargs.items()}
+        if storage is float64:
+            args, kwargs = deepened(args), {k: deepened(v) for k, v in kwargs.items()}
+        out = call.func(*args, **kwargs)
+        if targets:
+            for x in targets:
+                known = held(x, self)
+                if not call.exact and known.format is not float32 and known.format is not float64:
+                    round_in_place(x, known.format)
+                known.raw = False
+                known.tensors.clear()
+            return out
+        self.store(call, out, storage)
+        return out
+
+    def store(self, call: Call, out: Any, storage: Format) -> None:
+        """Round the results of a kernel and say what they are."""
+        if isinstance(out, torch.Tensor):
+            if out.dtype in FLOATS:
+                if not call.exact and storage is not float32 and storage is not float64:
+                    round_in_place(out, storage)
+                mark(out, self, storage, call.wide)
+        elif isinstance(out, (tuple, list)):
+            keep = call.name in _KEEP and not call.kernel.backward
+            for i, y in enumerate(out):
+                if isinstance(y, torch.Tensor) and y.dtype in FLOATS:
+                    if keep and i:
+                        mark(y, self, float32, inner=True)
+                        continue
+                    if not call.exact and storage is not float32 and storage is not float64:
+                        round_in_place(y, storage)
+                    mark(y, self, storage, call.wide)
+
+    def arrived(self, leaf: Any, grad: torch.Tensor) -> None:
+        """A gradient has reached its parameter, as it is: it is held in the parameter's format from here on."""
+        if grad.dtype not in FLOATS:
+            return
+        known, of = held(grad, self), held(leaf, self)
+        observer = active()
+        path, name = self.places.parameter(leaf)
+        known.name = f"{path}.{name}" if path else name
+        if observer is not None:
+            telling.leaf(self, observer, leaf, grad, path, known)
+        known.format, known.wide = of.format, of.wide
+
+    def dtype(self, x: torch.Tensor) -> Any:
+        """The dtype that the program sees: that of the format which the numbers have."""
+        real = torch._C.TensorBase.dtype.__get__(x)  # type: ignore[attr-defined]
+        if real is not torch.float32 or x.layout is not torch.strided:
+            return real
+        with torch._C.DisableTorchFunction():
+            return HALVES.get(held(x, self).format, real)
+
+    def scoped_in(self, call: Call) -> Any:
+        """The scope of a call, for those who ask for phase and path."""
+        return scoped(phase=call.phase, path=call.path)
+
+
+def floats_in(args: Any) -> list[torch.Tensor]:
+    """The tensors of floats among arguments, in lists too."""
+    found = []
+    for x in args:
+        if isinstance(x, torch.Tensor):
+            if x.dtype in FLOATS and x.layout is torch.strided:
+                found.append(x)
+        elif isinstance(x, (list, tuple)):
+            found += floats_in(x)
+    return found
+
+
+def swapped(x: Any, swap: dict[int, Any]) -> Any:
+    """Arguments with other tensors in the place of some."""
+    if isinstance(x, torch.Tensor):
+        return swap.get(id(x), x)
+    if isinstance(x, (list, tuple)):
+        return type(x)(swapped(item, swap) for item in x)
+    return x
+
+
+def deepened(x: Any) -> Any:
+    """Arguments with float64 in the place of narrower floats, for a reference run."""
+    if isinstance(x, torch.Tensor):
+        return x.double() if x.dtype in FLOATS else x
+    if isinstance(x, (list, tuple)):
+        return type(x)(deepened(item) for item in x)
+    return x
+
+
+def _written(kernel: Kernel, args: Any, kwargs: Any) -> list[torch.Tensor]:
+    """The tensors of floats that a call writes into."""
+    found = [args[i] for i in kernel.written if i < len(args)]
+    return floats_in([*found, *(kwargs.get(name) for name in kernel.named)])
+
+
+def one_by_one(kernel: Kernel, args: Any, kwargs: Any) -> Any:
+    """A kernel over lists of tensors as one call for each, which is what it is by definition."""
+    stem = kernel.raw.removeprefix("_foreach_")
+    count = next(len(x) for x in args if isinstance(x, (list, tuple)))
+    made = []
+    for i in range(count):
+        item = [x[i] if isinstance(x, (list, tuple)) else x for x in args]
+        if stem in ("addcdiv", "addcmul") and len(item) > 3:
+            item, more = item[:3], {"value": item[3] if not isinstance(item[3], torch.Tensor) else item[3].item()}
+        else:
+            more = {k: x[i] if isinstance(x, (list, tuple)) else x for k, x in kwargs.items()}
+        if stem == "norm":
+            made.append(torch.linalg.vector_norm(*item, **more))
+        elif stem == "pow" and not isinstance(item[0], torch.Tensor):
+            made.append(torch.pow(*item, **more))
+        else:
+            method = getattr(torch.Tensor, stem + ("_" if kernel.written else ""))
+            made.append(method(*item, **more))
+    return None if kernel.written else made
+
+
+def _real_halves(floats: list[torch.Tensor]) -> bool:
+    return any(x.dtype in (torch.float16, torch.bfloat16) for x in floats)
+
+
+__all__ = ["PROMOTE", "Held", "Rounding"]
