@@ -90,6 +90,13 @@ MADE = {
 }  # fmt: skip
 
 
+# Kernels whose further results are their own, kept for the gradient as a GPU keeps them: in float32.
+KEEP = {
+    "layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm", "nll_loss", "logsigmoid", "dropout",
+    "scaled_dot_product_attention", "embedding_bag", "ctc_loss",
+}  # fmt: skip
+
+
 @dataclass(slots=True)
 class Kernel:
     """One overload of an aten operation: what it is called, and what is done about its arguments and results."""

@@ -107,7 +107,12 @@ class Calls(TorchFunctionMode):
                 return x
             if dtype in _NARROW:
                 self.note(f"tensors of {dtype} are tensors of float32 that hold numbers of {fmt}")
-        outer, rounding.casting = rounding.casting, (fmt, wide)
+        return self.rounded(x, fmt, wide)
+
+    def rounded(self, x: torch.Tensor, fmt: Any, wide: bool, name: str = "cast") -> torch.Tensor:
+        """A tensor's numbers in a format, as an operation of that name."""
+        rounding = self.rounding
+        outer, rounding.casting = rounding.casting, (fmt, wide, name)
         try:
             return torch.clone(x) if x.dtype is torch.float32 else x.to(torch.float32)
         finally:
@@ -169,6 +174,22 @@ def _type_as(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
     return calls.cast(args[0], dtype)
 
 
+def _fused(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
+    """What one kernel of a GPU computes in float32 and stores once, and a CPU in several."""
+    rounding, x = calls.rounding, args[0] if args else next(iter(kwargs.values()))
+    if not rounding.alters or rounding.forced is not None or x.dtype is not torch.float32:
+        return func(*args, **kwargs)
+    known = held(x, rounding)
+    if known.format is float32:
+        return func(*args, **kwargs)
+    outer, rounding.forced = rounding.forced, float32
+    try:
+        out = func(*args, **kwargs)
+    finally:
+        rounding.forced = outer
+    return out if out is x else calls.rounded(out, known.format, known.wide, func.__name__)
+
+
 _HANDLERS: dict[Any, Callable[..., Any]] = {
     _TENSOR.dtype.__get__: _get_dtype,  # type: ignore[attr-defined]
     _TENSOR.half: _cast_to(torch.float16),
@@ -179,6 +200,10 @@ _HANDLERS: dict[Any, Callable[..., Any]] = {
     _TENSOR.pin_memory: _cuda,
     _TENSOR.type: _type,
     _TENSOR.type_as: _type_as,
+    torch.nn.functional.dropout: _fused,
+    torch.nn.functional.rms_norm: _fused,
+    torch.dropout: _fused,
+    torch.rms_norm: _fused,
 }
 
 

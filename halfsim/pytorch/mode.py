@@ -16,19 +16,13 @@ from halfsim.frames import Line, caller
 from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.precision import Precision, native
 from halfsim.pytorch import telling
-from halfsim.pytorch.aten import FLOATS, Kernel, called, kernel_of
+from halfsim.pytorch.aten import FLOATS, KEEP, Kernel, called, kernel_of
 from halfsim.pytorch.faithful import formula_of
 from halfsim.pytorch.held import HALVES, Held, held, mark, reading, round_in_place
 
 _KERNELS: dict[Any, Kernel] = {}
 _ACCUMULATE = "torch::autograd::AccumulateGrad"
 _REMEMBERED = 1 << 18  # operations of forward passes whose gradient may come
-# Kernels whose further results are their own, kept for the gradient as a GPU keeps them: in float32.
-_KEEP = {
-    "layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm", "nll_loss", "logsigmoid", "dropout",
-    "scaled_dot_product_attention", "embedding_bag", "ctc_loss",
-}  # fmt: skip
-
 
 @dataclass(slots=True)
 class Ran:
@@ -40,6 +34,7 @@ class Ran:
     wide: bool
     line: Line | None = None
     broken: Any = None
+    eps: float = 0.0  # of a normalisation
 
 
 @dataclass(slots=True)
@@ -62,6 +57,7 @@ class Call:
     leaf: Any = None  # the parameter whose gradient arrives
     sequence: int = 0
     targets: Sequence[torch.Tensor] = ()  # what it writes into
+    eps: float = 0.0  # of the normalisation whose gradient it is
 
 
 class Rounding(TorchDispatchMode):
@@ -76,7 +72,7 @@ class Rounding(TorchDispatchMode):
         self.faithful = faithful
         self.base: Format = float32
         self.function = ""  # the function of PyTorch's interface that is running
-        self.casting: tuple[Format, bool] | None = None  # what a clone is to be, and whether the program says so
+        self.casting: tuple[Format, bool, str] | None = None  # what a clone is to be, if the program says so, its name
         self.forced: Format | None = None  # the format that an argument dtype= asks for
         self.ran: dict[int, Ran] = {}
         self.places: Any = None  # names of modules and parameters, see `halfsim.pytorch.places`
@@ -116,7 +112,7 @@ class Rounding(TorchDispatchMode):
         ran = None
         if node is not None and leaf is None:
             ran = self.ran.get(node._sequence_nr())
-        line = broken = None
+        line, broken, eps = None, None, 0.0
         if leaf is not None:
             name, category, phase = "accumulate", None, "backward"
             path = self.places.parameter(leaf)[0]
@@ -125,25 +121,40 @@ class Rounding(TorchDispatchMode):
                 precision = here.rule
         elif ran is not None:
             name, path, phase, precision, wide = ran.name, ran.path, "backward", ran.precision, ran.wide
-            line, broken = ran.line, ran.broken
+            line, broken, eps = ran.line, ran.broken, ran.eps
         else:
             name, category = called(kernel, args, self.function)
+            if self.casting is not None:
+                name = self.casting[2]
             phase, path = here.phase, here.path
             if backward and phase == "forward":
                 phase = "backward"
             precision, wide = self.ruled(kernel, name, category, floats, targets, here)
+        stats = [x for x in args[3:5] if x is not None] if kernel.raw == "native_batch_norm" and args[5] else []
+        floats = [x for x in floats if not any(x is stat for stat in stats)] if stats else floats
+        before = [self.settled(x) for x in stats]
         exact = kernel.exact_with(args, kwargs) and self.casting is None
         call = Call(kernel, func, args, kwargs, name, precision, wide, exact, phase, path, floats, line, broken, leaf,
-                    sequence, targets)  # fmt: skip
+                    sequence, targets, eps)  # fmt: skip
         if kernel.foreach:
             out = telling.each(self, call, observer)
         elif observer is None and precision.mode is None and not self.own(call) and not _real_halves(floats):
             out = self.quick(call)
         else:
             out = telling.told(self, call, observer)
+        for x, old in zip(stats, before, strict=True):
+            telling.averaged(self, call, observer, x, old)
         if phase != "backward" and not backward and torch.is_grad_enabled():
             self.remember(call)
         return out
+
+    def settled(self, x: torch.Tensor) -> Any:
+        """The numbers of a statistic that a kernel is about to move, in its own format, if anybody watches."""
+        known = held(x, self)
+        if known.raw:
+            round_in_place(x, known.format)
+            known.raw = False
+        return x.detach().numpy().copy() if active() is not None else None
 
     def own(self, call: Call) -> Any:
         """The formula of halfsim's that computes this call, in depth "faithful"; None for PyTorch's kernel."""
@@ -156,7 +167,7 @@ class Rounding(TorchDispatchMode):
                 for old in list(self.ran)[: _REMEMBERED // 2]:
                     del self.ran[old]
             line = call.line or (caller() if active() is not None else None)
-            self.ran[call.sequence] = Ran(call.name, call.path, call.precision, call.wide, line, call.broken)
+            self.ran[call.sequence] = Ran(call.name, call.path, call.precision, call.wide, line, call.broken, _eps(call))
 
     def ruled(
         self, kernel: Kernel, name: str, category: str | None, floats: list[torch.Tensor],
@@ -238,7 +249,7 @@ class Rounding(TorchDispatchMode):
                     round_in_place(out, storage)
                 mark(out, self, storage, call.wide)
         elif isinstance(out, (tuple, list)):
-            keep = call.name in _KEEP and not call.kernel.backward
+            keep = call.name in KEEP and not call.kernel.backward
             for i, y in enumerate(out):
                 if isinstance(y, torch.Tensor) and y.dtype in FLOATS:
                     if keep and i:
@@ -301,6 +312,12 @@ def deepened(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return type(x)(deepened(item) for item in x)
     return x
+
+
+def _eps(call: Call) -> float:
+    """What a normalisation adds to its variance, which the kernel of the gradient is not given."""
+    last = call.args[-1] if call.args else None
+    return last if "norm" in call.name and isinstance(last, float) else 0.0
 
 
 def _written(kernel: Kernel, args: Any, kwargs: Any) -> list[torch.Tensor]:

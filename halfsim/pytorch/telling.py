@@ -17,7 +17,8 @@ from halfsim.autograd.trace.shadow import Shadow
 from halfsim.frames import caller
 from halfsim.numerics.formats import float32
 from halfsim.numerics.precision import native
-from halfsim.pytorch.aten import FLOATS
+from halfsim.pytorch.aten import FLOATS, KEEP
+from halfsim.pytorch.faithful import computed
 from halfsim.pytorch.held import array_of, held, mark, part, reading, round_in_place, tensor_of
 
 _SHRINKS = ("mul_", "_foreach_mul_")
@@ -69,30 +70,23 @@ def told(mode: Any, call: Any, observer: Observer | None) -> Any:
         if targets:
             return _in_place(mode, call, observer, fp, operands, arrays, targets, label)
         swap = _swap(call.floats, operands, arrays)
-        formula = mode.own(call)
-        others: Any = None
-        if formula is not None:
-            y, others, out = formula(fp, call, arrays)
-        else:
-            out = call.func(*_with(call.args, swap), **{k: _with(v, swap) for k, v in call.kwargs.items()})
-            y = None
+        out = call.func(*_with(call.args, swap), **{k: _with(v, swap) for k, v in call.kwargs.items()})
         results = [r for r in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(r, torch.Tensor)]
         results = [r for r in results if r.dtype in FLOATS and r.layout is torch.strided]
         if not results:
             return out
-        keep = call.name in mode_keep and not kernel.backward
+        formula = mode.own(call)
+        own = [] if formula is None else computed(fp, call, formula, arrays)
+        keep = call.name in KEEP and not kernel.backward
         stored = []
         for i, r in enumerate(results):
             if keep and i:
                 mark(r, mode, float32, inner=True)
                 continue
-            array = r.detach().numpy() if y is None or i else y
             if i:
                 fp = unit(observer, precision, label)
-            if formula is None:
-                array = _computed(fp, call, array, arrays)
-            done = fp.store(array, arrays, call.exact)
-            stored.append((r, done, fp))
+            array = own[i].reshape(r.shape) if own else _computed(fp, call, r.detach().numpy(), arrays)
+            stored.append((r, fp.store(np.asarray(array), arrays, call.exact), fp))
         wanted = _wanted(call)
         final = []
         for r, done, one in stored:
@@ -125,10 +119,18 @@ def _made(mode: Any, call: Any, observer: Observer | None, targets: Sequence[tor
     return out
 
 
-mode_keep = {
-    "layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm", "nll_loss", "logsigmoid", "dropout",
-    "scaled_dot_product_attention", "embedding_bag", "ctc_loss",
-}  # fmt: skip
+def averaged(mode: Any, call: Any, observer: Observer | None, x: torch.Tensor, before: Any) -> None:
+    """A kernel has moved a running average by itself: it is rounded to its own format, and told."""
+    known = held(x, mode)
+    goal = None if before is None else before + (x.detach().numpy() - before) / max(call.args[6], 1e-12)
+    if known.format is not float32:
+        round_in_place(x, known.format)
+    known.copies.clear()
+    known.tensors.clear()
+    if observer is not None:
+        with mode.scoped_in(call):
+            label = "running_mean" if x is call.args[3] else "running_var"
+            observer.averaged(before, array_of(x).copy(), goal, known.format, label)
 
 
 def _held_array(made: torch.Tensor, done: Any) -> Any:

@@ -114,7 +114,9 @@ class Trace(Watching):
             where = self.series[event.phase, event.path] = Series()
         where.add(self.step, event)
         if event.lost is not None:
-            self.constants.setdefault((event.phase, event.path), event)
+            known = self.constants.setdefault((event.phase, event.path), event)
+            if is_eps(event) and known.lost is not None and abs(known.lost.became) == 1:
+                self.constants[event.phase, event.path] = event  # a factor near 1 has no divisor to keep from zero
         if (event.counts.invalid or event.counts.divide_by_zero) and event.lost is None:
             self._blame_constant(event)
         for kind in kinds:
