@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.ops._common import steps
 from halfsim.autograd.tape import SPECS
+from halfsim.numerics.formats import bfloat16
 from halfsim.numerics.quantize import Array
 
 Formula = Callable[..., list[Array]]
@@ -122,7 +124,8 @@ def _tanh_gradient(fp: Arithmetic, call: Any, g: Any, y: Any) -> list[Array]:
 
 
 def _sigmoid_gradient(fp: Arithmetic, call: Any, g: Any, y: Any) -> list[Array]:
-    return [fp.mul(fp.mul(g, fp.sub(fp.constant(1), y)), y)]
+    s = steps(fp, wide=bfloat16)
+    return [fp.mul(s.mul(g, s.sub(fp.constant(1.0), y)), y)]
 
 
 def _layer_norm(fp: Arithmetic, call: Any, x: Any, shape: Any, w: Any, b: Any, eps: float) -> list[Array]:

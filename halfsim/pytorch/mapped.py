@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
 from halfsim.autograd.observer import active
 from halfsim.autograd.policy import PROMOTE, Policy
 from halfsim.autograd.scope import precision, scoped
+from halfsim.autograd.tensor import Tensor
 from halfsim.frames import level
-from halfsim.numerics.formats import float32
+from halfsim.numerics.formats import float32, float64
 from halfsim.pytorch.held import FORMATS, held, tensor_of
 
 _NARROW = (torch.float16, torch.bfloat16)
@@ -101,8 +103,12 @@ class Calls(TorchFunctionMode):
             return x.to(dtype)
         fmt = FORMATS[dtype]
         wide = fmt is float32 and rounding.base is not float32
+        if x.dtype is torch.float64 and fmt is float32:  # data
+            return x.to(dtype)
         if x.dtype is torch.float32:
             known = held(x, rounding)
+            if known.raw and wide and not (x.requires_grad or known.name):  # data that was float32 all along
+                return x
             if known.format is fmt and not known.raw:
                 return x
             if dtype in _NARROW:
@@ -190,6 +196,15 @@ def _fused(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
     return out if out is x else calls.rounded(out, known.format, known.wide, func.__name__)
 
 
+def _backward(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
+    """A backward pass begins: its root may contain a loss scale."""
+    root, observer = args[0] if args else None, active()
+    root = root[0] if isinstance(root, (tuple, list)) and root else root
+    if observer is not None and isinstance(root, torch.Tensor) and root.dtype in FORMATS:
+        observer.begins(tensor_of(root, held(root, calls.rounding), observer))
+    return func(*args, **kwargs)
+
+
 _HANDLERS: dict[Any, Callable[..., Any]] = {
     _TENSOR.dtype.__get__: _get_dtype,  # type: ignore[attr-defined]
     _TENSOR.half: _cast_to(torch.float16),
@@ -203,6 +218,9 @@ _HANDLERS: dict[Any, Callable[..., Any]] = {
     torch.nn.functional.dropout: _fused,
     torch.nn.functional.rms_norm: _fused,
     torch.dropout: _fused,
+    _TENSOR.backward: _backward,
+    torch.autograd.backward: _backward,
+    torch.autograd.grad: _backward,
     torch.rms_norm: _fused,
 }
 
@@ -360,7 +378,9 @@ def _clip(calls: Calls, plain: Any) -> Any:
             if observer is not None:
                 group = type("Group", (), {"param_groups": [{"params": leaves}]})
                 views = [view for _, view in _gradients(calls, group, observer)]
-                observer.clipped(views, None)
+                squares = sum(float(np.square(view._grad.array, dtype=np.float64).sum()) for view in views)
+                norm = Tensor(np.asarray(np.sqrt(squares)), float64) if plain.__name__ == "clip_grad_norm_" else None
+                observer.clipped(views, norm)
             return plain(leaves, *args, **kwargs)
 
     return clip

@@ -22,6 +22,7 @@ from halfsim.pytorch.held import HALVES, Held, held, mark, reading, round_in_pla
 
 _KERNELS: dict[Any, Kernel] = {}
 _ACCUMULATE = "torch::autograd::AccumulateGrad"
+_ARRIVES = ("detach", "add", "clone", "copy")  # kernels that put a gradient in its place, or add it to what is there
 _REMEMBERED = 1 << 18  # operations of forward passes whose gradient may come
 
 @dataclass(slots=True)
@@ -87,15 +88,18 @@ class Rounding(TorchDispatchMode):
         backward = torch._C._current_graph_task_id() != -1
         node = torch._C._current_autograd_node() if backward else None
         leaf = node.variable if node is not None and node.name() == _ACCUMULATE else None
+        at = leaf
+        if leaf is not None and kernel.raw not in _ARRIVES:  # a hook of the user's
+            leaf = None
         if kernel.view:
             out = func(*args, **kwargs)
             if leaf is not None and isinstance(out, torch.Tensor):
                 self.arrived(leaf, out)
             return out
-        return self.compute(kernel, func, args, kwargs, node if backward else None, backward, leaf)
+        return self.compute(kernel, func, args, kwargs, None if at is not None else node, backward, leaf, at)
 
     def compute(
-        self, kernel: Kernel, func: Any, args: Any, kwargs: Any, node: Any, backward: bool, leaf: Any
+        self, kernel: Kernel, func: Any, args: Any, kwargs: Any, node: Any, backward: bool, leaf: Any, at: Any
     ) -> Any:
         """Run a kernel that makes or changes numbers."""
         floats = floats_in(args)
@@ -129,6 +133,7 @@ class Rounding(TorchDispatchMode):
             phase, path = here.phase, here.path
             if backward and phase == "forward":
                 phase = "backward"
+                path = self.places.parameter(at)[0] if at is not None else path
             precision, wide = self.ruled(kernel, name, category, floats, targets, here)
         stats = [x for x in args[3:5] if x is not None] if kernel.raw == "native_batch_norm" and args[5] else []
         floats = [x for x in floats if not any(x is stat for stat in stats)] if stats else floats
@@ -182,6 +187,8 @@ class Rounding(TorchDispatchMode):
         if targets and held(targets[0], self).wide:  # what is changed in place stays in its format
             return native(held(targets[0], self).format), True
         fmt, wide = self.widest(floats)
+        if kernel.raw == "_to_copy" and fmt is float64:  # data on its way into tensors of float32
+            fmt, wide = self.base, False
         if wide and not (category == "fp16" and not all(held(x, self).wide for x in floats)):
             narrow = rule if isinstance(rule, Precision) else rule.default
             if isinstance(narrow, Precision) and not narrow.storage.contains(fmt):

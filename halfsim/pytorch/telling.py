@@ -65,7 +65,7 @@ def told(mode: Any, call: Any, observer: Observer | None) -> Any:
         ]
         line = caller() if call.line is None else call.line
         call.line = line
-        if kernel.made:
+        if kernel.made or (kernel.raw == "_to_copy" and not call.floats):
             return _made(mode, call, observer, targets)
         if targets:
             return _in_place(mode, call, observer, fp, operands, arrays, targets, label)
@@ -102,12 +102,20 @@ def told(mode: Any, call: Any, observer: Observer | None) -> Any:
         return _with(out, swap_out)
 
 
+def kernel_reads(call: Any) -> Any:
+    """The integers that a conversion reads, whose rounding is one of numbers given; None of other calls."""
+    if call.kernel.raw != "_to_copy" or call.floats:
+        return None
+    return call.args[0].detach().numpy().astype(np.float64)
+
+
 def _made(mode: Any, call: Any, observer: Observer | None, targets: Sequence[torch.Tensor]) -> Any:
     """Numbers that no operand gives, as `halfsim.tensor` takes such."""
     out = call.func(*call.args, **call.kwargs)
     for y in targets or [x for x in [out] if isinstance(x, torch.Tensor) and x.dtype in FLOATS]:
         fmt = held(y, mode).format if targets else call.precision.storage
-        values = array_of(y).copy()
+        whole = kernel_reads(call)
+        values = array_of(y).copy() if whole is None else whole
         if values.dtype.kind == "f" and fmt is not float32 and not call.exact:
             round_in_place(y, fmt)
         known = mark(y, mode, fmt, call.wide if not targets else held(y, mode).wide)
@@ -383,6 +391,10 @@ def _moved(
     operands: Sequence[Tensor], index: int | None,
 ) -> None:  # fmt: skip
     """Whether a parameter took its update, where that is what happened."""
+    if call.kernel.raw == "lerp" and call.phase == "forward" and before is not None and len(operands) > 1:
+        with scoped(phase="optimizer", path=mode.places.full(target), gradients=False):
+            observer.averaged(before, after.array, operands[1].array, after.format, "")
+        return
     found = mode.places.updated(target, call.phase, mode)
     if found is None or before is None or index is None:
         return
