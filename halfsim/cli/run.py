@@ -10,6 +10,7 @@ from typing import Any
 from halfsim.cli.command import Command
 from halfsim.cli.output import Outputs, aside
 from halfsim.cli.parser import Parser
+from halfsim.cli.torch_import import simulated
 
 
 def _options(parser: Parser) -> None:
@@ -53,8 +54,9 @@ def _run(arguments: argparse.Namespace) -> int:
     outputs = Outputs(arguments)
     with aside() if outputs.prints_json else contextlib.nullcontext():
         recorded, code = traced(
-            script, rest, module=arguments.module, rule=rule, override=arguments.override, reference=arguments.reference
-        )
+            script, rest, module=arguments.module, rule=rule, override=arguments.override,
+            reference=arguments.reference, around=simulated,
+        )  # fmt: skip
     report = recorded.report()
     outputs.write(json=report.to_json, html=report.page)
     found = recorded.first(arguments.first) if arguments.first else None
@@ -70,7 +72,7 @@ def _mend(arguments: argparse.Namespace, script: str, rest: list[str], rule: Any
             raise ValueError(f"--mend: not together with --{name}; allowed: --precision, --html, --json")
     outputs = Outputs(arguments)
     with aside() if outputs.prints_json else contextlib.nullcontext():
-        found = mend_script(script, rest, module=arguments.module, precision=rule)
+        found = mend_script(script, rest, module=arguments.module, precision=rule, around=simulated)
     outputs.write(json=found.to_json, html=found.page)
     _tell(str(found))
     return 1 if found.failure else 0
@@ -85,7 +87,7 @@ def _tell(story: str) -> None:
 
 RUN = Command(
     "run",
-    "run any script that uses halfsim and say what rounding did to it",
+    "run any script that uses halfsim or PyTorch and say what rounding did to it",
     "Like cProfile, for rounding: runs a script under a trace, with its own arguments and exit code. The report "
     "goes to standard error, also where the script fails. With --json alone, standard output holds the JSON and "
     "nothing else, and what the script prints goes to standard error; with a PATH.json it is the script's as ever.",

@@ -15,6 +15,7 @@ import numpy as np
 from halfsim.amp import GradScaler
 from halfsim.autograd.random import Generator
 from halfsim.autograd.tensor import Tensor
+from halfsim.diagnose import foreign
 from halfsim.nn.module import Module
 from halfsim.optim import EMA, Optimizer
 from halfsim.optim.lr_scheduler import LRScheduler
@@ -46,7 +47,7 @@ def reached(*starts: Any) -> Reach:
         if isinstance(x, _PLAIN) or id(x) in seen:
             continue
         seen[id(x)] = x  # held, so that no id is given twice
-        if isinstance(x, KINDS):
+        if isinstance(x, KINDS) or foreign.keeper(x) is not None:
             found.objects.append(x)
         elif isinstance(x, np.ndarray):
             found.held.append(x)

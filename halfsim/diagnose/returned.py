@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor, plain
+from halfsim.diagnose import foreign
 from halfsim.nn.module import Module
 from halfsim.numerics.quantize import Array
 
@@ -21,6 +22,7 @@ def numbers(value: Any, name: str = "") -> Iterator[tuple[str, Tensor | Array]]:
     >>> [(name, x.tolist()) for name, x in numbers({"loss": 0.5, "steps": [(1, 2), "done"]})]
     [('loss', 0.5), ('steps[0]', [1.0, 2.0])]
     """
+    value = foreign.read(value)
     if isinstance(value, Tensor):
         yield name or "result", Tensor(value.array, value.format)
     elif isinstance(value, Module):
@@ -40,7 +42,7 @@ def numbers(value: Any, name: str = "") -> Iterator[tuple[str, Tensor | Array]]:
 def accepted(accept: Callable[[Any], Any], value: Any) -> bool:
     """What the user's ``accept`` says of ``value``; ``TypeError`` where that is no bool, nor one number."""
     answer = accept(value)
-    array = np.asarray(plain(answer))
+    array = np.asarray(plain(foreign.read(answer)))
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise TypeError(f"accept: it returned {type(answer).__name__}; allowed: a bool")
     return bool(array.all())

@@ -9,8 +9,8 @@ import os
 import runpy
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -51,12 +51,13 @@ def traced(
     rule: object = None,
     override: bool = False,
     reference: object = None,
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> tuple[Trace, int]:
     """Run a script, or the module of that name, under a trace: the trace, and the code that it exits with.
 
     ``sys.argv``, ``sys.path[0]``, ``__name__`` and ``__file__`` are what ``python target arguments`` makes them.
     Exceptions are printed as ``python`` prints them, and noted in the trace's ``raised``; the code is then 1, and 130
-    after Ctrl-C. ``rule`` is the precision where the script sets none; with ``override`` it beats the script's. What
+    after Ctrl-C. ``rule`` is the precision where the script sets none; with ``override`` it beats the script's. ``around`` is a context for the script itself. What
     other threads and processes compute is not traced. Standard streams that the script closed or removed are put back.
     """
     check(target, module)
@@ -65,7 +66,7 @@ def traced(
             stack.enter_context(precision(rule, override=override))
         recorded: Trace = stack.enter_context(trace(reference))
         stack.enter_context(_arguments(target, arguments, module))
-        code, recorded.raised = copy_context().run(_exit_code, target, module)  # what it leaves open goes with it
+        code, recorded.raised = copy_context().run(_within, around, target, module)  # what it leaves open goes with it
     if code is None:
         raise ValueError(f"-m: no module named {clipped(repr(target), 120)} that can be run")
     return recorded, code
@@ -88,6 +89,13 @@ def _arguments(target: str, arguments: Sequence[str], module: bool) -> Iterator[
         sys.setrecursionlimit(limit)
         sys.argv, sys.path, path[:] = argv, path, entries
         sys.stdin, sys.stdout, sys.stderr = streams
+
+
+def _within(
+    around: Callable[[], AbstractContextManager[Any]], target: str, module: bool
+) -> tuple[int | None, Raised | None]:
+    with around():
+        return _exit_code(target, module)
 
 
 def _exit_code(target: str, module: bool) -> tuple[int | None, Raised | None]:

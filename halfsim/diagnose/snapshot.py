@@ -15,6 +15,7 @@ from halfsim.autograd.policy import Policy, Rule
 from halfsim.autograd.random import Generator, generator, manual_seed
 from halfsim.autograd.scope import precision, scope, scoped
 from halfsim.autograd.tensor import Tensor
+from halfsim.diagnose import foreign
 from halfsim.diagnose.reach import KINDS
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import Format
@@ -30,7 +31,7 @@ def listed(given: object, kind: type, argument: str) -> list[Any]:
     """``given`` as a list: None, one object, or a list of them; ``TypeError`` for one of another kind."""
     items = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
     for item in items:
-        if not isinstance(item, kind):
+        if not isinstance(item, kind) and foreign.keeper(item) is None:
             raise TypeError(f"{argument}: {type(item).__name__} is not allowed; allowed: {kind.__name__}, None")
     return items
 
@@ -55,7 +56,7 @@ class Snapshot:
 
     def __init__(self, *objects: Any) -> None:
         for x in objects:
-            if x is not None and not isinstance(x, KINDS) and not _stateful(x):
+            if x is not None and not isinstance(x, KINDS) and not _stateful(x) and foreign.keeper(x) is None:
                 raise TypeError(f"state: {type(x).__name__} is not allowed; allowed: Module, Optimizer, GradScaler")
         self._objects = objects
         self._restores: list[_Restore] = []
@@ -84,7 +85,9 @@ class Snapshot:
         if id(x) in self._seen:
             return
         self._seen[id(x)] = x
-        if isinstance(x, dict):
+        if (keep := foreign.keeper(x)) is not None:
+            self._restores.append(keep(x))
+        elif isinstance(x, dict):
             self._keep_dict(x)
         elif isinstance(x, (list, tuple)):
             self._keep_sequence(x)
@@ -161,6 +164,7 @@ class Snapshot:
             random.setstate(python)
 
         self._restores.append(restore)
+        self._restores += [keep() for keep in foreign.RANDOM]
         self.keep(scope().rule)
 
 

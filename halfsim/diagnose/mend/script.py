@@ -8,13 +8,15 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd.tensor import Tensor
+from halfsim.diagnose import foreign
 from halfsim.diagnose.mend.attempt import Experiment
 from halfsim.diagnose.mend.mend import mend
 from halfsim.diagnose.mend.outcome import Values, distance, values_of
@@ -28,19 +30,22 @@ from halfsim.text import clipped
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|inf|nan)(?![\w.])", re.IGNORECASE)
 
 
-def mend_script(target: str, arguments: Sequence[str] = (), *, module: bool = False, precision: Any = None) -> Mended:
+def mend_script(
+    target: str, arguments: Sequence[str] = (), *, module: bool = False, precision: Any = None,
+    around: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
+) -> Mended:  # fmt: skip
     """Try the fixes of a script, or of the module of that name, on the script itself; see `halfsim.mend`.
 
     Each run is a new one, in a fresh namespace, with the modules beside the script imported anew. Its result is what
     its global names hold in the end: models, tensors, float arrays and floats; where there is none, the last number
     with a point that it printed. What differs between two runs in float64, as times do, is left out. ``precision``
-    is the precision where the script sets none. What it prints is shown once, in the run that is to be mended.
+    is the precision where the script sets none, ``around`` a context for each run. What it prints is shown once, in the run that is to be mended.
     ``ValueError`` where it fails in float64 too.
     """
     check(target, module)
     if module and not is_module(target):
         raise ValueError(f"-m: no module named {clipped(repr(target), 120)} that can be run")
-    script = _Script(target, list(arguments), module)
+    script = _Script(target, list(arguments), module, around)
     try:
         Experiment.of(script, [], lambda done: None).reference()
         found = mend(script, precision)
@@ -61,6 +66,7 @@ class _Script:
     target: str
     arguments: list[str]
     module: bool
+    around: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     runs: int = 0
     first: Values = field(default_factory=dict)
     ignored: set[str] = field(default_factory=set)
@@ -70,7 +76,8 @@ class _Script:
         words = _Tee(sys.stdout if self.runs == 3 else None)  # after two in float64
         with _fresh(self.target, self.module), _quiet(words, self.runs != 3):
             try:
-                names = executed(self.target, self.arguments, module=self.module)
+                with self.around():
+                    names = executed(self.target, self.arguments, module=self.module)
             except SystemExit as stop:
                 if stop.code not in (None, 0):
                     raise
@@ -101,7 +108,7 @@ def _is_result(name: str, x: Any) -> bool:
     if name.startswith("_"):
         return False
     number = isinstance(x, (float, np.floating)) or (isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size > 0)
-    return number or isinstance(x, (Tensor, Module, EMA))
+    return number or isinstance(x, (Tensor, Module, EMA, *foreign.READERS))
 
 
 def _printed(text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from halfsim.autograd.scope import precision, scope
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.kinds import KINDS, kind_of, kinds_of
 from halfsim.autograd.trace.trace import Trace, tracing
+from halfsim.diagnose import foreign
 from halfsim.diagnose.ddmin import SpentError, sufficient
 from halfsim.diagnose.returned import accepted, raised
 from halfsim.diagnose.search.result import PolicySearch, Try, summarized
@@ -231,6 +232,7 @@ def _trouble(value: Any, trace: Trace) -> str:
 
 
 def _finite(value: Any) -> bool:
+    value = foreign.read(value)
     if isinstance(value, Module):
         return _finite([*value.parameters(), *value.buffers()])
     if isinstance(value, Mapping):
