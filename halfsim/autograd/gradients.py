@@ -133,7 +133,7 @@ def _hooked(out: Tensor, g: Tensor, hook: Callable[[Tensor], Any], create_graph:
 def _pull(node: Node, g: Tensor, observer: Observer | None) -> list[tuple[Tensor, Tensor]]:
     """The operands of a node that take a gradient, each with its gradient."""
     found = [
-        (i, x, *_gradient(node, pullback, g, x, observer))
+        (i, x, *gradient_of(node, pullback, g, x, observer))
         for i, (x, pullback) in enumerate(zip(node.inputs or (), node.pullbacks, strict=False))
         if isinstance(x, Tensor) and x.requires_grad
     ]
@@ -142,7 +142,7 @@ def _pull(node: Node, g: Tensor, observer: Observer | None) -> list[tuple[Tensor
     return [(x, grad) for _, x, grad, _ in found]
 
 
-def _gradient(
+def gradient_of(
     node: Node, pullback: Pullback, g: Tensor, x: Tensor, observer: Observer | None
 ) -> tuple[Tensor, Arithmetic]:
     """The gradient of one operand: by the formula, summed to its shape, stored, and rounded to its format."""

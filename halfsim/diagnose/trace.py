@@ -78,6 +78,14 @@ class Trace(Card, recording.Trace):
         """
         return errors(self)
 
+    def forecast(self) -> tuple[Finding, ...]:
+        """What this run would have met in the precision ``forecast``, each trouble where it would have begun.
+
+        In the order in which it would have happened, one finding for each class and place. The run itself is not
+        altered. ``ValueError`` for a trace that was begun without ``forecast``.
+        """
+        raise ValueError("forecast: this trace was begun without; allowed: hs.trace(forecast='fp16')")
+
     def report(self) -> Report:
         """All of this as plain data that outlives the trace: print it, or see `Report.to_html`, `Report.to_json`."""
         from halfsim.diagnose.report.report import Report
@@ -101,11 +109,14 @@ class Trace(Card, recording.Trace):
 guarded_class(Trace)
 
 
-def trace(reference: object = None, *, allow: str | Iterable[str] = (), frames: int = 64) -> Any:
+def trace(
+    reference: object = None, *, forecast: object = None, allow: str | Iterable[str] = (), frames: int = 64
+) -> Any:
     """A context that records every operation inside it, forward, backward and optimizer, in a `Trace`.
 
     ``reference`` ("fp64", a Precision) carries for each value what it would have been in that precision, in the same
-    graph, and measures every result against it. ``allow`` are patterns ("@op", a module path, "path@op") of operations
+    graph, and measures every result against it. ``forecast`` ("fp16", a policy) runs every operation in that one too,
+    beside the run, which it does not alter: see `Trace.forecast`. ``allow`` are patterns ("@op", a module path, "path@op") of operations
     whose infinities and NaN are meant, as those of masks. ``frames`` is how many of the latest events are kept.
     Of a tensor it is what PyTorch calls so, the sum of the diagonal: `halfsim.ops.trace`. ``ValueError`` for an unknown
     word, ``TypeError`` for what are no patterns.
@@ -123,4 +134,9 @@ def trace(reference: object = None, *, allow: str | Iterable[str] = (), frames: 
         raise ValueError(f"reference: {rule} is not allowed; allowed: a precision, as {FP64}")
     if whole("frames", frames) < 0:
         raise ValueError(f"frames: {frames} is not allowed; allowed: integers from 0")
-    return recording.tracing(partial(Trace, rule, recording.patterns(allow), frames))
+    given = rule, recording.patterns(allow), frames
+    if forecast is None:
+        return recording.tracing(partial(Trace, *given))
+    from halfsim.diagnose.forecast import Foreseeing
+
+    return recording.tracing(partial(Foreseeing, as_rule(forecast, "forecast"), *given))

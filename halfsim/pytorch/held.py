@@ -132,6 +132,9 @@ def tensor_of(x: torch.Tensor, known: Held, observer: Any) -> Tensor:
         parent = next(iter(known.tensors.values()), None)
         if parent is not None:
             found.shadow = _seen_through(parent, array)
+            viewed = getattr(observer, "viewed", None)
+            if viewed is not None:
+                viewed(parent, found, lambda values: moved_with(values, parent.array, array))
     known.tensors[key] = found
     return found
 
@@ -141,17 +144,11 @@ def _seen_through(parent: Tensor, array: Array) -> Shadow | None:
     shadow = parent.shadow
     if not isinstance(shadow, Shadow) or shadow.of is not parent.array:
         return None
-    nonfinite = shadow.nonfinite and not bool(np.isfinite(array).all())
-    moved = {name: _moved(getattr(shadow, name), parent.array, array) for name in ("twin", "noise", "missing")}
-    same = shadow.nonfinite == nonfinite
-    shadow.consumed = shadow.consumed or same  # it is read through its view
-    return replace(
-        shadow, of=array, nonfinite=nonfinite, consumed=False if same else shadow.consumed, parts=(), exact=None,
-        broken=shadow.broken if nonfinite or not shadow.nonfinite else None, **moved,
-    )  # fmt: skip
+    moved = {name: moved_with(getattr(shadow, name), parent.array, array) for name in ("twin", "noise", "missing")}
+    return replace(shadow.seen_as(array), **moved)
 
 
-def _moved(values: Array | None, base: Array, view: Array) -> Array | None:
+def moved_with(values: Array | None, base: Array, view: Array) -> Array | None:
     """What belongs to the elements of ``base``, for those that ``view`` shows of the same memory."""
     if values is None or not base.flags.c_contiguous or values.shape != base.shape:
         return None

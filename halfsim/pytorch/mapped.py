@@ -240,6 +240,14 @@ def patched(calls: Calls) -> Iterator[None]:
 
 
 def _patches(calls: Calls) -> list[tuple[Any, str, Callable[[Any], Any]]]:
+    found = _all_patches(calls)
+    return found if calls.rounding.alters else [patch for patch in found if patch[1] not in _ALTERING]
+
+
+_ALTERING = ("__init__", "__enter__", "__exit__", "synchronize", "set_device")
+
+
+def _all_patches(calls: Calls) -> list[tuple[Any, str, Callable[[Any], Any]]]:
     scaler, autocast = torch.amp.grad_scaler.GradScaler, torch.amp.autocast_mode.autocast
     clip = torch.nn.utils.clip_grad
     return [

@@ -59,6 +59,7 @@ class Call:
     sequence: int = 0
     targets: Sequence[torch.Tensor] = ()  # what it writes into
     eps: float = 0.0  # of the normalisation whose gradient it is
+    output: int = 0  # which of its results is told
 
 
 class Rounding(TorchDispatchMode):

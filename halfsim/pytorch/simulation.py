@@ -68,8 +68,8 @@ class simulate(Context):  # noqa: N801  # used as a function
         if simulate._inside:
             raise RuntimeError("simulate: it is on already; allowed: outside it")
         with ExitStack() as stack:
-            if self.rule is not None:
-                stack.enter_context(precision(self.rule))
+            if self.rule is not None or not self._alters:
+                stack.enter_context(precision(PROMOTE if self.rule is None else self.rule))
             rounding = Rounding(self.depth == "faithful")
             rounding.alters = self._alters
             rounding.base = base_of(scope().rule) if self._alters else float32

@@ -22,6 +22,7 @@ from halfsim.pytorch.faithful import computed
 from halfsim.pytorch.held import array_of, held, mark, part, reading, round_in_place, tensor_of
 
 _SHRINKS = ("mul_", "_foreach_mul_")
+_RANDOM = ("native_dropout", "rrelu_with_noise", "bernoulli", "normal", "_fused_dropout")
 _STEPS = {"addcdiv": "div", "addcmul": "mul"}  # kernels of two steps, the second of which adds
 _MOVES = ("add", "sub", "addcdiv", "lerp", "addcmul", "copy")
 
@@ -89,7 +90,8 @@ def told(mode: Any, call: Any, observer: Observer | None) -> Any:
             stored.append((r, fp.store(np.asarray(array), arrays, call.exact), fp))
         wanted = _wanted(call)
         final = []
-        for r, done, one in stored:
+        for i, (r, done, one) in enumerate(stored):
+            call.output = i
             made = _kept(mode, call, r, done, wanted)
             final.append(made)
             twin = Tensor(_held_array(made, done), precision.storage)
@@ -294,22 +296,40 @@ def _as_leaf(mode: Any, call: Any) -> _Leaf:
 
 def _spec(call: Any, given: Sequence[Any], operands: Sequence[Tensor]) -> Told:
     """The call as an operation that may be run again on other numbers, those of its ``given`` operands."""
-    floats, func, args, kwargs = call.floats, call.func, call.args, call.kwargs
+    floats, func, args, kwargs, output = call.floats, call.func, call.args, call.kwargs, call.output
     at = {id(x): i for i, x in enumerate(given)}
     spots = [(id(t), at[id(x)]) for t, x in zip(floats, operands, strict=True) if id(x) in at]
 
     def run(fp: Any, *arrays: Any) -> Any:
         wide = np.float64 if fp is not None and fp.precision.storage.bits > 32 else np.float32
+        read = [arrays[i] for _, i in spots]
         with np.errstate(all="ignore"):
             swap = {key: torch.from_numpy(np.array(arrays[i], wide)) for key, i in spots}
+        for x in floats_of((*args, *kwargs.values())):
+            if id(x) not in swap:
+                swap[id(x)] = x.detach().clone()  # what the kernel writes is not the program's
+        random = torch.get_rng_state() if call.kernel.raw in _RANDOM else None
         out = func(*_with(args, swap), **{k: _with(v, swap) for k, v in kwargs.items()})
-        first = out[0] if isinstance(out, (tuple, list)) else out
-        if first is None:
-            first = swap[id(floats[0])]
+        if random is not None:
+            torch.set_rng_state(random)
+        first = swap[id(call.targets[0])] if call.targets else floats_of([out])[output]
         y = first.detach().numpy()
-        return y if y.dtype == wide else y.astype(wide), ()
+        y = y if y.dtype == wide else y.astype(wide)
+        own = len(read) == len(call.floats) and fp is not None
+        return (_computed(fp, call, y, read) if own else y), ()
 
     return Told(call.name, run, call.kernel.category, call.exact, len(given))
+
+
+def floats_of(args: Any) -> list[torch.Tensor]:
+    """The tensors of floats among arguments, in lists too."""
+    found = []
+    for x in args:
+        if isinstance(x, torch.Tensor) and x.dtype in FLOATS:
+            found.append(x)
+        elif isinstance(x, (list, tuple)):
+            found += floats_of(x)
+    return found
 
 
 def _label(mode: Any, call: Any, targets: Sequence[torch.Tensor]) -> str:

@@ -63,6 +63,16 @@ class Shadow:
         found = (self.broken, self.zeros, self.constant, self.off, self.single, self.near, self.noise)
         self.dirty = self.nonfinite or any(one is not None for one in found)
 
+    def seen_as(self, view: Array) -> Shadow:
+        """What is known of ``view``, some of these values in another shape; what belongs to elements is left out."""
+        nonfinite = self.nonfinite and not bool(np.isfinite(view).all())
+        whole = nonfinite == self.nonfinite
+        self.consumed = self.consumed or whole  # it is read through its view
+        return replace(
+            self, of=view, nonfinite=nonfinite, consumed=not whole and self.consumed, parts=(), exact=None, twin=None,
+            noise=None, missing=None, broken=self.broken if whole else None,
+        )  # fmt: skip
+
     @property
     def suspects(self) -> Iterable[Event]:
         """The events that trouble in what is made of these values may go back to."""

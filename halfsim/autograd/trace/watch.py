@@ -71,7 +71,7 @@ class Watching(Noting):
 
     def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Arithmetic]]) -> None:
         """Note the gradients of an operation's operands."""
-        twins, line, broken = node.seen or (None, None, None)
+        twins, line, broken, *_ = node.seen or (None, None, None)
         pairs = self._in_reference(node, twins, g, [(i, x) for i, x, _, _ in found])
         for (_, x, grad, fp), (wide, exact) in zip(found, pairs, strict=True):
             square, errors = 0.0, (None, None)
