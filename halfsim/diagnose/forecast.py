@@ -19,22 +19,23 @@ from halfsim.autograd.policy import Rule
 from halfsim.autograd.scope import resolve, scoped
 from halfsim.autograd.tape import Node, Op, apply
 from halfsim.autograd.tensor import Tensor
-from halfsim.autograd.trace.kinds import HARMLESS, kind_of
+from halfsim.autograd.trace.kinds import HARMLESS
 from halfsim.diagnose.finding import Finding, finding
 from halfsim.diagnose.trace import Trace
+from halfsim.diagnose.verdict import breaks, cause
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision, native
 from halfsim.numerics.quantize import Array, holder, rounded
 
 
 def findings(trace: Trace) -> tuple[Finding, ...]:
-    """The troubles of a trace that begin by themselves, in the order in which they happened, each place once."""
+    """The troubles of a trace where they began, in the order in which they happened, each place once."""
     found: dict[tuple[str, ...], Finding] = {}
     for event in trace.events():
-        klass = kind_of(event)
-        if klass not in HARMLESS and event.origin is None:
-            found.setdefault((klass, event.phase, event.path, event.op), finding(event, trace))
-    return tuple(found.values())
+        one = cause(trace, event) if breaks(event) else finding(event, trace)
+        if one.klass not in HARMLESS:
+            found.setdefault((one.klass, one.phase, one.path, one.op), one)
+    return tuple(sorted(found.values(), key=lambda one: one.event.serial if one.event is not None else 0))
 
 
 class Foreseeing(Trace):
@@ -188,7 +189,7 @@ class Foreseeing(Trace):
         twin = Tensor(after.array, after.format, name=p.name)
         twin._grad = self.twin(p.grad)
         with self._there():
-            self.beside.updated(twin, np.equal(before.array, after.array), direction, own=own)
+            self.beside.updated(twin, np.equal(before.array, after.array), self.twin(direction), own=own)
 
     def shrunk(self, op: str, before: Tensor, after: Tensor) -> None:
         super().shrunk(op, before, after)

@@ -59,6 +59,7 @@ class Call:
     sequence: int = 0
     targets: Sequence[torch.Tensor] = ()  # what it writes into
     eps: float = 0.0  # of the normalisation whose gradient it is
+    stats: Sequence[torch.Tensor] = ()  # running averages that it moves
     output: int = 0  # which of its results is told
 
 
@@ -141,7 +142,7 @@ class Rounding(TorchDispatchMode):
         before = [self.settled(x) for x in stats]
         exact = kernel.exact_with(args, kwargs) and self.casting is None
         call = Call(kernel, func, args, kwargs, name, precision, wide, exact, phase, path, floats, line, broken, leaf,
-                    sequence, targets, eps)  # fmt: skip
+                    sequence, targets, eps, stats)  # fmt: skip
         if kernel.foreach:
             out = telling.each(self, call, observer)
         elif observer is None and precision.mode is None and not self.own(call) and not _real_halves(floats):

@@ -71,7 +71,11 @@ def told(mode: Any, call: Any, observer: Observer | None) -> Any:
         if targets:
             return _in_place(mode, call, observer, fp, operands, arrays, targets, label)
         swap = _swap(call.floats, operands, arrays)
+        wide = [] if fp.dtype == np.float32 else call.stats
+        swap |= {id(x): x.double() for x in wide}
         out = call.func(*_with(call.args, swap), **{k: _with(v, swap) for k, v in call.kwargs.items()})
+        for x in wide:
+            x.copy_(swap[id(x)])
         results = [r for r in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(r, torch.Tensor)]
         results = [r for r in results if r.dtype in FLOATS and r.layout is torch.strided]
         if not results:
@@ -231,7 +235,8 @@ def _as_operands(fp: Arithmetic, call: Any, arrays: Sequence[Any]) -> list[Any]:
         elif isinstance(x, torch.Tensor):
             found.append(x.detach().numpy().astype(fp.dtype))
         elif isinstance(x, (int, float)):
-            found.append(np.asarray(fp.constant(float(x))))
+            decay = call.phase == "optimizer" and kernel.name == "mul"  # which is told by what it does, see `_moved`
+            found.append(np.asarray(fp.dtype.type(x) if decay else fp.constant(float(x))))
     alpha = call.kwargs.get("alpha", 1)
     if alpha != 1 and len(found) > 1:
         found[1] = np.asarray(found[1] * fp.dtype.type(alpha))
@@ -242,7 +247,8 @@ def _as_operands(fp: Arithmetic, call: Any, arrays: Sequence[Any]) -> list[Any]:
 
 def _given(call: Any, operands: Sequence[Tensor], arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The operands of a call as an observer is to see them, with the arrays: numbers of the program stand among them."""
-    if not call.kernel.elementary or call.kernel.foreach:
+    decay = call.phase == "optimizer" and call.kernel.name == "mul"
+    if not call.kernel.elementary or call.kernel.foreach or decay:
         return list(operands), list(arrays)
     at, found, read = 0, [], []
     for x in [x for x in call.args if not isinstance(x, (str, bool)) and x is not None][:2]:
