@@ -219,6 +219,7 @@ _MODULES = (
     "onnx",
     "optim",
     "plot",
+    "pytorch",
     "signal",
     "special",
     "sweeps",

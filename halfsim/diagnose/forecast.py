@@ -18,10 +18,11 @@ from halfsim.autograd.observer import observing
 from halfsim.autograd.policy import Rule
 from halfsim.autograd.scope import resolve, scoped
 from halfsim.autograd.tape import Node, Op, apply
+from halfsim.autograd.tape import unit as unit_of
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.kinds import HARMLESS
+from halfsim.autograd.trace.trace import Trace
 from halfsim.diagnose.finding import Finding, finding
-from halfsim.diagnose.trace import Trace
 from halfsim.diagnose.verdict import breaks, cause
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision, native
@@ -152,7 +153,7 @@ class Foreseeing(Trace):
         fmt = max((x.format for x in operands if isinstance(x, Tensor)), key=lambda f: f.precision)
         precision = resolve(spec.name, spec.category, fmt)
         for i, x, grad, _ in found:
-            fp = self.beside.unit(precision, "gradient") or Arithmetic(precision)
+            fp = unit_of(self.beside, precision, "gradient")
             arrays = [fp.read(o.array, o.format, bool(spec.exact)) for o in operands]
             y = fp.store(np.array(spec.formula(fp, *arrays)[0]), (), bool(spec.exact))
             mine = Tensor(y, precision.storage, name=grad.name)
@@ -166,7 +167,7 @@ class Foreseeing(Trace):
         left, right = self.twin(a), self.twin(b)
         storage = self._storage(x.format if hasattr(x, "format") else total.format)
         with self._there():
-            unit = self.beside.unit(native(storage), "")
+            unit = unit_of(self.beside, native(storage), "")
             arrays = unit.read(left.array, left.format), unit.read(right.array, right.format)
             made = Tensor(unit.store(unit.add(*arrays)), storage, name=total.name)
             self.keep(total, made)

@@ -57,8 +57,9 @@ def traced(
 
     ``sys.argv``, ``sys.path[0]``, ``__name__`` and ``__file__`` are what ``python target arguments`` makes them.
     Exceptions are printed as ``python`` prints them, and noted in the trace's ``raised``; the code is then 1, and 130
-    after Ctrl-C. ``rule`` is the precision where the script sets none; with ``override`` it beats the script's. ``around`` is a context for the script itself. What
-    other threads and processes compute is not traced. Standard streams that the script closed or removed are put back.
+    after Ctrl-C. ``rule`` is the precision where the script sets none; with ``override`` it beats the script's.
+    ``around`` is a context for the script itself. What other threads and processes compute is not traced. Standard
+    streams that the script closed or removed are put back.
     """
     check(target, module)
     with ExitStack() as stack:

@@ -14,6 +14,7 @@ from halfsim.autograd.trace import trace as recording
 from halfsim.autograd.trace.kinds import is_eps
 from halfsim.card import Card
 from halfsim.diagnose.finding import CLASSES, Finding, finding
+from halfsim.diagnose.forecast import Foreseeing
 from halfsim.diagnose.verdict import Errors, errors, verdict
 from halfsim.numerics.formats import unknown, whole
 from halfsim.numerics.precision import FP64, Precision
@@ -106,6 +107,10 @@ class Trace(Card, recording.Trace):
         return self.report().to_json(path)
 
 
+class Forecast(Foreseeing, Trace):
+    """A trace of a run as it is that knows, too, what the run would have met in another precision."""
+
+
 guarded_class(Trace)
 
 
@@ -116,10 +121,10 @@ def trace(
 
     ``reference`` ("fp64", a Precision) carries for each value what it would have been in that precision, in the same
     graph, and measures every result against it. ``forecast`` ("fp16", a policy) runs every operation in that one too,
-    beside the run, which it does not alter: see `Trace.forecast`. ``allow`` are patterns ("@op", a module path, "path@op") of operations
-    whose infinities and NaN are meant, as those of masks. ``frames`` is how many of the latest events are kept.
-    Of a tensor it is what PyTorch calls so, the sum of the diagonal: `halfsim.ops.trace`. ``ValueError`` for an unknown
-    word, ``TypeError`` for what are no patterns.
+    beside the run, which it does not alter: see `Trace.forecast`. ``allow`` are patterns ("@op", a module path,
+    "path@op") of operations whose infinities and NaN are meant, as those of masks. ``frames`` is how many of the
+    latest events are kept. Of a tensor it is what PyTorch calls so, the sum of the diagonal: `halfsim.ops.trace`.
+    ``ValueError`` for an unknown word, ``TypeError`` for what are no patterns.
 
     >>> import halfsim as hs
     >>> with trace() as t:
@@ -137,6 +142,4 @@ def trace(
     given = rule, recording.patterns(allow), frames
     if forecast is None:
         return recording.tracing(partial(Trace, *given))
-    from halfsim.diagnose.forecast import Foreseeing
-
-    return recording.tracing(partial(Foreseeing, as_rule(forecast, "forecast"), *given))
+    return recording.tracing(partial(Forecast, as_rule(forecast, "forecast"), *given))

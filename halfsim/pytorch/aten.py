@@ -84,9 +84,9 @@ _LOOKS = {
 # Numbers that no operand gives: they are made as a tensor is.
 MADE = {
     "ones", "zeros", "full", "rand", "randn", "normal", "arange", "linspace", "scalar_tensor", "eye", "ones_like",
-    "full_like", "zeros_like", "rand_like", "randn_like", "new_full", "new_ones", "new_zeros", "logspace", "tril_indices",
+    "full_like", "zeros_like", "rand_like", "randn_like", "new_full", "new_ones", "new_zeros", "logspace", "randperm",
     "normal_", "uniform_", "exponential_", "bernoulli_", "bernoulli", "fill_", "zero_", "log_normal_", "cauchy_",
-    "geometric_", "lift_fresh", "randperm", "hann_window", "_standard_gamma", "poisson", "eye_",
+    "geometric_", "lift_fresh", "hann_window", "_standard_gamma", "poisson", "eye_",
 }  # fmt: skip
 
 
@@ -115,7 +115,6 @@ class Kernel:
     foreach: bool  # whether it goes through lists of tensors, each on its own
     backward: bool
     overwrites: bool  # whether it writes without having read
-    where: tuple[str, ...]  # the arguments' names
 
     def exact_with(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether the results are exact in this call, in which no number of the program comes in."""
@@ -135,8 +134,14 @@ def kernel_of(func: Any) -> Kernel:
     base = raw[:-1] if raw.endswith("_") and not raw.endswith("__") else raw
     foreach = raw.startswith(("_foreach_", "_fused_", "_amp_foreach_"))
     stem = base.removeprefix("_foreach_") if base.startswith("_foreach_") else base
-    written = tuple(i for i, a in enumerate(schema.arguments) if a.alias_info is not None and a.alias_info.is_write and not a.kwarg_only)
-    named = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write and a.kwarg_only)
+    written = tuple(
+        i
+        for i, a in enumerate(schema.arguments)
+        if a.alias_info is not None and a.alias_info.is_write and not a.kwarg_only
+    )
+    named = tuple(
+        a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write and a.kwarg_only
+    )
     aliased = any(a.alias_info is not None for a in schema.arguments)
     returns = any(r.alias_info is not None for r in schema.returns)
     name = _CALLED.get(stem) or stem.lstrip("_")
@@ -152,7 +157,7 @@ def kernel_of(func: Any) -> Kernel:
         made=base in MADE or raw in MADE,
         exact=name in _EXACT or stem in _EXACT,
         elementary=name in ELEMENTARY, summed=name in SUMS, written=written, named=named, foreach=foreach,
-        backward="backward" in stem, overwrites=bool(written) and (raw in MADE or raw == "copy_"), where=tuple(a.name for a in schema.arguments),
+        backward="backward" in stem, overwrites=bool(written) and (raw in MADE or raw == "copy_"),
     )  # fmt: skip
 
 

@@ -96,11 +96,15 @@ def _sum(fp: Arithmetic, call: Any, x: Any, dims: Any = None, keep: bool = False
     return [_run(call.kernel.raw, fp, x, axis=_axes(dims), keepdims=keep)[0]]
 
 
-def _spread(fp: Arithmetic, call: Any, x: Any, dims: Any = None, *, correction: Any = 1, keepdim: bool = False) -> list[Array]:
+def _spread(
+    fp: Arithmetic, call: Any, x: Any, dims: Any = None, *, correction: Any = 1, keepdim: bool = False
+) -> list[Array]:
     return [_run(call.kernel.raw, fp, x, axis=_axes(dims), keepdims=keepdim, correction=correction)[0]]
 
 
-def _norm(fp: Arithmetic, call: Any, x: Any, p: Any = 2, dims: Any = None, keep: bool = False, *, dtype: Any = None) -> list[Array]:
+def _norm(
+    fp: Arithmetic, call: Any, x: Any, p: Any = 2, dims: Any = None, keep: bool = False, *, dtype: Any = None
+) -> list[Array]:
     return [_run("norm", fp, x, p=p, axis=_axes(dims), keepdims=keep)[0]]
 
 
@@ -143,7 +147,9 @@ def _rms_norm(fp: Arithmetic, call: Any, x: Any, shape: Any, w: Any, eps: Any) -
     return [_run("rms_norm", fp, x, w, ndim=len(shape), eps=eps)[0]]
 
 
-def _group_norm(fp: Arithmetic, call: Any, x: Any, w: Any, b: Any, n: int, c: int, hw: int, groups: int, eps: float) -> list[Array]:
+def _group_norm(
+    fp: Arithmetic, call: Any, x: Any, w: Any, b: Any, n: int, c: int, hw: int, groups: int, eps: float
+) -> list[Array]:
     return [_run("group_norm", fp, x, w, b, groups=groups, eps=eps)[0]]
 
 

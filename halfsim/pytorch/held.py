@@ -83,7 +83,9 @@ def array_of(x: torch.Tensor) -> Array:
 
 def round_in_place(x: torch.Tensor, fmt: Format, mode: Any = None) -> None:
     """Round a tensor's numbers where they stand."""
-    dense = x.is_contiguous() or (x.storage_offset() == 0 and x.numel() * x.element_size() == x.untyped_storage().nbytes())
+    dense = x.is_contiguous() or (
+        x.storage_offset() == 0 and x.numel() * x.element_size() == x.untyped_storage().nbytes()
+    )
     if dense and mode is None:  # in the order of memory, which rounding does not ask for
         run = x.detach().as_strided((x.numel(),), (1,)).numpy()
         round_(run, fmt)
@@ -144,7 +146,9 @@ def _seen_through(parent: Tensor, array: Array) -> Shadow | None:
     shadow = parent.shadow
     if not isinstance(shadow, Shadow) or shadow.of is not parent.array:
         return None
-    moved = {name: moved_with(getattr(shadow, name), parent.array, array) for name in ("twin", "noise", "missing")}
+    moved: dict[str, Any] = {
+        name: moved_with(getattr(shadow, name), parent.array, array) for name in ("twin", "noise", "missing")
+    }
     return replace(shadow.seen_as(array), **moved)
 
 

@@ -1,4 +1,4 @@
-"""What a program says to a GPU and of half precision, as the simulation takes it: devices, dtypes, autocast, compile."""
+"""What a program says to a GPU and of half precision, as a simulation takes it: devices, dtypes, autocast, compile."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ class Calls(TorchFunctionMode):
         self.rounding = rounding
         self.notes: list[str] = []
 
-    def note(self, text: str) -> None:
-        """Say once that something was mapped."""
+    def note(self, text: str, warn: bool = True) -> None:
+        """Say once that something was mapped; what ``x.dtype`` says anyway is noted without a warning."""
         if text not in self.notes:
             self.notes.append(text)
-            warnings.warn(f"halfsim.pytorch: {text}", Mapped, stacklevel=level())
+            if warn:
+                warnings.warn(f"halfsim.pytorch: {text}", Mapped, stacklevel=level())
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -82,7 +83,7 @@ class Calls(TorchFunctionMode):
         if data and not _scalar(args):
             return func(*args, **kwargs)
         if dtype in _NARROW:
-            self.note(f"tensors of {dtype} are tensors of float32 that hold numbers of {fmt}")
+            self.note(f"tensors of {dtype} are tensors of float32 that hold numbers of {fmt}", warn=False)
         outer, rounding.forced = rounding.forced, fmt
         try:
             out = func(*args, **kwargs)
@@ -97,7 +98,7 @@ class Calls(TorchFunctionMode):
     def cast(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """A tensor in another format, on the tape, in a tensor of float32."""
         rounding = self.rounding
-        if not rounding.alters or x.dtype not in FORMATS and not dtype.is_floating_point:
+        if not rounding.alters or (x.dtype not in FORMATS and not dtype.is_floating_point):
             return x.to(dtype)
         if dtype is torch.float64 or dtype not in FORMATS:
             return x.to(dtype)
@@ -112,7 +113,7 @@ class Calls(TorchFunctionMode):
             if known.format is fmt and not known.raw:
                 return x
             if dtype in _NARROW:
-                self.note(f"tensors of {dtype} are tensors of float32 that hold numbers of {fmt}")
+                self.note(f"tensors of {dtype} are tensors of float32 that hold numbers of {fmt}", warn=False)
         return self.rounded(x, fmt, wide)
 
     def rounded(self, x: torch.Tensor, fmt: Any, wide: bool, name: str = "cast") -> torch.Tensor:
@@ -206,7 +207,7 @@ def _backward(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 _HANDLERS: dict[Any, Callable[..., Any]] = {
-    _TENSOR.dtype.__get__: _get_dtype,  # type: ignore[attr-defined]
+    _TENSOR.dtype.__get__: _get_dtype,
     _TENSOR.half: _cast_to(torch.float16),
     _TENSOR.bfloat16: _cast_to(torch.bfloat16),
     _TENSOR.float: _cast_to(torch.float32),
@@ -282,7 +283,9 @@ def _compile(calls: Calls) -> Any:
 def _autocast_init(calls: Calls, plain: Any) -> Any:
     def init(self: Any, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: Any = None) -> None:
         self._halfsim = []
-        if device_type == "cuda" and not torch.cuda.is_available():
+        if not enabled:
+            pass
+        elif device_type == "cuda" and not torch.cuda.is_available():
             calls.note("torch.autocast('cuda') is simulated by the lists of CUDA's autocast, on the CPU")
         elif device_type != "cuda":
             calls.note(f"torch.autocast({device_type!r}) is simulated by the lists of CUDA's autocast")

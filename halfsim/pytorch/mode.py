@@ -15,7 +15,7 @@ from halfsim.autograd.scope import resolve, scope, scoped
 from halfsim.frames import Line, caller
 from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.precision import Precision, native
-from halfsim.pytorch import telling
+from halfsim.pytorch import events, telling, writing
 from halfsim.pytorch.aten import FLOATS, KEEP, Kernel, called, kernel_of
 from halfsim.pytorch.faithful import formula_of
 from halfsim.pytorch.held import HALVES, Held, held, mark, reading, round_in_place
@@ -24,6 +24,7 @@ _KERNELS: dict[Any, Kernel] = {}
 _ACCUMULATE = "torch::autograd::AccumulateGrad"
 _ARRIVES = ("detach", "add", "clone", "copy")  # kernels that put a gradient in its place, or add it to what is there
 _REMEMBERED = 1 << 18  # operations of forward passes whose gradient may come
+
 
 @dataclass(slots=True)
 class Ran:
@@ -86,7 +87,10 @@ class Rounding(TorchDispatchMode):
             kernel = _KERNELS[func] = kernel_of(func)
         kwargs = kwargs or {}
         if kernel.looks:
-            return func(*args, **kwargs)
+            out = func(*args, **kwargs)
+            for x in _written(kernel, args, kwargs) if kernel.written else ():
+                held(x, self).tensors.clear()
+            return out
         backward = torch._C._current_graph_task_id() != -1
         node = torch._C._current_autograd_node() if backward else None
         leaf = node.variable if node is not None and node.name() == _ACCUMULATE else None
@@ -144,13 +148,18 @@ class Rounding(TorchDispatchMode):
         call = Call(kernel, func, args, kwargs, name, precision, wide, exact, phase, path, floats, line, broken, leaf,
                     sequence, targets, eps, stats)  # fmt: skip
         if kernel.foreach:
-            out = telling.each(self, call, observer)
-        elif observer is None and precision.mode is None and not self.own(call) and not _real_halves(floats):
+            out = writing.each(self, call, observer)
+        elif (
+            (observer is None or _sparse(args))
+            and precision.mode is None
+            and not self.own(call)
+            and not _real_halves(floats)
+        ):
             out = self.quick(call)
         else:
             out = telling.told(self, call, observer)
         for x, old in zip(stats, before, strict=True):
-            telling.averaged(self, call, observer, x, old)
+            writing.averaged(self, call, observer, x, old)
         if phase != "backward" and not backward and torch.is_grad_enabled():
             self.remember(call)
         return out
@@ -167,6 +176,11 @@ class Rounding(TorchDispatchMode):
         """The formula of halfsim's that computes this call, in depth "faithful"; None for PyTorch's kernel."""
         return formula_of(call) if self.faithful else None
 
+    def unseen(self, call: Call, observer: Any) -> bool:
+        """Whether nobody watches, and PyTorch's kernel in float32 with one rounding after it is all there is to do."""
+        plain = call.precision.mode is None and not self.own(call) and not _real_halves(call.floats)
+        return plain and (observer is None or _sparse(call.args))
+
     def remember(self, call: Call) -> None:
         """Remember an operation of the forward pass for its gradient; the first kernel of a node speaks for it."""
         if call.sequence not in self.ran:
@@ -174,7 +188,9 @@ class Rounding(TorchDispatchMode):
                 for old in list(self.ran)[: _REMEMBERED // 2]:
                     del self.ran[old]
             line = call.line or (caller() if active() is not None else None)
-            self.ran[call.sequence] = Ran(call.name, call.path, call.precision, call.wide, line, call.broken, _eps(call))
+            self.ran[call.sequence] = Ran(
+                call.name, call.path, call.precision, call.wide, line, call.broken, _eps(call)
+            )
 
     def ruled(
         self, kernel: Kernel, name: str, category: str | None, floats: list[torch.Tensor],
@@ -253,14 +269,14 @@ class Rounding(TorchDispatchMode):
     def store(self, call: Call, out: Any, storage: Format) -> None:
         """Round the results of a kernel and say what they are."""
         if isinstance(out, torch.Tensor):
-            if out.dtype in FLOATS:
+            if out.dtype in FLOATS and out.layout is torch.strided:
                 if not call.exact and storage is not float32 and storage is not float64:
                     round_in_place(out, storage)
                 mark(out, self, storage, call.wide)
         elif isinstance(out, (tuple, list)):
             keep = call.name in KEEP and not call.kernel.backward
             for i, y in enumerate(out):
-                if isinstance(y, torch.Tensor) and y.dtype in FLOATS:
+                if isinstance(y, torch.Tensor) and y.dtype in FLOATS and y.layout is torch.strided:
                     if keep and i:
                         mark(y, self, float32, inner=True)
                         continue
@@ -270,19 +286,19 @@ class Rounding(TorchDispatchMode):
 
     def arrived(self, leaf: Any, grad: torch.Tensor) -> None:
         """A gradient has reached its parameter, as it is: it is held in the parameter's format from here on."""
-        if grad.dtype not in FLOATS:
+        if grad.dtype not in FLOATS or grad.layout is not torch.strided:
             return
         known, of = held(grad, self), held(leaf, self)
         observer = active()
         path, name = self.places.parameter(leaf)
         known.name = f"{path}.{name}" if path else name
         if observer is not None:
-            telling.leaf(self, observer, leaf, grad, path, known)
+            events.leaf(self, observer, leaf, grad, path, known)
         known.format, known.wide = of.format, of.wide
 
     def dtype(self, x: torch.Tensor) -> Any:
         """The dtype that the program sees: that of the format which the numbers have."""
-        real = torch._C.TensorBase.dtype.__get__(x)  # type: ignore[attr-defined]
+        real = torch._C.TensorBase.dtype.__get__(x)
         if real is not torch.float32 or x.layout is not torch.strided:
             return real
         with torch._C.DisableTorchFunction():
@@ -354,6 +370,10 @@ def one_by_one(kernel: Kernel, args: Any, kwargs: Any) -> Any:
             method = getattr(torch.Tensor, stem + ("_" if kernel.written else ""))
             made.append(method(*item, **more))
     return None if kernel.written else made
+
+
+def _sparse(args: Any) -> bool:
+    return any(isinstance(x, torch.Tensor) and x.layout is not torch.strided for x in args)
 
 
 def _real_halves(floats: list[torch.Tensor]) -> bool:

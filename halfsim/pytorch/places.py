@@ -72,8 +72,7 @@ class Places:
             path = self._paths[module] = scope().path
             for name, child in module.named_modules(prefix=path):
                 self._paths.setdefault(child, name)
-        phase = {} if scope().phase == "forward" else {"phase": "forward"}
-        context = scoped(path=path, **phase)
+        context = scoped(path=path, phase="forward")
         context.__enter__()
         self._open.append((module, context))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
 
 from halfsim.autograd.policy import PROMOTE, Policy, as_rule, rule_name
 from halfsim.autograd.scope import precision, scope

@@ -1,4 +1,4 @@
-"""How an experiment in PyTorch is kept and put back, and how its numbers are read: for comparing, searching, mending."""
+"""How an experiment in PyTorch is kept, put back and read: for comparing, searching and mending."""
 
 from __future__ import annotations
 
@@ -97,4 +97,3 @@ foreign.KEEPERS.update({
     torch.optim.lr_scheduler.LRScheduler: _attributes, torch.amp.GradScaler: _attributes, torch.Generator: _generator,
 })  # fmt: skip
 foreign.RANDOM.append(_random)
-

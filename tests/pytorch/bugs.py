@@ -1,4 +1,4 @@
-"""Bugs of the catalogue in their original form: small PyTorch programs, as their reporters had them, and what is told."""
+"""Bugs of the catalogue in their original form: small PyTorch programs, and what is to be told of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Bug:
 BUGS: dict[str, Bug] = {}
 
 
-def bug(id: str, broken: Any, klass: Any, op: Any, phase: str = "forward", precision: str = "fp16", depth: str = "store") -> Any:
+def bug(
+    id: str, broken: Any, klass: Any, op: Any, phase: str = "forward", precision: str = "fp16", depth: str = "store"
+) -> Any:
     def keep(run: Callable[[], Any]) -> Callable[[], Any]:
         BUGS[id] = Bug(id, run, broken, klass, op, phase, precision, depth)
         return run
@@ -93,7 +95,14 @@ def rms_norm_squares():
     return T5LayerNorm(4)(x)
 
 
-@bug("B04", lambda y: bool((y[0, 0] == 0).all()), "overflow", ("instance_norm", "batch_norm"), precision="pure_fp16", depth="faithful")
+@bug(
+    "B04",
+    lambda y: bool((y[0, 0] == 0).all()),
+    "overflow",
+    ("instance_norm", "batch_norm"),
+    precision="pure_fp16",
+    depth="faithful",
+)
 def instance_norm():
     board = torch.tensor([[512.0, -512.0], [-512.0, 512.0]]).repeat(4, 4)
     return nn.InstanceNorm2d(2)(torch.stack([board, board / 300])[None])
@@ -228,7 +237,13 @@ def arange_loop():
     return n
 
 
-@bug("B25", lambda t: t.tolist() == [1000.0, 936.0, 832.0, 624.0], "integer rounding", ("tensor", "cast"), precision="bf16")
+@bug(
+    "B25",
+    lambda t: t.tolist() == [1000.0, 936.0, 832.0, 624.0],
+    "integer rounding",
+    ("tensor", "cast"),
+    precision="bf16",
+)
 def time_steps():
     t = torch.tensor([999, 937, 833, 625]).to(torch.bfloat16)
     angles = t.float()[:, None] * 10000.0 ** (-torch.arange(8).float() / 8)

@@ -39,7 +39,8 @@ def mend_script(
     Each run is a new one, in a fresh namespace, with the modules beside the script imported anew. Its result is what
     its global names hold in the end: models, tensors, float arrays and floats; where there is none, the last number
     with a point that it printed. What differs between two runs in float64, as times do, is left out. ``precision``
-    is the precision where the script sets none, ``around`` a context for each run. What it prints is shown once, in the run that is to be mended.
+    is the precision where the script sets none, ``around`` a context for each run. What it prints is shown once, in the
+    run that is to be mended.
     ``ValueError`` where it fails in float64 too.
     """
     check(target, module)
