@@ -72,6 +72,7 @@ def _shares(t: torch.Tensor, array: Any) -> bool:
 
 
 def replaced(x: Any, swap: dict[int, Any]) -> Any:
+    """Arguments or results with other tensors in the place of some, in lists and tuples too."""
     if isinstance(x, torch.Tensor):
         return swap.get(id(x), x)
     if isinstance(x, (list, tuple)):
@@ -153,6 +154,7 @@ def tell(
     mode: Any, call: Any, observer: Observer, fp: Arithmetic, out: Tensor, operands: Sequence[Tensor],
     arrays: Sequence[Any], label: str,
 ) -> None:  # fmt: skip
+    """Tell of one result: as an operation, as a gradient, or as the sum of two gradients."""
     if call.phase == "backward":
         spec = operation(call, operands, operands)
         node = Node(spec, call.path, call.precision, list(operands[1:]), [spec.formula], (None, call.line, call.broken))

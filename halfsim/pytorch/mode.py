@@ -108,9 +108,9 @@ class Rounding(TorchDispatchMode):
         self, kernel: Kernel, func: Any, args: Any, kwargs: Any, node: Any, backward: bool, leaf: Any, at: Any
     ) -> Any:
         """Run a kernel that makes or changes numbers."""
-        floats = floats_in(args)
+        floats = events.floats_of(args)
         if kwargs:
-            floats += floats_in(kwargs.values())
+            floats += events.floats_of(kwargs.values())
         targets = _written(kernel, args, kwargs) if kernel.written or kernel.named else []
         if kernel.overwrites:
             floats = [x for x in floats if not any(x is target for target in targets)]
@@ -251,7 +251,7 @@ class Rounding(TorchDispatchMode):
                 swap = swap or {}
                 swap[id(x)] = read
         if swap is not None:
-            args, kwargs = swapped(args, swap), {k: swapped(v, swap) for k, v in kwargs.items()}
+            args, kwargs = events.replaced(args, swap), {k: events.replaced(v, swap) for k, v in kwargs.items()}
         if storage is float64:
             args, kwargs = deepened(args), {k: deepened(v) for k, v in kwargs.items()}
         out = call.func(*args, **kwargs)
@@ -309,27 +309,6 @@ class Rounding(TorchDispatchMode):
         return scoped(phase=call.phase, path=call.path)
 
 
-def floats_in(args: Any) -> list[torch.Tensor]:
-    """The tensors of floats among arguments, in lists too."""
-    found = []
-    for x in args:
-        if isinstance(x, torch.Tensor):
-            if x.dtype in FLOATS and x.layout is torch.strided:
-                found.append(x)
-        elif isinstance(x, (list, tuple)):
-            found += floats_in(x)
-    return found
-
-
-def swapped(x: Any, swap: dict[int, Any]) -> Any:
-    """Arguments with other tensors in the place of some."""
-    if isinstance(x, torch.Tensor):
-        return swap.get(id(x), x)
-    if isinstance(x, (list, tuple)):
-        return type(x)(swapped(item, swap) for item in x)
-    return x
-
-
 def deepened(x: Any) -> Any:
     """Arguments with float64 in the place of narrower floats, for a reference run."""
     if isinstance(x, torch.Tensor):
@@ -348,7 +327,7 @@ def _eps(call: Call) -> float:
 def _written(kernel: Kernel, args: Any, kwargs: Any) -> list[torch.Tensor]:
     """The tensors of floats that a call writes into."""
     found = [args[i] for i in kernel.written if i < len(args)]
-    return floats_in([*found, *(kwargs.get(name) for name in kernel.named)])
+    return events.floats_of([*found, *(kwargs.get(name) for name in kernel.named)])
 
 
 def one_by_one(kernel: Kernel, args: Any, kwargs: Any) -> Any:
