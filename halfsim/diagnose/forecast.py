@@ -81,8 +81,10 @@ class Foreseeing(Trace):
         found = self._known.get(id(base))
         values = None if found is None or found[1] is not base.array else moved(found[2].array)
         if found is not None and values is not None:
-            made = Tensor(np.array(values), found[2].format, view.requires_grad, view.name)
-            self._follow_view(found[2], made)
+            made = found[2]
+            if values is not made.array:
+                made = Tensor(np.array(values), made.format, view.requires_grad, view.name)
+                self._follow_view(found[2], made)
             self.keep(view, made)
 
     @staticmethod

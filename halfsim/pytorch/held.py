@@ -86,14 +86,14 @@ def round_in_place(x: torch.Tensor, fmt: Format, mode: Any = None) -> None:
     dense = x.is_contiguous() or (
         x.storage_offset() == 0 and x.numel() * x.element_size() == x.untyped_storage().nbytes()
     )
-    if dense and mode is None:  # in the order of memory, which rounding does not ask for
-        run = x.detach().as_strided((x.numel(),), (1,)).numpy()
-        round_(run, fmt)
-        return
-    array = x.detach().numpy()
-    done = round_(array, fmt, None, mode)
-    if done is not array:
-        array[...] = done
+    with np.errstate(all="ignore"):
+        if dense and mode is None:  # in the order of memory, which rounding does not ask for
+            round_(x.detach().as_strided((x.numel(),), (1,)).numpy(), fmt)
+            return
+        array = x.detach().numpy()
+        done = round_(array, fmt, None, mode)
+        if done is not array:
+            array[...] = done
 
 
 def reading(x: torch.Tensor, known: Held, precision: Precision) -> torch.Tensor:
@@ -104,11 +104,12 @@ def reading(x: torch.Tensor, known: Held, precision: Precision) -> torch.Tensor:
     key = (part(x), storage)
     copy = known.copies.get(key)
     if copy is None:
-        array = array_of(x)
-        if known.raw and not storage.contains(fmt) and fmt is not storage:
-            array = rounded(array, fmt)
-        grid = fmt if storage.contains(fmt) else storage
-        copy = torch.from_numpy(rounded(array, grid, None, precision.mode))
+        with np.errstate(all="ignore"):
+            array = array_of(x)
+            if known.raw and not storage.contains(fmt) and fmt is not storage:
+                array = rounded(array, fmt)
+            grid = fmt if storage.contains(fmt) else storage
+            copy = torch.from_numpy(rounded(array, grid, None, precision.mode))
         known.copies[key] = copy
     return copy
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from halfsim.autograd.observer import active
-from halfsim.autograd.policy import PROMOTE, Policy
+from halfsim.autograd.policy import Policy
 from halfsim.autograd.scope import resolve, scope, scoped
 from halfsim.frames import Line, caller
 from halfsim.numerics.formats import Format, float32, float64
@@ -18,7 +18,7 @@ from halfsim.numerics.precision import Precision, native
 from halfsim.pytorch import events, telling, writing
 from halfsim.pytorch.aten import FLOATS, KEEP, Kernel, called, kernel_of
 from halfsim.pytorch.faithful import formula_of
-from halfsim.pytorch.held import HALVES, Held, held, mark, reading, round_in_place
+from halfsim.pytorch.held import HALVES, held, mark, reading, round_in_place
 
 _KERNELS: dict[Any, Kernel] = {}
 _ACCUMULATE = "torch::autograd::AccumulateGrad"
@@ -357,6 +357,3 @@ def _sparse(args: Any) -> bool:
 
 def _real_halves(floats: list[torch.Tensor]) -> bool:
     return any(x.dtype in (torch.float16, torch.bfloat16) for x in floats)
-
-
-__all__ = ["PROMOTE", "Held", "Rounding"]

@@ -12,7 +12,6 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from halfsim.autograd.observer import active
 from halfsim.autograd.scope import scope, scoped
-from halfsim.pytorch.held import held
 
 State = tuple[str, str]  # a parameter's path, and what of it: "param", "exp_avg"
 
@@ -172,6 +171,3 @@ class Places:
 
 def _memory(x: torch.Tensor) -> int:
     return int(x.untyped_storage()._cdata)
-
-
-__all__ = ["Places", "held"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from halfsim.autograd.observer import Observer
 from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import unit
 from halfsim.autograd.tensor import Tensor
+from halfsim.autograd.trace.shadow import Shadow
 from halfsim.numerics.formats import float32
 from halfsim.numerics.precision import native
 from halfsim.pytorch.aten import FLOATS
@@ -89,17 +91,16 @@ def in_place(
     index = next((i for i, x in enumerate(call.floats) if x is target), None)
     real = target.dtype in (torch.float16, torch.bfloat16)
     before = None if index is None else np.array(operands[index].array)
+    if index is not None:
+        operands[index] = _as_it_was(operands[index], before, observer)
     swap = exchanged(call.floats, operands, arrays)
     work = target
     if real or id(target) in swap:
         work = torch.from_numpy(np.array(arrays[index] if index is not None else array_of(target)))
         swap[id(target)] = work
-    old = None if index is None else arrays[index].copy()
+    kept_arrays = list(arrays)
     if index is not None:
-        kept_arrays = list(arrays)
-        kept_arrays[index] = old
-    else:
-        kept_arrays = list(arrays)
+        kept_arrays[index] = arrays[index].copy()
     out = call.func(*replaced(call.args, swap), **{k: replaced(v, swap) for k, v in call.kwargs.items()})
     fmt = known.format if not (known.raw and known.format is float32) else call.precision.storage
     y = np.array(array_of(work))
@@ -128,11 +129,20 @@ def in_place(
         also.tensors.clear()
     if observer is not None:
         with scoped(path=call.path):
-            if index is None:  # nothing of it was read
-                operands, kept_arrays = operands[:], kept_arrays
             tell(mode, call, observer, fp, twin, operands, kept_arrays, label)
             _moved(mode, call, observer, target, before, twin, operands, index)
     return out if work is target else replaced(out, {id(work): target})
+
+
+def _as_it_was(x: Tensor, before: Any, observer: Observer | None) -> Tensor:
+    """A tensor with the numbers that it had, before a kernel writes into its memory."""
+    kept = Tensor(before, x.format, name=x.name)
+    if isinstance(x.shadow, Shadow) and x.shadow.of is x.array:
+        kept.shadow = replace(x.shadow, of=before)
+    viewed = getattr(observer, "viewed", None)
+    if viewed is not None:
+        viewed(x, kept, lambda values: values)
+    return kept
 
 
 def _moved(

@@ -69,7 +69,7 @@ def test_a_layer_has_the_bits_of_halfsims_own(name: str, precision: str) -> None
         np.testing.assert_array_equal(q.grad.numpy(), hs.round_to(p.grad.array, fmt))
 
 
-@pytest.mark.parametrize("precision", ("fp16", "pure_fp16"))
+@pytest.mark.parametrize("precision", ["fp16", "pure_fp16"])
 def test_attention_and_reductions_have_the_bits_of_halfsims_own(precision: str) -> None:
     rng = np.random.default_rng(1)
     q, k, v = (hs.round_to(rng.standard_normal((2, 2, 5, 8)).astype(np.float32), "fp16") for _ in range(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,9 @@ from tests.pytorch.test_store import alike, on_grid, same  # noqa: E402
 nn, F = torch.nn, torch.nn.functional
 
 
-@pytest.mark.filterwarnings("ignore::halfsim.pytorch.Mapped")
 def test_a_gpu_that_is_not_there_is_mapped_and_said() -> None:
-    with pytest.warns(Mapped, match="there is no GPU"), simulate("fp32") as s:
+    with warnings.catch_warnings(record=True) as told, simulate("fp32") as s:
+        warnings.simplefilter("always")
         model = nn.Linear(3, 3).cuda()
         x = torch.ones(2, 3, device="cuda").to(torch.device("cuda"), torch.float16)
         with torch.autocast("cuda"):
@@ -27,6 +28,8 @@ def test_a_gpu_that_is_not_there_is_mapped_and_said() -> None:
             assert y.dtype is torch.float16
             with torch.autocast("cuda", enabled=False):
                 assert model(x.float()).dtype is torch.float32
+    assert all(issubclass(w.category, Mapped) for w in told)
+    assert any("no GPU" in str(w.message) for w in told)
     assert any("no GPU" in note for note in s.notes)
     assert any("autocast" in note for note in s.notes)
     assert not torch.is_autocast_enabled()
@@ -34,7 +37,7 @@ def test_a_gpu_that_is_not_there_is_mapped_and_said() -> None:
 
 @pytest.mark.filterwarnings("ignore::halfsim.pytorch.Mapped")
 def test_a_model_made_half_holds_halves() -> None:
-    with simulate("fp32"):
+    with simulate():
         model = nn.Linear(3, 3).half()
         y = model(torch.randn(2, 3).half())
         assert model.weight.dtype is y.dtype is torch.float16
@@ -45,12 +48,14 @@ def test_a_model_made_half_holds_halves() -> None:
 
 def test_compile_is_passed_over_and_said() -> None:
     model = nn.Linear(3, 3)
-    with pytest.warns(Mapped, match="torch.compile is passed over"), simulate("fp16") as s:
+    with warnings.catch_warnings(record=True) as told, simulate("fp16") as s:
+        warnings.simplefilter("always")
         compiled = torch.compile(model)
         assert compiled is model
         model.compile()
         assert on_grid(compiled(torch.randn(2, 3)))
-    assert len(s.notes) == 1
+    assert [str(w.message) for w in told] == [f"halfsim.pytorch: {note}" for note in s.notes]
+    assert "torch.compile is passed over" in s.notes[0]
     assert torch.compile is not compiled
 
 
@@ -80,9 +85,10 @@ def test_pytorchs_own_scaler_finds_its_scale_and_is_told() -> None:
 
 @pytest.mark.filterwarnings("ignore::halfsim.pytorch.Mapped")
 def test_a_step_on_scaled_gradients_is_told() -> None:
-    model = nn.Linear(2, 1)
-    optimizer, scaler = torch.optim.SGD(model.parameters(), lr=1e-6), torch.amp.GradScaler("cuda", init_scale=1024.0)
     with simulate("amp"), hs.trace() as t:
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+        scaler = torch.amp.GradScaler("cuda", init_scale=1024.0)
         scaler.scale(model(torch.ones(1, 2)).sum()).backward()
         optimizer.step()
     assert t.verdict().klass == "scaler"
