@@ -219,7 +219,6 @@ _MODULES = (
     "onnx",
     "optim",
     "plot",
-    "pytorch",
     "signal",
     "special",
     "sweeps",
