@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
-import halfsim as hs  # noqa: E402
-from tests.pytorch.bugs import BUGS  # noqa: E402
-from tests.pytorch.speed import DOCS, PROGRAMS, STORE_LIMIT, measured  # noqa: E402
+import halfsim as hs
+from tests.pytorch.bugs import BUGS
+from tests.pytorch.speed import DOCS, PROGRAMS, STORE_LIMIT, measured
 
 PAGE = DOCS.read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n((?:(?!```).)*?)```\n\n```text\n((?:(?!```).)*?)```", PAGE, re.S)

@@ -297,8 +297,8 @@ class Counting(Arithmetic):
             return self._round(y, op, *operands)
         flushed, _, over = self._before()
         y = Arithmetic._round(self, y, op)
-        if self._constants:
-            self._count_factors(operands)
+        if self.constants is not None:
+            self.constants.used(operands)
         self.terms = max([self.terms, *(x.size // max(1, y.size) for x in operands[:1])])
         return self._accumulated(y, flushed, over, *operands)
 
