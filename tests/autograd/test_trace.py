@@ -101,6 +101,25 @@ def test_swamping_inside_a_sum_is_seen() -> None:
     assert first is not None
     assert first.klass == "swamping"
     assert first.event.counts.swamped == 5000 - 2048
+    assert first.event.disorder == (5000 - 2048) / 5000  # of the magnitude of the terms
+
+
+def test_flags_are_told_inside_a_trace_as_outside() -> None:
+    x, y = (hs.tensor(given, "fp16", requires_grad=True) for given in ([0.0, 1e-7], [1e-7, np.inf]))
+
+    def counted() -> list[int]:
+        with hs.precision("pure_fp16"), hs.flags() as found:
+            z = x * y + 1 / x + x * 0.1  # two parts of a gradient are added up
+            z.backward(hs.tensor(np.ones(2), "fp16"))
+        x.grad = y.grad = None
+        return [getattr(found, flag) for flag in ("overflow", "underflow", "inexact", "invalid", "divide_by_zero")]
+
+    outside = counted()
+    with hs.trace():
+        inside = counted()
+    with hs.trace(reference="fp64"):
+        assert counted() == inside == outside
+    assert all(outside)
 
 
 def test_healthy_computation_is_no_trouble(rng: np.random.Generator) -> None:

@@ -35,6 +35,7 @@ _ROOMS = {"halfsim/autograd/trace": "tests/diagnose", "halfsim/costs": "tests/co
 _APART = re.compile(
     r"browser|tests/(hostile|torch_suites|mutation|reliability|recorded|conformance)/|test_tour|contributing"
 )
+_DEFAULTS = "tests/test_defaults.py"  # which holds the defaults of every room
 _COMMON = {"__init__", "__call__", "__str__", "__repr__", "forward", "update", "step", "check", "rule"}
 
 
@@ -49,6 +50,7 @@ def _tests(root: Path) -> dict[str, str]:
 def _tables(root: Path, text: str) -> str:
     named = [f"{a}.{b}" for a, b in re.findall(r"^from (tests[\w.]*) import (\w+)", text, re.M)]
     paths = {root / f"{name.replace('.', '/')}.py" for module in named for name in (module, module.rpartition(".")[0])}
+    paths |= {root / "tests" / "recorded" / name for name in re.findall(r'"(\w+\.json)"', text)}
     return "".join(path.read_text("utf-8") for path in sorted(paths) if path.exists())
 
 
@@ -63,7 +65,7 @@ def selection(root: Path, mutant: Mutant) -> dict[str, list[str]]:
     said = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b")
     times = {name: len(said.findall(text)) for name, text in tests.items() if name not in mirrors}
     named = [name for name in times if times[name] and (name.startswith(home + "/") or not _TRAINS.search(name))]
-    named.sort(key=lambda name: (not name.startswith(home + "/"), -times[name]))
+    named.sort(key=lambda name: (name != _DEFAULTS, not name.startswith(home + "/"), -times[name]))
     inside = str(Path(home) / ("" if (root / home).is_dir() and home != "tests" else "test_"))
     rest = [name for name in tests if name.startswith(inside) and name not in mirrors]
     return {

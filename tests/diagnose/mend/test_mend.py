@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import halfsim as hs
 from halfsim.autograd.trace.fix import keys
+from halfsim.diagnose.mend.grow import smallest
 from halfsim.diagnose.mend.outcome import distance, same
 from halfsim.diagnose.reach import reached
 from tests.diagnose.mend.mends import Run, log_of_softmax, log_of_sum_of_exp, norm, with_fixes
@@ -100,6 +102,20 @@ def test_in_a_module_the_policy_names_its_path() -> None:
     assert found.best.policy is not None
     assert keys(found.best.policy) == {"default": "fp16", "@mul": "fp32", "first@linear": "fp32"}
     assert "keep mul and linear in first in float32" in str(found)
+
+
+def test_the_module_that_broke_is_tried_before_others() -> None:
+    """One more run is enough where what breaks is in one module and in what belongs to none."""
+    ran = [("first", "linear"), ("first", "mul"), ("", "mul"), ("last", "linear")]
+    needed, tried = {("first", "linear"), ("", "mul")}, list[list[str]]()
+
+    def mends(patterns: list[str]) -> bool:
+        tried.append(patterns)
+        return all(f"@{op}" in patterns or f"{where}@{op}" in patterns for where, op in needed)
+
+    broken, trace = SimpleNamespace(op="linear", path="first"), SimpleNamespace(ran=ran)
+    assert smallest(broken, trace, mends) == ["@mul", "first@linear"]  # type: ignore[arg-type]
+    assert [some for some in tried if "first@linear" in some] == [["@mul", "first@linear"]]
 
 
 def test_a_precision_that_the_run_sets_itself_gives_way() -> None:
