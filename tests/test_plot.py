@@ -51,6 +51,7 @@ def test_every_picture_is_drawn_on_the_axes_it_returns(sick: Any, scaled: Any, t
     own = Figure().add_subplot()
     assert hs.plot.heatmap(sick, ax=own) is own
     rows, values = sick.report().heat("overflow")
+    assert all(tick == round(tick) for tick in own.get_xticks()), "there is no half a step"
     assert own.images[0].get_extent() == [0.5, values.shape[1] + 0.5, len(rows) - 0.5, -0.5], "step 1 is around 1"
     assert hs.plot.number_line("fp16", 1, 1.5, ax=own) is own
     assert "matplotlib.pyplot" not in sys.modules

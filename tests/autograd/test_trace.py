@@ -196,6 +196,17 @@ def test_counting_changes_no_bit(rng: np.random.Generator) -> None:
                     np.testing.assert_array_equal(op(a, b).bits(), plain)
 
 
+@pytest.mark.parametrize("when", ["flush", "flush_inputs", "flush_outputs"])
+def test_subnormals_that_are_flushed_are_counted_once(when: str) -> None:
+    x = hs.tensor([1.0, 2.0**-20, 2.0**-24, 0.0], "fp16")
+    with hs.precision(f"storage=fp16, subnormals={when}"), hs.trace() as t:
+        assert (x * 1).tolist() == [1, 0, 0, 0]
+        x[1:].clone()  # moved, not computed
+    counts = t.totals["forward", "", "mul", ""]
+    assert (counts.flushed, counts.nonzero, counts.size) == (2, 3, 4)
+    assert t.count().flushed == 2
+
+
 def test_there_are_never_more_nonzero_results_than_results() -> None:
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.tensor([1.0]) + 1e-9

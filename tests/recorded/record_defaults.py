@@ -20,6 +20,7 @@ ROOMS = [
     "optim.swa_utils", "signal.windows", "special", "utils.checkpoint", "utils.data",
 ]  # fmt: skip
 
+
 def of(path: str, root: Any) -> Any:
     return reduce(getattr, path.split("."), root) if path else root
 

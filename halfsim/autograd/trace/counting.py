@@ -310,7 +310,7 @@ class Counting(Arithmetic):
             nonzero = int(np.count_nonzero(x))
             lost = nonzero - int(np.count_nonzero(y)) - (counts.flushed - flushed)
             if lost > 0:
-                self.counts.flushed, self.counts.nonzero = self.counts.flushed + lost, self.counts.nonzero + nonzero
+                counts.flushed, counts.nonzero = counts.flushed + lost, counts.nonzero + lost
                 self.stages.append(Stage("read", self.precision.storage, x.size, flushed=lost, nonzero=nonzero))
         if self.given:
             self.inputs.append(y)
