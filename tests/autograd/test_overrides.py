@@ -11,7 +11,7 @@ X = hs.tensor([[1.0, -2.0, 0.5]])
 
 
 def test_an_eps_is_raised_in_the_operation_it_is_meant_for() -> None:
-    F, shape = hs.nn.functional, (3,)  # noqa: N806
+    F, shape = hs.nn.functional, (3,)
     for given in ({"eps": 1e-8}, {}):  # given, or the default
         other = F.rms_norm(X, shape, **given).tolist()
         with overriding({"eps": 0.25}, "layer_norm") as found:

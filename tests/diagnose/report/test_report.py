@@ -26,7 +26,6 @@ from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.report.text import bars, region
 from tests.diagnose.runs import trained
 
-
 FORMATS = (hs.float16, hs.float8_e4m3fn, hs.float8_e5m2)
 
 
