@@ -55,8 +55,6 @@ class Distribution:
 
     has_rsample = False
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  # a subclass has its own
-    mean: Any
-    variance: Any
 
     def __init__(self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None) -> None:
         self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)

@@ -10,4 +10,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "halfsim/numerics/exact_rounding.py", "round_exact", "False", "True",
         "which way zero or what has no code was rounded: nobody asks where nothing is dropped",
     ),
+    (
+        "halfsim/numerics/layout.py", "codes", "8", "9",
+        "which codes need no look, for their words are no wider than the format: all others pass where they are looked at",
+    ),
 )  # fmt: skip

@@ -133,7 +133,10 @@ def test_torchs_transpose_swaps_and_numpys_permutes() -> None:
     x = np.zeros((2, 3, 4))
     assert O.transpose(x).shape == (4, 3, 2)
     assert O.transpose(x, 0, 1).shape == O.transpose(x, (0, 1)).shape == O.transpose(x, dim0=0, dim1=1).shape
-    assert O.transpose(x, 0, 1).shape == (3, 2, 4)
+    assert O.transpose(x, 0, 1).shape == O.transpose(x, 0, dim1=1).shape == (3, 2, 4)
+    for alone in ("dim0", "dim1"):
+        with pytest.raises(TypeError, match="^axes: 1 is not allowed; allowed: a tuple of integers, None$"):
+            O.transpose(x, **{alone: 1})
     assert O.transpose(x[0], 0, 1).shape == (4, 3)
     assert O.transpose(x[0], (0, 1)).shape == (3, 4)
     assert hs.tensor(x).transpose(0, 1).shape == (3, 2, 4)
