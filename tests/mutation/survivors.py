@@ -12,6 +12,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "halfsim/numerics/layout.py", "codes", "8", "9",
-        "which codes need no look, for their words are no wider than the format: all others pass where they are looked at",
+        "which codes need no look, for their words are no wider than the format; where they are looked at, they pass",
     ),
 )  # fmt: skip
