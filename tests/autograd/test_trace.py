@@ -130,6 +130,14 @@ def test_healthy_computation_is_no_trouble(rng: np.random.Generator) -> None:
     assert t.table().count("\n") == 0, "a head and no line"
 
 
+def test_a_run_of_one_step_is_told_of_that_step() -> None:
+    with hs.trace() as t:
+        hs.tensor([0.5], "fp16") * 0.3
+    found = t.verdict()
+    assert found is not None
+    assert (found.klass, found.step) == ("benign rounding", 1)
+
+
 def test_the_trace_does_not_grow_with_steps() -> None:
     with hs.trace() as t:
         for _ in range(50):
