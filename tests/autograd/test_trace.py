@@ -7,6 +7,7 @@ import pytest
 
 import halfsim as hs
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.kinds import KINDS
 
 
 def test_overflow_underflow_and_flushing_are_counted_where_they_happen() -> None:
@@ -226,6 +227,20 @@ def test_an_event_and_a_trace_read_as_lines() -> None:
         hs.tensor([60000.0], "fp16") * 2
     assert str(t.first_event("overflow")) == "step 1, forward, mul: overflow"
     assert str(t) == t.table()
+    head, row = t.table().splitlines()
+    counts = {"values": "1", "NaN": "0", "overflow": "1", "div by 0": "0", "flushed": "0", "swamped": "0"}
+    assert head.split() == ["phase", "path", "op", "tensor", *" ".join(counts).split()]
+    assert row.split() == ["forward", "mul", *counts.values()]
+
+
+def test_troubles_are_as_grave_as_what_they_leave_behind() -> None:
+    """Nothing finite, then what changes results: constants, what is lost altogether, what is lost in part."""
+    ranks = ["NaN propagation", "overflow", "scaler", "eps lost = constant changed", "clipped = underflow"]
+    ranks += ["swamping = cancellation", "integer rounding", "accumulation order", "benign rounding"]
+    gravities = [{KINDS[name].gravity for name in rank.split(" = ")} for rank in ranks]
+    assert all(len(equal) == 1 for equal in gravities)
+    assert gravities == sorted(gravities, key=max, reverse=True)
+    assert len(set().union(*gravities)) == len(ranks)
 
 
 def test_a_long_run_takes_no_more_room_than_a_short_one() -> None:
