@@ -51,6 +51,22 @@ def test_an_overflow_in_float32_is_seen_too() -> None:
     assert (counts.overflow, counts.flushed) == (1, 1)
 
 
+@pytest.mark.parametrize("storage", ["fp32", "float8_e4m3fn"])
+def test_sums_that_overflow_to_nan_have_overflowed(storage: str) -> None:
+    """As additions have: without infinities, NaN takes their place."""
+    fp8 = f"storage={storage}, compute={storage}, accumulate=float8_e4m3fn:sequential"
+    with hs.precision(fp8), hs.trace() as t:
+        x = hs.tensor([[256.0, 256.0, 1.0], [448.0, 0.0, 0.0]])
+        assert np.isnan(x.sum(1).numpy()).tolist() == [True, False]
+        assert np.isnan((x @ hs.tensor([1.0, 1.0, 1.0])).numpy()).tolist() == [True, False]
+    for op in ("sum", "matmul"):
+        counts = t.totals["forward", "", op, ""]
+        assert (counts.overflow, counts.invalid, counts.clipped) == (1, 0, 0)
+    first = t.first()
+    assert first is not None
+    assert first.klass == "overflow"
+
+
 def test_a_constant_that_is_zero_is_told_by_name() -> None:
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.tensor([1.0]) + 1e-8

@@ -378,8 +378,8 @@ class Counting(Arithmetic):
             if nan and counted and numbers and not infinite:  # a format without infinities
                 self.counts.overflow += nan
                 self.stages.append(Stage("sum", fmt, y.size, nan=nan))
-                nan = 0
-            self.counts.invalid += nan
+            else:
+                self.counts.invalid += nan
         clipped = int(np.count_nonzero(np.abs(y) >= fmt.max)) - infinite if counted and not nan else 0
         if infinite or clipped > 0:
             self.counts.overflow += infinite + clipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_the_set_of_operations_is_found_and_its_policy_alone_gives_the_bits(
     assert keys(found.best.policy) == {"default": "fp16", **dict.fromkeys(kept, "fp32")}
     first = found.tried[0]
     assert first.mends
+    assert re.search(r" none +(inf|nan) -> ", str(found), re.IGNORECASE), "no trouble is left"
     assert first.error < 1e-2 < found.error
     with hs.precision(found.best.policy):
         again = run()
