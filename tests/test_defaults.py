@@ -29,6 +29,15 @@ def test_defaults_are_pytorchs() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_switches_of_backends_stand_as_pytorchs_do() -> None:
+    """Sums may be of lower precision where they are split, and products of TF32 are asked for."""
+    assert vars(hs.backends.cuda.matmul) == {
+        "allow_tf32": False,
+        "allow_fp16_reduced_precision_reduction": True,
+        "allow_bf16_reduced_precision_reduction": True,
+    }
+
+
 def test_the_record_is_what_the_installed_pytorch_has() -> None:
     torch = pytest.importorskip("torch")
     if torch.__version__.split("+")[0].rpartition(".")[0] != "2.13":

@@ -14,4 +14,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "halfsim/numerics/layout.py", "codes", "8", "9",
         "which codes need no look, for their words are no wider than the format; where they are looked at, they pass",
     ),
+    (
+        "halfsim/costs/flops.py", "Ledger.result", "False", "True",
+        "zip(strict=False): there are as many arrays as operands",
+    ),
 )  # fmt: skip
