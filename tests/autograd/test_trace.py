@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.kinds import KINDS
 
@@ -137,6 +138,16 @@ def test_flags_are_told_inside_a_trace_as_outside() -> None:
     with hs.trace(reference="fp64"):
         assert counted() == inside == outside
     assert all(outside)
+
+
+def test_a_difference_of_which_a_result_is_computed_is_a_cancellation() -> None:
+    for counts in (Counts(size=2, annulled=1, single=1), Counts(size=2, annulled=1), Counts(size=2, single=1)):
+        t = hs.Trace()
+        t.promote(Event(1, "forward", "", "sub", "", (2,), counts))
+        assert list(t.firsts) == ["cancellation"]
+    t = hs.Trace()
+    t.promote(Event(1, "forward", "", "add", "", (2,), Counts(size=2, swamped=2, addends=2)))
+    assert list(t.firsts) == ["swamping"]
 
 
 def test_healthy_computation_is_no_trouble(rng: np.random.Generator) -> None:

@@ -15,6 +15,15 @@ EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "which codes need no look, for their words are no wider than the format; where they are looked at, they pass",
     ),
     (
+        "halfsim/utils/data/dataset.py", "random_split", "True", "False",
+        "zip(strict=True): as many ends of parts as there are parts",
+    ),
+    ("halfsim/numerics/inputs.py", "as_floats", "8", "9", "no dtype of floats has nine bytes"),
+    (
+        "halfsim/diagnose/compare/recorder.py", "", "64", "65",
+        "how few elements are kept of a step that has filled its bytes: chosen, and promised nowhere",
+    ),
+    (
         "halfsim/costs/flops.py", "Ledger.result", "False", "True",
         "zip(strict=False): there are as many arrays as operands",
     ),

@@ -413,6 +413,12 @@ def test_an_exact_value_past_the_ends_stands_outside_of_the_line() -> None:
     assert line.endswith("-o 0xfbff")
 
 
+def test_zero_has_no_bit_that_is_kept_or_dropped() -> None:
+    for text in ("0", "-0", "1 - 1"):
+        e = explain(text)
+        assert (e.guard, e.round, e.sticky, e.flags) == (0, 0, 0, 0)
+
+
 def test_a_picture_without_a_midpoint_says_what_is_exact() -> None:
     for text, words in (("1", "exact: nothing is rounded"), ("nan", "quiet NaN"), ("inf", "inf")):
         assert f">{words}<" in explain(text).svg()

@@ -6,6 +6,8 @@ import json
 import math
 import random
 import re
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ import halfsim as hs
 from halfsim.autograd.trace.fix import keys
 from halfsim.diagnose.mend.grow import smallest
 from halfsim.diagnose.mend.outcome import distance, same
+from halfsim.diagnose.mend.script import mend_script
 from halfsim.diagnose.reach import reached
 from tests.diagnose.mend.mends import Run, log_of_softmax, log_of_sum_of_exp, norm, with_fixes
 
@@ -259,6 +262,18 @@ def test_accept_takes_the_place_of_the_float64_run() -> None:
     assert hs.mend(norm, accept=lambda y: np.isfinite(y.array)).best is not None
     with pytest.raises(TypeError, match="accept: it returned str"):
         hs.mend(norm, accept=lambda y: "yes")
+
+
+def test_of_a_script_its_own_modules_alone_are_imported_anew(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("import halfsim as hs\nx = hs.tensor([300.0, 2.0])\n")
+    (tmp_path / "main.py").write_text("import beside, colorsys\nnorm = (beside.x * beside.x).sum().sqrt()\n")
+    sys.modules.pop("colorsys", None)
+    found = mend_script(str(tmp_path / "main.py"), precision="fp16")
+    assert found.best is not None
+    assert "beside" not in sys.modules
+    assert "colorsys" in sys.modules, "a library's stays as it is"
+    with pytest.raises(ValueError, match="^target: 'fp61' is not allowed"):
+        mend_script(str(tmp_path / "main.py"), precision="fp61")
 
 
 def test_refusals() -> None:
