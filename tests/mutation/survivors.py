@@ -24,6 +24,11 @@ EQUIVALENT: tuple[tuple[str, str, str, str, str], ...] = (
         "how few elements are kept of a step that has filled its bytes: chosen, and promised nowhere",
     ),
     (
+        "halfsim/numerics/orders.py", "_blocked", "2.0", "4.0",
+        "by how much a bound of totals is raised for their rounding: an addition to nearest moves one by at most twice "
+        "the addend, so that totals of addends below 32768 in sum stay below 65536 as it is",
+    ),
+    (
         "halfsim/costs/flops.py", "Ledger.result", "False", "True",
         "zip(strict=False): there are as many arrays as operands",
     ),

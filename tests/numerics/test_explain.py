@@ -419,6 +419,11 @@ def test_zero_has_no_bit_that_is_kept_or_dropped() -> None:
         assert (e.guard, e.round, e.sticky, e.flags) == (0, 0, 0, 0)
 
 
+def test_what_a_format_has_no_number_for_is_named() -> None:
+    for text, what in (("1 - 2", "negative numbers"), ("-1", "negative numbers"), ("1 - 1", "zero"), ("0", "zero")):
+        assert f"float8_e8m0fnu has no {what}: invalid, and 0xff (NaN) instead." in str(explain(text, "float8_e8m0fnu"))
+
+
 def test_a_picture_without_a_midpoint_says_what_is_exact() -> None:
     for text, words in (("1", "exact: nothing is rounded"), ("nan", "quiet NaN"), ("inf", "inf")):
         assert f">{words}<" in explain(text).svg()
