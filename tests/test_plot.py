@@ -62,8 +62,8 @@ def test_bars_of_exponents_are_shares_of_all_numbers() -> None:
     bars = sorted((bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in ax.patches if bar.get_height() != 1)
     assert [height for _, height in bars] == [12.5, 12.5, 37.5, 12.5, 25.0], "zero, 1e-30, from 1, from 4, not finite"
     assert [at for at, _ in bars][2:4] == pytest.approx([0.5, 2.5])
-    low, high = hs.plot.exponents([1.0] * 9999 + [4.0], "fp16").get_ylim()
-    assert low < 0.01 < 100 < high, "one in ten thousand is seen"
+    low, high = hs.plot.exponents([1.0] * 1999 + [4.0], "fp16").get_ylim()
+    assert low < 0.05 < 100 < high, "one in two thousand is seen"
 
 
 def drawn(ax: Any) -> list[float]:
