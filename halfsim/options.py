@@ -276,15 +276,12 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def guarded_class(cls: _Class, names: Iterable[str] = ()) -> _Class:
-    """A class whose constructor, public methods and properties (or ``names``) are `checked`, or `guarded`."""
+    """A class whose constructor and public methods (or ``names``) are `checked`."""
     for name in names or [n for n in vars(cls) if n[:1] != "_" or n in _DUNDERS or n == "__init__"]:
         found = vars(cls)[name]
         called = cls.__name__.lstrip("_") if name in ("__init__", "forward") else name
         if name == "__init__":
             setattr(cls, name, checked(found, called))
-        elif isinstance(found, property):
-            getter = None if found.fget is None else guarded(found.fget, name, method=True)
-            setattr(cls, name, property(getter, found.fset, found.fdel, found.__doc__))
         elif isinstance(found, (classmethod, staticmethod)):
             setattr(cls, name, type(found)(checked(found.__func__, name, limited=True)))
         elif inspect.isfunction(found):
@@ -421,5 +418,5 @@ def unknown_option(function: str, name: str, allowed: Sequence[str]) -> TypeErro
 
 
 def _listed_names(names: Sequence[str]) -> str:
-    listed = ", ".join(names)
+    listed = ", ".join(names) or "none"
     return listed if len(listed) <= 160 else f"{listed[:157]}..."

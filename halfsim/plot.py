@@ -200,7 +200,7 @@ def heatmap(source: Trace | Report, what: str = "overflow", ax: Axes | None = No
     from matplotlib.ticker import MaxNLocator
 
     finite = values[np.isfinite(values) & (values > 0)]
-    log = what in ("overflow", "gradient_norm") and finite.size > 0 and finite.min() < finite.max()
+    log = what in ("overflow", "gradient_norm") and np.unique(finite).size > 1
     scale: dict[str, Any] = {"norm": LogNorm(finite.min(), finite.max())} if log else {}
     if what in ("flushed", "lost"):
         scale = {"vmin": 0.0, "vmax": 1.0}

@@ -72,6 +72,22 @@ def test_values_are_those_of_the_definitions() -> None:
     assert not drawn.requires_grad
 
 
+@pytest.mark.parametrize(
+    ("made", "low", "high"),
+    [
+        (d.Normal(0.5, 1.5), -20.0, 20.0), (d.LogNormal(0.25, 0.5), 1e-9, 60.0), (d.Laplace(-1.0, 0.75), -30.0, 30.0),
+        (d.Exponential(0.5), 0.0, 60.0), (d.Uniform(-1.0, 4.0), -1.0, 3.9999999),
+    ],
+)  # fmt: skip
+def test_a_density_has_the_area_one_and_its_own_moments(made: d.Distribution, low: float, high: float) -> None:
+    with hs.precision("fp64", override=True):
+        x = np.linspace(low, high, 200001)
+        told = made.log_prob(hs.tensor(x)).numpy()
+        values = [1.0, made.mean.item(), made.variance.item() + made.mean.item() ** 2, made.entropy().item()]
+    found = [np.trapezoid(np.exp(told) * part, x) for part in (1.0, x, x**2, -told)]
+    np.testing.assert_allclose(found, values, rtol=1e-5)
+
+
 def test_gradients_pass_through_rsample_and_log_prob() -> None:
     scale = hs.tensor([2.0], requires_grad=True)
     hs.manual_seed(0)
@@ -108,5 +124,8 @@ def test_what_is_not_allowed_is_refused() -> None:
         d.kl_divergence(d.Normal(0.0, 1.0), d.Uniform(0.0, 1.0))
     with pytest.raises(NotImplementedError, match=r"^rsample: Categorical has none; allowed: sample$"):
         d.Categorical(hs.tensor([0.5, 0.5])).rsample()
+    for name in ("mean", "variance", "stddev"):
+        with pytest.raises(NotImplementedError, match=r"^(mean|variance): Categorical has none$"):
+            getattr(d.Categorical(hs.tensor([0.5, 0.5])), name)
     with pytest.raises(AttributeError, match="Normal"):
         d.Norml  # noqa: B018

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.numerics._format import unknown
 
 BAD: dict[str, Any] = {
     "None": None, "string": "abc", "bytes": b"xx", "huge": 10**30, "NaN": float("nan"), "complex": 1j, "list": [],
@@ -126,3 +127,20 @@ def test_one_pattern_is_one_pattern() -> None:
 def test_the_dtype_of_two_numbers_is_that_of_their_sum() -> None:
     assert hs.result_type(3, 2.5) == hs.float32
     assert hs.result_type(True, 2) == hs.int64
+
+
+def test_casts_that_lose_a_kind_are_never_made_by_themselves() -> None:
+    """Bools may become integers, and these floats; sizes do not matter."""
+    kinds: list[list[Any]] = [[hs.bool], [hs.uint8, hs.int32, hs.int64], [hs.float16, hs.bfloat16, hs.float32]]
+    for i, sources in enumerate(kinds):
+        for k, targets in enumerate(kinds):
+            assert all(hs.can_cast(a, b) is (i <= k) for a in sources for b in targets)
+
+
+def test_of_a_long_list_the_eight_nearest_words_are_shown() -> None:
+    words = [f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    text = str(unknown("word", "wordy!", words))
+    assert text.startswith("word: 'wordy!' is not allowed (did you mean 'wordy'?); allowed: words, wordt, wordu, ")
+    assert text.endswith(", wordy, wordz, ... (26 in all)")
+    assert text.count(",") == 8
+    assert str(unknown("word", "x", words[:24])) == f"word: 'x' is not allowed; allowed: {', '.join(words[:24])}"

@@ -50,8 +50,20 @@ def test_every_picture_is_drawn_on_the_axes_it_returns(sick: Any, scaled: Any, t
     axes[-1].figure.savefig(tmp_path / "a.png", dpi=30)
     own = Figure().add_subplot()
     assert hs.plot.heatmap(sick, ax=own) is own
+    rows, values = sick.report().heat("overflow")
+    assert all(tick == round(tick) for tick in own.get_xticks()), "there is no half a step"
+    assert own.images[0].get_extent() == [0.5, values.shape[1] + 0.5, len(rows) - 0.5, -0.5], "step 1 is around 1"
     assert hs.plot.number_line("fp16", 1, 1.5, ax=own) is own
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_bars_of_exponents_are_shares_of_all_numbers() -> None:
+    ax = hs.plot.exponents([1.0, 1.5, 4.0, 0.0, np.inf, np.nan, -1.0, 1e-30], "fp16")
+    bars = sorted((bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in ax.patches if bar.get_height() != 1)
+    assert [height for _, height in bars] == [12.5, 12.5, 37.5, 12.5, 25.0], "zero, 1e-30, from 1, from 4, not finite"
+    assert [at for at, _ in bars][2:4] == pytest.approx([0.5, 2.5])
+    low, high = hs.plot.exponents([1.0] * 1999 + [4.0], "fp16").get_ylim()
+    assert low < 0.05 < 100 < high, "one in two thousand is seen"
 
 
 def drawn(ax: Any) -> list[float]:

@@ -247,7 +247,7 @@ def normal(
     if count < 16:
         return _narrowed(_spread(source.pair(count), mean, std), format).reshape(shape)
     rest = count % 16
-    drawn = np.resize(box_muller(_fractions(source, count - rest, format).reshape(-1, 16)), count)
+    drawn = np.resize(box_muller(_fractions(source, count - rest, format).reshape(count // 16, 16)), count)
     if rest:  # the last sixteen are made anew
         if format not in (float16, bfloat16):
             _fractions(source, rest, format)

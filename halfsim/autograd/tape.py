@@ -352,9 +352,9 @@ OPS["cast"] = _cast_to
 # Operations off the tape: what optimizers, gradient clipping and loss scaling run.
 
 
-def private(formula: Callable[..., Any], exact: bool = False) -> Op:
+def private(formula: Callable[..., Any]) -> Op:
     """An operation that only kernels run: it has no gradient and no name in `halfsim.ops`."""
-    return Op(formula, None, exact, list(inspect.signature(formula).parameters.values())[1:])
+    return Op(formula, None, False, list(inspect.signature(formula).parameters.values())[1:])
 
 
 def kernel(op: str | Op, *operands: Any, label: str = "", precision: Precision | None = None, **options: Any) -> Tensor:

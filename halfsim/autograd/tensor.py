@@ -79,7 +79,7 @@ class _Count(int):
         """The shape, or the length along the axis ``dim``."""
         if dim is None:
             return Size(self.shape)
-        if not -max(len(self.shape), 1) <= dim < len(self.shape):
+        if not -len(self.shape) <= dim < len(self.shape):
             raise IndexError(f"dim: {dim} is not allowed; allowed: axes of {self.shape}")
         return self.shape[dim]
 

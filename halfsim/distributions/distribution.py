@@ -34,8 +34,6 @@ class Distribution:
 
     has_rsample = False
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  # a subclass has its own
-    mean: Any
-    variance: Any
 
     def __init__(self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None) -> None:
         self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)
@@ -46,6 +44,16 @@ class Distribution:
 
     def _shape(self, sample_shape: Any = ()) -> Size:
         return Size((*Size(sample_shape), *self.batch_shape, *self.event_shape))
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        raise NotImplementedError(f"mean: {type(self).__name__} has none")
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance."""
+        raise NotImplementedError(f"variance: {type(self).__name__} has none")
 
     @property
     def stddev(self) -> Tensor:

@@ -34,7 +34,7 @@ class Buffer(Tensor):
     It is part of the state, unless ``persistent`` is false.
     """
 
-    persistent = True
+    persistent: bool
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         values = tensor([] if data is None else data)

@@ -115,8 +115,9 @@ def _decoded(fmt: Format) -> Array:
 
 
 def _decode(code: Array, fmt: Format) -> Array:
+    """The values of codes in uint64."""
     lay, drop = layout(fmt), float64.nmant - fmt.nmant
-    magnitude, sign = lay.parts(code.view(np.int64) if code.dtype == np.uint64 else code.astype(np.int64))
+    magnitude, sign = lay.parts(code.view(np.int64))
     trailing = magnitude & ((1 << fmt.nmant) - 1)
     value = ((magnitude << drop) + ((float64.bias - fmt.bias) << float64.nmant)).view(np.float64)
     with np.errstate(all="ignore"):

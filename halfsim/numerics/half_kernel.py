@@ -100,6 +100,7 @@ class Half:
     flushed: a sum that starts from +0 is never -0 otherwise, whatever the sign of a zero that is added.
     """
 
+    format: Format = float16
     over: Array | None = None
 
     def __init__(self, mode: Mode | None, dtype: np.dtype[Any], largest: tuple[int, ...]) -> None:

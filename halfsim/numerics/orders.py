@@ -87,7 +87,8 @@ class Watch:
     def clipped(self, total: Array) -> None:
         """Count the sums that overflowed and are not infinite for it."""
         if self.unit.over is not None and self.unit.over.any():
-            self.counts.overflow += int(np.count_nonzero(self.unit.over & np.isfinite(total)))
+            over = self.unit.over & np.isfinite(total) if self.unit.format.has_infinity else self.unit.over
+            self.counts.overflow += int(np.count_nonzero(over))
 
     def close(self, total: Array | None) -> None:
         """End the count; ``total`` are the sums, None where `clipped` was told of each partial sum already."""

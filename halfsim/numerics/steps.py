@@ -28,6 +28,7 @@ class Unit(Protocol):
     sets True where a step passed the largest number of the format; None notes nothing.
     """
 
+    format: Format
     over: Array | None
 
     def mul(self, a: Array, b: Array, out: Array | None = None) -> Array:

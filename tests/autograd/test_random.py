@@ -212,6 +212,19 @@ class Ours:
         return getattr(hs, name) if hasattr(hs, name) else getattr(hs.ops, name)
 
 
+def test_samples_are_drawn_from_one_row_of_weights_or_from_each() -> None:
+    weights = hs.tensor([0.0, 3.0, 0.0, 1.0])
+    assert sorted(hs.multinomial(weights, 2).tolist()) == [1, 3]
+    assert hs.multinomial(weights, 1).shape == (1,)
+    assert hs.multinomial(hs.stack([weights] * 3), 2).shape == (3, 2)
+    assert hs.multinomial(weights, 9, replacement=True).shape == (9,)
+    for number in (0, 3):
+        with pytest.raises(ValueError, match=f"^num_samples: {number} of 4 is not allowed"):
+            hs.multinomial(weights, number)
+    with pytest.raises(ValueError, match=r"^input: shape \(1, 1, 4\) is not allowed; allowed: \(N,\), \(M, N\)$"):
+        hs.multinomial(weights.reshape(1, 1, 4), 1)
+
+
 @pytest.mark.parametrize("call", [call for _, call in CALLS], ids=[name for name, _ in CALLS])
 def test_functions_draw_what_pytorchs_draw(call: Any) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

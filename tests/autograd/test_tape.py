@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.autograd.arithmetic import Arithmetic
+from halfsim.autograd.tape import kernel, private
+from halfsim.numerics.quantize import Array
 
 
 def leaf(*values: float, fmt: str = "fp64") -> hs.Tensor:
@@ -102,6 +106,15 @@ def test_operands_may_be_named() -> None:
     assert hs.ops.linear(x, w).item() == 11
     with pytest.raises(TypeError, match="weight"):
         hs.ops.linear(x)
+
+
+def test_what_only_kernels_run_is_stored_in_its_format() -> None:
+    @private
+    def third(fp: Arithmetic, x: Array, /) -> Any:
+        return x / 3, ()
+
+    y = kernel(third, hs.tensor([1.0], "fp16"))
+    assert (y.format, y.item()) == (hs.float16, float(np.float16(1 / 3)))
 
 
 def test_the_shown_signature_is_the_users() -> None:

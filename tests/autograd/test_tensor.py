@@ -61,6 +61,25 @@ def test_arrays_adopt_the_tensors_format_on_either_side() -> None:
     assert (np.eye(2) @ t.reshape(2, 1)).numpy().tolist() == [[1], [2]]
 
 
+def test_sizes_are_asked_for_along_every_axis() -> None:
+    x = hs.tensor(np.zeros((2, 3, 5)))
+    assert [x.size(dim) for dim in range(-3, 3)] == [2, 3, 5, 2, 3, 5]
+    for other, dim in ((x, 3), (x, -4), (hs.tensor(1.0), 0), (hs.tensor(1.0), -1)):
+        with pytest.raises(IndexError, match=rf"^dim: {dim} is not allowed; allowed: axes of "):
+            other.size(dim)
+
+
+def test_integers_of_which_a_precision_made_floats_still_count() -> None:
+    table = np.arange(3000.0)[:, None] % 8
+    with hs.precision("fp16"):
+        rows = hs.tensor([2049, 3])
+        assert rows.tolist() == [2048, 3]
+        assert hs.embedding(rows, table).tolist() == [[1], [3]]
+        rows.array = rows.array + 1
+        with pytest.raises(TypeError, match="^input: dtype float16 is not allowed; allowed: integers$"):
+            hs.embedding(rows, table)
+
+
 def test_it_behaves_as_a_sequence_a_number_and_an_array() -> None:
     t = hs.tensor([[1.0, 2.0], [3.0, 4.0]], "fp16")
     assert (len(t), t.shape, t.ndim, t.size) == (2, (2, 2), 2, 4)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import halfsim as hs
+from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.kinds import KINDS
 
 
 def test_overflow_underflow_and_flushing_are_counted_where_they_happen() -> None:
@@ -48,6 +50,22 @@ def test_an_overflow_in_float32_is_seen_too() -> None:
         hs.tensor([1e-30]) * hs.tensor([1e-30])
     counts = t.totals["forward", "", "mul", ""]
     assert (counts.overflow, counts.flushed) == (1, 1)
+
+
+@pytest.mark.parametrize("storage", ["fp32", "float8_e4m3fn"])
+def test_sums_that_overflow_to_nan_have_overflowed(storage: str) -> None:
+    """As additions have: without infinities, NaN takes their place."""
+    fp8 = f"storage={storage}, compute={storage}, accumulate=float8_e4m3fn:sequential"
+    with hs.precision(fp8), hs.trace() as t:
+        x = hs.tensor([[256.0, 256.0, 1.0], [448.0, 0.0, 0.0]])
+        assert np.isnan(x.sum(1).numpy()).tolist() == [True, False]
+        assert np.isnan((x @ hs.tensor([1.0, 1.0, 1.0])).numpy()).tolist() == [True, False]
+    for op in ("sum", "matmul"):
+        counts = t.totals["forward", "", op, ""]
+        assert (counts.overflow, counts.invalid, counts.clipped) == (1, 0, 0)
+    first = t.first()
+    assert first is not None
+    assert first.klass == "overflow"
 
 
 def test_a_constant_that_is_zero_is_told_by_name() -> None:
@@ -101,6 +119,35 @@ def test_swamping_inside_a_sum_is_seen() -> None:
     assert first is not None
     assert first.klass == "swamping"
     assert first.event.counts.swamped == 5000 - 2048
+    assert first.event.disorder == (5000 - 2048) / 5000  # of the magnitude of the terms
+
+
+def test_flags_are_told_inside_a_trace_as_outside() -> None:
+    x, y = (hs.tensor(given, "fp16", requires_grad=True) for given in ([0.0, 1e-7], [1e-7, np.inf]))
+
+    def counted() -> list[int]:
+        with hs.precision("pure_fp16"), hs.flags() as found:
+            z = x * y + 1 / x + x * 0.1  # two parts of a gradient are added up
+            z.backward(hs.tensor(np.ones(2), "fp16"))
+        x.grad = y.grad = None
+        return [getattr(found, flag) for flag in ("overflow", "underflow", "inexact", "invalid", "divide_by_zero")]
+
+    outside = counted()
+    with hs.trace():
+        inside = counted()
+    with hs.trace(reference="fp64"):
+        assert counted() == inside == outside
+    assert all(outside)
+
+
+def test_a_difference_of_which_a_result_is_computed_is_a_cancellation() -> None:
+    for counts in (Counts(size=2, annulled=1, single=1), Counts(size=2, annulled=1), Counts(size=2, single=1)):
+        t = hs.Trace()
+        t.promote(Event(1, "forward", "", "sub", "", (2,), counts))
+        assert list(t.firsts) == ["cancellation"]
+    t = hs.Trace()
+    t.promote(Event(1, "forward", "", "add", "", (2,), Counts(size=2, swamped=2, addends=2)))
+    assert list(t.firsts) == ["swamping"]
 
 
 def test_healthy_computation_is_no_trouble(rng: np.random.Generator) -> None:
@@ -109,6 +156,14 @@ def test_healthy_computation_is_no_trouble(rng: np.random.Generator) -> None:
         hs.nn.cross_entropy(x, np.zeros(50, int))
     assert t.first() is None
     assert t.table().count("\n") == 0, "a head and no line"
+
+
+def test_a_run_of_one_step_is_told_of_that_step() -> None:
+    with hs.trace() as t:
+        hs.tensor([0.5], "fp16") * 0.3
+    found = t.verdict()
+    assert found is not None
+    assert (found.klass, found.step) == ("benign rounding", 1)
 
 
 def test_the_trace_does_not_grow_with_steps() -> None:
@@ -177,6 +232,17 @@ def test_counting_changes_no_bit(rng: np.random.Generator) -> None:
                     np.testing.assert_array_equal(op(a, b).bits(), plain)
 
 
+@pytest.mark.parametrize("when", ["flush", "flush_inputs", "flush_outputs"])
+def test_subnormals_that_are_flushed_are_counted_once(when: str) -> None:
+    x = hs.tensor([1.0, 2.0**-20, 2.0**-24, 0.0], "fp16")
+    with hs.precision(f"storage=fp16, subnormals={when}"), hs.trace() as t:
+        assert (x * 1).tolist() == [1, 0, 0, 0]
+        x[1:].clone()  # moved, not computed
+    counts = t.totals["forward", "", "mul", ""]
+    assert (counts.flushed, counts.nonzero, counts.size) == (2, 3, 4)
+    assert t.count().flushed == 2
+
+
 def test_there_are_never_more_nonzero_results_than_results() -> None:
     with hs.precision("pure_fp16"), hs.trace() as t:
         hs.tensor([1.0]) + 1e-9
@@ -188,6 +254,20 @@ def test_an_event_and_a_trace_read_as_lines() -> None:
         hs.tensor([60000.0], "fp16") * 2
     assert str(t.first_event("overflow")) == "step 1, forward, mul: overflow"
     assert str(t) == t.table()
+    head, row = t.table().splitlines()
+    counts = {"values": "1", "NaN": "0", "overflow": "1", "div by 0": "0", "flushed": "0", "swamped": "0"}
+    assert head.split() == ["phase", "path", "op", "tensor", *" ".join(counts).split()]
+    assert row.split() == ["forward", "mul", *counts.values()]
+
+
+def test_troubles_are_as_grave_as_what_they_leave_behind() -> None:
+    """Nothing finite, then what changes results: constants, what is lost altogether, what is lost in part."""
+    ranks = ["NaN propagation", "overflow", "scaler", "eps lost = constant changed", "clipped = underflow"]
+    ranks += ["swamping = cancellation", "integer rounding", "accumulation order", "benign rounding"]
+    gravities = [{KINDS[name].gravity for name in rank.split(" = ")} for rank in ranks]
+    assert all(len(equal) == 1 for equal in gravities)
+    assert gravities == sorted(gravities, key=max, reverse=True)
+    assert len(set().union(*gravities)) == len(ranks)
 
 
 def test_a_long_run_takes_no_more_room_than_a_short_one() -> None:

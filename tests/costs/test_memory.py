@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 import halfsim as hs
-from halfsim.costs.memory import held_bytes
+from halfsim.costs.memory import _closed_over, held_bytes
 
 
 def model() -> hs.nn.Sequential:
@@ -19,6 +21,15 @@ def test_what_backward_needs_is_counted_by_hand() -> None:
         with hs.precision(rule):
             loss = hs.nn.cross_entropy(net(hs.tensor(x, fmt)), y)
         assert held_bytes(loss, net.parameters()) == floats * width + rest
+
+
+def test_a_formula_that_calls_itself_holds_its_arrays_once() -> None:
+    held = np.ones(3)
+
+    def again(n: int) -> object:
+        return again(n - 1) if n else [held, {"x": held}]
+
+    assert [id(x) for x in islice(_closed_over(again), 2)] == [id(held)]
 
 
 def test_half_copies_of_weights_count_under_amp() -> None:

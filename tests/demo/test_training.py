@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import halfsim as hs
 from halfsim.autograd.trace.counts import Counts
 from halfsim.data import Split
 from halfsim.demo import RECIPES, Run, Settings, report, train
-from halfsim.demo.page import page
+from halfsim.demo.page import _LINES, page
 
 SHORT = Settings(epochs=2, hidden=8)
 
@@ -30,6 +31,7 @@ def failing() -> list[Run]:
 def test_all_recipes_learn_alike_from_the_same_start(runs: list[Run]) -> None:
     for run in runs:
         assert run.losses[0] == pytest.approx(runs[0].losses[0], rel=0.01)
+        assert math.log(10) > run.losses[0] > run.losses[1] > 0, "ten classes; the mean over each epoch"
         assert run.test_accuracy > 0.5
         assert run.steps == 2 * 23
         assert not run.broken
@@ -130,6 +132,11 @@ def test_the_page_is_whole_and_needs_no_network(runs: list[Run], failing: list[R
         assert "://" not in content
         assert "<script" not in content
         assert "nan" not in content.split("<svg", 2)[2].split("</svg>")[0]
+
+
+def test_of_lines_upon_each_other_every_one_is_seen() -> None:
+    for (_, wide, dashes), (_, thin, others) in pairwise(_LINES):
+        assert thin < 2 / 3 * wide or (thin == wide and others and not dashes)
 
 
 def test_data_that_cannot_be_learned_from_are_refused() -> None:

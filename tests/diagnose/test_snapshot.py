@@ -133,6 +133,16 @@ def test_what_a_function_names_is_found_and_put_back() -> None:
     assert reached(len).objects == []
 
 
+SHARED = hs.tensor([1.0])
+
+
+def test_what_functions_inside_a_function_name_is_found() -> None:
+    def run() -> Any:
+        return [(lambda: SHARED)() for _ in range(1)]
+
+    assert [id(x) for x in reached(run).objects] == [id(SHARED)]
+
+
 def test_random_numbers_go_on_from_the_same_place() -> None:
     stochastic = hs.Precision("storage=fp16, rounding=stochastic")
     x = hs.tensor(np.linspace(0.1, 1, 50))

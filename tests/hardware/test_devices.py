@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import json
 import pickle
@@ -69,6 +70,14 @@ def test_every_figure_has_a_document_or_a_mark() -> None:
             assert any(rate.startswith(fmt) for rate in d.peaks) or kind == "convert"
         used |= set(d.described)
     assert used == set(DOCUMENTS.values()), "a document that no figure needs"
+
+
+def test_wrong_arguments_get_one_line() -> None:
+    for name in hs.hardware.__all__:
+        function = getattr(hs.hardware, name)
+        if inspect.isfunction(function):
+            with pytest.raises(TypeError, match=rf"^{name}: nope= is not an option here; allowed: [^\n]+$"):
+                function(nope=1)
 
 
 def test_marks_and_sources_name_figures() -> None:

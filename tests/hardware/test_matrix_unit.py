@@ -172,8 +172,10 @@ def test_the_odd_element_comes_first_in_avx512_bf16():
     assert unit_matmul([2.0**24, 1.0], [1.0, 1.0], 1.0, row) == 2.0**24 + 2
 
 
-def test_legacy_fp8_gathers_before_it_adds(rng):
-    row = rows("blackwell_legacy")["fp8_e4m3", "fp32"]
+@pytest.mark.parametrize("architecture", ["hopper_legacy", "blackwell_legacy"])
+@pytest.mark.parametrize("inputs", ["fp8_e4m3", "fp8_e5m2"])
+def test_legacy_fp8_gathers_before_it_adds(architecture, inputs, rng):
+    row = rows(architecture)[inputs, "fp32"]
     a, b, c = operands(row, "narrow", 20, 32, rng)
     step = replace(rows("hopper")["fp16", "fp32"], block=16)
     order = [k for k in range(32) if k % 4 < 2] + [k for k in range(32) if k % 4 >= 2]

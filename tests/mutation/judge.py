@@ -1,8 +1,9 @@
 """What becomes of a mutant: the tests nearest to its file are run until one fails.
 
-First what mirrors the file (its own doctests, ``test_<file>*.py``), then the tests that name the function it is in,
-those of the same room first, then the rest of the room's. Each handful runs in a process forked from one that has
-imported NumPy, pytest and the oracles already, in a copied tree.
+First what mirrors the file (its own doctests, ``test_<file>*.py``; where there is none, what mirrors the files that
+import it), then the tests that name the function it is in, those of the same room first, then the rest of the room's.
+Each handful runs in a process forked from one that has imported NumPy, pytest and the oracles already, in a copied
+tree.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _ROOMS = {"halfsim/autograd/trace": "tests/diagnose", "halfsim/costs": "tests/co
 _APART = re.compile(
     r"browser|tests/(hostile|torch_suites|mutation|reliability|recorded|conformance)/|test_tour|contributing"
 )
+_DEFAULTS = "tests/test_defaults.py"  # which holds the defaults of every room
 _COMMON = {"__init__", "__call__", "__str__", "__repr__", "forward", "update", "step", "check", "rule"}
 
 
@@ -48,6 +50,7 @@ def _tests(root: Path) -> dict[str, str]:
 def _tables(root: Path, text: str) -> str:
     named = [f"{a}.{b}" for a, b in re.findall(r"^from (tests[\w.]*) import (\w+)", text, re.M)]
     paths = {root / f"{name.replace('.', '/')}.py" for module in named for name in (module, module.rpartition(".")[0])}
+    paths |= {root / "tests" / "recorded" / name for name in re.findall(r'"(\w+\.json)"', text)}
     return "".join(path.read_text("utf-8") for path in sorted(paths) if path.exists())
 
 
@@ -55,22 +58,56 @@ def selection(root: Path, mutant: Mutant) -> dict[str, list[str]]:
     """The files of tests that mirror the mutated file, those that name its function, and the rest of the room's."""
     file, tests = Path(mutant.file), _tests(root)
     text = (root / file).read_text("utf-8")
-    stem = file.stem.strip("_") if file.stem != "__init__" else file.parent.name
     folder = next((home for room, home in _ROOMS.items() if mutant.file.startswith(room)), None)
     home = folder or "tests" + "".join(f"/{part}" for part in file.parts[1:-1][:1])
-    mirrors = [name for name in tests if re.fullmatch(rf"test_{stem}(_\w+)?", Path(name).stem)]
-    mirrors.sort(key=lambda name: not name.startswith(home))
-    words = _callers(text, mutant.function.split(".")) or {stem}
+    mirrors = _mirrors(root, file, home)
+    words = _callers(text, mutant.function.split(".")) or {_stem(file)}
     said = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b")
     times = {name: len(said.findall(text)) for name, text in tests.items() if name not in mirrors}
     named = [name for name in times if times[name] and (name.startswith(home + "/") or not _TRAINS.search(name))]
-    named.sort(key=lambda name: (not name.startswith(home + "/"), -times[name]))
+    named.sort(key=lambda name: (name != _DEFAULTS, not name.startswith(home + "/"), -times[name]))
     inside = str(Path(home) / ("" if (root / home).is_dir() and home != "tests" else "test_"))
     rest = [name for name in tests if name.startswith(inside) and name not in mirrors]
     return {
         "mirror": [mutant.file] * (">>>" in text) + mirrors, "named": named[:NAMED],
         "room": named[NAMED:] + [name for name in rest if name not in named],
     }  # fmt: skip
+
+
+def _stem(file: Path) -> str:
+    return file.stem.strip("_") if file.stem != "__init__" else file.parent.name
+
+
+def _mirrors(root: Path, file: Path, home: str) -> list[str]:
+    """The files of tests that are named after a file; where its room has none, after those of it that import it."""
+    room, level, seen = "/".join(file.parts[:2]), [file], set[Path]()
+    folders = home, room.replace("halfsim", "tests")
+    while level:
+        seen.update(level)
+        stems = "|".join(map(_stem, level))
+        found = [name for name in _tests(root) if re.fullmatch(rf"test_({stems})(_\w+)?", Path(name).stem)]
+        near = [name for name in found if name.startswith(folders)]
+        if near or (found and level == [file] and not (root / home).is_dir()):
+            return near or found
+        uses = _imports(root)
+        level = [p for p in uses if p not in seen and uses[p] & set(level) and p.as_posix().startswith(room)]
+    return []
+
+
+@cache
+def _imports(root: Path) -> dict[Path, set[Path]]:
+    """Every file of the package, and those that it imports from; a folder's door opens all of it."""
+    paths = [path.relative_to(root) for path in sorted((root / "halfsim").rglob("*.py"))]
+    modules = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    uses: dict[Path, set[Path]] = {}
+    for path in paths:
+        nodes = [
+            node for node in ast.walk(ast.parse((root / path).read_text("utf-8"))) if isinstance(node, ast.ImportFrom)
+        ]
+        names = {name for node in nodes for name in (node.module, *(f"{node.module}.{x.name}" for x in node.names))}
+        lazy = {other for other in paths if path.stem == "__init__" and other.parent == path.parent}
+        uses[path] = lazy | {modules[name] for name in names if name in modules}
+    return uses
 
 
 def _callers(text: str, within: list[str]) -> set[str]:

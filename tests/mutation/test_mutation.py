@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.mutation import judge, plant
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +69,19 @@ def test_the_nearest_tests_are_chosen_first() -> None:
     assert not {*chosen["mirror"]} & {*chosen["named"], *chosen["room"]}
     assert not {*chosen["named"]} & {*chosen["room"]}
     assert all(name.startswith("tests/autograd/") for name in chosen["room"][-3:])
+
+
+@pytest.mark.parametrize(
+    ("file", "function", "choice", "first"),
+    [
+        ("numerics/ieee/unpacked.py", "unpack", "mirror", "tests/numerics/test_ieee.py"),
+        ("autograd/trace/totals.py", "Total.add", "mirror", "tests/autograd/test_trace.py"),
+        ("diagnose/mend/grow.py", "_in_places", "mirror", "tests/diagnose/mend/test_mend_options.py"),
+        ("optim/adam.py", "RAdam.__init__", "named", "tests/test_defaults.py"),
+    ],
+)
+def test_of_a_private_file_the_tests_of_those_that_import_it_are_near(
+    file: str, function: str, choice: str, first: str
+) -> None:
+    mutants = plant.mutants(f"halfsim/{file}", (ROOT / "halfsim" / file).read_bytes())
+    assert judge.selection(ROOT, next(m for m in mutants if m.function == function))[choice][0] == first

@@ -182,6 +182,8 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: nn.MultiheadAttention(4, 2)(X, X[:2], X), ValueError, "key (2, 2, 4), value (3, 2, 4): shapes do not fit"),
     (lambda: nn.MultiheadAttention(4, 2)(X, X[..., :3], X), ValueError, "shapes do not fit; allowed: (L, N, 4)"),
     (lambda: nn.MultiheadAttention(4, 2)(X[0], X, X), ValueError, "shapes do not fit"),
+    (lambda: nn.Transformer(4, 2)(X, X[:, :1]), ValueError, "shapes do not fit; allowed: (L, N, 4), or without N"),
+    (lambda: nn.Transformer(4, 2, batch_first=True)(X, X[:1]), ValueError, "allowed: (N, L, 4), or without N"),
     (lambda: nn.TransformerEncoderLayer(4, 2, activation="rely"), ValueError, "did you mean 'relu'"),
     (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 0), ValueError, "num_layers: 0 is not allowed"),
     (lambda: nn.TransformerEncoder("layer", 2), TypeError, "encoder_layer: 'layer' is not allowed; allowed: a Module"),

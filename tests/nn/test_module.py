@@ -90,6 +90,9 @@ def test_a_module_may_have_a_precision_of_its_own() -> None:
     assert net(x).format is hs.float16
     with pytest.raises(ValueError, match=r"path: 'fc2' is not allowed \(did you mean 'fc1'\?\)"):
         net.assign({"fc2": "fp16"})
+    misspelt = r"policy: 'body.7' is not allowed \(did you mean 'body.1'\?\)"
+    with hs.precision({"body.7": "fp32"}), pytest.raises(ValueError, match=misspelt):
+        net(x)
     with pytest.raises(ValueError, match="precision: 'fp61'"):
         net.fc1.precision = "fp61"
 
@@ -303,6 +306,10 @@ def test_a_state_in_part_tells_what_is_missing() -> None:
     keys = net.load_state_dict({"weight": [[3.0, 4.0]], "more": 1}, strict=False)
     assert keys.missing_keys == ["bias"]
     assert keys.unexpected_keys == ["more"]
+    assert repr(keys) == "IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['more'])"
+    known = net.load_state_dict({"weight": [[3.0, 4.0]]}, strict=False)
+    assert repr(known) == "IncompatibleKeys(missing_keys=['bias'], unexpected_keys=[])"
+    assert repr(net.load_state_dict(net.state_dict())) == "<All keys matched successfully>"
     assert net.weight.numpy().tolist() == [[3, 4]]
 
 

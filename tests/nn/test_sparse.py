@@ -39,7 +39,9 @@ def test_pretrained_rows_are_frozen_unless_asked() -> None:
     layer = hs.nn.Embedding.from_pretrained(rows, padding_idx=0)
     assert not layer.weight.requires_grad
     assert layer([2, 0]).numpy().tolist() == [[5, 6], [1, 2]], "the padding row keeps its values"
-    assert hs.nn.Embedding.from_pretrained(hs.tensor(rows, "fp16"), freeze=False).weight.requires_grad
+    for kind in (hs.nn.Embedding, hs.nn.EmbeddingBag):
+        assert kind.from_pretrained(hs.tensor(rows, "fp16"), freeze=False).weight.requires_grad
+        assert not kind.from_pretrained(hs.tensor(rows, "fp16")).weight.requires_grad
     assert hs.nn.Embedding.from_pretrained(hs.tensor(rows, "fp16")).weight.format is hs.float16
 
 

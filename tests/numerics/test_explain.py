@@ -404,6 +404,32 @@ def test_whatever_is_asked_fits_100_columns_and_is_well_formed(fmt: str) -> None
             HTMLParser().feed(e.page())
 
 
+def test_an_exact_value_past_the_ends_stands_outside_of_the_line() -> None:
+    (line,) = (row for row in str(explain("1e6")).splitlines() if "---" in row)
+    assert line.strip().startswith("0x7bff o-")
+    assert line.endswith("-* 0x7c00 x")
+    (line,) = (row for row in str(explain("-1e6")).splitlines() if "---" in row)
+    assert line.strip().startswith("x 0xfc00 *-")
+    assert line.endswith("-o 0xfbff")
+
+
+def test_zero_has_no_bit_that_is_kept_or_dropped() -> None:
+    for text in ("0", "-0", "1 - 1"):
+        e = explain(text)
+        assert (e.guard, e.round, e.sticky, e.flags) == (0, 0, 0, 0)
+
+
+def test_what_a_format_has_no_number_for_is_named() -> None:
+    for text, what in (("1 - 2", "negative numbers"), ("-1", "negative numbers"), ("1 - 1", "zero"), ("0", "zero")):
+        assert f"float8_e8m0fnu has no {what}: invalid, and 0xff (NaN) instead." in str(explain(text, "float8_e8m0fnu"))
+
+
+def test_a_picture_without_a_midpoint_says_what_is_exact() -> None:
+    for text, words in (("1", "exact: nothing is rounded"), ("nan", "quiet NaN"), ("inf", "inf")):
+        assert f">{words}<" in explain(text).svg()
+    assert "exact" not in explain("nan").svg() + explain("inf").svg()
+
+
 def test_digits_left_out_are_seen() -> None:
     assert re.search(r"= 0\.1000000000000000055511151231\d*\.\.\., normal", explain(0.1, "float64").svg())
     wide = explain("1e-30", "float64")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import halfsim as hs
 from halfsim.numerics.flags import FlagCounts
-from halfsim.numerics.quantize import BLOCK, round_, rounded
+from halfsim.numerics.quantize import BLOCK, container, round_, rounded
 from tests.oracles import CODES, HALVES, boundaries, same, softfloat
 
 
@@ -61,6 +61,11 @@ def test_any_format_agrees_with_exact_scaling(exponent_bits: int, precision: int
         expected = float(round(quotient)) * 2.0 ** (exponent - precision + 1)
         expected = np.copysign(np.inf, value) if abs(expected) > fmt.max else expected
         assert got == expected, (value, fmt)
+
+
+def test_float32_carries_formats_up_to_11_digits_and_7_exponent_bits() -> None:
+    for bits, digits, expected in ((7, 11, np.float32), (8, 11, np.float64), (7, 12, np.float64), (5, 11, np.float32)):
+        assert container(hs.Format("narrow", exponent_bits=bits, precision=digits)) == expected
 
 
 def test_rounding_twice_changes_nothing() -> None:

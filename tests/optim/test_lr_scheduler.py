@@ -296,6 +296,19 @@ def test_a_step_to_an_epoch_is_the_closed_form_and_deprecated() -> None:
     assert plateau.last_epoch == 3
 
 
+@STEPPED_ALONE
+@pytest.mark.filterwarnings("ignore:.*epoch.* is deprecated:UserWarning")
+@pytest.mark.parametrize(
+    "name", ["lambda", "step", "multistep", "exponential", "constant", "linear", "polynomial", "cosine"]
+)
+def test_a_step_to_an_epoch_leads_where_single_steps_do(name: str) -> None:
+    optimizer, schedule = ready(name)
+    for epoch in (7, 1, 4, 10):
+        schedule.step(epoch)
+        held = [group["lr"] for group in optimizer.param_groups]
+        np.testing.assert_allclose(held, RECORDED[f"schedule.{name}"][epoch, :2], rtol=1e-13, atol=0)
+
+
 def test_a_schedule_of_ones_own_as_pytorchs_are_written() -> None:
     class InverseRoot(s._LRScheduler):
         def get_lr(self) -> list[float]:

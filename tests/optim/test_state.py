@@ -201,6 +201,16 @@ def test_a_group_overrides_what_the_defaults_say() -> None:
     assert repr(ready()[2]).startswith("Adam (\nParameter Group 0\n    amsgrad: False")
 
 
+@pytest.mark.parametrize(("name", "bad"), [("lr", np.inf), ("lr", np.nan), ("eps", -1.0), ("betas", (0.5, 1.0))])
+def test_rates_with_which_no_step_can_be_taken_are_not_loaded(name: str, bad: Any) -> None:
+    _, _, optimizer = ready()
+    before, saved = optimizer.state_dict(), optimizer.state_dict()
+    saved["param_groups"][0][name] = bad
+    with pytest.raises(ValueError, match=rf"^{name[:4]}.*: .* is not allowed; allowed: "):
+        optimizer.load_state_dict(saved)
+    assert optimizer.state_dict()["param_groups"] == before["param_groups"]
+
+
 def test_a_gradient_in_another_format_is_rounded_first() -> None:
     w = hs.tensor([1.0], "fp16", requires_grad=True)
     w.grad = hs.tensor([0.1], "fp32")

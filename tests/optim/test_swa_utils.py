@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,17 @@ def test_statistics_of_batch_norm_are_computed_anew() -> None:
     np.testing.assert_allclose(net[0].running_var.numpy(), np.mean([x.var(0, ddof=1) for x in batches], 0), rtol=1e-12)
     assert (int(net[0].num_batches_tracked), net[0].momentum, net.training) == (4, 0.1, False)
     swa.update_bn(iter([]), hs.nn.Linear(1, 1))  # nothing to do
+
+
+@pytest.mark.parametrize("strategy", ["linear", "cos"])
+def test_swalr_goes_along_its_curve(strategy: str) -> None:
+    optimizer = hs.optim.SGD([hs.tensor([0.0], requires_grad=True)], lr=0.5)
+    schedule = swa.SWALR(optimizer, 0.1, anneal_epochs=4, anneal_strategy=strategy)
+    for share in (0.25, 0.5, 0.75, 1, 1, 1):
+        optimizer.step()
+        schedule.step()
+        gone = share if strategy == "linear" else (1 - math.cos(math.pi * share)) / 2
+        assert schedule.get_last_lr() == pytest.approx([0.1 * gone + 0.5 * (1 - gone)], rel=1e-12)
 
 
 @pytest.mark.parametrize("options", [{}, {"anneal_epochs": 5, "anneal_strategy": "linear"}, {"anneal_epochs": 0}])

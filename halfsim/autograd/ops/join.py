@@ -56,7 +56,7 @@ __all__ = [
 
 
 @named("cat")
-def _cat(fp: Arithmetic, /, *arrays: Array, axis: int = 0) -> Any:
+def _cat(fp: Arithmetic, /, *arrays: Array, axis: int) -> Any:
     shapes = [x.shape for x in arrays]
     filled = [shape for shape in shapes if shape != (0,)] or [(0,)]
     along = axis_of(axis, len(filled[0]))

@@ -88,7 +88,7 @@ def transpose(input: Any, *axes: Any, dim0: int | None = None, dim1: int | None 
     >>> transpose(x).shape, transpose(x, (2, 0, 1)).shape, transpose(x, 0, 1).shape
     ((4, 3, 2), (4, 2, 3), (3, 2, 4))
     """
-    order: Any = (dim0, dim1) if dim0 is not None and dim1 is not None else axes
+    order: Any = (*axes, *(dim for dim in (dim0, dim1) if dim is not None))
     if len(order) == 1:
         if not isinstance(order[0], (tuple, list, range, np.ndarray, type(None))):
             raise refused("axes", order[0], "a tuple of integers, None")

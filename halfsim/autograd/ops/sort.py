@@ -336,7 +336,7 @@ def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, d
     x, edges = numbers(input, np.float64), numbers(bins)
     if range is not None and numbers(range).shape != (2,):
         raise refused("range", range, "a tuple of two numbers")
-    weights = None if weight is None else numbers(weight, np.float64).reshape(-1)
+    weights = None if weight is None else numbers(weight, np.float64).ravel()
     counts, edges = np.histogram(x.reshape(-1), edges if edges.ndim else int(edges), range, density, weights)
     dtype = input.dtype if isinstance(input, Tensor) else None
     return Histogram(tensor(counts.astype(np.float64), dtype), tensor(edges.astype(np.float64), dtype))

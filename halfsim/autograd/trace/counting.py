@@ -320,7 +320,7 @@ class Counting(Arithmetic):
             nonzero = int(np.count_nonzero(x))
             lost = nonzero - int(np.count_nonzero(y)) - (counts.flushed - flushed)
             if lost > 0:
-                self.counts.flushed, self.counts.nonzero = self.counts.flushed + lost, self.counts.nonzero + nonzero
+                counts.flushed, counts.nonzero = counts.flushed + lost, counts.nonzero + lost
                 self.stages.append(Stage("read", self.precision.storage, x.size, flushed=lost, nonzero=nonzero))
         if self.given:
             self.inputs.append(y)
@@ -388,8 +388,8 @@ class Counting(Arithmetic):
             if nan and counted and numbers and not infinite:  # a format without infinities
                 self.counts.overflow += nan
                 self.stages.append(Stage("sum", fmt, y.size, nan=nan))
-                nan = 0
-            self.counts.invalid += nan
+            else:
+                self.counts.invalid += nan
         clipped = int(np.count_nonzero(np.abs(y) >= fmt.max)) - infinite if counted and not nan else 0
         if infinite or clipped > 0:
             self.counts.overflow += infinite + clipped

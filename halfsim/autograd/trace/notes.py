@@ -66,8 +66,7 @@ class Noting(Following):
                 magnitude=float(np.abs(y).sum(dtype=np.float64)),
             )  # fmt: skip
         if event is not None or wide is not None:
-            shadow = made.shadow = Shadow(self, y, twin=wide, rounded=inexact > 0, names=())
-            shadow.nonfinite = not finite(y)
+            shadow = made.shadow = Shadow(self, y, not finite(y), twin=wide, rounded=inexact > 0, names=())
             if event is not None:
                 shadow.broken = event if shadow.nonfinite and (event.counts.overflow or there) else None
                 shadow.given = shadow.nonfinite and shadow.broken is None

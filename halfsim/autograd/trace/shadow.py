@@ -31,6 +31,7 @@ class Shadow:
 
     trace: Any
     of: Array
+    nonfinite: bool  # whether an infinity or a NaN was seen among the values
     broken: Event | None = None
     zeros: Event | None = None
     constant: Event | None = None
@@ -39,7 +40,6 @@ class Shadow:
     near: Event | None = None
     twin: Array | None = None
     rounded: bool = False  # whether the values are rounded results
-    nonfinite: bool = False  # whether an infinity or a NaN was seen among the values
     given: bool = False  # whether that was there before the trace
     consumed: bool = False  # whether an operation has read them
     least: float = 0.0  # the least magnitude of what became infinite, as far as it is known

@@ -49,11 +49,9 @@ def mend_script(
     script = _Script(target, list(arguments), module, around)
     try:
         Experiment.of(script, [], lambda done: None).reference()
-        found = mend(script, precision)
     except (Exception, SystemExit) as error:
-        if script.runs > 2:
-            raise
         raise ValueError(f"{target!r} fails in float64, too: {raised(error)}") from error
+    found = mend(script, precision)
     notes = list(found.notes)
     if script.ignored:
         notes.append(f"Left out, being other in each run: {', '.join(sorted(script.ignored))}.")

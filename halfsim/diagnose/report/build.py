@@ -59,7 +59,7 @@ def _same(f: Finding, other: Finding) -> bool:
 
 def _left_out(event: Event) -> Finding:
     """NaN and infinities that nothing came of, in the words of their kind."""
-    kind = next((k for k in kinds_of(event) if KINDS[k].breaks), kinds_of(event)[0])
+    kind = min(kinds_of(event), key=lambda k: not KINDS[k].breaks)  # the first of those that do
     found, text = finding(event, None, kind), "nothing: what came after left them out"
     return _plain(replace(found, fix=text, fixes=(Fix(text),)))
 

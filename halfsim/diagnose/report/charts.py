@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from halfsim.diagnose.report.facts import Facts, Place
@@ -97,7 +98,7 @@ def _regions(fmt: Format, low: int, high: int, x: Any, top: float, bottom: float
         (fmt.emin, "normal"),
         (fmt.emax + 1, "overflow"),
     ]
-    for (start, name), end in zip(edges, [e for e, _ in edges[1:]] + [9999], strict=True):
+    for (start, name), (end, _) in pairwise([*edges, (9999, "")]):
         a, b = max(start, low), min(end, high + 1)
         if a < b:
             yield f'<rect class="r-{name}" x="{x(a):.1f}" y="{top}" width="{x(b) - x(a):.1f}" height="{bottom - top}"/>'

@@ -138,7 +138,9 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("order", "norms"), [(2.0, [5.0, 0.5]), (1.0, [7.0, 0.7]), (3.0, [91 ** (1 / 3), 0.4**3])])
+@pytest.mark.parametrize(
+    ("order", "norms"), [(2.0, [5.0, 0.5]), (1.0, [7.0, 0.7]), (3.0, [91 ** (1 / 3), 0.4**3]), (np.inf, [4.0, 0.4])]
+)
 def test_rows_longer_than_max_norm_are_shortened_where_they_are_picked(order: float, norms: list[float]) -> None:
     rows = np.array([[3.0, -4.0], [0.3, 0.4], [30.0, 40.0]])
     weight = hs.tensor(rows, "fp64", requires_grad=True)

@@ -74,6 +74,11 @@ def test_matrices_of_diagonals_are_numpys() -> None:
     assert O.diag_embed(t(m), 0, 0, 2).shape == (4, 3, 4)
     assert O.block_diag(t(m), t(v), t(7.0)).shape == (5, 8)
     assert O.block_diag().shape == (1, 0)
+    stacked = np.arange(24.0).reshape(2, 3, 4)
+    assert hs.diagonal(t(stacked)).numpy().tolist() == np.diagonal(stacked).tolist()
+    for k in (-1, 0, 2):  # of the last two axes, as in the array API
+        y = hs.linalg.diagonal(t(stacked), offset=k)
+        assert y.numpy().tolist() == np.linalg.diagonal(stacked, offset=k).tolist()
     assert O.trace(t(m)).item() == 15
     assert hs.gradcheck(lambda v: O.vander(v, 3), t(v))
 

@@ -94,6 +94,21 @@ def test_integers_in_formats_of_their_own() -> None:
     assert O.softmax(whole, 0, dtype="fp32").format == hs.float32
 
 
+def test_sums_to_a_size_are_those_over_what_it_would_be_broadcast_along() -> None:
+    x = hs.tensor(np.arange(24.0).reshape(2, 3, 4))
+    for size in ((2, 3, 4), (3, 4), (1, 4), (3, 1), (2, 1, 1), (4,), ()):
+        back = O.sum_to_size(x, size)
+        assert back.shape == size
+        ones = hs.tensor(np.ones(size), requires_grad=True)  # sums are what broadcasting hands back
+        (ones.expand(2, 3, 4) * x).sum().backward()
+        assert ones.grad is not None
+        assert back.tolist() == ones.grad.tolist()
+    for size in ((2, 1), (1, 2, 3, 4), (0, 4)):
+        with pytest.raises(ValueError, match="does not fit input"):
+            O.sum_to_size(x, size)
+    assert O.sum_to_size(hs.tensor(True), ()).dtype == hs.int64, "a sum, as all sums of bools"
+
+
 def test_nan_is_left_out() -> None:
     x = hs.tensor([[1.0, np.nan], [2.0, 4.0], [np.nan, np.nan]], "fp64", requires_grad=True)
     assert O.nansum(x, 1).numpy().tolist() == [1, 6, 0]

@@ -116,6 +116,15 @@ def test_the_gradient_of_a_filled_slice_counts_places_once() -> None:
     assert value.grad.item() == 2
 
 
+def test_only_index_fill_counts_slices_from_the_end() -> None:
+    x, row = hs.tensor(np.zeros((3, 2))), hs.tensor([[1.0, 2.0]])
+    assert hs.index_fill(x, 0, [-1], 5.0).tolist() == [[0, 0], [0, 0], [5, 5]]
+    for function in (hs.index_add, hs.index_copy):
+        assert function(x, 0, [2], row).tolist() == [[0, 0], [0, 0], [1, 2]]
+        with pytest.raises(ValueError, match="^index: -1 to -1 is not allowed; allowed: 0 to 2$"):
+            function(x, 0, [-1], row)
+
+
 def test_a_quantile_moves_with_its_share(rng: np.random.Generator) -> None:
     x, q = rng.standard_normal(7), np.array([0.3, 0.81])
     agree(lambda library, v, w: library.quantile(v, w), x, q)

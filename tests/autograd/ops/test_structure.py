@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import halfsim as hs
+from halfsim.autograd.tape import SPECS
 from tests.oracles import same
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3)
@@ -133,7 +134,10 @@ def test_torchs_transpose_swaps_and_numpys_permutes() -> None:
     x = np.zeros((2, 3, 4))
     assert O.transpose(x).shape == (4, 3, 2)
     assert O.transpose(x, 0, 1).shape == O.transpose(x, (0, 1)).shape == O.transpose(x, dim0=0, dim1=1).shape
-    assert O.transpose(x, 0, 1).shape == (3, 2, 4)
+    assert O.transpose(x, 0, 1).shape == O.transpose(x, 0, dim1=1).shape == (3, 2, 4)
+    for alone in ("dim0", "dim1"):
+        with pytest.raises(TypeError, match="^axes: 1 is not allowed; allowed: a tuple of integers, None$"):
+            O.transpose(x, **{alone: 1})
     assert O.transpose(x[0], 0, 1).shape == (4, 3)
     assert O.transpose(x[0], (0, 1)).shape == (3, 4)
     assert hs.tensor(x).transpose(0, 1).shape == (3, 2, 4)
@@ -203,6 +207,13 @@ def test_indices_of_extremes() -> None:
     assert O.argmin(x[:1], dim=1, keepdim=True).tolist() == [[0]]
     assert O.argmax(x).dtype == np.int64
     assert O.argmax(hs.tensor(2.0)) == 0
+
+
+def test_what_rounds_to_integers_computes_nothing() -> None:
+    """Where a trace counts what is computed, and costs what is moved."""
+    assert {name: SPECS[name].exact for name in ("floor", "ceil", "trunc", "round")} == dict.fromkeys(
+        ("floor", "ceil", "trunc", "round"), True
+    )
 
 
 def test_rounding_to_integers_has_no_gradient() -> None:

@@ -109,3 +109,9 @@ def test_indices_of_the_largest_against_pytorch() -> None:
         )
         np.testing.assert_array_equal(y.numpy(), expected[0].numpy())
         np.testing.assert_array_equal(found, expected[1].numpy())
+
+
+def test_windows_that_see_nothing_but_padding_leave_the_bias() -> None:
+    x, weight = hs.tensor(np.ones((1, 1, 2, 2))), hs.tensor(np.ones((1, 1, 1, 1)))
+    y = hs.nn.functional.conv2d(x, weight, hs.tensor([2.0]), stride=9, padding=4)
+    assert y.tolist() == [[[[2, 2], [2, 2]]]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def test_disagreements_errors_and_accuracy_are_those_of_the_bits() -> None:
     assert (found.largest_error, found.worst, found.largest_ulp) == (2.0**-10, (2, 1), 0.5)
     assert max(map(len, str(found).splitlines())) <= 100
     assert "33.33% against 100.00% (-66.67 points)" in str(found)
+    assert str(found).count("0.000345") == 2, "in the verdict and in the row of the layer"
 
 
 def test_an_overflow_in_one_layer_is_located() -> None:
@@ -132,6 +134,8 @@ def test_forms(tmp_path: Any) -> None:
     assert (facts["schema"], facts["disagreements"]) == (1, 0)
     found.to_html(tmp_path / "m.html")
     assert (tmp_path / "m.html").read_text().startswith("<!doctype html>")
+    shown = " ".join(re.sub("<[^>]*>", " ", found._repr_html_()).split())
+    assert "models float16 against float32, 1 predictions disagreements 0 of 1 largest logit error 0, 0 ulp" in shown
     assert '<table class="sort">' in found._repr_html_()
     assert found.table().startswith("layer")
 

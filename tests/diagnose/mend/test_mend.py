@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +16,9 @@ import pytest
 
 import halfsim as hs
 from halfsim.autograd.trace.fix import keys
+from halfsim.diagnose.mend.grow import smallest
 from halfsim.diagnose.mend.outcome import distance, same
+from halfsim.diagnose.mend.script import mend_script
 from halfsim.diagnose.reach import reached
 from tests.diagnose.mend.mends import Run, log_of_softmax, log_of_sum_of_exp, norm, with_fixes
 
@@ -36,6 +42,7 @@ def test_the_set_of_operations_is_found_and_its_policy_alone_gives_the_bits(
     assert keys(found.best.policy) == {"default": "fp16", **dict.fromkeys(kept, "fp32")}
     first = found.tried[0]
     assert first.mends
+    assert re.search(r" none +(inf|nan) -> ", str(found), re.IGNORECASE), "no trouble is left"
     assert first.error < 1e-2 < found.error
     with hs.precision(found.best.policy):
         again = run()
@@ -100,6 +107,20 @@ def test_in_a_module_the_policy_names_its_path() -> None:
     assert found.best.policy is not None
     assert keys(found.best.policy) == {"default": "fp16", "@mul": "fp32", "first@linear": "fp32"}
     assert "keep mul and linear in first in float32" in str(found)
+
+
+def test_the_module_that_broke_is_tried_before_others() -> None:
+    """One more run is enough where what breaks is in one module and in what belongs to none."""
+    ran = [("first", "linear"), ("first", "mul"), ("", "mul"), ("last", "linear")]
+    needed, tried = {("first", "linear"), ("", "mul")}, list[list[str]]()
+
+    def mends(patterns: list[str]) -> bool:
+        tried.append(patterns)
+        return all(f"@{op}" in patterns or f"{where}@{op}" in patterns for where, op in needed)
+
+    broken, trace = SimpleNamespace(op="linear", path="first"), SimpleNamespace(ran=ran)
+    assert smallest(broken, trace, mends) == ["@mul", "first@linear"]  # type: ignore[arg-type]
+    assert [some for some in tried if "first@linear" in some] == [["@mul", "first@linear"]]
 
 
 def test_a_precision_that_the_run_sets_itself_gives_way() -> None:
@@ -241,6 +262,18 @@ def test_accept_takes_the_place_of_the_float64_run() -> None:
     assert hs.mend(norm, accept=lambda y: np.isfinite(y.array)).best is not None
     with pytest.raises(TypeError, match="accept: it returned str"):
         hs.mend(norm, accept=lambda y: "yes")
+
+
+def test_of_a_script_its_own_modules_alone_are_imported_anew(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("import halfsim as hs\nx = hs.tensor([300.0, 2.0])\n")
+    (tmp_path / "main.py").write_text("import beside, colorsys\nnorm = (beside.x * beside.x).sum().sqrt()\n")
+    sys.modules.pop("colorsys", None)
+    found = mend_script(str(tmp_path / "main.py"), precision="fp16")
+    assert found.best is not None
+    assert "beside" not in sys.modules
+    assert "colorsys" in sys.modules, "a library's stays as it is"
+    with pytest.raises(ValueError, match="^target: 'fp61' is not allowed"):
+        mend_script(str(tmp_path / "main.py"), precision="fp61")
 
 
 def test_refusals() -> None:

@@ -26,6 +26,8 @@ from halfsim.diagnose.report.report import Report
 from halfsim.diagnose.report.text import bars, region
 from tests.diagnose.runs import trained
 
+FORMATS = (hs.float16, hs.float8_e4m3fn, hs.float8_e5m2)
+
 
 @pytest.fixture(scope="module")
 def sick() -> Any:
@@ -133,6 +135,11 @@ def test_a_few_values_are_seen_beside_many() -> None:
     assert min(heights) > 3, "none is too small to be seen"
     assert max(heights) > 100
     assert "% infinite or NaN" in drawn.split("aria-label")[1].split(">")[0]
+
+
+def test_regions_are_named_where_there_is_room() -> None:
+    named = {fmt.name: re.findall(">((?:sub)?normal)</text>", histogram({0: 1}, fmt, 0.0, "one")) for fmt in FORMATS}
+    assert named == {"float16": ["subnormal", "normal"], "float8_e4m3fn": ["normal"], "float8_e5m2": ["normal"]}
 
 
 def test_counts_are_those_of_the_trace(sick: Any) -> None:

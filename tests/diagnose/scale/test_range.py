@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import halfsim as hs
+from halfsim.diagnose.scale.gradients import Tally
 
 X = np.random.default_rng(0).standard_normal((32, 8))
 Y = np.random.default_rng(1).integers(0, 3, 32)
@@ -177,6 +178,14 @@ def test_a_forward_overflow_is_told() -> None:
     w = hs.tensor([300.0], requires_grad=True)
     found = hs.loss_scale_range(lambda: (w * w).sum().backward())
     assert "The forward pass overflows float16, first in mul" in str(found)
+
+
+def test_gradients_that_are_not_finite_are_counted_apart() -> None:
+    found = Tally()
+    for part in ([0.0, 1e-7, 1.0], [np.inf, np.nan, -2.0]):
+        found.add(np.float32(part), hs.float16)
+    assert found == Tally(zeros=1, nonzero=3, subnormal=1, broken=2)
+    assert found.size == 6
 
 
 @settings(max_examples=30)

@@ -47,6 +47,16 @@ def test_packing_by_hand() -> None:
     assert PackedSequence(a, np.array([1, 1, 1]), np.array([0])).unsorted_indices is not None
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_padding_is_taken_off_again(batch_first: bool, rng: np.random.Generator) -> None:
+    given, lengths, longest = [hs.tensor(x) for x in sequences(rng)[:3]], LENGTHS[:3], max(LENGTHS[:3])
+    padded = pad_sequence(given, batch_first)
+    assert padded.shape == ((len(given), longest, 3) if batch_first else (longest, len(given), 3))
+    assert [x.tolist() for x in unpad_sequence(padded, lengths, batch_first)] == [x.tolist() for x in given]
+    with pytest.raises(ValueError, match=rf"allowed: {len(given)} integers from 1 to {longest}$"):
+        unpad_sequence(padded, [longest + 1] * len(given), batch_first)
+
+
 def test_padding() -> None:
     a, b = hs.tensor([[1.0], [2.0]], "fp16"), hs.tensor([[3.0]], "fp16")
     assert pad_sequence([a, b]).format == hs.float16
