@@ -57,7 +57,7 @@ def sweep(
     >>> import os, tempfile, halfsim as hs
     >>> def error(format, scale, seed):
     ...     x = hs.tensor([0.1 * scale], format)
-    ...     return {"error": float(x.numpy()[0]) - 0.1 * scale}
+    ...     return {"error": x.item() - 0.1 * scale}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     out = os.path.join(folder, "results.jsonl")
     ...     found = hs.sweep(error, {"format": ["fp16", "bf16"], "scale": [1.0, 1000.0]}, executor="serial", out=out)
