@@ -46,7 +46,7 @@ class Foreseeing(Trace):
         super().__init__(*given)
         self.target = target
         self.beside = Trace(frames=0)
-        self._known: dict[int, tuple[Any, Array, Tensor]] = {}  # by tensor: itself, its numbers, and those beside
+        self._known: dict[int, tuple[Any, Any, Tensor]] = {}  # by tensor: itself, its numbers, and those beside
         self._last: tuple[Tensor, Tensor] | None = None  # what an optimizer's latest operation read and left
 
     def forecast(self) -> tuple[Finding, ...]:
@@ -58,9 +58,9 @@ class Foreseeing(Trace):
         """An operand as it would have been."""
         if not isinstance(x, Tensor) or not isinstance(x.format, Format):
             return x
-        found = self._known.get(id(x))
-        if found is not None and found[0]() is x and found[1] is x.array:
-            return found[2]
+        found = self.kept(x)
+        if found is not None:
+            return found
         storage = self._storage(x.format)
         made = Tensor(x.array, x.format, x.requires_grad and x.node is None, x.name)
         if storage is not x.format:
@@ -74,17 +74,22 @@ class Foreseeing(Trace):
         """Remember what a tensor would have been."""
         if len(self._known) > 4096:
             self._known = {key: kept for key, kept in self._known.items() if kept[0]() is not None}
-        self._known[id(x)] = ref(x), x.array, made
+        self._known[id(x)] = ref(x), ref(x.array), made
+
+    def kept(self, x: Tensor) -> Tensor | None:
+        """What a tensor would have been, where that is remembered."""
+        found = self._known.get(id(x))
+        return found[2] if found is not None and found[0]() is x and found[1]() is x.array else None
 
     def viewed(self, base: Tensor, view: Tensor, moved: Any) -> None:
         """``view`` shows numbers of ``base``; ``moved(values)`` takes those from an array like that of ``base``."""
-        found = self._known.get(id(base))
-        values = None if found is None or found[1] is not base.array else moved(found[2].array)
+        found = self.kept(base)
+        values = None if found is None else moved(found.array)
         if found is not None and values is not None:
-            made = found[2]
+            made = found
             if values is not made.array:
                 made = Tensor(np.array(values), made.format, view.requires_grad, view.name)
-                self._follow_view(found[2], made)
+                self._follow_view(found, made)
             self.keep(view, made)
 
     @staticmethod

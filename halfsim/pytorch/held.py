@@ -6,7 +6,7 @@ saved and ``.data`` find it there.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,19 @@ HALVES = {float16: torch.float16, bfloat16: torch.bfloat16}
 _REAL_HALVES = (torch.float16, torch.bfloat16)
 
 
+@dataclass(slots=True)
+class Kept:
+    """What is known of a part of memory between two kernels: a tensor of halfsim's without its array.
+
+    An array that shows the memory keeps it alive, and the memory keeps this: a circle that no collector sees through.
+    """
+
+    format: Format
+    name: str
+    shadow: Shadow | None
+    beside: Any  # what it would have been, if a forecast remembers that
+
+
 class Held:
     """``format`` is the grid of the numbers, if they are not ``raw``; ``wide`` says that the program asked for it.
 
@@ -38,7 +51,32 @@ class Held:
         self.session, self.format, self.raw, self.wide, self.inner = session, fmt, raw, wide, inner
         self.name = ""
         self.copies: dict[Any, torch.Tensor] = {}
-        self.tensors: dict[Any, Tensor] = {}
+        self.tensors: dict[Any, Tensor | Kept] = {}
+
+    def keep(self, key: Any, tensor: Tensor) -> None:
+        """Note the tensor of halfsim's that shows a part of the memory, until the kernel in hand has ended."""
+        self.tensors[key] = tensor
+        self.session.live.append(self)
+
+    def let_go(self, observer: Any) -> None:
+        """Give up the arrays that show this memory, and keep what the observer knows of them."""
+        beside = getattr(observer, "kept", None)
+        for key, x in self.tensors.items():
+            if isinstance(x, Tensor) and _shows(x.array):
+                known = x.shadow if isinstance(x.shadow, Shadow) and x.shadow.of is x.array else None
+                if known is not None:
+                    known.of = _NOTHING
+                self.tensors[key] = Kept(x.format, x.name, known, beside and beside(x))
+
+
+_NOTHING = np.empty(0)
+
+
+def _shows(array: Any) -> bool:
+    """Whether an array is a view of a PyTorch tensor's memory."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, torch.Tensor)
 
 
 def held(x: torch.Tensor, session: Any) -> Held:
@@ -117,7 +155,7 @@ def reading(x: torch.Tensor, known: Held, precision: Precision) -> torch.Tensor:
 def tensor_of(x: torch.Tensor, known: Held, observer: Any) -> Tensor:
     """The tensor of halfsim's that shows the same numbers, with what an observer has left on it."""
     key = part(x)
-    found = known.tensors.get(key)
+    found = _live(x, known, key, observer)
     if found is not None:
         return found
     array = array_of(x)
@@ -125,21 +163,45 @@ def tensor_of(x: torch.Tensor, known: Held, observer: Any) -> Tensor:
         values = array
         array = rounded(values, known.format)
         found = Tensor(array, known.format, name=known.name)
-        parent = next(iter(known.tensors.values()), None)
+        parent = _parent(x, known, observer)
         if parent is not None:
             found.shadow = _seen_through(parent, array)
         elif observer is not None and not known.inner:
             observer.given(values, found, False)
     else:
         found = Tensor(array, known.format, name=known.name)
-        parent = next(iter(known.tensors.values()), None)
+        parent = _parent(x, known, observer)
         if parent is not None:
             found.shadow = _seen_through(parent, array)
             viewed = getattr(observer, "viewed", None)
             if viewed is not None:
                 viewed(parent, found, lambda values: moved_with(values, parent.array, array))
-    known.tensors[key] = found
+    known.keep(key, found)
     return found
+
+
+def _live(x: torch.Tensor, known: Held, key: Any, observer: Any) -> Tensor | None:
+    """The tensor that shows a part of memory, with its array; ``x`` shows that part."""
+    found = known.tensors.get(key)
+    if not isinstance(found, Kept):
+        return found
+    made = Tensor(array_of(x), found.format, name=found.name)
+    if found.shadow is not None:
+        found.shadow.of = made.array
+        made.shadow = found.shadow
+    if found.beside is not None:
+        observer.keep(made, found.beside)
+    known.keep(key, made)
+    return made
+
+
+def _parent(x: torch.Tensor, known: Held, observer: Any) -> Tensor | None:
+    """The first tensor that was known to show the memory of ``x``."""
+    for key in known.tensors:
+        offset, shape, strides, dtype = key
+        seen = x.detach().as_strided(shape, strides, offset) if dtype == x.dtype else None
+        return None if seen is None else _live(seen, known, key, observer)
+    return None
 
 
 def _seen_through(parent: Tensor, array: Array) -> Shadow | None:

@@ -202,7 +202,8 @@ def _backward(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
     root, observer = args[0] if args else None, active()
     root = root[0] if isinstance(root, (tuple, list)) and root else root
     if observer is not None and isinstance(root, torch.Tensor) and root.dtype in FORMATS:
-        observer.begins(tensor_of(root, held(root, calls.rounding), observer))
+        with calls.rounding.looking():
+            observer.begins(tensor_of(root, held(root, calls.rounding), observer))
     return func(*args, **kwargs)
 
 
@@ -323,7 +324,8 @@ def _scaler_scale(calls: Calls, plain: Any) -> Any:
         found = plain(self, outputs)
         observer = active()
         if observer is not None and self._enabled and isinstance(found, torch.Tensor):
-            observer.scaled(tensor_of(found, held(found, calls.rounding), observer), float(self._scale.item()))
+            with calls.rounding.looking():
+                observer.scaled(tensor_of(found, held(found, calls.rounding), observer), float(self._scale.item()))
         return found
 
     return scale
@@ -336,9 +338,9 @@ def _scaler_unscale(calls: Calls, plain: Any) -> Any:
             observer = active()
             if observer is None or not self._enabled:
                 return
-            for p, view in _gradients(calls, optimizer, observer):
-                observer.unscaled(view, float(self._scale.item()))
-                del p
+            with calls.rounding.looking():
+                for _, view in _gradients(calls, optimizer, observer):
+                    observer.unscaled(view, float(self._scale.item()))
 
     return unscale_
 
@@ -388,10 +390,13 @@ def _clip(calls: Calls, plain: Any) -> Any:
             observer = active()
             if observer is not None:
                 group = type("Group", (), {"param_groups": [{"params": leaves}]})
-                views = [view for _, view in _gradients(calls, group, observer)]
-                squares = sum(float(np.square(view._grad.array, dtype=np.float64).sum()) for view in views)
-                norm = Tensor(np.asarray(np.sqrt(squares)), float64) if plain.__name__ == "clip_grad_norm_" else None
-                observer.clipped(views, norm)
+                with calls.rounding.looking():
+                    views = [view for _, view in _gradients(calls, group, observer)]
+                    squares = sum(float(np.square(view._grad.array, dtype=np.float64).sum()) for view in views)
+                    norm = (
+                        Tensor(np.asarray(np.sqrt(squares)), float64) if plain.__name__ == "clip_grad_norm_" else None
+                    )
+                    observer.clipped(views, norm)
             return plain(leaves, *args, **kwargs)
 
     return clip

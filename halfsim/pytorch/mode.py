@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from halfsim.numerics.precision import Precision, native
 from halfsim.pytorch import events, telling, writing
 from halfsim.pytorch.aten import FLOATS, KEEP, Kernel, called, kernel_of
 from halfsim.pytorch.faithful import formula_of
-from halfsim.pytorch.held import HALVES, held, mark, reading, round_in_place
+from halfsim.pytorch.held import HALVES, Held, held, mark, reading, round_in_place
 
 _KERNELS: dict[Any, Kernel] = {}
 _ACCUMULATE = "torch::autograd::AccumulateGrad"
@@ -79,13 +80,41 @@ class Rounding(TorchDispatchMode):
         self.casting: tuple[Format, bool, str] | None = None  # what a clone is to be, if the program says so, its name
         self.forced: Format | None = None  # the format that an argument dtype= asks for
         self.ran: dict[int, Ran] = {}
+        self.live: list[Held] = []  # memory whose arrays the kernel in hand looks at
+        self.depth = 0  # of kernels within kernels
         self.places: Any = None  # names of modules and parameters, see `halfsim.pytorch.places`
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.depth += 1  # as `looking` does, which costs a microsecond more
+        try:
+            return self.dispatched(func, args, kwargs or {})
+        finally:
+            self.depth -= 1
+            if self.live and not self.depth:
+                self.release()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While halfsim's tensors of a program's memory are looked at: they are given up at the end."""
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+            if self.live and not self.depth:
+                self.release()
+
+    def release(self) -> None:
+        """Give up what shows the memory of tensors, now that the kernel has ended."""
+        for known in self.live:
+            known.let_go(active())
+        self.live.clear()
+
+    def dispatched(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """One kernel, by what it is."""
         kernel = _KERNELS.get(func)
         if kernel is None:
             kernel = _KERNELS[func] = kernel_of(func)
-        kwargs = kwargs or {}
         if kernel.looks:
             out = func(*args, **kwargs)
             for x in _written(kernel, args, kwargs) if kernel.written else ():

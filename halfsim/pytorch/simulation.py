@@ -76,6 +76,7 @@ class simulate(Context):  # noqa: N801  # used as a function
             rounding.places = stack.enter_context(Places())
             stack.enter_context(patched(calls))
             stack.enter_context(calls)
+            stack.callback(rounding.release)
             stack.enter_context(rounding)
             simulate._inside = True
             stack.callback(setattr, simulate, "_inside", False)

@@ -74,7 +74,7 @@ def told(mode: Any, call: Any, observer: Observer | None) -> Any:
             known.tensors.clear()
             if observer is not None:
                 tell(mode, call, observer, one, twin, operands, arrays, label)
-            known.tensors[part(result)] = twin
+            known.keep(part(result), twin)
         swap_out = {id(r): result for (r, _, _), result in zip(stored, final, strict=True)}
         return replaced(out, swap_out)
 

@@ -61,7 +61,8 @@ def made(mode: Any, call: Any, observer: Observer | None, targets: Sequence[torc
         known = mark(y, mode, fmt, call.wide if not targets else held(y, mode).wide)
         known.tensors.clear()
         known.copies.clear()
-        found = known.tensors[part(y)] = Tensor(array_of(y), fmt, name=known.name)
+        found = Tensor(array_of(y), fmt, name=known.name)
+        known.keep(part(y), found)
         if observer is not None and fmt is not float32:
             observer.given(values, found, False)
     return out
@@ -121,7 +122,7 @@ def in_place(
     known.copies.clear()
     known.tensors.clear()
     twin = Tensor(np.array(done) if real else array_of(target), fmt, name=known.name)
-    known.tensors[part(target)] = twin
+    known.keep(part(target), twin)
     for other in targets[1:]:
         also = held(other, mode)
         if also.format is not float32:
@@ -230,7 +231,7 @@ def _finish(
         known = mark(y, mode, fmt, held(y, mode).wide)
         known.tensors.clear()
         twin = Tensor(array_of(y), fmt, name=known.name)
-        known.tensors[part(y)] = twin
+        known.keep(part(y), twin)
         spec = Told(call.name, lambda fp, *arrays: (done, ()), None, False, len(operands))
         observer.result(spec, fp, twin, operands, [x.array for x in operands], ((), {}), label)
         if old is not None:

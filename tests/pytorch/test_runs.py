@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 import halfsim as hs  # noqa: E402
 from halfsim.diagnose.forecast import findings  # noqa: E402
 from halfsim.pytorch import observe, simulate  # noqa: E402
+from halfsim.pytorch.held import Held  # noqa: E402
 from tests.pytorch.forecasts import scores  # noqa: E402
 
 nn = torch.nn
@@ -192,3 +194,23 @@ def test_forecasts_are_right_over_a_hundred_random_models() -> None:
     both, forecast, met = scores()
     assert both >= 0.95 * forecast
     assert both >= 0.95 * met
+
+
+@pytest.mark.parametrize("forecast", [False, True])
+def test_what_is_known_of_memory_goes_with_it(forecast: bool) -> None:
+    """A trace of many steps holds no more than one of few."""
+
+    def alive(steps: int) -> int:
+        torch.manual_seed(0)
+        net, x = Net(), torch.randn(32, 8)
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+        with observe() if forecast else simulate("fp16"), hs.trace(forecast="fp16" if forecast else None):
+            for _ in range(steps):
+                optimizer.zero_grad()
+                net(x).mean().backward()
+                optimizer.step()
+            gc.collect()
+            return sum(type(one) is Held for one in gc.get_objects())
+
+    few = alive(2)
+    assert alive(8) <= few + 2
