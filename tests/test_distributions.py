@@ -129,3 +129,9 @@ def test_what_is_not_allowed_is_refused() -> None:
             getattr(d.Categorical(hs.tensor([0.5, 0.5])), name)
     with pytest.raises(AttributeError, match="Normal"):
         d.Norml  # noqa: B018
+
+
+def test_the_most_likely_value_of_what_is_symmetric_is_its_mean() -> None:
+    for kind in (hs.distributions.Normal, hs.distributions.Laplace):
+        found = kind(hs.tensor([0.5, -2.0]), hs.tensor([1.0, 3.0]))
+        assert found.mode.numpy().tolist() == found.mean.numpy().tolist() == [0.5, -2.0]

@@ -16,13 +16,8 @@ __all__ = ["Exponential", "Laplace", "LogNormal", "Normal", "Uniform"]
 
 
 @guarded_class
-class Normal(Distribution):
-    """Normal with mean ``loc`` and standard deviation ``scale``.
-
-    >>> from halfsim import tensor
-    >>> Normal(tensor([0.0]), tensor([1.0])).log_prob(tensor([1.0]))
-    tensor([-1.4189385], float32)
-    """
+class _Symmetric(Distribution):
+    """A distribution about ``loc``, of width ``scale``."""
 
     has_rsample = True
     arg_constraints = {"loc": REAL, "scale": POSITIVE}  # noqa: RUF012
@@ -37,6 +32,16 @@ class Normal(Distribution):
         return self.loc
 
     mode = mean
+
+
+@guarded_class
+class Normal(_Symmetric):
+    """Normal with mean ``loc`` and standard deviation ``scale``.
+
+    >>> from halfsim import tensor
+    >>> Normal(tensor([0.0]), tensor([1.0])).log_prob(tensor([1.0]))
+    tensor([-1.4189385], float32)
+    """
 
     @property
     def stddev(self) -> Tensor:
@@ -106,20 +111,8 @@ class LogNormal(Distribution):
 
 
 @guarded_class
-class Laplace(Distribution):
+class Laplace(_Symmetric):
     """Laplace, with mean ``loc`` and mean distance ``scale``."""
-
-    has_rsample = True
-    arg_constraints = {"loc": REAL, "scale": POSITIVE}  # noqa: RUF012
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast(loc, scale)
-        super().__init__(self.loc.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        """``loc``."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:

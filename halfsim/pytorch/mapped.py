@@ -202,7 +202,7 @@ def _backward(calls: Calls, func: Any, args: Any, kwargs: Any) -> Any:
     root, observer = args[0] if args else None, active()
     root = root[0] if isinstance(root, (tuple, list)) and root else root
     if observer is not None and isinstance(root, torch.Tensor) and root.dtype in FORMATS:
-        with calls.rounding.looking():
+        with calls.rounding.looking:
             observer.begins(tensor_of(root, held(root, calls.rounding), observer))
     return func(*args, **kwargs)
 
@@ -324,7 +324,7 @@ def _scaler_scale(calls: Calls, plain: Any) -> Any:
         found = plain(self, outputs)
         observer = active()
         if observer is not None and self._enabled and isinstance(found, torch.Tensor):
-            with calls.rounding.looking():
+            with calls.rounding.looking:
                 observer.scaled(tensor_of(found, held(found, calls.rounding), observer), float(self._scale.item()))
         return found
 
@@ -338,7 +338,7 @@ def _scaler_unscale(calls: Calls, plain: Any) -> Any:
             observer = active()
             if observer is None or not self._enabled:
                 return
-            with calls.rounding.looking():
+            with calls.rounding.looking:
                 for _, view in _gradients(calls, optimizer, observer):
                     observer.unscaled(view, float(self._scale.item()))
 
@@ -390,7 +390,7 @@ def _clip(calls: Calls, plain: Any) -> Any:
             observer = active()
             if observer is not None:
                 group = type("Group", (), {"param_groups": [{"params": leaves}]})
-                with calls.rounding.looking():
+                with calls.rounding.looking:
                     views = [view for _, view in _gradients(calls, group, observer)]
                     squares = sum(float(np.square(view._grad.array, dtype=np.float64).sum()) for view in views)
                     norm = (

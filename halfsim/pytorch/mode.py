@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +37,23 @@ class Ran:
     line: Line | None = None
     broken: Any = None
     eps: float = 0.0  # of a normalisation
+
+
+class _Looking:
+    """A context in which halfsim's tensors of a program's memory are looked at: at the end of the outermost they go."""
+
+    __slots__ = ("_depth", "_rounding")
+
+    def __init__(self, rounding: Rounding) -> None:
+        self._rounding, self._depth = rounding, 0
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if self._rounding.live and not self._depth:
+            self._rounding.release()
 
 
 @dataclass(slots=True)
@@ -81,28 +97,12 @@ class Rounding(TorchDispatchMode):
         self.forced: Format | None = None  # the format that an argument dtype= asks for
         self.ran: dict[int, Ran] = {}
         self.live: list[Held] = []  # memory whose arrays the kernel in hand looks at
-        self.depth = 0  # of kernels within kernels
+        self.looking = _Looking(self)
         self.places: Any = None  # names of modules and parameters, see `halfsim.pytorch.places`
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.depth += 1  # as `looking` does, which costs a microsecond more
-        try:
+        with self.looking:
             return self.dispatched(func, args, kwargs or {})
-        finally:
-            self.depth -= 1
-            if self.live and not self.depth:
-                self.release()
-
-    @contextmanager
-    def looking(self) -> Iterator[None]:
-        """While halfsim's tensors of a program's memory are looked at: they are given up at the end."""
-        self.depth += 1
-        try:
-            yield
-        finally:
-            self.depth -= 1
-            if self.live and not self.depth:
-                self.release()
 
     def release(self) -> None:
         """Give up what shows the memory of tensors, now that the kernel has ended."""
@@ -178,12 +178,7 @@ class Rounding(TorchDispatchMode):
                     sequence, targets, eps, stats)  # fmt: skip
         if kernel.foreach:
             out = writing.each(self, call, observer)
-        elif (
-            (observer is None or _sparse(args))
-            and precision.mode is None
-            and not self.own(call)
-            and not _real_halves(floats)
-        ):
+        elif self.unseen(call, observer):
             out = self.quick(call)
         else:
             out = telling.told(self, call, observer)

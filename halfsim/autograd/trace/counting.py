@@ -13,6 +13,7 @@ from halfsim.autograd.trace.constants import Constants, unheld
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Stage
 from halfsim.autograd.trace.kinds import finite
+from halfsim.autograd.trace.whole_numbers import counting_numbers, positions
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import Precision
@@ -442,16 +443,3 @@ class Counting(Arithmetic):
 def _memory(x: Array) -> Array:
     """The array whose memory ``x`` shows, in whatever shape."""
     return x if x.base is None else x.base
-
-
-def counting_numbers(x: Array) -> bool:
-    """Whether all elements are integers from 0 on, as positions, counts and labels are; sounds are measures."""
-    return bool(np.min(x, initial=0) >= 0 and np.array_equal(x, np.rint(x)))
-
-
-def positions(x: Array) -> bool:
-    """Whether these integers from 0 on go up or down throughout, as positions and time steps do and features do not."""
-    if not counting_numbers(x):
-        return False
-    steps = np.diff(x.reshape(-1))
-    return bool(((steps >= 0).all() or (steps <= 0).all()) and steps.any())

@@ -10,13 +10,13 @@ import numpy as np
 from halfsim.autograd.policy import PROMOTE
 from halfsim.autograd.scope import scope
 from halfsim.autograd.tensor import Flushed, Tensor
-from halfsim.autograd.trace.counting import positions
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Event, Stage
 from halfsim.autograd.trace.follow import Following
 from halfsim.autograd.trace.kinds import finite
 from halfsim.autograd.trace.sample import SAMPLE
 from halfsim.autograd.trace.shadow import Shadow, met, shadow_of
+from halfsim.autograd.trace.whole_numbers import positions
 from halfsim.frames import Line, caller
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format
