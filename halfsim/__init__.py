@@ -214,6 +214,7 @@ _MODULES = (
     "cuda",
     "data",
     "distributions",
+    "gallery",
     "linalg",
     "nn",
     "onnx",
