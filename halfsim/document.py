@@ -41,6 +41,7 @@ class Document(Card, ABC):
     _script: ClassVar[str] = SORTING
     _indent: ClassVar[int | None] = 1  # of the JSON; None writes it without spaces
     _headed: ClassVar[bool] = True  # whether the page begins with the title
+    _lang: str = "en"  # the page's language
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,7 +64,7 @@ class Document(Card, ABC):
     def page(self) -> str:
         """One self-contained HTML page, which loads nothing from elsewhere."""
         head = [f"<h1>{escape(self.title)}</h1>"] if self._headed else []
-        return document(self.title, [*head, *self._body()], self._style, self._script)
+        return document(self.title, [*head, *self._body()], self._style, self._script, self._lang)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write `page` to ``path``, all at once; ``OSError`` where it cannot be written."""

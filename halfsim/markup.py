@@ -98,11 +98,11 @@ for (const table of document.querySelectorAll('.halfsim table.sort:not([data-rea
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def document(title: str, body: Sequence[str], style: str = "", script: str = "") -> str:
-    """A whole page; browsers are told to load nothing for it."""
+def document(title: str, body: Sequence[str], style: str = "", script: str = "", lang: str = "en") -> str:
+    """A whole page in the language ``lang``; browsers are told to load nothing for it."""
     return "\n".join(
         (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',

@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from math import isfinite, isinf
 
@@ -39,10 +40,50 @@ def filled(text: str, indent: str = "", further: str | None = None, whole: bool 
     - halfsim report: 1 step
     """
     further = " " * len(indent) if further is None else further
+    if cells(text) > len(text):
+        return _folded(text, indent, further)
     cut = not whole
     return textwrap.fill(
         text, width(), initial_indent=indent, subsequent_indent=further, break_long_words=cut, break_on_hyphens=cut
     )
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes: a Chinese character takes two.
+
+    >>> cells("half"), cells("\u534a\u7cbe\u5ea6")
+    (4, 6)
+    """
+    return len(text) if text.isascii() else sum(1 + _is_wide(c) for c in text)
+
+
+def _is_wide(c: str) -> bool:
+    return unicodedata.east_asian_width(c) in "WF"
+
+
+# What begins no line, and what ends none: Chinese closing and opening marks beside the usual ones.
+_CLOSING = ",.;:?!)]%\uff0c\u3002\u3001\uff1b\uff1a\uff1f\uff01\uff09\u300b\u201d\u2019"
+_OPENING = "([\uff08\u300a\u201c\u2018"
+
+
+def _folded(text: str, indent: str, further: str) -> str:
+    """A paragraph with wide characters, which may be broken between any two of them, in lines that fit `width`."""
+    parts: list[str] = []
+    for c in " ".join(text.split()):
+        last = parts[-1][-1] if parts else " "
+        joined = not (_is_wide(last) or _is_wide(c)) or c in _CLOSING or last in _OPENING
+        if " " not in (last, c) and joined:
+            parts[-1] += c
+        else:
+            parts.append(c)
+    lines, line = [], indent
+    for part in parts:
+        if cells(line) + cells(part) > width() and line.strip():
+            lines.append(line.rstrip())
+            line = further
+        if part != " " or line.strip():
+            line += part
+    return "\n".join([*lines, line.rstrip()])
 
 
 def columns(rows: Sequence[Sequence[str]], left: int = 1, room: int | None = None) -> str:
@@ -68,7 +109,7 @@ def columns(rows: Sequence[Sequence[str]], left: int = 1, room: int | None = Non
     if _across(fitting) <= room:
         return _drawn(fitting, left)
     keys = next((n for n in range(1, left) if len({*zip(*table[:n], strict=True)}) == len(rows)), max(1, left))
-    widest = max((len(cell) for column in table[keys:] for cell in column), default=0)
+    widest = max((cells(cell) for column in table[keys:] for cell in column), default=0)
     block = heads = _cut(table[:keys], keys, max(room - widest - 2, room // 2), _WORD // 2)
     blocks = []
     for i, column in enumerate(table[keys:], keys):
@@ -82,13 +123,13 @@ def columns(rows: Sequence[Sequence[str]], left: int = 1, room: int | None = Non
 
 def _across(table: Sequence[Sequence[str]]) -> int:
     """The columns that a table needs."""
-    return sum(max(map(len, column), default=0) for column in table) + 2 * (len(table) - 1)
+    return sum(max(map(cells, column), default=0) for column in table) + 2 * (len(table) - 1)
 
 
 def _cut(table: list[list[str]], left: int, room: int, least: int) -> list[list[str]]:
     """The table with its columns of words, the widest first, cut as far as needed, and not below ``least``."""
     while (over := _across(table) - room) > 0:
-        wide = [max(map(len, column), default=0) for column in table[:left]]
+        wide = [max(map(cells, column), default=0) for column in table[:left]]
         most = max(wide, default=0)
         if most <= least:
             break
@@ -100,10 +141,10 @@ def _cut(table: list[list[str]], left: int, room: int, least: int) -> list[list[
 
 
 def _drawn(table: Sequence[Sequence[str]], left: int) -> str:
-    widths = [max(map(len, column)) for column in table]
+    widths = [max(map(cells, column)) for column in table]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
+            cell + " " * (width - cells(cell)) if i < left else " " * (width - cells(cell)) + cell
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in zip(*table, strict=True)
