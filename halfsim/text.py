@@ -137,6 +137,8 @@ def _cut(table: list[list[str]], left: int, room: int, least: int) -> list[list[
         second = max([n for j, n in enumerate(wide) if j != i], default=0)
         to = max(least, most - over, min(second, most - 1))
         table = [*table[:i], distinct(table[i], to), *table[i + 1 :]]
+        if max(map(cells, table[i])) >= most:  # names that are told apart by more than there is room for
+            break
     return table
 
 
@@ -205,8 +207,19 @@ def clipped(text: str, width: int | None, keep: str = "middle") -> str:
     'linear in...self_attn.out_proj'
     >>> clipped("encoder.layers.11", 10, "end"), clipped("raised an error", 10, "start")
     ('...yers.11', 'raised ...')
+    >>> clipped("\u534a\u7cbe\u5ea6\u6570", 7, "start")
+    '\u534a\u7cbe...'
     """
-    if width is None or len(text) <= width:
+    if width is None or cells(text) <= width:
+        return text
+    if cells(text) > len(text):  # as many characters as take no more columns
+        cuts = (_clipped(text, n, keep) for n in range(min(len(text), width), 3, -1))
+        return next((cut for cut in cuts if cells(cut) <= width), text[: width // 2])
+    return _clipped(text, width, keep)
+
+
+def _clipped(text: str, width: int, keep: str) -> str:
+    if len(text) <= width:
         return text
     end = {"start": 0, "end": width - 3}.get(keep, (width - 3) * 2 // 3)
     if keep == "middle" and len(text) - end <= width // 4:

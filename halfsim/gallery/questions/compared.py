@@ -73,7 +73,8 @@ class Speed:
     """A device: how it computes in halves, its peaks, and a training step against float32's.
 
     ``gain`` is the fastest rate of products in float16 over that in float32; ``times`` how often a training step in
-    each recipe fits into one in float32, by the roofline; ``joules`` what a step takes. Peaks are those of the catalogue, None where it has none.
+    each recipe fits into one in float32, by the roofline; ``joules`` what a step takes. Peaks are those of the
+    catalogue, None where it has none.
     """
 
     device: Device
@@ -143,9 +144,9 @@ def memory(name: str = MEMORY_OF, model: str = "transformer") -> list[Memory]:
     first = found.training["fp32"]
 
     def row(bill: Bill) -> Memory:
-        each = [n / found.parameters for n in (bill.parameters, bill.gradients, bill.optimizer)]
-        share = bill.activations / first.activations, bill.peak / first.peak
-        return Memory(bill.recipe, *each, *share, bill.largest_model)
+        weights, gradients, state = (n / found.parameters for n in (bill.parameters, bill.gradients, bill.optimizer))
+        shares = bill.activations / first.activations, bill.peak / first.peak
+        return Memory(bill.recipe, weights, gradients, state, *shares, bill.largest_model)
 
     return [row(bill) for bill in found.training.values()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.random import manual_seed
 from halfsim.autograd.scope import no_grad, precision
-from halfsim.data import digits
 from halfsim.autograd.trace.trace import Trace, tracing
+from halfsim.data import digits
 from halfsim.demo.training import RECIPES, Run, Settings, train
 from halfsim.gallery.questions.on_devices import Numbers
 from halfsim.hardware.devices import device
@@ -65,14 +66,14 @@ def _until(fmt: Format, factor: float, stop: float) -> int:
     return n
 
 
-# ---- uses -----------------------------------------------------------------------------------------------------------------
+# ---- uses ------------------------------------------------------------------------------------------------------------
 
 
 def classified() -> Numbers:
     """A classifier trained in float32, asked in float16."""
     wide, half, steps = _answers("fp32", "fp32"), _answers("fp16", "fp16"), _answers("pure_fp16", "fp16")
     truth = digits().y_test
-    return {"images": len(truth), "wide": float((wide == truth).mean()), "half": float((half == truth).mean()),
+    return {"images": len(truth), "wide": float((wide == truth).mean()),
             "alike": int((wide == half).sum()), "pure": float((steps == truth).mean())}  # fmt: skip
 
 
@@ -88,8 +89,14 @@ def pictures_and_sound() -> Numbers:
     def decibels(found: np.ndarray) -> float:
         return float(10 * np.log10((tone**2).sum() / ((found - tone) ** 2).sum()))
 
-    return {"whole": 1 << float16.precision, "bits": 8, "grey": grey, "full": int(np.argmax(np.isinf(sums))) + 1,
-            "tone_half": decibels(np.asarray(round_to(tone, float16), np.float64)), "tone_ints": decibels(ints)}  # fmt: skip
+    return {
+        "whole": 1 << float16.precision,
+        "bits": 8,
+        "grey": grey,
+        "full": int(np.argmax(np.isinf(sums))) + 1,
+        "tone_half": decibels(np.asarray(round_to(tone, float16), np.float64)),
+        "tone_ints": decibels(ints),
+    }
 
 
 def tables() -> Numbers:
@@ -99,8 +106,15 @@ def tables() -> Numbers:
         total = float(ones.sum())
         running = float(np.cumsum(ones, dtype=np.float16)[-1])
         square = float(np.float16(root) * np.float16(root))
-    return {"rows": len(ones), "total": total, "running": running, "mean": float(ones.mean()), "root": root, "square": square,
-            "max": float16.max}  # fmt: skip
+    return {
+        "rows": len(ones),
+        "total": total,
+        "running": running,
+        "mean": float(ones.mean()),
+        "root": root,
+        "square": square,
+        "max": float16.max,
+    }
 
 
 def wide_too() -> Numbers:
@@ -108,10 +122,16 @@ def wide_too() -> Numbers:
     x = np.array([10000, 10001, 10002], np.float32)
     naive = float((x * x).mean(dtype=np.float32) - x.mean(dtype=np.float32) ** 2)
     whole = np.float32(2**24)
-    return {"data": [f"{n:g}" for n in x], "whole": int(whole), "after": int(whole + np.float32(1)), "naive": naive, "true": float(np.var(x, dtype=np.float64))}
+    return {
+        "data": [f"{n:g}" for n in x],
+        "whole": int(whole),
+        "after": int(whole + np.float32(1)),
+        "naive": naive,
+        "true": float(np.var(x, dtype=np.float64)),
+    }
 
 
-# ---- networks -------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 
 def prototypes() -> Numbers:
@@ -134,7 +154,7 @@ def converted() -> Numbers:
             "alike": found["alike"], "input": 70000, "becomes": float(round_to(70000.0, float16))}  # fmt: skip
 
 
-# ---- what goes wrong -------------------------------------------------------------------------------------------------------
+# ---- what goes wrong -------------------------------------------------------------------------------------------------
 
 
 def mantissa() -> Numbers:
@@ -169,7 +189,6 @@ def _clipped(values: list[float], limit: float = 1.0, fmt: str = "fp16") -> tupl
     w.grad = tensor(values, fmt)
     with precision(fmt):
         norm = clip_grad_norm_([w], limit).item()
-    assert w.grad is not None
     return norm, [float(g) for g in w.grad.array]
 
 
@@ -186,7 +205,7 @@ def overflowed() -> Numbers:
 def _depths() -> dict[int, float]:
     """The error of a chain of layers in float16 against float64, relative, by depth: the median over 5 seeds."""
     found: dict[int, list[float]] = {1: [], 64: []}
-    hadamard = np.ones((1, 1))
+    hadamard: NDArray[Any] = np.ones((1, 1))
     while len(hadamard) < 64:
         hadamard = np.kron(hadamard, [[1, 1], [1, -1]])
     for seed in range(5):
@@ -206,7 +225,7 @@ def _depths() -> dict[int, float]:
 def depth() -> Numbers:
     """How the error grows from layer to layer, beside that of one long sum."""
     found = _depths()
-    return {"one": found[1], "many": found[64], "layers": 64, "times": found[64] / found[1], "root": 64**0.5,
+    return {"one": found[1], "many": found[64], "layers": 64, "times": found[64] / found[1],
             "sum": _sums()[16384][0], "sum_wide": _sums()[16384][1], "terms": 16384}  # fmt: skip
 
 
@@ -233,7 +252,7 @@ def accuracy() -> Numbers:
     said = {rule: _answers(rule, RECIPES[rule].weights, rule) for rule in rules}
     apart = max(int((found != said["fp32"]).sum()) for found in said.values())
     right = {rule: float((found == truth).mean()) for rule, found in said.items()}
-    return right | {"images": len(truth), "apart": apart}
+    return {**right, "images": len(truth), "apart": apart}
 
 
 def lost() -> Numbers:
@@ -249,7 +268,7 @@ def lost() -> Numbers:
             "share": _run("fp16").live_updates_lost, "amp": _run("amp").live_updates_lost}  # fmt: skip
 
 
-# ---- remedies -------------------------------------------------------------------------------------------------------------
+# ---- remedies --------------------------------------------------------------------------------------------------------
 
 
 def clipping() -> Numbers:
@@ -264,13 +283,13 @@ def clipping() -> Numbers:
 def activation() -> Numbers:
     """After how many layers of sigmoids a gradient is zero, at best."""
     slope = 0.25
-    found = {name: _until(fmt, slope, 0.0) for name, fmt in _FORMATS.items()}
-    return {"slope": slope, "half": found["half"], "wide": found["wide"], "brain": found["brain"]}
+    found = {name: _until(_FORMATS[name], slope, 0.0) for name in ("half", "wide")}
+    return {"slope": slope, "half": found["half"], "wide": found["wide"]}
 
 
 @cache
 def _widths(scale: float, fmt: str) -> int:
-    """After how many layers of width 256 with weights of that standard deviation a result is infinite; 0 never."""
+    """After how many layers of width 256 with weights of that standard deviation a result is infinite; at most 50."""
     draw = np.random.default_rng(0)
     x = tensor(draw.standard_normal((4, 256)), fmt)
     with precision(fmt):
@@ -278,14 +297,14 @@ def _widths(scale: float, fmt: str) -> int:
             x = ops.relu(x @ tensor(draw.standard_normal((256, 256)) * scale, fmt))
             if not np.isfinite(x.array).all():
                 return n
-    return 0
+    return 50
 
 
 def initialisation() -> Numbers:
     """First weights of standard deviation 1, and He's."""
-    he = (2 / 256) ** 0.5
-    return {"half": _widths(1.0, "fp16"), "wide": _widths(1.0, "fp32"), "he": he, "he_half": _widths(he, "fp16"),
-            "layers": 50, "width": 256}  # fmt: skip
+    plain, he = 1.0, (2 / 256) ** 0.5
+    return {"plain": plain, "half": _widths(plain, "fp16"), "wide": _widths(plain, "fp32"), "he": he,
+            "layers": _widths(he, "fp16"), "width": 256}  # fmt: skip
 
 
 def smaller_rate() -> Numbers:
@@ -298,16 +317,31 @@ def smaller_rate() -> Numbers:
 def scaled() -> Numbers:
     """Gradients in half precision with and without a loss scale."""
     tiny = 1e-8
-    return {"half": _flushed("fp16"), "scaled": _flushed("fp16", _SCALE), "scale": _SCALE, "tiny": tiny, "read": float(round_to(tiny, float16)),
-            "kept": float(round_to(tiny * _SCALE, float16)) / _SCALE}  # fmt: skip
+    return {
+        "half": _flushed("fp16"),
+        "scaled": _flushed("fp16", _SCALE),
+        "scale": _SCALE,
+        "tiny": tiny,
+        "read": float(round_to(tiny, float16)),
+        "kept": float(round_to(tiny * _SCALE, float16)) / _SCALE,
+    }
 
 
 def steady() -> Numbers:
     """Normalisation and residual connections: what helps, and what overflows or is swallowed in them."""
     root, slope, layers, stream = 300.0, 0.25, 20, 2048.0
-    return {"root": root, "square": float(round_to(root * root, float16)), "slope": slope, "layers": layers,
-            "plain": slope**layers, "plain_half": float(round_to(slope**layers, float16)), "through": 1 + slope,
-            "residual": (1 + slope) ** layers, "stream": stream, "sum": float(round_to(stream + 1.0, float16))}  # fmt: skip
+    return {
+        "root": root,
+        "square": float(round_to(root * root, float16)),
+        "slope": slope,
+        "layers": layers,
+        "plain": slope**layers,
+        "plain_half": float(round_to(slope**layers, float16)),
+        "through": 1 + slope,
+        "residual": (1 + slope) ** layers,
+        "stream": stream,
+        "sum": float(round_to(stream + 1.0, float16)),
+    }
 
 
 def saved() -> Numbers:
@@ -333,8 +367,15 @@ def accumulators() -> Numbers:
 def larger_network() -> Numbers:
     """Deeper and wider: layers to zero, and the error of longer sums."""
     sums, chain = _sums(), activation()
-    return {"slope": chain["slope"], "half": chain["half"], "wide": chain["wide"], "short": 64, "error_short": sums[64][0], "long": 16384,
-            "error_long": sums[16384][0]}  # fmt: skip
+    return {
+        "slope": chain["slope"],
+        "half": chain["half"],
+        "wide": chain["wide"],
+        "short": 64,
+        "error_short": sums[64][0],
+        "long": 16384,
+        "error_long": sums[16384][0],
+    }
 
 
 @cache
@@ -352,11 +393,18 @@ def _thousand(**options: object) -> float:
 
 def left_out() -> Numbers:
     """A thousand small updates of one weight, by remedy."""
-    return {"steps": 1000, "update": 1e-4, "true": 1 + 1000 * 1e-4, "plain": _thousand(), "master": _thousand(master_weights=True),
-            "kahan": _thousand(kahan=True), "stochastic": _thousand(rounding="stochastic")}  # fmt: skip
+    return {
+        "steps": 1000,
+        "update": 1e-4,
+        "true": 1 + 1000 * 1e-4,
+        "plain": _thousand(),
+        "master": _thousand(master_weights=True),
+        "kahan": _thousand(kahan=True),
+        "stochastic": _thousand(rounding="stochastic"),
+    }
 
 
-# ---- clipping -------------------------------------------------------------------------------------------------------------
+# ---- clipping --------------------------------------------------------------------------------------------------------
 
 
 def by_norm() -> Numbers:
@@ -405,4 +453,3 @@ def recurrent() -> Numbers:
     factor = 1.2
     found = {name: _until(fmt, factor, np.inf) for name, fmt in _FORMATS.items()}
     return {"factor": factor, "half": found["half"], "wide": found["wide"], "brain": found["brain"]}
-

@@ -36,14 +36,19 @@ def _same(d: Device) -> bool:
     return {"fp16", "fp32"} <= set(d.peaks) and _rate(d, "fp16") < 1.02 * _rate(d, "fp32")
 
 
-# ---- why ---------------------------------------------------------------------------------------------------------------
+# ---- why -------------------------------------------------------------------------------------------------------------
 
 
 def traffic() -> Numbers:
     """What a training step moves and computes in both formats."""
     bills = step("A100", "transformer").training
     wide, half = bills["fp32"].total, bills["fp16"].total
-    return {"device": "A100", "moved": half.bytes / wide.bytes, "flops": half.flops / wide.flops, "times": wide.seconds / half.seconds}
+    return {
+        "device": "A100",
+        "moved": half.bytes / wide.bytes,
+        "flops": half.flops / wide.flops,
+        "times": wide.seconds / half.seconds,
+    }
 
 
 def tensor_cores() -> Numbers:
@@ -70,7 +75,7 @@ def embedded() -> Numbers:
             "room": int(m4.memory.value * 1e9) // 4}  # fmt: skip
 
 
-# ---- float16 beside float32 ---------------------------------------------------------------------------------------------
+# ---- float16 beside float32 ------------------------------------------------------------------------------------------
 
 
 def widths() -> Numbers:
@@ -82,15 +87,26 @@ def widths() -> Numbers:
 def digits() -> Numbers:
     """Decimal digits by three measures, and where they end."""
     half, wide, brain = traits(float16), traits(float32), traits(bfloat16)
-    return {"half": half.digits, "wide": wide.digits, "brain": brain.digits, "kept_half": half.kept,
-            "kept_wide": wide.kept, "kept_brain": brain.kept, "needed_half": half.needed, "needed_wide": wide.needed,
-            "error": half.eps / 2, "whole": half.whole, "missing": half.whole + 1, "normal": half.smallest_normal}  # fmt: skip
+    return {
+        "half": half.digits,
+        "wide": wide.digits,
+        "brain": brain.digits,
+        "kept_half": half.kept,
+        "kept_wide": wide.kept,
+        "kept_brain": brain.kept,
+        "needed_half": half.needed,
+        "needed_wide": wide.needed,
+        "error": half.eps / 2,
+        "whole": half.whole,
+        "missing": half.whole + 1,
+        "normal": half.smallest_normal,
+    }
 
 
 def reach() -> Numbers:
     """The ends of the three formats."""
     half, wide, brain = traits(float16), traits(float32), traits(bfloat16)
-    return {"max": half.max, "overflow": half.overflow, "least": half.smallest_subnormal,
+    return {"max": half.max, "overflow": half.overflow,
             "normal": half.smallest_normal, "max_wide": wide.max, "least_wide": wide.smallest_subnormal,
             "max_brain": brain.max, "tiny": 1e-8, "becomes": float(round_to(1e-8, float16)),
             "bits": brain.bits, "zero": half.smallest_subnormal / 2}  # fmt: skip
@@ -106,10 +122,15 @@ def vector_rates() -> Numbers:
 def slower() -> Numbers:
     """What float32 costs: bytes and, where there are units for halves, time; where there are none, nothing."""
     none = _names(lambda d: d.support.get("fp16") == "convert")
-    return {"moved": float32.itemsize / float16.itemsize, "A100": gain(device("A100")), "none": none, "count": len(none)}
+    return {
+        "moved": float32.itemsize / float16.itemsize,
+        "A100": gain(device("A100")),
+        "none": none,
+        "count": len(none),
+    }
 
 
-# ---- uses -----------------------------------------------------------------------------------------------------------------
+# ---- uses ------------------------------------------------------------------------------------------------------------
 
 
 def inference() -> Numbers:
@@ -145,7 +166,7 @@ def mixed() -> Numbers:
         "A100", "transformer").parameters, "infer": inference()["times"]}  # fmt: skip
 
 
-# ---- networks -------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 
 def training_too() -> Numbers:
@@ -169,7 +190,7 @@ def servers() -> Numbers:
             "cards_half": math.ceil(half / room), "cards_wide": math.ceil(wide / room)}  # fmt: skip
 
 
-# ---- devices ---------------------------------------------------------------------------------------------------------------
+# ---- devices ---------------------------------------------------------------------------------------------------------
 
 
 def nvidia() -> Numbers:
@@ -204,7 +225,7 @@ def others() -> Numbers:
     return {"makers": list(makers), "none": _names(lambda d: "fp16" not in d.support)}
 
 
-# ---- speed -----------------------------------------------------------------------------------------------------------------
+# ---- speed -----------------------------------------------------------------------------------------------------------
 
 
 def in_general() -> Numbers:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import Context
 from dataclasses import asdict, dataclass
 from functools import cache
+from html import escape
 from typing import Any
 
 from halfsim.autograd.scope import reproducible
@@ -16,6 +17,7 @@ from halfsim.gallery.questions.answers import QUESTIONS, VERDICTS
 from halfsim.gallery.questions.on_devices import Numbers
 from halfsim.gallery.questions.texts import LANGUAGES, found, texts, told
 from halfsim.options import guarded_names
+from halfsim.text import filled
 
 _FUNCTIONS = {claim.name: claim.numbers for claims in QUESTIONS.values() for claim in claims}
 
@@ -120,26 +122,26 @@ class Why(Document):
     def __str__(self) -> str:
         words = self._words["words"]
         if isinstance(self.question, int):
-            return f"{self._detail(self.question)}\n\n{view.filled(words['one'])}"
+            return f"{self._detail(self.question)}\n\n{filled(words['one'])}"
         shorts = [(n, self._asking(n), self.short(n)) for n in QUESTIONS]
-        told_ = view.overview(self.lang, self.title, self._intro(), shorts, self._tally())
+        overview = view.overview(self.lang, self.title, self._intro(), shorts, self._tally())
         if self.question is None:
-            return told_
-        return "\n\n".join([told_, words["judged"], *map(self._detail, QUESTIONS)])
+            return overview
+        return "\n\n".join([overview, words["judged"], *map(self._detail, QUESTIONS)])
 
     def _detail(self, n: int) -> str:
         return view.detail(self.lang, n, self._asking(n), self.short(n), self._of(n))
 
     def _body(self) -> Iterator[str]:
         if not isinstance(self.question, int):
-            yield f"<p>{view.escape(self._intro())} {view.escape(self._tally())}</p>"
+            yield f"<p>{escape(self._intro())} {escape(self._tally())}</p>"
             yield from view.compared_body(self.lang)
         for n in self._asked:
             yield from view.question_body(self.lang, n, self._asking(n), self.short(n), self._of(n))
         if not isinstance(self.question, int):
             heading = self._words["words"]["sources"]
-            sources = "".join(f"<li>{view.escape(source)}</li>" for source in compared.documents())
-            yield f"<details><summary>{view.escape(heading)}</summary><ul>{sources}</ul></details>"
+            sources = "".join(f"<li>{escape(source)}</li>" for source in compared.documents())
+            yield f"<details><summary>{escape(heading)}</summary><ul>{sources}</ul></details>"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""

@@ -67,10 +67,10 @@ def found(question: object, numbers: Mapping[int, object]) -> int:
     each = {n: _tokens(" ".join(_said(texts(lang)[str(n)]) for lang in LANGUAGES)) for n in numbers}
     heads = {n: _tokens(" ".join(texts(lang)[str(n)]["question"] for lang in LANGUAGES)) for n in numbers}
     scores = dict.fromkeys(numbers, 0.0)
-    for token in _tokens(asked) if not asked.isdecimal() else ():
-        having = [n for n, tokens in each.items() if token in tokens]
+    for token in _tokens(asked):
+        having = [n for n, tokens in each.items() if _has(tokens, token)]
         for n in having:
-            scores[n] += (1 + 2 * (token in heads[n])) / len(having) ** 2
+            scores[n] += (1 + 2 * _has(heads[n], token)) / len(having) ** 2
     best = max(scores, key=lambda n: scores[n])
     if not scores[best]:
         raise unknown("question", question, [*map(str, numbers), "all", "or words of a question"])
@@ -82,10 +82,15 @@ def _said(words: Mapping[str, Any]) -> str:
     return " ".join([words["question"], *claims])
 
 
+def _has(tokens: set[str], token: str) -> bool:
+    """Whether one of the words is this one, or the other begins so: "deploy" and "deployment"."""
+    long = len(token) > 3
+    return any(one == token or (long and (one.startswith(token) or (len(one) > 3 and token.startswith(one))))
+               for one in tokens)  # fmt: skip
+
+
 def _tokens(text: str) -> set[str]:
     """Words, and of Chinese every two characters that follow one another."""
-    words = _WORD.findall(text.casefold())
+    words = [word for word in _WORD.findall(text.casefold()) if not word.isdecimal()]
     pairs = {word[i : i + 2] for word in words if word > "z" for i in range(len(word) - 1)}
     return {word for word in words if word < "z"} | pairs
-
-

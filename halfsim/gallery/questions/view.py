@@ -7,7 +7,8 @@ from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from halfsim.costs.energy import SOURCE, memory as kind_of_memory
+from halfsim.costs.energy import SOURCE
+from halfsim.costs.energy import memory as kind_of_memory
 from halfsim.gallery.questions import compared
 from halfsim.gallery.questions.texts import texts, told
 from halfsim.hardware.devices import Figure as Stated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Table = list[tuple[str, ...]]
 
 STYLE = """
+.halfsim .scroll:has(table.sort) { max-height: none; }
 .halfsim .verdict { font-weight: 600; white-space: nowrap; }
 .halfsim .verdict.right { color: var(--good); } .halfsim .verdict.condition { color: var(--warn); }
 .halfsim .verdict.wrong { color: var(--bad); } .halfsim .verdict.omitted { color: var(--c2); }
@@ -47,10 +49,8 @@ def _number(value: float, text: str) -> Figure:
 def _formats(words: dict[str, Any]) -> Table:
     each = [asdict(compared.traits(fmt)) for fmt in compared.FORMATS]
     rows = [(words["head"], *(traits["format"] for traits in each))]
-    for name in each[0]:
-        if name != "format":
-            rows.append((words[name], *(_number(t[name], _plain(t[name])) for t in each)))
-    return rows
+    names = (name for name in each[0] if name != "format")
+    return [*rows, *((words[name], *(_number(t[name], _plain(t[name])) for t in each)) for name in names)]
 
 
 def _plain(value: float) -> str:
@@ -103,7 +103,7 @@ def _energy(words: dict[str, Any]) -> Table:
     return rows
 
 
-# ---- text --------------------------------------------------------------------------------------------------------------
+# ---- text ------------------------------------------------------------------------------------------------------------
 
 
 def overview(lang: str, heading: str, intro: str, shorts: Sequence[tuple[int, str, str]], tally: str) -> str:
@@ -134,7 +134,7 @@ def _left(table: Table) -> int:
     return next((i for i, cell in enumerate(table[1]) if isinstance(cell, Figure)), len(table[1]))
 
 
-# ---- page --------------------------------------------------------------------------------------------------------------
+# ---- page ------------------------------------------------------------------------------------------------------------
 
 
 def compared_body(lang: str) -> Iterator[str]:
