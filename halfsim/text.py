@@ -6,7 +6,6 @@ import itertools
 import os
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 from math import isfinite, isinf
 
@@ -58,7 +57,9 @@ def cells(text: str) -> int:
 
 
 def _is_wide(c: str) -> bool:
-    return unicodedata.east_asian_width(c) in "WF"
+    from unicodedata import east_asian_width  # which English text has no need of
+
+    return east_asian_width(c) in "WF"
 
 
 # What begins no line, and what ends none: Chinese closing and opening marks beside the usual ones.
