@@ -90,8 +90,8 @@ def every() -> tuple[Case, ...]:
 def list(klass: str | None = None, phase: str | None = None, search: str | None = None, lang: str = "en") -> Entries:
     """The cases of the gallery, or those of a class, of a phase, or in which every word of ``search`` occurs.
 
-    Words are looked for in the name, the symptom, the layer, the operation and the message that one would search for, in
-    English and Chinese, in any letters. ``ValueError`` for a class, a phase or a language that there is not.
+    Words are looked for in the name, the symptom, the layer, the operation and the message, in English and
+    Chinese, in any letters. ``ValueError`` for a class, a phase or a language that there is not.
 
     >>> list(search="nan layernorm")[0].name, len(list())
     ('layer-norm-eps', 77)

@@ -7,18 +7,17 @@ from halfsim.gallery.case import Case, flat
 
 
 class Lamb(hs.optim.Optimizer):
-    def step(self, cast):
-        for p in self.param_groups[0]["params"]:  # the first step
+    def step(self):
+        for p, cast in zip(self.param_groups[0]["params"], [self.defaults["cast"]]):  # the first step
             m, v = p.grad * (1 - 0.9), p.grad * p.grad * (1 - 0.999)
             update = m / (1 - cast(0.9)) / (np.sqrt(v / (1 - cast(0.999))) + 1e-6)
-            p -= update * (np.linalg.norm(p) / np.linalg.norm(update)) * 1e-2
+            p.data -= update * (np.linalg.norm(p) / np.linalg.norm(update)) * 1e-2
 
 
 def train(cast):
     w = hs.nn.Parameter(hs.tensor([1.0, 0.5, -0.5]))
     (w * hs.tensor([0.3, -0.2, 0.05])).sum().backward()
-    with hs.no_grad():
-        Lamb([w], {}).step(cast)
+    Lamb([w], {"cast": cast}).step()
     return w
 
 

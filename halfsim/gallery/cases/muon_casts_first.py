@@ -7,18 +7,19 @@ from halfsim.gallery.case import Case, flat
 
 
 def newton_schulz(x):
-    for _ in range(5):
-        s = x @ x.T
-        x = 3.4445 * x + (-4.7750 * s + 2.0315 * (s @ s)) @ x
-    return x
+    return 3.4445 * x + (-4.7750 * (x @ x.T) + 2.0315 * (x @ x.T @ x @ x.T)) @ x
+
+
+class Muon(hs.optim.Optimizer):
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            p.data -= newton_schulz(self.defaults["normalise"](p.grad)) * 0.1
 
 
 def step(normalise):
     w = hs.nn.Parameter(hs.tensor([[1.0, 0.0], [0.0, 1.0]]))
-    (w * hs.tensor([[9e4, 1.2e5], [0.0, 3e4]])).sum().backward()
-    optimizer = hs.optim.SGD([w], lr=0.1)
-    w.grad = newton_schulz(normalise(w.grad)).float()
-    optimizer.step()
+    w.grad = hs.tensor([[9e4, 1.2e5], [0.0, 3e4]])  # it contains the loss scale
+    Muon([w], {"normalise": normalise}).step()
     return w
 
 

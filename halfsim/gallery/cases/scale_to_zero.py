@@ -11,8 +11,7 @@ from halfsim.gallery.case import Case, flat
 
 
 def train(floor, steps=170):
-    images = np.random.default_rng(0).uniform(size=(4, 6))
-    images[2] = 0  # a blank one
+    images = np.random.default_rng(0).uniform(size=(4, 6)) * [[1], [1], [0], [1]]  # one is blank
     w, x = hs.nn.Parameter(hs.tensor(np.full((1, 6), 0.3), "fp32")), hs.tensor(images)
     x = x / np.maximum(np.amax(x, axis=1, keepdims=True), floor)
     optimizer, scaler = hs.optim.SGD([w], lr=0.1), hs.amp.GradScaler(init_scale=2.0**10)

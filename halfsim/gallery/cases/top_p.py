@@ -10,11 +10,19 @@ import halfsim as hs
 from halfsim.gallery.case import Case, flat
 
 
-def run():
+def sums(precision):
     logits = np.sort(2.0 * np.random.default_rng(0).standard_normal(32768))[::-1]
     probabilities = hs.tensor(logits).softmax(-1)
-    with hs.precision("storage=bf16, compute=bf16, accumulate=bf16:sequential"):  # each sum is stored
+    with hs.precision(precision):
         return probabilities.cumsum(-1)[::1024]  # the entries up to 0.9 are kept
+
+
+def run():
+    return sums("storage=bf16, compute=bf16, accumulate=bf16:sequential")  # each sum is stored
+
+
+def fixed():
+    return sums("fp32")
 
 
 def right():
@@ -36,6 +44,8 @@ CASE = Case(
     run=run,
     broken=lambda sums: bool(flat(sums)[-1] < 0.9),
     right=right,
+    fixed=fixed,
+    advice="float32",
     title="The running sum of a large vocabulary's probabilities stops long before 1",
     title_zh="大词表概率的累加和远没到 1 就停了",
     symptom="top-p sampling in bfloat16 keeps the whole vocabulary and gives nonsense",
