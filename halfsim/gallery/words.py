@@ -72,7 +72,9 @@ def _words(text: str) -> list[str]:
     for c in text:
         wide = across(c) == 2
         closing = c in "，。；：、）”！？"  # no line begins with one
-        if (wide and not closing and pieces[-1]) or (pieces[-1] and (pieces[-1][-1] == " " or (across(pieces[-1][-1]) == 2 and not closing)) and c != " "):
+        if (wide and not closing and pieces[-1]) or (
+            pieces[-1] and (pieces[-1][-1] == " " or (across(pieces[-1][-1]) == 2 and not closing)) and c != " "
+        ):
             pieces.append(c)
         else:
             pieces[-1] += c

@@ -1,6 +1,5 @@
 """A loop that counts in half never ends: 2048 + 1 is 2048. The cap of 1200 is ours, it stands for a hang."""
 
-
 import halfsim as hs
 from halfsim.gallery.case import Case, flat
 

@@ -3,7 +3,6 @@
 An error raised, not a wrong number: what the trace tells is that nothing is wrong with the numbers.
 """
 
-
 import halfsim as hs
 from halfsim.gallery.case import Case, flat
 

@@ -1,6 +1,5 @@
 """A running mean kept in bfloat16, (mean * n + x) / (n + 1), drifts to a fraction of its value."""
 
-
 import halfsim as hs
 from halfsim.gallery.case import Case, flat
 

@@ -1,6 +1,5 @@
 """Gradients of 1e5 overflow at a loss scale of 1 too: with a floor of 1 every step is skipped, silently."""
 
-
 import halfsim as hs
 from halfsim.gallery.case import Case, flat
 
