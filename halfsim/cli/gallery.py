@@ -17,17 +17,19 @@ def _options(parser: Parser) -> None:
         "--search", metavar="WORDS", help="only those in whose symptom, layer or message the words occur"
     )
     parser.add_choice("--lang", "LANG", ("en", "zh"))
-    parser.add_outputs()
+    parser.add_outputs("html")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from halfsim import gallery
     from halfsim.document import json_text
 
+    if arguments.html is not None and arguments.name is None:
+        raise ValueError("--html: a page is made of one case; allowed: with NAME, as: halfsim gallery adam-eps --html p")
     outputs = Outputs(arguments)
     if arguments.name is not None:
         shown = gallery.run(arguments.name, arguments.lang)
-        outputs.give(lambda: str(shown), json=shown.to_json)
+        outputs.give(lambda: str(shown), json=shown.to_json, html=shown.page)
         return 0
     found = gallery.list(arguments.klass, arguments.phase, arguments.search, arguments.lang)
     outputs.give(lambda: str(found), json=lambda: json_text(found.to_dict(), 2))

@@ -40,4 +40,4 @@ def test_a_typo_gets_the_nearest_name() -> None:
 
 def test_the_list_has_them_all() -> None:
     assert len(hs.gallery.list()) == 77
-    assert [case.name for case in hs.gallery.list(search="adam eps")][0] == "adam-eps"
+    assert hs.gallery.list(search="adam eps")[0].name == "adam-eps"
