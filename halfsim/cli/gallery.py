@@ -25,7 +25,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from halfsim.document import json_text
 
     if arguments.html is not None and arguments.name is None:
-        raise ValueError("--html: a page is made of one case; allowed: with NAME, as: halfsim gallery adam-eps --html p")
+        raise ValueError("--html: one case makes a page; allowed: with NAME, as halfsim gallery adam-eps")
     outputs = Outputs(arguments)
     if arguments.name is not None:
         shown = gallery.run(arguments.name, arguments.lang)
