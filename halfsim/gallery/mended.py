@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from halfsim.autograd.overrides import overriding
@@ -46,7 +46,7 @@ def by_hand(case: Case) -> Any:
 def mended(case: Case, finding: Finding) -> tuple[Any, str]:
     """The value of the mended case, and who mended it: "policy", "option" (of the first fix), or "by hand"."""
     fix = finding.fixes[0]
-    ways = {
+    ways: dict[str, Callable[[], Any]] = {
         "policy": lambda: None if fix.policy is None else by_policy(case, fix.policy),
         "option": lambda: None if fix.option is None else by_option(case, finding, fix.option),
         "by hand": lambda: by_hand(case),
