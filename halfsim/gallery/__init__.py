@@ -12,6 +12,11 @@ from halfsim.names import missing as _missing
 
 # Where each public name is; a room of the gallery adds its own.
 _LATER: dict[str, str] = {
+    "Case": "case",
+    "Entries": "catalogue",
+    "Exhibit": "exhibit",
+    "list": "catalogue",
+    "run": "catalogue",
     "why": "questions.result",
 }
 

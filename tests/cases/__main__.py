@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.cases.case import Case
+from halfsim.gallery.case import Case
 from tests.cases.catalogue import EXCEPTIONS, cases, judged
 from tests.cases.verdicts import COLUMNS, verdicts
 from tests.healthy.catalogue import RUNS
@@ -32,7 +32,8 @@ good answer names was written down by people who knew the thread, before the too
   in as the fix says.
 
 For every case the verdict is also the same with and without a float64 reference, and traced bits equal untraced bits.
-This page is printed by `python -m tests.cases --write`; a case is one small file in `tests/cases/`.
+This page is printed by `python -m tests.cases --write`; a case is one
+small file in `halfsim/gallery/cases/`.
 """
 
 

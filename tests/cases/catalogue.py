@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import halfsim as hs
 from halfsim.autograd.policy import as_rule
-from tests.cases.case import Case, flat, off
+from halfsim.gallery.case import Case, flat, off
+from halfsim.gallery.catalogue import every
+from halfsim.gallery.mended import by_hand, by_option, by_policy, valued
 
 # The cases that are not right in all five columns, and why.
 EXCEPTIONS = {
@@ -26,12 +25,9 @@ EXCEPTIONS = {
 }
 
 
-@cache
 def cases() -> dict[str, Case]:
     """Every case by its identifier, those of the first catalogue first."""
-    names = sorted(path.stem for path in Path(__file__).parent.glob("[bn][0-9]*.py"))
-    found = (import_module(f"tests.cases.{name}").CASE for name in names)
-    return {case.id: case for case in found}
+    return {case.id: case for case in every()}
 
 
 @dataclass(frozen=True)
@@ -84,13 +80,6 @@ def traced(name: str, reference: str | None = None) -> tuple[Any, hs.Trace]:
         return case.run(), t
 
 
-def untraced(case: Case, precision: object = None, override: bool = False) -> Any:
-    """The value of a case without a trace, in its own precision or another."""
-    hs.manual_seed(0)
-    with hs.precision(case.precision if precision is None else precision, override=override):
-        return case.run()
-
-
 def told(finding: hs.Finding | None) -> tuple[Any, ...] | None:
     """What a verdict says, but for measures that only a reference gives."""
     if finding is None:
@@ -102,7 +91,7 @@ def told(finding: hs.Finding | None) -> tuple[Any, ...] | None:
 def judged(case: Case) -> Judged:
     """Run a case in every way, and apply the fix that is recommended for it."""
     value, trace = traced(case.id)
-    finding, plain = trace.verdict(), untraced(case)
+    finding, plain = trace.verdict(), valued(case)
     again, with_reference = traced(case.id, "fp64")
     bits = flat(plain).tobytes() == flat(value).tobytes() == flat(again).tobytes()
     same = told(finding) == told(with_reference.verdict())
@@ -116,29 +105,14 @@ def _applied(case: Case, finding: hs.Finding | None) -> tuple[float, str]:
         return float("inf"), ""
     fix = finding.fixes[0]
     if fix.policy is not None:
-        error = off(untraced(case, fix.policy), case.right)
-        if error > case.tolerance:  # a run that sets a precision itself
-            error = off(untraced(case, fix.policy, override=True), case.right)
+        error = off(by_policy(case, fix.policy), case.reference)
         if error <= case.tolerance:
             return error, "policy"
     if fix.option is not None:
-        error = _with_option(case, finding, fix.option)
-        if error is not None:
-            return error, "option"
+        value = by_option(case, finding, fix.option)
+        if value is not None:
+            return off(value, case.reference), "option"
     inner = fix.policy is None or finding.event is None or str(finding.event.rule) != str(as_rule(case.precision))
     if inner and case.fixed is not None and case.advice.lower() in fix.text.lower():
-        hs.manual_seed(0)
-        with hs.precision(case.precision):
-            return off(case.fixed(), case.right), "by hand"
+        return off(by_hand(case), case.reference), "by hand"
     return float("inf"), "policy" if fix.policy is not None else "not applied"
-
-
-def _with_option(case: Case, finding: hs.Finding, option: Mapping[str, Any]) -> float | None:
-    """The error under an option, None where nothing in the run takes it."""
-    from halfsim.autograd.overrides import overriding
-
-    hs.manual_seed(0)
-    meant = (finding.op, finding.values.get("constant"), finding.phase == "optimizer")
-    with hs.precision(case.precision), overriding(option, *meant) as found:
-        value = case.run()
-    return off(value, case.right) if found.used else None

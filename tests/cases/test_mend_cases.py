@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import halfsim as hs
-from tests.cases.case import flat, off
+from halfsim.gallery.case import flat, off
 from tests.cases.catalogue import cases
 
 # Cases that no policy and no option mends, and why.
@@ -36,7 +36,7 @@ def test_what_can_be_applied_mends_and_a_policy_gives_its_bits(name: str) -> Non
     accepted: set[bytes] = set()
 
     def accept(value: Any) -> bool:
-        right = off(value, case.right) <= case.tolerance
+        right = off(value, case.reference) <= case.tolerance
         if right:
             accepted.add(flat(value).tobytes())
         return right

@@ -1,0 +1,80 @@
+"""A case as a picture: what happened, what should have and what comes out mended, as bars on one scale."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from halfsim.gallery.case import flat
+from halfsim.gallery.words import said
+
+_BARS = 40
+_WIDE, _HIGH, _TOP = 240, 96, 8
+
+SVG_STYLE = """
+.halfsim .three { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(11rem, 100%), 1fr)); gap: 1rem;
+  margin: .75rem 0; }
+.halfsim figure { margin: 0; } .halfsim figcaption { font-size: .9rem; color: var(--soft); }
+.halfsim figure svg { width: 100%; height: auto; display: block; }
+.halfsim .three rect { fill: var(--c0); } .halfsim .three rect.bad { fill: var(--bad); opacity: .75; }
+.halfsim .three line { stroke: var(--soft); stroke-width: 1; }
+.halfsim h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
+.halfsim code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+"""
+
+
+def picture(observed: Any, reference: Any, fixed: Any, lang: str = "en") -> str:
+    """Three figures side by side, of at most 40 of the numbers; what is infinite or NaN is red, from top to bottom.
+
+    All three are on the scale of the two that are right; a number past it is red too, and ends at the edge.
+    """
+    three = [flat(x) for x in (observed, reference, fixed)]
+    places = np.unique(np.linspace(0, three[0].size - 1, min(_BARS, three[0].size)).astype(int))
+    three = [x[places] for x in three]
+    right = np.concatenate(three[1:])
+    low, high = min(0.0, float(right.min())), max(0.0, float(right.max()))
+    if low == high:
+        high = 1.0
+    names = ("what happened", "reference", "fixed")
+    figures = (_figure(x, low, high, said(name, lang)) for x, name in zip(three, names, strict=True))
+    return f'<div class="three">{"".join(figures)}</div>'
+
+
+def _figure(x: np.ndarray[Any, Any], low: float, high: float, name: str) -> str:
+    step = _WIDE / x.size
+    width = max(1.0, min(step * 0.8, 40.0))
+    scale = (_HIGH - 2 * _TOP) / (high - low)
+    zero = _TOP + high * scale
+    bars = []
+    for i, value in enumerate(x.tolist()):
+        left = i * step + (step - width) / 2
+        if not np.isfinite(value):
+            bars.append(_bar(left, 0, width, _HIGH, str(value), True))
+            continue
+        past = not low - 0.1 * (high - low) <= value <= high + 0.1 * (high - low)
+        end = min(max(_TOP + (high - value) * scale, 0.0), float(_HIGH))
+        top, tall = min(end, zero), max(abs(end - zero), 1.0)
+        bars.append(_bar(left, top, width, tall, f"{value:.6g}", past))
+    told = _told(x)
+    axis = f'<line x1="0" x2="{_WIDE}" y1="{zero:.1f}" y2="{zero:.1f}"/>'
+    label = escape(f"{name}: {told}")
+    return (f'<figure><svg viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{label}">{axis}{"".join(bars)}</svg>'
+            f"<figcaption>{label}</figcaption></figure>")  # fmt: skip
+
+
+def _bar(left: float, top: float, width: float, tall: float, title: str, bad: bool) -> str:
+    mark = ' class="bad"' if bad else ""
+    return (f'<rect{mark} x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{tall:.1f}">'
+            f"<title>{escape(title)}</title></rect>")  # fmt: skip
+
+
+def _told(x: np.ndarray[Any, Any]) -> str:
+    """Few numbers as they are, many as the range of the finite ones; infinities and NaN are counted."""
+    if x.size <= 3:
+        return ", ".join(f"{value:.4g}" for value in x.tolist())
+    finite = x[np.isfinite(x)]
+    words = [f"{finite.min():.4g} ... {finite.max():.4g}"] if finite.size else []
+    words += [f"{n} {kind}" for kind, n in (("inf", int(np.isinf(x).sum())), ("NaN", int(np.isnan(x).sum()))) if n]
+    return ", ".join(words)
