@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from halfsim.cli import bits, cost, demo, devices, run, sweep
+from halfsim.cli import applications, bits, cost, demo, devices, run, sweep
 from halfsim.cli.parser import Parser
 
-_ALL = (demo.DEMO, bits.BITS, run.RUN, devices.DEVICES, cost.COST, sweep.SWEEP)
+_ALL = (demo.DEMO, bits.BITS, run.RUN, devices.DEVICES, cost.COST, sweep.SWEEP, applications.APPLICATIONS)
 COMMANDS = {command.name: command for command in _ALL}
 
 

@@ -11,7 +11,9 @@ from typing import Any as _Any
 from halfsim.names import missing as _missing
 
 # Where each public name is; a room of the gallery adds its own.
-_LATER: dict[str, str] = {}
+_LATER: dict[str, str] = {
+    "applications": "uses.catalogue",
+}
 
 __all__ = sorted(_LATER)
 
