@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from halfsim.cli import bits, cost, demo, devices, gallery, run, sweep, why
+from halfsim.cli import applications, bits, cost, demo, devices, gallery, run, sweep, why
 from halfsim.cli.parser import Parser
 
-_ALL = (demo.DEMO, bits.BITS, run.RUN, devices.DEVICES, cost.COST, sweep.SWEEP, why.WHY, gallery.GALLERY)
+_ALL = (
+    demo.DEMO,
+    bits.BITS,
+    run.RUN,
+    devices.DEVICES,
+    cost.COST,
+    sweep.SWEEP,
+    why.WHY,
+    gallery.GALLERY,
+    applications.APPLICATIONS,
+)
 COMMANDS = {command.name: command for command in _ALL}
 
 

@@ -15,6 +15,7 @@ _LATER: dict[str, str] = {
     "Case": "case",
     "Entries": "catalogue",
     "Exhibit": "exhibit",
+    "applications": "uses.catalogue",
     "list": "catalogue",
     "run": "catalogue",
     "why": "questions.result",

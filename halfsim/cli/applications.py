@@ -1,0 +1,38 @@
+"""`halfsim applications`."""
+
+from __future__ import annotations
+
+import argparse
+
+from halfsim.cli.command import Command
+from halfsim.cli.output import Outputs
+from halfsim.cli.parser import Parser
+
+
+def _options(parser: Parser) -> None:
+    from halfsim.gallery.uses.catalogue import APPLICATIONS as NAMES
+    from halfsim.gallery.uses.said import LANGUAGES
+
+    parser.add_argument("name", nargs="?", metavar="NAME", choices=tuple(NAMES), help=f"only one of {', '.join(NAMES)}")
+    parser.add_choice("--lang", "LANG", LANGUAGES)
+    parser.add_outputs("html")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from halfsim.gallery.uses.catalogue import applications
+
+    outputs = Outputs(arguments)
+    found = applications(arguments.name, lang=arguments.lang)
+    outputs.give(lambda: str(found), json=found.to_json, html=found.page)
+    return 0
+
+
+APPLICATIONS = Command(
+    "applications",
+    "half precision at work on real data: images, audio, games, large tables",
+    "Filters, spectra, clocks, depth buffers and statistics in half precision beside float64: how far off, where each "
+    "breaks, and the smallest fix, measured.",
+    ("halfsim applications games", "halfsim applications image --lang zh --html image.html"),
+    _options,
+    _run,
+)

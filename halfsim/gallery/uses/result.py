@@ -1,0 +1,227 @@
+"""What `hs.gallery.applications` gives: one application, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from halfsim.card import Text
+from halfsim.document import Document
+from halfsim.gallery.uses.cases import Row
+from halfsim.gallery.uses.measures import Measure
+from halfsim.gallery.uses.pictures import Picture
+from halfsim.gallery.uses.said import NOTHING, Said
+from halfsim.gallery.uses.sources import Source
+from halfsim.markup import Figure, definitions, sections, table
+from halfsim.numerics.formats import unknown
+from halfsim.text import filled
+
+_HEAD = Said(
+    "operation|arithmetic|measure|error|enough|where it breaks|smallest fix measured|with the fix",
+    "运算|算术|指标|误差|足够|在何处出错|实测的最小补救|补救后",
+)
+_WORDS = {
+    "fix": Said("fix", "补救"), "enough": Said("enough", "足够"), "fine": Said("fine", "可用"),
+    "data": Said("Data", "数据"), "missing": Said("Not measured", "未测量"),
+    "arithmetic": Said("Arithmetic", "算术"), "numbers": Said("Other numbers", "其他数字"),
+}  # fmt: skip
+ARITHMETIC = {
+    "fp16": Said("stored in float16, computed and summed in float32: a framework's kernels on a GPU",
+                 "以 float16 存储，以 float32 计算和求和：框架在 GPU 上的内核"),
+    "bf16": Said("the same with bfloat16", "同上，但用 bfloat16"),
+    "pure_fp16": Said("every step and every partial sum is rounded to float16",
+                      "每一步和每个部分和都舍入到 float16"),
+}  # fmt: skip
+_TITLE = Said("Half precision at work", "半精度的实际应用")
+_STYLE = """
+.halfsim .panels { display: flex; flex-wrap: wrap; gap: 1rem; margin: .75rem 0; }
+.halfsim .panels figure { flex: 0 1 auto; max-width: 100%; }
+.halfsim .panels img { max-width: 100%; height: auto; display: block; image-rendering: pixelated; }
+"""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number that is no error: bytes, energy, rows."""
+
+    words: Said
+    value: float
+    unit: str
+
+
+class Application(Document):
+    """One use of half precision: ``rows`` of operations, ``facts``, ``pictures``, ``sources``, ``missing`` lines.
+
+    Printed, a block for each operation; `table` gives the same lines, ``_repr_html_`` and `to_html` the pictures too.
+    """
+
+    _style = _STYLE
+    _script = ""
+
+    def __init__(
+        self,
+        name: str,
+        words: Said,
+        summary: Said,
+        rows: Sequence[Row] = (),
+        facts: Sequence[Fact] = (),
+        pictures: Sequence[Picture] = (),
+        sources: Sequence[Source] = (),
+        missing: Sequence[str] = (),
+        lang: str = "en",
+    ) -> None:
+        self.name, self.lang, self._words, self._summary = name, lang, words, summary
+        self.rows, self.facts, self.pictures = tuple(rows), tuple(facts), tuple(pictures)
+        self.sources, self.missing = tuple(sources), tuple(missing)
+
+    @property
+    def title(self) -> str:
+        """What is measured, in the language asked for."""
+        return self._words.to(self.lang)
+
+    @property
+    def summary(self) -> str:
+        """A sentence on what came out."""
+        return self._summary.to(self.lang)
+
+    def row(self, operation: str, precision: str) -> Row:
+        """The row whose operation begins with these words, in either language; ``ValueError`` where there is none."""
+        for row in self.rows:
+            if row.precision == precision and any(words.startswith(operation) for words in row.operation):
+                return row
+        raise unknown("operation", operation, [row.operation.en for row in self.rows])
+
+    def table(self) -> str:
+        """A block for each operation, a line for each arithmetic."""
+        lines: list[str] = []
+        last: tuple[Said, Measure] | None = None
+        widest = max((len(row.precision) for row in self.rows), default=0)
+        for row in self.rows:
+            key = (row.operation, row.measure)
+            if key != last:
+                said = row.measure.name.to(self.lang)
+                enough = row.measure.shown(row.enough, self.lang)
+                head = f"{row.operation.to(self.lang)} ({said}; {_WORDS['enough'].to(self.lang)}: {enough})"
+                lines += ["", filled(head)] if lines else [filled(head)]
+                last = key
+            start = f"  {row.precision:<{widest}}  {row.measure.shown(row.value, self.lang):>10}"
+            told = _WORDS["fine"].to(self.lang) if row.fine else row.where.to(self.lang)
+            lines.append(filled(told, f"{start}  ", " " * (widest + 16), whole=True) if told else start)
+            if row.fix.en:
+                fix = f"{_WORDS['fix'].to(self.lang)}: {row.fix.to(self.lang)}: {_fixed(row, self.lang)}"
+                lines.append(filled(fix, " " * (widest + 16), whole=True))
+        return Text("\n".join(lines))
+
+    def __str__(self) -> str:
+        blocks = [self.title, filled(self.summary)] if self.rows else [self.title]
+        blocks += [str(self.table())] if self.rows else []
+        if self.facts:
+            blocks.append("\n".join(f"  {one.words.to(self.lang)}: {_fact(one)}" for one in self.facts))
+        if self.missing:
+            blocks.append("\n".join(f"{_WORDS['missing'].to(self.lang)}: {line}" for line in self.missing))
+        if self.rows:
+            blocks.append("\n".join(filled(_credit(one, self.lang), "  ", "    ") for one in self.sources))
+        return "\n\n".join(blocks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pictures as plain data."""
+        return {
+            "schema": 1, "kind": "application", "name": self.name, "title": self.title, "summary": self.summary,
+            "rows": [row.to_dict(self.lang) for row in self.rows],
+            "facts": [{"name": one.words.to(self.lang), "value": one.value, "unit": one.unit} for one in self.facts],
+            "sources": [{"name": one.words.to(self.lang), "licence": one.licence, "package": one.package}
+                        for one in self.sources],
+            "missing": list(self.missing),
+        }  # fmt: skip
+
+    def _body(self) -> Iterator[str]:
+        if self.rows:
+            yield f"<p>{escape(self.summary)}</p>"
+        for picture in self.pictures:
+            yield picture.html(self.lang)
+        if self.rows:
+            yield table(_HEAD.to(self.lang).split("|"), [*cells(self.rows, self.lang)], words=3, label=self.title)
+            yield f'<p class="soft">{escape(legend(self.rows, self.lang))}</p>'
+        if self.facts:
+            yield definitions([(one.words.to(self.lang), _fact(one)) for one in self.facts], "facts")
+        if self.missing:
+            yield from sections([(_WORDS["missing"].to(self.lang), "\n".join(self.missing))], sort=False)
+        if self.rows:
+            yield from (f'<p class="soft">{escape(_credit(one, self.lang))}</p>' for one in self.sources)
+
+
+def _fixed(row: Row, lang: str) -> str:
+    return "-" if row.fixed is None else row.measure.shown(row.fixed, lang)
+
+
+def _fact(one: Fact) -> str:
+    told = f"{one.value:,.0f}" if one.value >= 1000 else f"{one.value:.3g}"
+    return f"{told} {one.unit}".rstrip()
+
+
+def _credit(source: Source, lang: str) -> str:
+    return f"{_WORDS['data'].to(lang)}: {source.words.to(lang)} ({source.package}; {source.licence})"
+
+
+def cells(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, ...]]:
+    """The cells of the table of a page; an operation is named in each of its rows."""
+    for row in rows:
+        yield (
+            row.operation.to(lang), row.precision, row.measure.name.to(lang),
+            Figure(row.measure.shown(row.value, lang), row.value), row.measure.shown(row.enough, lang),
+            row.where.to(lang) or ("" if not row.fine else _WORDS["fine"].to(lang)),
+            row.fix.to(lang), _fixed(row, lang) if row.fix.en else "",
+        )  # fmt: skip
+
+
+def legend(rows: Sequence[Row], lang: str) -> str:
+    """What the words of the arithmetics in use mean."""
+    used = [word for word in ARITHMETIC if any(row.precision == word for row in rows)]
+    return "; ".join(f"{word}: {ARITHMETIC[word].to(lang)}" for word in used)
+
+
+class Applications(Document):
+    """All applications, in order; one of them by its name or place."""
+
+    _style = _STYLE
+    _script = ""
+
+    def __init__(self, found: Sequence[Application], lang: str = "en") -> None:
+        self._found, self.lang = tuple(found), lang
+
+    title = property(lambda self: _TITLE.to(self.lang))  # type: ignore[assignment]
+
+    def __iter__(self) -> Iterator[Application]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, name: str | int) -> Application:
+        if isinstance(name, int):
+            return self._found[name]
+        for one in self._found:
+            if one.name == name:
+                return one
+        raise unknown("application", name, [one.name for one in self._found])
+
+    def table(self) -> str:
+        """The tables of all, each below its title."""
+        return Text("\n\n".join(f"{one.title}\n\n{one.table()}" for one in self))
+
+    def __str__(self) -> str:
+        return "\n\n\n".join(map(str, self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pictures as plain data."""
+        return {"schema": 1, "kind": "applications", "applications": [one.to_dict() for one in self]}
+
+    def _body(self) -> Iterator[str]:
+        for one in self:
+            yield f"<h2>{escape(one.title)}</h2>"
+            yield from one._body()
+
+
+__all__ = ["NOTHING", "Application", "Applications", "Fact"]
