@@ -32,4 +32,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return [*__all__]

@@ -191,7 +191,7 @@ class Applications(Document):
     def __init__(self, found: Sequence[Application], lang: str = "en") -> None:
         self._found, self.lang = tuple(found), lang
 
-    title = property(lambda self: _TITLE.to(self.lang))  # type: ignore[assignment]
+    title = property(lambda self: _TITLE.to(self.lang))
 
     def __iter__(self) -> Iterator[Application]:
         return iter(self._found)

@@ -80,7 +80,7 @@ def stable_variance(stream: Stream, unit: float = 1024.0) -> Array:
     for x in stream.areas(unit):
         away = x - mean
         parts.append(tree_mean(away * away))
-    return np.float64(tree_mean(ops.stack(parts)).numpy()) * unit * unit
+    return np.asarray(np.float64(tree_mean(ops.stack(parts)).numpy()) * unit * unit)
 
 
 def naive_correlation(stream: Stream, unit: float = 1.0) -> Tensor:
