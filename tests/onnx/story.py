@@ -137,8 +137,11 @@ def converters() -> Iterator[tuple[str, Callable[[], Any]]]:
         for words, options in asked:
             if "op_block_list" in options:
                 options = {"op_block_list": [*tool.DEFAULT_OP_BLOCK_LIST, *options["op_block_list"]]}
-            yield f"{name}, {words}", lambda tool=tool, options=options: tool.convert_float_to_float16(
-                model(), keep_io_types=True, **options
+            yield (
+                f"{name}, {words}",
+                lambda tool=tool, options=options: tool.convert_float_to_float16(
+                    model(), keep_io_types=True, **options
+                ),
             )
 
 

@@ -1,6 +1,6 @@
 """A model as its converted file would run: weights stored in the target, nodes computing in it, but for what is kept.
 
-Which node and which weight is in which type is what `halfsim.onnx.conversion.mixed` plans for the file that it writes.
+Which node and which weight is in which type is what `halfsim.onnx.conversion.plan` plans for the file that it writes.
 A kept node computes in float32, its inputs cast up and its outputs cast down for those that read them in the target. A
 kept tensor stays in float32, and so every node that reads it computes in float32.
 """
@@ -24,7 +24,7 @@ from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import float32
 from halfsim.numerics.precision import FP32, Precision
 from halfsim.onnx.build import graph_attributes
-from halfsim.onnx.conversion.mixed import Plan, Site, _Planner, target_of
+from halfsim.onnx.conversion.plan import Plan, Planner, Site, target_of
 from halfsim.onnx.elements import declared
 from halfsim.onnx.graph import Graph, Node
 from halfsim.onnx.model import Model
@@ -94,7 +94,7 @@ class Converted:
         if found is None:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            planner = _Planner(self.model, {*keep.nodes}, {*keep.tensors}, self.half)
+            planner = Planner(self.model, {*keep.nodes}, {*keep.tensors}, self.half)
             plan = planner.graph(self.proto.graph, self.model.graph, ChainMap(), False)
             found = self._plans[keep] = Sides()
             self._read(plan, self.model.graph, found)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from halfsim.onnx.conversion.mixed import planned
+from halfsim.onnx.conversion.plan import planned
 
 
 def block_lists(
