@@ -15,6 +15,8 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -126,45 +128,41 @@ def converters() -> Iterator[tuple[str, Callable[[], Any]]]:
     ]  # fmt: skip
     from onnxruntime.transformers import float16 as first  # type: ignore[import-untyped, unused-ignore]
 
-    tools = [("onnxruntime.transformers", first)]
+    tools = [(f"onnxruntime.transformers {version('onnxruntime')}", first)]
     try:
         from onnxconverter_common import float16 as second  # type: ignore[import-not-found, unused-ignore]
 
-        tools.append(("onnxconverter-common", second))
+        tools.append((f"onnxconverter-common {version('onnxconverter-common')}", second))
     except ImportError:
         print("onnxconverter-common is not installed; its lines are left out", file=sys.stderr)
     for name, tool in tools:
         for words, options in asked:
             if "op_block_list" in options:
                 options = {"op_block_list": [*tool.DEFAULT_OP_BLOCK_LIST, *options["op_block_list"]]}
-            yield (
-                f"{name}, {words}",
-                lambda tool=tool, options=options: tool.convert_float_to_float16(
-                    model(), keep_io_types=True, **options
-                ),
-            )
+            yield f"{name}, {words}", partial(tool.convert_float_to_float16, model(), keep_io_types=True, **options)
 
 
 def table() -> str:
     """Every file: how large it is, how much of the page it marks, how far that overlaps with what float32 marks."""
     proto = model()
     wanted, size = mask(proto), proto.ByteSize()
-    lines = ["| file | bytes | marked as text | overlap |", "| --- | --- | --- | --- |"]
+    lines = ["| file | bytes | halves | marked as text | overlap |", "| --- " * 5 + "|"]
 
-    def line(name: str, made: Any, found: Any) -> str:
-        return f"| {name} | {made.ByteSize() / size:.1%} | {found.mean():.1%} | {overlap(found, wanted):.3f} |"
+    def line(name: str, made: Any, halves: str, found: Any) -> str:
+        share = f"{made.ByteSize() / size:.1%} | {halves} | {found.mean():.1%}".replace("%", " %")
+        return f"| {name} | {share} | {overlap(found, wanted):.3f} |"
 
-    lines.append(line("float32, as it is shipped", proto, wanted))
-    plain, kept = mixed(proto), mixed(proto, (), [TENSOR])
-    lines.append(line("all in half", plain, stored_mask(plain)))
-    lines.append(line(f"all in half but `{TENSOR}`", kept, stored_mask(kept)))
-    lines.append(line("the same as onnxruntime's CPU runs it", kept, mask(kept)))
-    for name, make in converters():
+    lines.append(line("float32, as it is shipped", proto, "none", wanted))
+    for name, kept in (("all in half", []), (f"all in half but `{TENSOR}`", [TENSOR])):
+        made = mixed(proto, (), kept)
+        lines.append(line(name, made, "stored", stored_mask(made)))
+        lines.append(line(name, made, "passed on", mask(made)))
+    for name, convert in converters():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = make()
-        lines.append(line(name, made, mask(made)))
-    return "\n".join(lines).replace("%", " %")
+            made = convert()
+        lines.append(line(name, made, "passed on", mask(made)))
+    return "\n".join(lines)
 
 
 def audit() -> str:

@@ -108,7 +108,7 @@ def _result(search: Search, stream: _Stream, notes: list[str], costs: Any, targe
         tuple(name for kind, name in kept or () if kind == "tensor"),
         model.policy(keep), rows, search.weights, nodes, search.without(kept or ()), tuple(search.tries),
         model.size(None), model.size(keep), costs, tuple(notes),
-        verdict(model, evidence, search.weights, kept, _outcome(rows, kept, stream)), model.proto,
+        verdict(model, evidence, search.weights, kept, _outcome(rows, kept, stream)), model.proto, stream.last,
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from math import inf, isfinite
 from typing import Any
 
-from halfsim.atomic import replacing
 from halfsim.autograd.policy import Policy
 from halfsim.card import Text
 from halfsim.diagnose.finding import Finding
@@ -17,8 +16,11 @@ from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections
 from halfsim.nn.conversion import Conversion
 from halfsim.onnx.conversion.evidence import NodeRow
+from halfsim.onnx.conversion.lists import block_lists
+from halfsim.onnx.conversion.mixed import mixed
 from halfsim.onnx.conversion.outcome import Tried
 from halfsim.onnx.conversion.priced import Price
+from halfsim.onnx.conversion.saving import Held, save
 from halfsim.text import columns, counted, filled, number, percent, si, size
 
 _SHOWN = 12  # lines of a printed table
@@ -70,6 +72,7 @@ class Audit(Document):
     notes: tuple[str, ...]
     _verdict: Finding = field(repr=False)
     _proto: Any = field(repr=False, compare=False)
+    _feeds: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property
     def healthy(self) -> bool:
@@ -89,18 +92,25 @@ class Audit(Document):
         """One line a node, the worst first: what overflowed, was flushed, cancelled, and the errors."""
         return Text(columns(_node_table(self.nodes), left=2))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model in mixed precision, with what is in ``keep`` in float32, all at once.
+    def save(self, path: str | os.PathLike[str]) -> Held | None:
+        """Write the model in mixed precision, with what is in ``keep`` in float32, whole or not at all.
 
-        Inputs and outputs keep their names and types. ``ValueError`` where nothing was found to keep that is enough.
+        Inputs and outputs keep their names and types. Where onnxruntime is installed it runs the file on the last
+        sample first, and what came of that is returned. ``ValueError`` where nothing was found to keep that is enough,
+        and where onnxruntime refuses the file or makes something else of it.
         """
-        from halfsim.onnx.conversion.mixed import mixed
-
         if not self.found:
             raise ValueError("save: no mixed precision was found to hold; allowed: an audit that has found=True")
-        data = mixed(self._proto, self.keep_nodes, self.keep_tensors, self._target).SerializeToString()
-        with replacing(os.fspath(path)) as file:  # type: ignore[arg-type]
-            file.write(data)
+        return save(mixed(self._proto, self.keep_nodes, self.keep_tensors, self._target), path, self._feeds)
+
+    def block_list(self) -> dict[str, list[str]]:
+        """What to keep in the words of other tools: ``op_block_list``, ``node_block_list``, ``nodes_to_exclude``.
+
+        These go with onnxconverter-common and onnxruntime.transformers, and with onnxruntime's quantization, Olive and
+        ModelOpt. They keep nodes: where a tensor is to be kept, those that read it. Weights that stand in nodes
+        ``Constant`` they convert all the same; the file that `save` writes does not.
+        """
+        return block_lists(self._proto, self.keep_nodes, self.keep_tensors, self._target)
 
     @property
     def _target(self) -> Any:
@@ -171,7 +181,7 @@ class Audit(Document):
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that are not finite are strings."""
         return jsonable({
-            "schema": 1, "kind": "onnx audit", **attributes(self, "_verdict", "_proto", "weights"),
+            "schema": 1, "kind": "onnx audit", **attributes(self, "_verdict", "_proto", "_feeds", "weights"),
             "policy": str(self.policy), "keep": list(self.keep), "healthy": self.healthy,
             "bytes_saved": self.bytes_saved, "verdict": self._verdict.to_dict(),
             "weights": {"format": self.weights.format.name, "rows": [asdict(row) for row in self.weights.rows]},

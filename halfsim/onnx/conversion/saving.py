@@ -32,8 +32,8 @@ _LISTS = ("Sequence", "SplitToSequence", "Optional")  # operators that may make 
 class Held:
     """What onnxruntime made of a model: which version, how far its outputs are from ours, and that in words.
 
-    ``error`` is the largest difference, by the largest output, 0 where both have nothing but the same infinities and
-    NaN; None if it did not run.
+    ``error`` is the largest of the outputs' errors, each the norm of the difference by the norm of the output; None if
+    it did not run.
     """
 
     runtime: str
@@ -61,7 +61,7 @@ def save(
                 raise ValueError(f"model: onnx refuses it: {_line(error)}") from None
     found = held(model, feeds) if not outside or model.ByteSize() <= LARGEST else None
     if found is not None and found.error is not None and not found.error <= tolerance:
-        raise ValueError(f"model: {found.words}; allowed: {tolerance:g} of the largest output")
+        raise ValueError(f"model: {found.words}; allowed: {tolerance:g}")
     if not outside:
         with replacing(target) as file:
             file.write(model.SerializeToString())
@@ -122,22 +122,21 @@ def held(model: Any, feeds: Mapping[str, Any] | None) -> Held | None:
             return Held(name, None, f"{name} has no kernels for it on the CPU: {_line(error)}")
         raise ValueError(f"model: {name} refuses it: {_line(error)}") from None
     far = max((_far(x, y) for x, y in zip(loaded.run(None, feeds), theirs, strict=True)), default=0.0)
-    return Held(name, far, f"{name} runs it, its outputs at most {far:.0e} from ours, by the largest")
+    return Held(name, far, f"{name} runs it, its outputs at most {far:.0e} of their norm from ours")
 
 
 def _far(ours: Any, theirs: Any) -> float:
-    """The largest difference, by the largest output of either."""
+    """The norm of the difference by the norm of ``theirs``; infinite where only one has an infinity or NaN."""
     if isinstance(ours, list):
         return max((_far(x, y) for x, y in zip(ours, theirs, strict=True)), default=0.0)
     if ours is None or ours.dtype.kind not in "fV" or ours.dtype.names:
         return float(not np.array_equal(ours, theirs))
     x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    with np.errstate(invalid="ignore"):
-        same = (x == y) | (np.isnan(x) & np.isnan(y))
-        off = np.where(same, 0.0, np.abs(x - y))
-    largest = max(float(np.abs(z[np.isfinite(z)]).max(initial=0)) for z in (x, y))
-    worst = float(off.max(initial=0)) if not np.isnan(off).any() else np.inf
-    return worst / largest if worst and largest else worst
+    same = (x == y) | (np.isnan(x) & np.isnan(y))
+    if not (same | (np.isfinite(x) & np.isfinite(y))).all():
+        return np.inf
+    off, whole = float(np.linalg.norm(x[~same] - y[~same])), float(np.linalg.norm(y[np.isfinite(y)]))
+    return off / whole if off and whole else off
 
 
 def storing(model: Any, loaded: Model) -> Any:
