@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.onnx.build import dense
+from halfsim.onnx.build import dense, graph_attributes
 from halfsim.onnx.conversion.plan import CONSTANTS, Plan, Site, Value, planned, target_of
 from halfsim.onnx.package import package
 from halfsim.onnx.values import FLOAT, FLOAT16, NUMBERS, dtype_of
@@ -131,10 +131,12 @@ class _Writer:
         for i, (value, kind) in enumerate(site.reads):
             if value is not None:
                 node.input[i] = value.names[kind if value.element == FLOAT else value.home]
-        inner = iter(site.graphs)
-        for attribute in node.attribute:
-            if attribute.type == attribute.GRAPH:
-                attribute.g.CopyFrom(self.graph(next(inner)))
+        inner, outer = iter(site.graphs), {n: v.names[FLOAT] for n, v in site.captured.items() if v.element == FLOAT}
+        for _, graph in graph_attributes(node):
+            if site.graphs:
+                graph.CopyFrom(self.graph(next(inner)))
+            else:
+                _read_under(graph, outer)
         nodes.append(node)
         for i, value in enumerate(site.makes):
             if value is not None:
@@ -175,3 +177,12 @@ class _Writer:
             graph.value_info.append(declaration)
             if graph.value_info[-1].type.HasField("tensor_type"):
                 graph.value_info[-1].type.tensor_type.elem_type = kind
+
+
+def _read_under(graph: Any, names: dict[str, str]) -> None:
+    """Let a graph, and those in it, read values from outside under other names."""
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = names.get(name, name)
+        for _, inner in graph_attributes(node):
+            _read_under(inner, names)

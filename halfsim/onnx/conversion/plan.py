@@ -60,6 +60,7 @@ class Site:
     makes: list[Value | None]
     graphs: list[Plan] = field(default_factory=list)
     held: bool = False  # by its name, or by a tensor that has to stay in float32
+    captured: dict[str, Value] = field(default_factory=dict)  # what its graphs read, if they are left as they are
 
 
 @dataclass
@@ -185,7 +186,13 @@ class Planner:
                 if value.element == FLOAT:
                     value.home, value.kept = side, value.kept or carried
         read = [(v, 0 if v is None else v.read_as(side)) for v, side in zip(reads, reading, strict=True)]
-        inner = [self.graph(g, operator.graphs[name], values, wide or named) for name, g in graph_attributes(node)]
+        graphs = list(graph_attributes(node))
+        if not operator.graphs and graphs:  # of an operator that ONNX defines by others: left as they are
+            outer = {name: values[name] for name in operator.captured}
+            for value in outer.values():
+                value.read_as(FLOAT)
+            return Site(node, path, read, makes, [], held or wide, outer)
+        inner = [self.graph(g, operator.graphs[name], values, wide or named) for name, g in graphs]
         return Site(node, path, read, makes, inner, held or wide)
 
     def _sides(

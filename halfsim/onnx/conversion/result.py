@@ -92,16 +92,18 @@ class Audit(Document):
         """One line a node, the worst first: what overflowed, was flushed, cancelled, and the errors."""
         return Text(columns(_node_table(self.nodes), left=2))
 
-    def save(self, path: str | os.PathLike[str]) -> Held | None:
+    def save(self, path: str | os.PathLike[str], check: bool = True) -> Held | None:
         """Write the model in mixed precision, with what is in ``keep`` in float32, whole or not at all.
 
         Inputs and outputs keep their names and types. Where onnxruntime is installed it runs the file on the last
-        sample first, and what came of that is returned. ``ValueError`` where nothing was found to keep that is enough,
-        and where onnxruntime refuses the file or makes something else of it.
+        sample first, and what came of that is returned; without ``check`` it only loads it. ``ValueError`` where
+        nothing was found to keep that is enough, and where onnxruntime refuses the file or makes something else of it.
         """
         if not self.found:
             raise ValueError("save: no mixed precision was found to hold; allowed: an audit that has found=True")
-        return save(mixed(self._proto, self.keep_nodes, self.keep_tensors, self._target), path, self._feeds)
+        return save(
+            mixed(self._proto, self.keep_nodes, self.keep_tensors, self._target), path, self._feeds if check else None
+        )
 
     def block_list(self) -> dict[str, list[str]]:
         """What to keep in the words of other tools: ``op_block_list``, ``node_block_list``, ``nodes_to_exclude``.

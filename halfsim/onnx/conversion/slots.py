@@ -8,6 +8,7 @@ from typing import Any
 from halfsim.onnx.elements import formal
 from halfsim.onnx.operator import Operator
 from halfsim.onnx.operators import ROWS
+from halfsim.onnx.operators.table import ML
 from halfsim.onnx.package import package
 from halfsim.onnx.values import FLOAT, WORDS
 
@@ -17,6 +18,8 @@ CHOOSE = {"Cast", "ConstantOfShape"}
 _STEERING = {("Resize", "roi"), ("Resize", "scales")}
 # What begins a computation with lengths, and what ends it: the values of these do not come from the lengths they read.
 _LENGTHS = {"Shape", "Size"}
+# Operators that take half by their schema, and hold numbers in float32 in their attributes or in their own definition.
+_WIDE = {("", "MeanVarianceNormalization")}
 _FRESH = {"ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
 
 
@@ -58,9 +61,14 @@ def half_slots(operator: Operator, half: int) -> tuple[list[bool], list[bool]] |
     """Of each input and output that is float32 in the file, whether it is ``half`` when the node runs in it.
 
     None for a node that cannot: its operator takes no such type in this opset, computes on sequences or graphs, or
-    chooses the type of its result in a way of its own.
+    chooses the type of its result in a way of its own; or the file does not tell a type that may be float32.
     """
-    if operator.graphs or not (FLOAT in operator.given or operator.key[1] in CHOOSE):
+    if (
+        operator.graphs
+        or operator.key in _WIDE
+        or operator.key[0] == ML
+        or not (FLOAT in operator.given or operator.key[1] in CHOOSE)
+    ):
         return None
     schema, name = schema_of(operator), operator.key[1]
     word = f"tensor({WORDS[half]})"
@@ -71,6 +79,10 @@ def half_slots(operator: Operator, half: int) -> tuple[list[bool], list[bool]] |
     formals = [formal(schema.inputs, i) for i in range(len(operator.given))]
     results = [formal(schema.outputs, i) for i in range(len(operator.elements))]
     if name != "Identity" and any(not t.startswith("tensor(") for p in (*formals, *results) for t in p.types):
+        return None
+    names = [*operator.proto.input, *operator.proto.output]
+    untold = (n and not e for n, e in zip(names, [*operator.given, *operator.elements], strict=True))
+    if any(u and "tensor(float)" in p.types for u, p in zip(untold, [*formals, *results], strict=True)):
         return None
     inputs = [e == FLOAT and takes(p) for e, p in zip(operator.given, formals, strict=True)]
     bound = {p.type_str for goes, p in zip(inputs, formals, strict=True) if goes}
