@@ -9,6 +9,7 @@ It takes the wheel rapidocr_onnxruntime 1.4.4, onnxruntime, and onnxconverter-co
 from __future__ import annotations
 
 import argparse
+import inspect
 import struct
 import sys
 import tempfile
@@ -123,8 +124,8 @@ def converters() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Files that other programs make of the model."""
     names = block_lists(model(), (), [TENSOR])["node_block_list"]
     asked: list[tuple[str, dict[str, Any]]] = [
-        ("as it is", {}), ("BatchNormalization blocked", {"op_block_list": ["BatchNormalization"]}),
-        (f"`{NODE}` blocked", {"node_block_list": names}),
+        ("", {}), (", BatchNormalization blocked", {"op_block_list": ["BatchNormalization"]}),
+        (f", `{NODE}` blocked", {"node_block_list": names}),
     ]  # fmt: skip
     from onnxruntime.transformers import float16 as first  # type: ignore[import-untyped, unused-ignore]
 
@@ -136,10 +137,12 @@ def converters() -> Iterator[tuple[str, Callable[[], Any]]]:
     except ImportError:
         print("onnxconverter-common is not installed; its lines are left out", file=sys.stderr)
     for name, tool in tools:
+        largest = inspect.signature(tool.convert_float_to_float16).parameters["max_finite_val"].default
+        name = f"{name}, which clips to {largest:,.0f}"
         for words, options in asked:
             if "op_block_list" in options:
                 options = {"op_block_list": [*tool.DEFAULT_OP_BLOCK_LIST, *options["op_block_list"]]}
-            yield f"{name}, {words}", partial(tool.convert_float_to_float16, model(), keep_io_types=True, **options)
+            yield f"{name}{words}", partial(tool.convert_float_to_float16, model(), keep_io_types=True, **options)
 
 
 def table() -> str:

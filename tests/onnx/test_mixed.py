@@ -15,7 +15,7 @@ import pytest
 import halfsim as hs
 from halfsim.onnx.conversion.lists import block_lists
 from halfsim.onnx.conversion.mixed import mixed
-from halfsim.onnx.conversion.saving import held, save, storing
+from halfsim.onnx.conversion.saving import _far, held, save, storing
 from tests.onnx.making import BOOL, FLOAT, FLOAT16, INT64, by_onnxruntime, graph, model, node, onnx, value
 
 helper = onnx.helper
@@ -77,12 +77,12 @@ def converted(
     return made
 
 
-def network(**more: Any) -> Any:
+def network(first: str = "first", last: str = "last", **more: Any) -> Any:
     nodes = [
-        node("MatMul", ["x", "w1"], ["a"], name="first"),
+        node("MatMul", ["x", "w1"], ["a"], name=first),
         node("Add", ["a", "b1"], ["b"], name="add"),
         node("Relu", ["b"], ["c"]),
-        node("MatMul", ["c", "w2"], ["d"], name="last"),
+        node("MatMul", ["c", "w2"], ["d"], name=last),
         node("Softmax", ["d"], ["y"], name="soft", axis=1),
     ]
     return model(nodes, [value("x", FLOAT, ["N", 4])], [value("y", FLOAT, ["N", 3])], w1=W1, b1=B1, w2=W2, **more)
@@ -124,7 +124,7 @@ def test_a_kept_tensor_stays_so_when_it_is_only_moved() -> None:
     ]  # fmt: skip
     proto = model(nodes, [value("x", FLOAT, [5, 4])], [value("y", FLOAT, [5, 8])], w=W1.T, s=np.array([4, 8]))
     found = kinds(converted(proto, {"x": X}, (), ["w"]))
-    assert (found["w"], found["t"], found["r"]) == (FLOAT, FLOAT, FLOAT)
+    assert (found["w"], found["t"], found["r"], found["h"]) == (FLOAT, FLOAT, FLOAT, FLOAT)
     assert kinds(converted(proto, {"x": X}))["r"] == FLOAT16
 
 
@@ -208,6 +208,13 @@ def test_inputs_that_have_to_be_float32_stay_so() -> None:
     proto = model(nodes, list(sizes.values()), [value("y", FLOAT, None)], s=np.array([1, 1, 1.3, 1.3], np.float32))
     made = converted(proto, {"x": X.reshape(-1)[:16].reshape(1, 1, 4, 4)})
     assert (kinds(made)["s"], casts(made)) == (FLOAT, [("x", FLOAT16), ("y/fp16", FLOAT)])
+    nodes = [
+        node("Resize", ["x", "r", "", "n"], ["y"], mode="linear", coordinate_transformation_mode="tf_crop_and_resize")
+    ]
+    proto = model(nodes, list(sizes.values()), [value("y", FLOAT, None)], n=np.array([1, 1, 3, 3]),
+                  r=np.array([0, 0, 0.1, 0.1, 1, 1, 0.9, 0.9], np.float32))  # fmt: skip
+    made = converted(proto, {"x": X.reshape(-1)[:16].reshape(1, 1, 4, 4)}, ulps=4)  # places in float32 there
+    assert (kinds(made)["r"], casts(made)) == (FLOAT, [("x", FLOAT16), ("y/fp16", FLOAT)])
     boxes, scores = np.array([[[0, 0, 1, 1], [0, 0, 1, 0.9]]], np.float32), np.array([[[0.9, 0.8]]], np.float32)
     nodes = [node("Exp", ["b"], ["e"]), node("Log", ["e"], ["l"]),
              node("NonMaxSuppression", ["l", "s", "n", "t", "t"], ["y"])]  # fmt: skip
@@ -465,10 +472,20 @@ def test_onnxruntime_alone_lets_infinities_through_and_held_does_not() -> None:
     assert found.error == 0
 
 
+def test_an_infinity_that_only_one_has_is_infinitely_far() -> None:
+    one, two = np.array([1, np.inf, np.nan], np.float32), np.array([1, 70000, np.nan], np.float32)
+    assert _far(one, one) == 0
+    assert _far(one, two) == _far(two, one) == np.inf
+    assert _far(two[:1], np.array([4], np.float32)) == 0.75
+    assert _far([two], [two]) == 0
+
+
 def test_the_lists_name_nodes_and_the_operators_of_those_without_names() -> None:
     found = block_lists(network(), ["Relu_0", "last"], ["b1"])
     names = ["add", "last"]
     assert found == {"op_block_list": ["Add", "Relu"], "node_block_list": names, "nodes_to_exclude": names}
+    doubled = network(first="n", last="n")
+    assert block_lists(doubled, ["n_0"]) == {"op_block_list": ["MatMul"], "node_block_list": [], "nodes_to_exclude": []}
     assert block_lists(network()) == {"op_block_list": [], "node_block_list": [], "nodes_to_exclude": []}
 
 

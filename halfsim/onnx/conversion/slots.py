@@ -14,8 +14,8 @@ from halfsim.onnx.values import FLOAT, WORDS
 
 # Operators whose result has a type that they choose themselves, and that follows the plan.
 CHOOSE = {"Cast", "ConstantOfShape"}
-# Inputs that steer an operator and may be half by the schema, though a rounded one asks for another size.
-_STEERING = {("Resize", "roi"), ("Resize", "scales")}
+# Inputs that steer an operator and may be half by the schema, though a rounded one asks for another place.
+_STEERING = {("Resize", "roi")}
 # What begins a computation with lengths, and what ends it: the values of these do not come from the lengths they read.
 _LENGTHS = {"Shape", "Size"}
 # Operators that take half by their schema, and hold numbers in float32 in their attributes or in their own definition.
