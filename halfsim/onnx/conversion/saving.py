@@ -111,7 +111,9 @@ def held(model: Any, feeds: Mapping[str, Any] | None) -> Held | None:
     name = f"onnxruntime {runtime.__version__}"
     loaded = load(model)
     try:
-        plain = runtime.InferenceSession(model.SerializeToString(), providers=_CPU)
+        usual = runtime.SessionOptions()
+        usual.log_severity_level = 4
+        plain = runtime.InferenceSession(model.SerializeToString(), usual, providers=_CPU)
         if feeds is None:
             return Held(name, None, f"{name} loads it")
         plain.run(None, dict(feeds))
