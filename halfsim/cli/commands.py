@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from halfsim.cli import bits, cost, demo, devices, run, sweep, why
+from halfsim.cli import audit, bits, cost, demo, devices, run, sweep, why
 from halfsim.cli.parser import Parser
 
-_ALL = (demo.DEMO, bits.BITS, run.RUN, devices.DEVICES, cost.COST, sweep.SWEEP, why.WHY)
+_ALL = (demo.DEMO, bits.BITS, run.RUN, audit.AUDIT, devices.DEVICES, cost.COST, sweep.SWEEP, why.WHY)
 COMMANDS = {command.name: command for command in _ALL}
 
 

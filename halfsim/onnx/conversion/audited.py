@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,12 +13,12 @@ from typing import Any
 from halfsim.autograd.policy import as_rule, rule_name
 from halfsim.frames import level
 from halfsim.hardware.devices import Device, device as known_device
-from halfsim.numerics.formats import float32, whole
+from halfsim.numerics.formats import bfloat16, float16, whole
 from halfsim.numerics.precision import Precision
 from halfsim.onnx.conversion.converted import Converted
 from halfsim.onnx.conversion.cause import verdict
 from halfsim.onnx.conversion.evidence import Element, Evidence, keep_of, names_of, weights
-from halfsim.onnx.conversion.inputs import made, samples_of
+from halfsim.onnx.conversion.inputs import from_npz, made, ranks, samples_of
 from halfsim.onnx.conversion.outcome import judge
 from halfsim.onnx.conversion.priced import priced
 from halfsim.onnx.conversion.result import Audit, OutputRow
@@ -49,13 +50,15 @@ def audit(
 
     ``model`` is what `halfsim.onnx.load` takes: a path, the bytes of a file, an ``onnx.ModelProto``. ``feeds`` are the
     inputs by name, as ``run`` takes them, or an iterable of such, one a sample, of which up to ``samples`` are taken
-    one after another, so that memory does not grow; None makes random ones and warns. ``target`` is a precision whose
-    storage is narrower than float32. With a ``device``, a name as `halfsim.device` takes it, time and traffic there
-    are estimated.
+    one after another, so that memory does not grow; or the path of an .npz file with arrays by the inputs' names, of
+    which those with one axis more than their input hold a sample at each index of the first. None makes random ones and
+    warns. ``target`` is a precision that stores float16 or bfloat16. With a ``device``, as `halfsim.device` takes it,
+    time, traffic and energy there are estimated.
 
     The outputs hold if the error of each, as the norm of the difference over the norm of the output in float32, is at
-    most ``tolerance``: a number, or one by output's name; by default 20 times the eps of the target, 0.0195 for fp16.
-    NaN and infinities must be where they are in float32, and of integers and bools at most that share may differ.
+    most ``tolerance``: a number, or one by output's name; by default 0.05, or 8 times the eps of the target if that is
+    more. An output smaller than 16 times the smallest number of the target is measured against that. NaN and infinities
+    must be where they are in float32, and of integers and bools at most that share may differ.
     ``accept(outputs, reference)``, two dicts of arrays, judges instead where it is given.
 
     The smallest set of tensors and nodes with which they hold is found by search: `Audit.keep`. Of it nothing can be
@@ -64,8 +67,8 @@ def audit(
     nothing. ``ValueError`` in one line for files, inputs and words that do not fit, ``TypeError`` for other types.
     """
     rule = as_rule(target, "target")
-    if not isinstance(rule, Precision) or rule.storage.bits >= float32.bits:
-        raise ValueError(f"target: {shown(str(target))} is not allowed; allowed: a precision narrower than fp32, as fp16")
+    if not isinstance(rule, Precision) or rule.storage not in (float16, bfloat16):
+        raise ValueError(f"target: {shown(str(target))} is not allowed; allowed: 'fp16', 'bf16'")
     for name, n in (("samples", samples), ("max_evaluations", max_evaluations)):
         if n is not None and whole(name, n) < 1:
             raise ValueError(f"{name}: {n} is not allowed; allowed: integers from 1, None")
@@ -73,6 +76,8 @@ def audit(
     converted = Converted(model, rule)
     ruling = judge(tolerance, accept, converted.model.output_names, rule.storage)
     notes = []
+    if isinstance(feeds, (str, os.PathLike)):
+        feeds = from_npz(feeds, ranks(converted))
     if feeds is None:
         feeds, note = made(converted)
         notes.append(note)
@@ -167,12 +172,8 @@ class _Stream:
         """Search, where that was not done before."""
         if not self._searched:
             self._search([])
-        search = self.search
-        if self.kept:
-            key = frozenset(self.kept)
-            for sample in () if key in search.known and len(search.samples) == 1 else search.samples:
-                _raise(self.mixed, search.tried(sample, self.kept).errors)
-            _raise(self.mixed, search.known[key].errors if key in search.known else {})
+        known = self.search.known.get(frozenset(self.kept or ()))
+        _raise(self.mixed, known.errors if self.kept and known is not None else {})
 
     def _search(self, base: list[tuple[str, str]]) -> None:
         self._searched = True

@@ -77,7 +77,10 @@ def _of_tensor(row: ConversionRow, weights: Conversion) -> tuple[str, str]:
     fmt = weights.format
     if row.to_infinity:
         klass = "overflow" if fmt.has_infinity else "clipped"
-        return klass, f"{row.to_infinity:,} of {row.size:,} values of {row.name} become {weights.past}, past {fmt.max:g}"
+        return (
+            klass,
+            f"{row.to_infinity:,} of {row.size:,} values of {row.name} become {weights.past}, past {fmt.max:g}",
+        )
     if row.to_zero:
         return "underflow", f"{row.to_zero:,} of {row.nonzero:,} nonzero values of {row.name} become zero in {fmt}"
     if row.to_subnormal:
@@ -92,7 +95,7 @@ def _of_node(model: Converted, evidence: Evidence, path: str, fix: Fix) -> Findi
     event = next((e for e in trace.events() if e.path == path), None)
     if event is not None:
         found = finding(event, trace)
-        return replace(found, event=None, fix=fix.text, fixes=(fix,))
+        return replace(found, op=op, event=None, where="", fix=fix.text, fixes=(fix,))
     largest = evidence.largest.get(path, 0.0)
     values: dict[str, Any] = {"largest": largest}
     if path in evidence.near_hot():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.autograd.trace.trace import tracing
+from halfsim.autograd.observer import observing
 from halfsim.diagnose.trace import Trace
 from halfsim.nn.conversion import Conversion, ConversionRow, conversion_report
 from halfsim.numerics.precision import FP64
@@ -77,7 +77,7 @@ class Evidence:
         """Trace a run in the target; what it raises is no matter here."""
         self.traced += 1
         try:
-            self.model.run(feeds, keep, [tracing(self.trace)], whole=True)
+            self.model.run(feeds, keep, [observing(self.trace)], whole=True)
         except (ValueError, TypeError, ArithmeticError, IndexError):
             return
 

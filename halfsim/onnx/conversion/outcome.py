@@ -16,14 +16,21 @@ from halfsim.onnx.conversion.converted import Outputs
 from halfsim.options import shown
 
 Accept = Callable[[Outputs, Outputs], Any]
-EPSES = 20  # of the target: the tolerance where none is given
+TOLERANCE, EPSES = 0.05, 8  # where none is given: a share of the norm, or so many eps of the target if that is more
+_FEW = 16  # smallest numbers of the target: below that it has no four bits for an output
 
 
-def error_of(found: Any, reference: Any) -> float:
+def least(target: Format) -> float:
+    """The magnitude that an output is measured against where it is smaller: the target has hardly a bit for it."""
+    return float(_FEW * target.smallest_subnormal)
+
+
+def error_of(found: Any, reference: Any, least: float = 0.0) -> float:
     """How far an output is from its reference: the norm of the difference over that of the reference.
 
-    NaN and infinities that both have are no difference; one that only one of the two has makes it infinite, as another
-    shape does. Of integers and bools it is the share of those that differ.
+    Where the root mean square of the reference is below ``least``, that stands for it. NaN and infinities that both
+    have are no difference; one that only one of the two has makes it infinite, as another shape does. Of integers and
+    bools it is the share of those that differ.
 
     >>> error_of(np.array([1.0, 1.0]), np.array([1.0, 2.0])), error_of(np.array([1, 2]), np.array([1, 3]))
     (0.4472135954999579, 0.5)
@@ -39,7 +46,7 @@ def error_of(found: Any, reference: Any) -> float:
         return 0.0
     if not (np.isfinite(a[apart]).all() and np.isfinite(b[apart]).all()):
         return inf
-    whole = float(np.linalg.norm(b[np.isfinite(b)]))
+    whole = max(float(np.linalg.norm(b[np.isfinite(b)])), least * float(np.sqrt(b.size)))
     return float(np.linalg.norm(a[apart] - b[apart])) / whole if whole else inf
 
 
@@ -50,6 +57,7 @@ class Judge:
     tolerance: Mapping[str, float]
     default: float
     accept: Accept | None
+    least: float
 
     def allowed(self, name: str) -> float:
         """The tolerance of an output; one of a sequence has that of the sequence."""
@@ -61,7 +69,7 @@ class Judge:
 
     def errors(self, found: Outputs, reference: Outputs) -> dict[str, float]:
         """The error of each output of the reference."""
-        return {name: error_of(found[name], y) if name in found else inf for name, y in reference.items()}
+        return {name: error_of(found[name], y, self.least) if name in found else inf for name, y in reference.items()}
 
     def holds(self, found: Outputs, reference: Outputs, errors: Mapping[str, float]) -> bool:
         """Whether these outputs hold."""
@@ -79,13 +87,14 @@ def judge(tolerance: Any, accept: Any, names: list[str], target: Format) -> Judg
     for name in each:
         if name not in names:
             raise ValueError(f"tolerance: output {shown(name)} is not there; allowed: {', '.join(map(str, names))}")
-    default = EPSES * target.eps if tolerance is None or isinstance(tolerance, Mapping) else tolerance
+    usual = max(TOLERANCE, EPSES * target.eps)
+    default = usual if tolerance is None or isinstance(tolerance, Mapping) else tolerance
     for one in (default, *each.values()):
         if isinstance(one, (bool, np.bool_)) or not isinstance(one, (int, float, np.number)):
             raise TypeError(f"tolerance: {shown(one)} is not allowed; allowed: a number, a dict of numbers by output")
         if not one > 0:
             raise ValueError(f"tolerance: {one} is not allowed; allowed: numbers above 0")
-    return Judge({name: float(x) for name, x in each.items()}, float(default), accept)
+    return Judge({name: float(x) for name, x in each.items()}, float(default), accept, least(target))
 
 
 @dataclass(frozen=True)

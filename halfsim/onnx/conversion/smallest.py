@@ -140,7 +140,7 @@ class Search:
         kept = sorted(kept, key=lambda e: order[e])
         kept = self._settled(kept, base)
         for kind, path in list(kept):
-            if kind == "node":
+            if kind == "node" and (kind, path) in kept:
                 kept = self._lighter(kept, path, base)
         return [*base, *kept]
 
@@ -153,9 +153,9 @@ class Search:
         return kept
 
     def _lighter(self, kept: list[Element], path: str, base: list[Element]) -> list[Element]:
-        """``kept`` with one tensor in the place of the node that reads it, where that is enough."""
-        for key, readers in self.model.readers.items():
-            if path in readers and key in self.model.tensors:
+        """``kept`` with a tensor that lost numbers in the place of the node that reads it, where that is enough."""
+        for key in lossy(self.weights.rows):
+            if path in self.model.readers.get(key, ()) and ("tensor", key) not in kept:
                 other = [("tensor", key) if e == ("node", path) else e for e in kept]
                 if self.holds([*base, *other]):
                     return other
