@@ -21,7 +21,7 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--samples", type=integer(1, 10**9), metavar="N", help="so many samples at most")
     parser.add_argument(
         "--tolerance", type=positive, metavar="X",
-        help="how far an output may be off, as a share of its norm; default: 0.05, or 8 times the eps of the target if that is more",
+        help="how far an output may be off, as a share of its norm; default: 0.05, or 8 eps of the target if more",
     )  # fmt: skip
     parser.add_outputs("html")
     parser.add_argument("--save", metavar="MIXED.onnx", help="write the model in mixed precision")

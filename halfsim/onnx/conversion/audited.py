@@ -12,11 +12,12 @@ from typing import Any
 
 from halfsim.autograd.policy import as_rule, rule_name
 from halfsim.frames import level
-from halfsim.hardware.devices import Device, device as known_device
+from halfsim.hardware.devices import Device
+from halfsim.hardware.devices import device as known_device
 from halfsim.numerics.formats import bfloat16, float16, whole
 from halfsim.numerics.precision import Precision
-from halfsim.onnx.conversion.converted import Converted
 from halfsim.onnx.conversion.cause import verdict
+from halfsim.onnx.conversion.converted import Converted
 from halfsim.onnx.conversion.evidence import Element, Evidence, keep_of, names_of, weights
 from halfsim.onnx.conversion.inputs import from_npz, made, ranks, samples_of
 from halfsim.onnx.conversion.outcome import judge

@@ -24,7 +24,7 @@ from halfsim.nn.parameter import Parameter
 from halfsim.numerics.formats import float32
 from halfsim.numerics.precision import FP32, Precision
 from halfsim.onnx.build import graph_attributes
-from halfsim.onnx.conversion.plan import Plan, Planner, Site, target_of
+from halfsim.onnx.conversion.plan import Plan, Planner, Site, target_in
 from halfsim.onnx.elements import declared
 from halfsim.onnx.graph import Graph, Node
 from halfsim.onnx.model import Model
@@ -62,12 +62,13 @@ class Converted:
     """
 
     def __init__(self, source: Any, target: Precision) -> None:
-        self.half = target_of(target.storage)
         self.proto = inlined(read(source))
+        self.half = target_in(self.proto, target.storage.name)
         self.model, self.target = Model(self.proto), target
         self.nodes = {path: part for path, part in self.model.named_modules() if isinstance(part, Node)}
         held = self.model._parameters
-        self.wide = {key: p for key, p in held.items() if is_float(p) and p.format == float32}
+        self.weights = {key: p for key, p in held.items() if p is not None}
+        self.wide = {key: p for key, p in self.weights.items() if p.format == float32}
         self._narrow: dict[str, Parameter] = {}
         self._plans: dict[Keep, Sides] = {}
         self.readers: dict[str, list[str]] = {}
@@ -113,7 +114,7 @@ class Converted:
             self._inside(site, found)
 
     def _inside(self, site: Site, found: Sides) -> None:
-        names = (name for name, _ in graph_attributes(site.node))
+        names = [name for name, _ in graph_attributes(site.node)] if site.graphs else []
         for plan, name in zip(site.graphs, names, strict=True):
             self._read(plan, self.nodes[site.path].operator.graphs[name], found)
 
@@ -121,7 +122,7 @@ class Converted:
         """Bytes of the weights that stand in the file; None for the file as it is."""
         stored = set[str]() if keep is None else self.sides(keep).stored
         bits = (p.size * (self.target.storage if k in stored else p.format).bits
-                for k, p in self.model._parameters.items())  # fmt: skip
+                for k, p in self.weights.items())  # fmt: skip
         return -(-sum(bits) // 8)
 
     def wide_nodes(self, keep: Keep) -> list[str]:

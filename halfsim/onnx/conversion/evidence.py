@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Any
 
@@ -26,18 +26,19 @@ class NodeRow:
     ``made`` is the largest relative error that it made of its operands as they were, ``total`` that of its results,
     both against float64 and as norms; ``overflow`` numbers became infinite, ``flushed`` of ``nonzero`` ones zero, and
     ``cancelled`` differences have few leading bits left. ``largest`` is the largest finite magnitude of its results in
-    float32. ``kept`` says why it is in float32: "node", "tensor", "no half form", or "" where it is not.
+    float32. ``kept`` says why it is in float32: "node", "tensor" that it reads, "file" (its operator has no half
+    form, or it computes lengths), or "" where it is not.
     """
 
     path: str
     op_type: str
-    made: float
-    total: float
-    overflow: int
-    flushed: int
-    nonzero: int
-    cancelled: int
-    largest: float
+    made: float = 0.0
+    total: float = 0.0
+    overflow: int = 0
+    flushed: int = 0
+    nonzero: int = 0
+    cancelled: int = 0
+    largest: float = 0.0
     kept: str = ""
 
 
@@ -83,20 +84,21 @@ class Evidence:
 
     def rows(self) -> list[NodeRow]:
         """What each node did, in the order of the file; those that rounded nothing are left out."""
-        sums: dict[str, list[float]] = {}
+        rows: dict[str, NodeRow] = {}
         for (_, path, _, _), total in self.trace.places.items():
-            if path not in self.model.nodes:
-                continue
-            row = sums.setdefault(path, [0.0, 0.0, 0, 0, 0, 0])
-            for i, error in enumerate((total.local, total.total)):
-                row[i] = max(row[i], 0.0 if error is None else error.relative)
-            c = total.counts
-            for i, n in enumerate((c.overflow + c.divide_by_zero, c.flushed, c.nonzero, c.cancelled + c.annulled), 2):
-                row[i] += n
-        return [
-            NodeRow(path, node.op_type, *sums[path][:2], *map(int, sums[path][2:]), self.largest.get(path, 0.0))
-            for path, node in self.model.nodes.items() if path in sums
-        ]  # fmt: skip
+            if path in self.model.nodes:
+                op, c = self.model.nodes[path].op_type, total.counts
+                known = rows.get(path) or NodeRow(path, op, largest=self.largest.get(path, 0.0))
+                rows[path] = replace(
+                    known,
+                    made=max(known.made, 0.0 if total.local is None else total.local.relative),
+                    total=max(known.total, 0.0 if total.total is None else total.total.relative),
+                    overflow=known.overflow + c.overflow + c.divide_by_zero,
+                    flushed=known.flushed + c.flushed,
+                    nonzero=known.nonzero + c.nonzero,
+                    cancelled=known.cancelled + c.cancelled + c.annulled,
+                )
+        return [rows[path] for path in self.model.nodes if path in rows]
 
     def near_hot(self) -> list[str]:
         """The nodes that make or read a value past the target's largest number, in the order of the file."""

@@ -48,11 +48,9 @@ def from_npz(path: str | os.PathLike[str], ranks: Mapping[str, int | None]) -> I
                 raise ValueError("an array without a name")
             arrays = {name: file[name] for name in file.files}
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        said = clipped(" ".join(str(error).split()), 120)
-        raise ValueError(
-            f"inputs: {shown(str(path))} holds no arrays by name ({said}); allowed: an .npz file"
-        ) from None
-    many = {name: len(x) for name, x in arrays.items() if ranks.get(name) is not None and x.ndim == ranks[name] + 1}
+        told = f"{shown(str(path))} holds no arrays by name ({clipped(' '.join(str(error).split()), 120)})"
+        raise ValueError(f"inputs: {told}; allowed: an .npz file") from None
+    many = {name: len(x) for name, x in arrays.items() if x.ndim - 1 == ranks.get(name)}
     if len({*many.values()}) > 1:
         told = ", ".join(f"{name} {n}" for name, n in many.items())
         raise ValueError(f"inputs: {told} samples are not allowed; allowed: as many of each")

@@ -92,13 +92,18 @@ def target_of(target: Any) -> int:
     return found
 
 
-def planned(model: Any, keep_nodes: Collection[str], keep_tensors: Collection[str], target: Any) -> tuple[Any, Plan]:
-    """The model with its functions put where they are called, and the plan of its graph."""
-    half = target_of(target)
-    whole = inlined(read(model))
-    opset = opsets_of(whole)[""]
+def target_in(model: Any, target: Any) -> int:
+    """The element type that a target stands for; ``ValueError`` where the model's opset has no casts to it."""
+    half, opset = target_of(target), opsets_of(model)[""]
     if opset < _OLDEST[half]:
         raise ValueError(f"target: {shown(target)} is not allowed in opset {opset}; allowed: 'fp16', or opset 13 on")
+    return half
+
+
+def planned(model: Any, keep_nodes: Collection[str], keep_tensors: Collection[str], target: Any) -> tuple[Any, Plan]:
+    """The model with its functions put where they are called, and the plan of its graph."""
+    whole = inlined(read(model))
+    half = target_in(whole, target)
     loaded = Model(whole)
     nodes, tensors = (_names(*x) for x in (("keep_nodes", keep_nodes), ("keep_tensors", keep_tensors)))
     planner = Planner(loaded, nodes, tensors, half)

@@ -40,7 +40,7 @@ def priced(model: Converted, keep: Keep, feeds: Mapping[str, Any], where: Device
     found = []
     for name, kept in variants:
         stored = set[str]() if kept is None else model.sides(kept).stored
-        arrays = [(model.narrow(k) if k in stored else p).array for k, p in model.model._parameters.items()]
+        arrays = [(model.narrow(k) if k in stored else p).array for k, p in model.weights.items()]
         ledger = Ledger(arrays, False)
         model.run(feeds, kept, [observing(ledger)])
         step = total(ledger.works, RECIPES["fp32"], where)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from math import inf, isfinite
 from typing import Any
 
@@ -44,7 +43,7 @@ class Audit(Document):
     """What `halfsim.onnx.audit` found: ``keep`` names what must stay in float32, tensors and nodes, worst first.
 
     ``found`` is false where no such set was found; ``complete`` where the tries ran out before the smallest one was.
-    ``keep_nodes`` and ``keep_tensors`` are its two kinds, ``policy`` what `halfsim.precision` takes to run the model so.
+    ``keep_nodes`` and ``keep_tensors`` are its two kinds, ``policy`` what `halfsim.precision` takes to run it so.
     ``weights`` says what storing does to each tensor, ``nodes`` what each node did, ``outputs`` how far each output is
     off, ``without`` what happens where one name is left out, ``tries`` all that was tried. ``bytes`` are those of the
     weights in the file, ``bytes_mixed`` with what is kept, ``costs`` those on a device, if one was asked for.
@@ -139,7 +138,8 @@ class Audit(Document):
         elif not self.keep:
             text = f"Everything can run in {self.target}: the outputs hold on {many}."
         else:
-            text = f"Keep {', '.join(self.keep)} in float32; the rest runs in {self.target}, and the outputs hold on {many}."
+            kept = f"Keep {', '.join(self.keep)} in float32"
+            text = f"{kept}; the rest runs in {self.target}, and the outputs hold on {many}."
         if not self.complete:
             text += " The tries ran out: it may be possible to keep less."
         share = percent(self.bytes_saved, self.bytes)

@@ -87,13 +87,11 @@ class Search:
         if not self.samples or self.holds(base):
             return list(base)
         try:
-            found = self._found(list(base))
+            return self._found(list(base))
         except SpentError:
             self.complete = False
             enough = [list(key) for key, one in self.known.items() if one.holds]
-            found = min(enough, key=len, default=None)
-            return found
-        return found
+            return min(enough, key=len, default=None)
 
     def _found(self, base: list[Element]) -> list[Element] | None:
         lost = elements_of("tensor", lossy(self.weights.rows))
