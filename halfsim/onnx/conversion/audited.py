@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +54,7 @@ def audit(
     inputs by name, as ``run`` takes them, or an iterable of such, one a sample, of which up to ``samples`` are taken
     one after another, so that memory does not grow; or the path of an .npz file with arrays by the inputs' names, of
     which those with one axis more than their input hold a sample at each index of the first. None makes random ones and
-    warns. ``target`` is a precision that stores float16 or bfloat16. With a ``device``, as `halfsim.device` takes it,
+    warns. ``target`` is "fp16", "bf16", or another precision of these two formats. With a ``device``, as `halfsim.device` takes it,
     time, traffic and energy there are estimated.
 
     The outputs hold if the error of each, as the norm of the difference over the norm of the output in float32, is at
@@ -68,24 +69,26 @@ def audit(
     nothing. ``ValueError`` in one line for files, inputs and words that do not fit, ``TypeError`` for other types.
     """
     rule = as_rule(target, "target")
-    if not isinstance(rule, Precision) or rule.storage not in (float16, bfloat16):
+    plain = isinstance(rule, Precision) and rule.storage in (float16, bfloat16) and rule.operands == rule.storage
+    if not isinstance(rule, Precision) or not plain:
         raise ValueError(f"target: {shown(str(target))} is not allowed; allowed: 'fp16', 'bf16'")
     for name, n in (("samples", samples), ("max_evaluations", max_evaluations)):
         if n is not None and whole(name, n) < 1:
             raise ValueError(f"{name}: {n} is not allowed; allowed: integers from 1, None")
     where: Device | None = None if device is None else known_device(device)
-    converted = Converted(model, rule)
+    converted = Context().run(Converted, model, rule)  # outside all scopes and traces
     ruling = judge(tolerance, accept, converted.model.output_names, rule.storage)
     notes = []
     if isinstance(feeds, (str, os.PathLike)):
         feeds = from_npz(feeds, ranks(converted))
     if feeds is None:
-        feeds, note = made(converted)
+        feeds, note = Context().run(made, converted)
         notes.append(note)
         warnings.warn(f"{note} See feeds=.", UserWarning, stacklevel=level())
     evidence = Evidence(converted)
     with _shown(progress, max_evaluations or TRIES) as show:
-        search = Search(converted, ruling, evidence, weights(converted), max_evaluations or TRIES, show)
+        lost = Context().run(weights, converted)
+        search = Search(converted, ruling, evidence, lost, max_evaluations or TRIES, show)
         stream = _Stream(search)
         for sample in samples_of(feeds, samples):
             stream.take(sample)

@@ -43,9 +43,10 @@ def from_npz(path: str | os.PathLike[str], ranks: Mapping[str, int | None]) -> I
     belong to every sample. ``ValueError`` for a file that is none, and for lengths that differ.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("an array without a name")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("an array without a name")
+        with file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         told = f"{shown(str(path))} holds no arrays by name ({clipped(' '.join(str(error).split()), 120)})"

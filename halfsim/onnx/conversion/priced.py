@@ -18,8 +18,8 @@ from halfsim.onnx.conversion.converted import Converted, Keep
 class Price:
     """One run of the last sample on ``device``: an estimate of its seconds, bytes to and from memory, and joules.
 
-    ``variant`` is "float32", "all in the target" or "mixed"; ``bound`` says what takes most of the time. The casts that
-    a mixed file has are not in it.
+    ``variant`` is "float32", "all in the target" or "mixed"; ``bound`` says what takes most of the time. Casts to
+    the target are in it; what is cast to float32 is taken to be so in the kernel that reads it.
     """
 
     variant: str
