@@ -21,7 +21,7 @@ from halfsim.onnx.conversion.cause import verdict
 from halfsim.onnx.conversion.converted import Converted
 from halfsim.onnx.conversion.evidence import Element, Evidence, keep_of, names_of, weights
 from halfsim.onnx.conversion.inputs import from_npz, made, ranks, samples_of
-from halfsim.onnx.conversion.outcome import judge
+from halfsim.onnx.conversion.outcome import judge, off
 from halfsim.onnx.conversion.priced import priced
 from halfsim.onnx.conversion.result import Audit, OutputRow
 from halfsim.onnx.conversion.smallest import Search
@@ -126,12 +126,12 @@ def _outcome(rows: Sequence[OutputRow], kept: Sequence[Element] | None, stream: 
     if not rows:
         return "there is no output of numbers"
     worst = max(rows, key=lambda r: r.narrow / (r.tolerance or 1.0))
-    allowed = "" if worst.tolerance is None else f", with {number(worst.tolerance)} allowed"
+    allowed = "" if worst.tolerance is None or worst.narrow == math.inf else f", with {number(worst.tolerance)} allowed"
     if kept is not None and not kept:
         return f"no output is off by more than {number(worst.narrow)} of its norm{allowed}"
-    off = f"output {worst.name} is off by {number(worst.narrow)} of its norm{allowed}"
-    off = stream.reason if stream.reason.startswith("raised") else off
-    return off if kept is None else f"{off}, and by {number(worst.mixed)} with what is kept"
+    told = f"output {off(worst.name, worst.narrow)}{allowed}"
+    told = stream.reason if stream.reason.startswith("raised") else told
+    return told if kept is None else f"{told}; with what is kept it is off by {number(worst.mixed)}"
 
 
 class _Stream:

@@ -14,6 +14,7 @@ from halfsim.document import attributes
 from halfsim.numerics.formats import Format
 from halfsim.onnx.conversion.converted import Outputs
 from halfsim.options import shown
+from halfsim.text import number
 
 Accept = Callable[[Outputs, Outputs], Any]
 TOLERANCE, EPSES = 0.05, 8  # where none is given: a share of the norm, or so many eps of the target if that is more
@@ -48,6 +49,17 @@ def error_of(found: Any, reference: Any, least: float = 0.0) -> float:
         return inf
     whole = max(float(np.linalg.norm(b[np.isfinite(b)])), least * float(np.sqrt(b.size)))
     return float(np.linalg.norm(a[apart] - b[apart])) / whole if whole else inf
+
+
+def off(name: str, error: float) -> str:
+    """How far an output is off, in words.
+
+    >>> off("y", 0.125)
+    'y is off by 0.125 of its norm'
+    """
+    if error == inf:
+        return f"{name} has NaN, infinities or a shape that it has not in float32"
+    return f"{name} is off by {number(error)} of its norm"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from halfsim.nn.conversion import Conversion
 from halfsim.onnx.conversion.converted import Converted, Outputs
 from halfsim.onnx.conversion.evidence import Element, Evidence, by_error, elements_of, keep_of, lossy, names_of
 from halfsim.onnx.conversion.inputs import Feeds
-from halfsim.onnx.conversion.outcome import Judge, Tried
+from halfsim.onnx.conversion.outcome import Judge, Tried, off
 
 _ALONE = 4  # tensors that are tried alone
 _FIRST = 8  # nodes that are added at first where tensors are not enough, then twice as many, ...
@@ -54,7 +54,7 @@ class Search:
         if self.judge.accept is not None:
             return "not accepted"
         name = max(errors, key=lambda name: errors[name] / self.judge.allowed(name))
-        return f"{name} is off by {errors[name]:.2g}"
+        return off(name, errors[name])
 
     def holds(self, elements: Sequence[Element]) -> bool:
         """Whether the outputs of all samples hold; the sample that failed last is asked first."""
@@ -137,10 +137,11 @@ class Search:
         order = {e: i for i, e in enumerate(elements)}
         kept = sorted(kept, key=lambda e: order[e])
         kept = self._settled(kept, base)
+        hot = self.evidence.near_hot()
         for kind, path in list(kept):
-            if kind == "node" and (kind, path) in kept:
+            if kind == "node" and path not in hot:  # which is kept for what it computes with
                 kept = self._lighter(kept, path, base)
-        return [*base, *kept]
+        return [*base, *self._settled(kept, base)]
 
     def _settled(self, kept: list[Element], base: list[Element]) -> list[Element]:
         """What is left when nothing can be left out any more."""
