@@ -19,9 +19,11 @@ import pytest
 
 import halfsim as hs
 from halfsim.cli import main
+from halfsim.numerics.precision import FP16
+from halfsim.onnx.conversion.converted import Converted, Keep
 from halfsim.onnx.conversion.mixed import mixed
 from halfsim.onnx.conversion.outcome import error_of
-from tests.onnx.making import BOOL, FLOAT, INT64, STRING, graph, model, node, value
+from tests.onnx.making import BOOL, FLOAT, INT64, STRING, graph, model, node, tensors, value
 
 RNG = np.random.default_rng(0)
 X = value("x", FLOAT, ["N", 8])
@@ -168,6 +170,36 @@ def test_what_the_audit_runs_is_what_the_file_does() -> None:
         pairs = ((row.narrow, (), ()), (row.mixed, found.keep_nodes, found.keep_tensors))
         for told, nodes, tensors in pairs:
             assert told == far(written(proto, nodes, tensors, feeds), wanted), seed
+
+
+def compared() -> Any:
+    """A comparison of a value in half with one in float32, which is cast down before it."""
+    nodes = [node("Mul", ["x", "one"], ["h"], name="mul"), node("Greater", ["x", "h"], ["q"], name="ask"),
+             node("Where", ["q", "one", "two"], ["y"], name="where")]  # fmt: skip
+    return model(nodes, [X], ["y"], **arrays(one=1.0, two=2.0))
+
+
+def filled() -> Any:
+    """A tensor that a node makes in half and a kept node divides by: 1e-8, which is zero by then."""
+    nodes = [node("Shape", ["x"], ["s"], name="shape"),
+             node("ConstantOfShape", ["s"], ["c"], name="fill", value=tensors(c=np.float32([1e-8]))[0]),
+             node("Div", ["x", "c"], ["y"], name="div")]  # fmt: skip
+    return model(nodes, [X], ["y"])
+
+
+def joined() -> Any:
+    """A value in float32 beside one in half, moved together: both are half for the kept node behind."""
+    nodes = [node("Mul", ["x", "one"], ["h"], name="mul"), node("Concat", ["x", "h"], ["c"], name="join", axis=1),
+             node("Identity", ["c"], ["i"], name="same"), node("Exp", ["i"], ["y"], name="exp")]  # fmt: skip
+    return model(nodes, [X], ["y"], **arrays(one=1.0))
+
+
+@pytest.mark.parametrize(("make", "kept"), [(compared, ()), (filled, ("div",)), (joined, ("exp",)), (joined, ())])
+def test_casts_are_where_the_file_has_them(make: Any, kept: Any) -> None:
+    proto, feeds = make(), drawn()
+    with np.errstate(all="ignore"):
+        ours = Converted(proto, FP16).run(feeds, Keep(frozenset(kept)))
+        np.testing.assert_array_equal(ours["y"], written(proto, kept, (), feeds)[0])
 
 
 def test_a_healthy_model_keeps_nothing() -> None:

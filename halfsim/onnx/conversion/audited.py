@@ -54,8 +54,8 @@ def audit(
     inputs by name, as ``run`` takes them, or an iterable of such, one a sample, of which up to ``samples`` are taken
     one after another, so that memory does not grow; or the path of an .npz file with arrays by the inputs' names, of
     which those with one axis more than their input hold a sample at each index of the first. None makes random ones and
-    warns. ``target`` is "fp16", "bf16", or another precision of these two formats. With a ``device``, as `halfsim.device` takes it,
-    time, traffic and energy there are estimated.
+    warns. ``target`` is "fp16", "bf16", or another precision of these two formats. With a ``device``, as
+    `halfsim.device` takes it, time, traffic and energy there are estimated.
 
     The outputs hold if the error of each, as the norm of the difference over the norm of the output in float32, is at
     most ``tolerance``: a number, or one by output's name; by default 0.05, or 8 times the eps of the target if that is
