@@ -168,8 +168,8 @@ def test_what_the_audit_runs_is_what_the_file_does() -> None:
         found, wanted = audited(proto, feeds), hs.onnx.load(proto).run(None, feeds)
         (row,) = found.outputs
         pairs = ((row.narrow, (), ()), (row.mixed, found.keep_nodes, found.keep_tensors))
-        for told, nodes, tensors in pairs:
-            assert told == far(written(proto, nodes, tensors, feeds), wanted), seed
+        for told, nodes, held in pairs:
+            assert told == far(written(proto, nodes, held, feeds), wanted), seed
 
 
 def compared() -> Any:
