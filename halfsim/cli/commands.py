@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from halfsim.cli import applications, bits, cost, demo, devices, gallery, run, sweep, why
+from halfsim.cli import applications, audit, bits, cost, demo, devices, gallery, run, sweep, why
 from halfsim.cli.parser import Parser
 
 _ALL = (
     demo.DEMO,
     bits.BITS,
     run.RUN,
+    audit.AUDIT,
     devices.DEVICES,
     cost.COST,
-    sweep.SWEEP,
     why.WHY,
     gallery.GALLERY,
     applications.APPLICATIONS,
+    sweep.SWEEP,
 )
 COMMANDS = {command.name: command for command in _ALL}
 

@@ -1,5 +1,7 @@
 """ONNX models as modules: `load` reads one, and trace, compare, policies and reports work on it as on any.
 
+`audit` says what of a model must stay in float32 when it is converted to half.
+
 It needs the package onnx, which comes with ``pip install "halfsim[onnx]"``.
 """
 
@@ -12,12 +14,14 @@ from halfsim.names import missing as _missing
 from halfsim.onnx.model import Model, load
 from halfsim.options import guarded_names as _guarded_names
 
-__all__ = ["Model", "backend", "load"]
+__all__ = ["Audit", "Model", "audit", "backend", "load"]
 
 
 def __getattr__(name: str) -> _Any:
     if name == "backend":
         return _import_module("halfsim.onnx.backend")
+    if name in ("Audit", "audit"):
+        return getattr(_import_module("halfsim.onnx.conversion.audited"), name)
     raise _missing("halfsim.onnx", name, __all__)
 
 

@@ -73,6 +73,8 @@ def _result(
     named = attributes.get(_BY_ATTRIBUTE.get(node.op_type, ""))
     if i == 0 and named:
         return int(named) if isinstance(named, int) else NUMBERS.get(str(named).lower(), 0)
+    if i and node.op_type == "LayerNormalization":
+        return int(attributes.get("stash_type", 1))  # of mean and deviation, whatever type their values have
     if node.op_type == "ConstantOfShape":
         value = attributes.get("value")
         return 1 if value is None else int(package().helper.np_dtype_to_tensor_dtype(value.dtype))

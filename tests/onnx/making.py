@@ -46,9 +46,11 @@ def model(
     return helper.make_model(made, opset_imports=opsets, functions=list(functions), ir_version=10)
 
 
-def by_onnxruntime(proto: Any, feeds: Mapping[str, Any]) -> list[Any]:
+def by_onnxruntime(proto: Any, feeds: Mapping[str, Any], optimized: bool = True) -> list[Any]:
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is missing, to which onnx models are held")
     options = runtime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
+    if not optimized:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     data = proto if isinstance(proto, bytes) else proto.SerializeToString()
     return list(runtime.InferenceSession(data, options).run(None, dict(feeds)))

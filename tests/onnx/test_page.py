@@ -1,4 +1,4 @@
-"""docs/onnx.md: its program prints what stands below it, its counts are those of today."""
+"""docs/onnx.md: its programs, one after another, print what stands below them; its counts are those of today."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ ROOT = Path(hs.__file__).parents[1]
 PAGE = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
 
 
-def test_the_program_prints_what_stands_below_it(tmp_path: Path) -> None:
-    code, told = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.S)[0]
+def test_the_programs_print_what_stands_below_them(tmp_path: Path) -> None:
+    parts = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.S)
+    code, told = ("".join(part[i] for part in parts) for i in (0, 1))
     (tmp_path / "audit.py").write_text(code, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(

@@ -1,7 +1,8 @@
 """Real models, which ship inside wheels: how near onnxruntime they come here, and how long a run takes.
 
-HALFSIM_ONNX_WHEELS=FOLDER PYTHONPATH=$PWD python -m tests.onnx.wheels            prints the table
-HALFSIM_ONNX_WHEELS=FOLDER PYTHONPATH=$PWD python -m tests.onnx.wheels --write    puts it into docs/onnx.md
+HALFSIM_ONNX_WHEELS=FOLDER PYTHONPATH=$PWD python -m tests.onnx.wheels                    prints the tables
+HALFSIM_ONNX_WHEELS=FOLDER PYTHONPATH=$PWD python -m tests.onnx.wheels --write            puts them into docs/onnx.md
+HALFSIM_ONNX_WHEELS=FOLDER PYTHONPATH=$PWD python -m tests.onnx.wheels --inputs MODELS    writes models and inputs
 
 ``pip download --no-deps magika silero-vad rapidocr rapidocr_onnxruntime==1.4.4`` fetches the wheels.
 """
@@ -9,7 +10,11 @@ HALFSIM_ONNX_WHEELS=FOLDER PYTHONPATH=$PWD python -m tests.onnx.wheels --write  
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import json
 import os
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -18,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import halfsim as hs
+import halfsim.cli
 from tests import marks
 from tests.onnx.making import by_onnxruntime, onnx
 
@@ -98,14 +104,63 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def laid_out(folder: Path) -> list[str]:
+    """Write every model, and inputs for it beside it, and give the names without endings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for wheel, name in FILES:
+        data, path = zipfile.ZipFile(wheel).read(name), folder / Path(name).name
+        path.write_bytes(data)
+        np.savez(path.with_suffix(".npz"), **feeds(path.name, data))
+        names.append(path.stem)
+    return names
+
+
+def audited(folder: Path, name: str) -> tuple[dict[str, Any], float]:
+    """What ``halfsim audit`` says of a model, and the seconds of processor time that it took, saving included."""
+    files = [str(folder / f"{name}{ending}") for ending in (".onnx", ".npz", ".mixed.onnx", ".json")]
+    start = time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = halfsim.cli.main(["audit", files[0], "--inputs", files[1], "--save", files[2], "--json", files[3]])
+    spent = time.process_time() - start
+    if code:
+        raise RuntimeError(f"{name}: halfsim audit gave {code}")
+    return json.loads(Path(files[3]).read_text(encoding="utf-8")), spent
+
+
+def audits() -> str:
+    """A table: the command for each model, what it names, what it must keep, bytes and seconds."""
+    lines = ["| command | it says | keep in float32 | file, before and after | seconds |", "| --- " * 5 + "|"]
+    total = 0.0
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        for name in laid_out(folder):
+            found, spent = audited(folder, name)
+            total += spent
+            verdict = found["verdict"]
+            said = verdict["klass"] if not verdict["tensor"] else f"{verdict['klass']} of `{verdict['tensor']}`"
+            said = f"{said} in `{verdict['path']}`" if verdict["path"] and found["keep"] else said
+            sizes = [(folder / f"{name}{end}").stat().st_size for end in (".onnx", ".mixed.onnx")]
+            kept = ", ".join(f"`{one}`" for one in found["keep"]) or "nothing"
+            command = f"`halfsim audit {name}.onnx --inputs {name}.npz --save {name}.mixed.onnx`"
+            told = f"{sizes[0]:,}, {sizes[1]:,}"
+            lines.append(f"| {command} | {said} | {kept} | {told} | {spent:.1f} |")
+    return "\n".join([*lines, "", f"Together {total:.0f} seconds of processor time, saving and checking included."])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.onnx.wheels", description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="put the table into docs/onnx.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/onnx.md")
+    parser.add_argument("--inputs", metavar="MODELS", help="write the models and inputs for them into a folder")
     asked = parser.parse_args()
-    text = table()
-    print(text)
-    if asked.write:
-        marks.put(PAGE, "models", f"\n{text}\n\n")
+    if asked.inputs:
+        print("\n".join(laid_out(Path(asked.inputs))))
+        return
+    for mark, make in (("models", table), ("audits", audits)):
+        text = make()
+        print(text)
+        if asked.write:
+            marks.put(PAGE, mark, f"\n{text}\n\n")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from halfsim.autograd import ops
+from halfsim.autograd.scope import scoped
+from halfsim.numerics.precision import native
 from halfsim.onnx.operators.table import row
-from halfsim.onnx.values import axis_of, numbers
+from halfsim.onnx.values import FORMATS, axis_of, numbers
 
 
 @row("BatchNormalization")
@@ -40,8 +44,10 @@ def _fits(weight: Any, shape: tuple[int, ...]) -> bool:
 
 
 @row("LayerNormalization")
-def layer_normalization(x: Any, scale: Any, bias: Any = None, /, *, axis: int, epsilon: float, wanted: int) -> Any:
-    """The axes from ``axis`` on by their mean and variance."""
+def layer_normalization(
+    x: Any, scale: Any, bias: Any = None, /, *, axis: int, epsilon: float, wanted: int, elements: Sequence[int]
+) -> Any:
+    """The axes from ``axis`` on by their mean and variance, which are float32 though ``x`` is half in the file."""
     over = tuple(range(axis_of(axis, x.ndim), x.ndim))
     shape = tuple(x.shape[over[0] :])
     if _fits(scale, shape) and _fits(bias, shape):
@@ -51,8 +57,10 @@ def layer_normalization(x: Any, scale: Any, bias: Any = None, /, *, axis: int, e
         y = y if bias is None else ops.add(y, bias)
     if wanted < 2:
         return y
-    spread = ops.var(x, over, keepdims=True, correction=0)
-    return y, ops.mean(x, over, True), ops.rsqrt(ops.add(spread, epsilon))
+    own = native(FORMATS[elements[1]]) if elements[1] != elements[0] else None
+    with contextlib.nullcontext() if own is None else scoped(rule=own, base=""):
+        spread = ops.var(x, over, keepdims=True, correction=0)
+        return y, ops.mean(x, over, True), ops.rsqrt(ops.add(spread, epsilon))
 
 
 @row("RMSNormalization")
