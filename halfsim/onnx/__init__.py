@@ -8,11 +8,15 @@ It needs the package onnx, which comes with ``pip install "halfsim[onnx]"``.
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from halfsim.names import missing as _missing
 from halfsim.onnx.model import Model, load
 from halfsim.options import guarded_names as _guarded_names
+
+if _TYPE_CHECKING:
+    from halfsim.onnx.conversion.audited import Audit, audit
 
 __all__ = ["Audit", "Model", "audit", "backend", "load"]
 
