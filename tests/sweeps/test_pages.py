@@ -28,14 +28,14 @@ def test_the_page_is_that_of_the_records() -> None:
 
 def test_a_row_costs_what_it_may() -> None:
     found = page.records()
-    local, many = found["local"], found["many"]
-    assert local["rows"] >= 100_000
-    assert max(local["all"]) <= 5, "milliseconds, of all processes together"
-    assert quartiles(found["dask"]["all"])[0] <= 20, "milliseconds, where the machine disturbed it least"
-    assert quartiles(local["all"][5:])[0] < 1.5 * quartiles(local["all"][:5])[0], "flat"
-    assert many["rows"] == many["read"] >= 200_000
-    assert quartiles(many["driver"][5:])[0] < 1.5 * quartiles(many["driver"][:5])[0], "flat"
-    assert many["memory"][-1] - many["memory"][1] < 16, "MiB"
+    many, most = found["many"], {"local": (1_000_000, 5), "dask": (100_000, 20), "many": (1_000_000, 5)}
+    for name, (rows, milliseconds) in most.items():
+        one = found[name]
+        assert one["rows"] >= rows
+        assert max(one["all"]) <= milliseconds, "of all processes together"
+        assert quartiles(one["all"][5:])[0] < 1.5 * quartiles(one["all"][:5])[0], "flat"
+        assert one["memory"][-1] - one["memory"][1] < 16, "MiB of the driver"
+    assert many["read"] == many["rows"]
 
 
 def test_a_slice_of_the_rows_is_measured(tmp_path: Path) -> None:
