@@ -1,4 +1,4 @@
-"""MPI's processes, from ``pip install mpi4py mpich``: the table of a serial run, and of one whose processes are killed."""
+"""MPI, from ``pip install mpi4py mpich``: the table of a serial run, also of a study that was killed and went on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from tests.sweeps.test_disturbed import table, undisturbed, whole  # noqa: F401 
 
 ROOT = Path(__file__).parents[2]
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
-pytestmark = pytest.mark.skipif(
-    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="pip install mpi4py mpich"
-)
+pytestmark = [
+    pytest.mark.distributed,
+    pytest.mark.skipif(
+        MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="pip install mpi4py mpich"
+    ),
+]
 
 SCRIPT = """
 import sys
