@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 
 from halfsim.cli.command import Command
 from halfsim.cli.output import Outputs, aside
 from halfsim.cli.parser import Parser
+from halfsim.text import clipped
 
 
 def _options(parser: Parser) -> None:
@@ -34,6 +36,12 @@ def _did(arguments: argparse.Namespace, outputs: Outputs) -> int:
     from halfsim.sweeps.config import study
 
     asked = study(arguments.config).with_(arguments.out, arguments.executor)
+    for option, path in outputs.paths.items():
+        for kept in (asked.out, arguments.config):
+            if os.path.realpath(path) == os.path.realpath(kept):
+                raise ValueError(
+                    f"--{option}: {clipped(repr(path), 120)} is the study's own file; allowed: the path of another file"
+                )
     if arguments.status:
         words, facts = asked.status()
         outputs.give(lambda: words, json=lambda: json_text(facts, 2), report=lambda: asked.results().page())

@@ -61,7 +61,8 @@ def chart(found: Results, x: str, of: str) -> str:
         return ""
     low, high = min(ends), max(ends)
     low, high = (low, high) if high > low else (low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2)
-    left, right, top, bottom = 60.0, 308.0, 10.0, 140.0
+    levels = [(value, f"{value:.3g}") for value in (low, (low + high) / 2, high)]
+    left, right, top, bottom = 14.0 + 7.5 * max(len(level) for _, level in levels), 308.0, 10.0, 140.0
 
     def across(i: int) -> float:
         return left + 12 + (right - left - 24) * (i / (len(names) - 1) if len(names) > 1 else 0.5)
@@ -71,9 +72,9 @@ def chart(found: Results, x: str, of: str) -> str:
 
     title = f"{of} along {x}" + (f", a line for each {other[0]}" if other else "")
     parts = [f'<svg viewBox="0 0 320 172" role="img" aria-label="{escape(title + _read(told, names))}">']
-    for value in (low, (low + high) / 2, high):
+    for value, level in levels:
         parts.append(f'<path d="M{left} {up(value):.1f}H{right}" stroke="var(--line)"/>')
-        parts.append(f'<text x="{left - 6}" y="{up(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        parts.append(f'<text x="{left - 6}" y="{up(value) + 4:.1f}" text-anchor="end">{level}</text>')
     for n, curve in enumerate(told):
         points = [(across(i), m, s) for i, m, s in zip(curve.at, curve.means, curve.spreads, strict=True)]
         colour = f"var(--c{n % _LINES})"

@@ -80,8 +80,8 @@ class Driver:
         """Run them all; `StoppedError` where none can run any more."""
         more = True
         while True:
-            while more and len(self._flying) < self._engine.slots * (1 if self._watched else self._engine.ahead):
-                more = self._sent(rows)
+            while more and (room := self._room):
+                more = self._sent(rows, room)
             active = self._active
             hanging = len(self._flying) - active
             if active or (hanging and more and self._hopes()):
@@ -106,26 +106,41 @@ class Driver:
         last = max(flight.since for flight in self._flying.values())
         return time.monotonic() - last < (self._orders.timeout or 0.0) + HOPE
 
-    def _sent(self, rows: Iterator[tuple[Row, int]]) -> bool:
-        """Send the next row; false where none is left."""
-        if self._again:
-            flight = self._again.popleft()
-        elif (new := next(rows, None)) is not None:
-            flight = Flight(new[0], 0.0, new[1] + 1, 0)
-        elif self._suspects and not self._active:
-            flight = self._suspects.popleft()
-        else:
-            return False
-        flight.since = time.monotonic()
+    @property
+    def _room(self) -> int:
+        """How many rows to send now: as many as there is room for, none where that is not worth a message."""
+        slots = self._engine.slots
+        if self._watched:
+            return max(slots - len(self._flying), 0)
+        room = max(slots * self._engine.ahead, 2 * self._engine.batch - 1) - len(self._flying)
+        return room if room >= self._engine.batch else 0
+
+    def _sent(self, rows: Iterator[tuple[Row, int]], room: int) -> bool:
+        """Send the next rows; false where no more are left."""
+        flights: list[Flight] = []
+        while len(flights) < room and (flight := self._next(rows, alone=not flights)) is not None:
+            flights.append(flight)
+        now = time.monotonic()
+        for flight in flights:
+            flight.since = now
+        tasks = [Task(self._orders.run, self._orders.file, flight.row.config, flight.row.seed) for flight in flights]
         try:
-            future = self._engine.submit(Task(self._orders.run, self._orders.file, flight.row.config, flight.row.seed))
+            futures = self._engine.submit(tasks) if tasks else []
         except Exception as error:
-            self._again.appendleft(flight)
+            self._again.extendleft(reversed(flights))
             self._gone(error)
             return True
-        self._flying[future] = flight
-        future.add_done_callback(self._back.put)
-        return True
+        for flight, future in zip(flights, futures, strict=True):
+            self._flying[future] = flight
+            future.add_done_callback(self._back.put)
+        return len(flights) == room
+
+    def _next(self, rows: Iterator[tuple[Row, int]], alone: bool) -> Flight | None:
+        if self._again:
+            return self._again.popleft()
+        if (new := next(rows, None)) is not None:
+            return Flight(new[0], 0.0, new[1] + 1, 0)
+        return self._suspects.popleft() if self._suspects and alone and not self._active else None
 
     def _wait(self) -> None:
         """Take what has come back; where nothing does, see to what is late and to the disk."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
 from functools import partial
@@ -37,6 +39,7 @@ class Engine:
     far = True  # whether its processes may be on other machines
     losses = 1  # how often a row may lose its process before that is its error
     ahead = 4  # rows in flight for each that runs: enough that none waits for the driver
+    batch = 1  # rows that are worth a message: fewer are sent only where no more fly
 
     def __init__(self, executor: Executor | None = None) -> None:
         self._executor = executor
@@ -57,9 +60,10 @@ class Engine:
         """Whether what has the rows is there still, as far as can be told without a row."""
         return True
 
-    def submit(self, task: Task) -> Future[Answer]:
+    def submit(self, tasks: Sequence[Task]) -> list[Future[Answer]]:
+        """Send rows; where that fails none of them counts as sent."""
         assert self._executor is not None
-        return self._executor.submit(attempt, task)
+        return [self._executor.submit(attempt, task) for task in tasks]
 
     def meaning(self, error: BaseException) -> str:
         """What an exception in the place of an answer tells of: "late", "lost" (the row's process), "gone" (it all)."""
@@ -113,10 +117,13 @@ class Serial(Engine):
             partial(set_rng_state, get_rng_state()),
         ]
 
-    def submit(self, task: Task) -> Future[Answer]:
-        future: Future[Answer] = Future()
-        future.set_result(attempt(task))
-        return future
+    def submit(self, tasks: Sequence[Task]) -> list[Future[Answer]]:
+        found = []
+        for task in tasks:
+            future: Future[Answer] = Future()
+            future.set_result(attempt(task))
+            found.append(future)
+        return found
 
     def close(self) -> None:
         for restore in self._restores:
@@ -152,16 +159,19 @@ def _warmed(run: bytes, file: str) -> None:
 class Dask(Engine):
     """A cluster of Dask, by its address or by a client of the caller's.
 
-    When its scheduler goes away the driver waits at the address for it to come back.
+    When its scheduler goes away the driver waits at the address for it to come back. Rows are sent, and their answers
+    fetched, many at a time, since a message costs as much as several rows.
     """
 
     losses = 2  # of which each is four for Dask
+    batch = 32
 
     def __init__(self, address: str, client: Any = None) -> None:
         super().__init__()
         self._address, self._client = address, client
         self._given = client is not None
         self._known = (0, 0.0)
+        self._done: queue.SimpleQueue[_Pair | None] = queue.SimpleQueue()
 
     def start(self, run: bytes, file: str, timeout: float | None) -> None:
         self._first = partial(_warmed, run, file)
@@ -187,7 +197,8 @@ class Dask(Engine):
                 ) from None
             make: Any = Client
             self._client = make(self._address, timeout=timeout, set_as_default=False)
-        self._known = (0, 0.0)
+        self._known, self._done = (0, 0.0), queue.SimpleQueue()
+        threading.Thread(target=_collect, args=(self._client, self._done), daemon=True).start()
         self._client.run(self._first)  # what the function imports is not the time of a row
 
     @property
@@ -203,11 +214,13 @@ class Dask(Engine):
     def lives(self) -> bool:
         return bool(self._client.status == "running")
 
-    def submit(self, task: Task) -> Future[Answer]:
-        future: Future[Answer] = Future()
-        inner = self._client.submit(attempt, task, pure=False)
-        inner.add_done_callback(partial(_passed_on, future))
-        return future
+    def submit(self, tasks: Sequence[Task]) -> list[Future[Answer]]:
+        found, done = [], self._done
+        for inner in self._client.map(attempt, tasks, pure=False):
+            future: Future[Answer] = Future()
+            inner.add_done_callback(lambda inner, future=future: done.put((future, inner)))
+            found.append(future)
+        return found
 
     def reopen(self, error: BaseException) -> None:
         if self._given:
@@ -227,15 +240,38 @@ class Dask(Engine):
                 time.sleep(0.5)
 
     def close(self) -> None:
+        self._done.put(None)
         if self._client is not None and not self._given:
             with suppress(Exception):
                 self._client.close(timeout=2)
 
 
-def _passed_on(future: Future[Answer], inner: Any) -> None:
-    """Give a future what a future of Dask has."""
+_Pair = tuple[Future[Answer], Any]  # a future of ours, and the one of Dask that it stands for
+
+
+def _collect(client: Any, done: queue.SimpleQueue[_Pair | None]) -> None:
+    """Give futures what those of Dask have that are done, all that there are at a time, until a None comes."""
+    more = True
+    while more:
+        pairs = [done.get()]
+        while not done.empty():
+            pairs.append(done.get())
+        more = None not in pairs
+        told = [pair for pair in pairs if pair is not None]
+        finished = [inner for _, inner in told if inner.status == "finished"]
+        try:
+            answers = dict(zip((inner.key for inner in finished), client.gather(finished), strict=True))
+        except BaseException:  # of one of them: each then says for itself
+            answers = {}
+        for future, inner in told:
+            _pass_on(future, inner, answers)
+
+
+def _pass_on(future: Future[Answer], inner: Any, answers: dict[str, Answer]) -> None:
     try:
-        if inner.status == "finished":
+        if inner.key in answers:
+            future.set_result(answers[inner.key])
+        elif inner.status == "finished":
             future.set_result(inner.result())
         else:
             future.set_exception(inner.exception() if inner.status == "error" else CancelledError(inner.status))

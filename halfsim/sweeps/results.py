@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from halfsim.sweeps.summary import Summary, group, word
 from halfsim.text import clipped, counted, filled
 
 _MOST, _SHOWN = 1000, 20  # rows in the table of a page; lines of a summary that is printed
+_ERRORS, _CELL = 5, 80  # kinds of errors that are shown; characters of a result or an error in the table of a page
 _ABSENT = -1
 
 
@@ -78,9 +80,13 @@ class Results(Document):
         return len(self._index.place)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._read(np.arange(len(self)))
+
+    def _read(self, which: NDArray[np.intp]) -> Iterator[dict[str, Any]]:
+        """Some of the rows."""
         files = [open(path, "rb") for path in self.paths]  # noqa: SIM115
         try:
-            for file, place in zip(self._index.file.tolist(), self._index.place.tolist(), strict=True):
+            for file, place in zip(self._index.file[which].tolist(), self._index.place[which].tolist(), strict=True):
                 files[file].seek(place)
                 yield plain(files[file].readline())
         finally:
@@ -174,7 +180,8 @@ class Results(Document):
         summary = self.summary()
         shown_groups = Summary(summary.by, summary.groups[:_SHOWN])
         more = f"\n... and {len(summary) - _SHOWN} more, see summary()" if len(summary) > _SHOWN else ""
-        return "\n\n".join([filled(self._story()), *([f"{shown_groups}{more}"] if len(self) else [])])
+        failed = ["\n".join(filled(words, "", "  ") for words in self._errors())] if self.failed else []
+        return "\n\n".join([filled(self._story()), *([f"{shown_groups}{more}"] if len(self) else []), *failed])
 
     def _story(self) -> str:
         files = ", ".join(path.name for path in self.paths)
@@ -182,9 +189,20 @@ class Results(Document):
         damaged = f"; damaged and left out: {', '.join(self.damaged[:5])}" if self.damaged else ""
         return f"{files}: {counted(len(self), 'row')}{bad}, of {counted(len(self.seeds), 'seed')}{damaged}."
 
+    def _errors(self) -> list[str]:
+        """The errors that most rows have, each with how many and where."""
+        failed = self._read(np.flatnonzero(self._index.failed))
+        kinds = Counter((_told(row) or "", row["error"].get("where", "")) for row in failed)
+        most = kinds.most_common(_ERRORS)
+        told = [f"{n:,} x {words}{f' ({where})' if where else ''}" for (words, where), n in most]
+        rest = self.failed - sum(n for _, n in most)
+        return [*told, f"{rest:,} x another, see the rows"] if rest else told
+
     def _body(self) -> Iterator[str]:
         summary = self.summary()
         yield from sections([("", self._story()), *([("Summary", summary.table())] if len(self) else [])])
+        errors = self._errors()
+        yield from sections([("" if i else "Errors", words) for i, words in enumerate(errors)])
         drawn = [x for x, values in self.axes.items() if len(values) > 1]
         charts = [chart(self, x, of) for x in drawn for of in dict.fromkeys(g.of for g in summary if g.n)]
         if charts:
@@ -198,10 +216,10 @@ class Results(Document):
         table: list[tuple[str, ...]] = [(*names, "error", "result", "seed", "seconds")]
         for _, row in zip(range(_MOST), self, strict=False):
             result = row.get("result")
-            told = clipped(json.dumps(result), 80, "start") if not isinstance(result, (int, float)) else word(result)
+            told = clipped(json.dumps(result), _CELL, "start") if not isinstance(result, (int, float)) else word(result)
             cell = Figure(told, float(result)) if isinstance(result, (int, float)) else told
             table.append((
-                *(word(row["config"].get(name)) for name in names), _told(row) or "-",
+                *(word(row["config"].get(name)) for name in names), clipped(_told(row) or "-", _CELL, "start"),
                 "-" if result is None else cell, Figure(str(row["seed"]), row["seed"]),
                 Figure(f"{row['duration']:.3g}", row["duration"]),
             ))  # fmt: skip

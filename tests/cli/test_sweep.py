@@ -120,6 +120,11 @@ def test_other_refusals(write: Write, tmp_path: Path, capsys: pytest.CaptureFixt
     )
     assert called(["sweep", config, "--fresh"], capsys)[0] == 0
     assert "--report" in refusal(["sweep", config, "--report", str(tmp_path)], capsys)
+    for own in (tmp_path / "found.jsonl", Path(config)):
+        before = own.read_bytes()
+        for option in (["--report", str(own)], [f"--json={own}"]):
+            assert "is the study's own file" in refusal(["sweep", config, *option], capsys)
+        assert own.read_bytes() == before
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(write: Write, tmp_path: Path) -> None:

@@ -123,16 +123,12 @@ def rate(found: dict[str, dict[str, Any]], name: str) -> float:
 def simulated(tasks: int, seconds: float, cores: int, rate: float) -> float:
     """Seconds that so many tasks take where a driver sends one after the other, at so many a second.
 
-    A core takes the next task as soon as it has it; this is stepped through task by task.
+    A core takes the next task as soon as it has it, and since all take as long, the cores do so in turns: task ``i``
+    starts a gap after the one before it, and not before the task ``cores`` before it is done.
     """
-    import heapq
-
-    free, now, gap = [0.0] * min(cores, tasks), 0.0, 1 / rate
-    heapq.heapify(free)
-    for _ in range(tasks):
-        now = max(now + gap, free[0])  # a driver that waits for a place, or sends as fast as it can
-        heapq.heapreplace(free, now + seconds)
-    return max(free)
+    gap = 1 / rate
+    rounds, place = divmod(tasks - 1, cores)
+    return max(tasks * gap, (place + 1) * gap + rounds * seconds) + seconds
 
 
 def _time(seconds: float) -> str:

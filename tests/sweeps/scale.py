@@ -123,13 +123,13 @@ def cluster(workers: int = 2) -> Iterator[tuple[str, int]]:
             process.wait()
 
 
-def local(count: int = 100_000) -> dict[str, Any]:
+def local(count: int = 1_000_000) -> dict[str, Any]:
     """What a row costs on two processes of this machine."""
     with tempfile.TemporaryDirectory() as folder:
         return _told(driven("local:2", count, Path(folder) / "results.jsonl"))
 
 
-def dask(count: int = 5_000) -> dict[str, Any]:
+def dask(count: int = 100_000) -> dict[str, Any]:
     """What a row costs on a cluster of Dask with two workers."""
     with tempfile.TemporaryDirectory() as folder, cluster() as (address, scheduler):
         return _told(driven(f"dask:{address}", count, Path(folder) / "results.jsonl", scheduler=scheduler))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,15 +123,25 @@ def test_a_cluster_whose_scheduler_is_started_again(cluster: Cluster, table: str
     whole(out, table)
 
 
-def test_a_driver_of_a_cluster_killed_and_started_again(cluster: Cluster, table: str, tmp_path: Path) -> None:  # noqa: F811
-    out = tmp_path / "results.jsonl"
+def killed_again_and_again(cluster: Cluster, moments: Iterable[int], out: Path, table: str) -> None:  # noqa: F811
     code = "import sys, halfsim; from tests.sweeps.studies import *; halfsim.sweep(slowly, GRID, SEEDS, *sys.argv[1:])"
-    for rows in (10, 60, 110):
+    for rows in moments:
         driver = subprocess.Popen([sys.executable, "-c", code, f"dask:{cluster.address}", str(out)], cwd=ROOT)
         meanwhile(out, driver.kill, rows).join()
         assert driver.wait() == -signal.SIGKILL
     hs.sweep(studies.slowly, GRID, SEEDS, f"dask:{cluster.address}", out)
     whole(out, table)
+
+
+def test_a_driver_of_a_cluster_killed_and_started_again(cluster: Cluster, table: str, tmp_path: Path) -> None:  # noqa: F811
+    killed_again_and_again(cluster, (10, 60, 110), tmp_path / "results.jsonl", table)
+
+
+@pytest.mark.slow  # 59 s on two busy cores, the table whole (2026-11-30)
+def test_a_driver_of_a_cluster_killed_fifty_times(cluster: Cluster, table: str, tmp_path: Path) -> None:  # noqa: F811
+    draw = random.Random(50)
+    moments = sorted(draw.randrange(1, 150) for _ in range(50))
+    killed_again_and_again(cluster, moments, tmp_path / "results.jsonl", table)
 
 
 def test_a_row_that_kills_its_worker_each_time_fails_alone(cluster: Cluster, tmp_path: Path) -> None:

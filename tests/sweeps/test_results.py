@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,36 @@ def test_it_prints_and_makes_a_page_with_a_table_that_sorts(found: hs.sweeps.Res
     assert page.count("<figure>") == 6, "three numbers along two names"
     assert "://" not in page, "it loads nothing"
     assert len(found.to_dict()["rows"]) == 20
+
+
+def test_it_says_why_rows_failed(tmp_path: Path) -> None:
+    def wrong(kind: int, seed: int) -> int:
+        if kind < 7:
+            raise ValueError("no " * 60 + str(kind % 6))
+        return seed
+
+    found = hs.sweep(wrong, {"kind": list(range(9))}, 2, "serial", tmp_path / "results.jsonl")
+    errors = found._errors()
+    assert [words.partition(" x ")[0] for words in errors] == ["4", "2", "2", "2", "2", "2"]
+    assert errors[0].startswith("4 x ValueError: no no ")
+    assert errors[0].endswith(f"0 (wrong, line {wrong.__code__.co_firstlineno + 2})")
+    assert errors[-1] == "2 x another, see the rows"
+    text, page = str(found), found.page()
+    assert " ".join(text.split()).endswith(" ".join(errors))
+    assert [page.count(words) for words in errors] == [1] * 6, "whole above the table, which cuts them"
+    fine = hs.sweep(wrong, {"kind": [8]}, 1, "serial", tmp_path / "fine.jsonl")
+    assert fine._errors() == []
+    assert "Errors" not in fine.page()
+
+
+def test_a_picture_has_room_for_its_numbers(tmp_path: Path) -> None:
+    def far(a: int, seed: int) -> float:
+        return -1.2345e-5 * a
+
+    page = hs.sweep(far, {"a": [1, 2]}, 2, "serial", tmp_path / "results.jsonl").page()
+    ends = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end">(-[^<]+)</text>', page)
+    assert [label for _, label in ends] == ["-2.47e-05", "-1.85e-05", "-1.23e-05"]
+    assert all(float(x) >= 7.5 * len(label) for x, label in ends), "12 pixels high, no digit is wider than 7.5"
 
 
 def test_an_empty_study_has_nothing_to_show(found: hs.sweeps.Results, tmp_path: Path) -> None:
