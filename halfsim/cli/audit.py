@@ -35,12 +35,18 @@ def _run(arguments: argparse.Namespace) -> int:
         writer(arguments.save, "--save")  # which says at once where it cannot be written
     try:
         found = _audit(arguments)
-        if arguments.save is not None and found.found:
-            found.save(arguments.save)
     except (TypeError, ImportError, NotImplementedError) as error:  # of the file and its inputs, not of the call
         raise ValueError(str(error)) from error
+    refused = None
+    if arguments.save is not None and found.found:
+        try:
+            found.save(arguments.save)
+        except ValueError as error:  # of onnxruntime: what was found is told all the same
+            refused = error
     saved = f"\n\nModel written to {arguments.save}" if arguments.save is not None and found.found else ""
-    outputs.give(lambda: f"{found}{saved}", json=found.to_json, html=found.page)
+    outputs.give(lambda: f"{found}{'' if refused else saved}", json=found.to_json, html=found.page)
+    if refused is not None:
+        raise refused
     return 0 if found.found else 1
 
 

@@ -478,6 +478,7 @@ def test_an_infinity_that_only_one_has_is_infinitely_far() -> None:
     assert _far(one, two) == _far(two, one) == np.inf
     assert _far(two[:1], np.array([4], np.float32)) == 0.75
     assert _far([two], [two]) == 0
+    assert _far(np.float32([1e-7]), np.float32([2e-7]), least=1e-6) == pytest.approx(0.1)
 
 
 def test_the_lists_name_nodes_and_the_operators_of_those_without_names() -> None:

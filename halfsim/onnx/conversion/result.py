@@ -17,7 +17,7 @@ from halfsim.nn.conversion import Conversion
 from halfsim.onnx.conversion.evidence import NodeRow
 from halfsim.onnx.conversion.lists import block_lists
 from halfsim.onnx.conversion.mixed import mixed
-from halfsim.onnx.conversion.outcome import Tried
+from halfsim.onnx.conversion.outcome import Tried, least
 from halfsim.onnx.conversion.priced import Price
 from halfsim.onnx.conversion.saving import Held, save
 from halfsim.text import columns, counted, filled, number, percent, si, size
@@ -101,8 +101,9 @@ class Audit(Document):
         if not self.found:
             raise ValueError("save: no mixed precision was found to hold; allowed: an audit that has found=True")
         return save(
-            mixed(self._proto, self.keep_nodes, self.keep_tensors, self._target), path, self._feeds if check else None
-        )
+            mixed(self._proto, self.keep_nodes, self.keep_tensors, self._target), path, self._feeds if check else None,
+            least=least(self.weights.format),
+        )  # fmt: skip
 
     def block_list(self) -> dict[str, list[str]]:
         """What to keep in the words of other tools: ``op_block_list``, ``node_block_list``, ``nodes_to_exclude``.

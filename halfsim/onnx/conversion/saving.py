@@ -43,13 +43,14 @@ class Held:
 
 def save(
     model: Any, path: str | os.PathLike[str], feeds: Mapping[str, Any] | None = None,
-    tolerance: float = 0.05, external: bool = False,
+    tolerance: float = 0.05, external: bool = False, least: float = 0.0,
 ) -> Held | None:  # fmt: skip
     """Write a model, checked first: by onnx's checker, then by onnxruntime if it is installed; None if it is not.
 
     With ``feeds`` onnxruntime runs it, see `held`. Weights go into a file beside it if ``external``, and if it would be
     too large for one file. ``ValueError`` in one line, and nothing written, for a model that the checker or onnxruntime
-    refuses, and for outputs further than ``tolerance`` from ours; ``OSError`` where it cannot be written.
+    refuses, and for outputs further than ``tolerance`` from ours, of which those smaller than ``least`` are measured
+    against that; ``OSError`` where it cannot be written.
     """
     onnx, target = package(), Path(path)
     outside = external or model.ByteSize() > LARGEST
@@ -59,7 +60,7 @@ def save(
         except onnx.checker.ValidationError as error:
             if _UNSHAPED not in str(error):
                 raise ValueError(f"model: onnx refuses it: {_line(error)}") from None
-    found = held(model, feeds) if not outside or model.ByteSize() <= LARGEST else None
+    found = held(model, feeds, least) if not outside or model.ByteSize() <= LARGEST else None
     if found is not None and found.error is not None and not found.error <= tolerance:
         raise ValueError(f"model: {found.words}; allowed: {tolerance:g}")
     if not outside:
@@ -94,7 +95,7 @@ def _with_data_beside(model: Any, target: Path) -> None:
             old.unlink()
 
 
-def held(model: Any, feeds: Mapping[str, Any] | None) -> Held | None:
+def held(model: Any, feeds: Mapping[str, Any] | None, least: float = 0.0) -> Held | None:
     """Load a model in onnxruntime, run it on ``feeds`` and compare; None where onnxruntime is not installed.
 
     Its kernels for the CPU are those of float32 with casts around them, and casts between two of them are left out:
@@ -123,21 +124,25 @@ def held(model: Any, feeds: Mapping[str, Any] | None) -> Held | None:
         if "NotImplemented" in type(error).__name__:
             return Held(name, None, f"{name} has no kernels for it on the CPU: {_line(error)}")
         raise ValueError(f"model: {name} refuses it: {_line(error)}") from None
-    far = max((_far(x, y) for x, y in zip(loaded.run(None, feeds), theirs, strict=True)), default=0.0)
+    far = max((_far(x, y, least) for x, y in zip(loaded.run(None, feeds), theirs, strict=True)), default=0.0)
     return Held(name, far, f"{name} runs it, its outputs at most {far:.0e} of their norm from ours")
 
 
-def _far(ours: Any, theirs: Any) -> float:
-    """The norm of the difference by the norm of ``theirs``; infinite where only one has an infinity or NaN."""
+def _far(ours: Any, theirs: Any, least: float = 0.0) -> float:
+    """The norm of the difference by the norm of ``theirs``; infinite where only one has an infinity or NaN.
+
+    Where the root mean square of ``theirs`` is below ``least``, that stands for it.
+    """
     if isinstance(ours, list):
-        return max((_far(x, y) for x, y in zip(ours, theirs, strict=True)), default=0.0)
+        return max((_far(x, y, least) for x, y in zip(ours, theirs, strict=True)), default=0.0)
     if ours is None or ours.dtype.kind not in "fV" or ours.dtype.names:
         return float(not np.array_equal(ours, theirs))
     x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     same = (x == y) | (np.isnan(x) & np.isnan(y))
     if not (same | (np.isfinite(x) & np.isfinite(y))).all():
         return np.inf
-    off, whole = float(np.linalg.norm(x[~same] - y[~same])), float(np.linalg.norm(y[np.isfinite(y)]))
+    off = float(np.linalg.norm(x[~same] - y[~same]))
+    whole = max(float(np.linalg.norm(y[np.isfinite(y)])), least * float(np.sqrt(y.size)))
     return off / whole if off and whole else off
 
 
