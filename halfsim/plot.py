@@ -1,4 +1,4 @@
-"""Pictures of formats, traces, reports and sweeps by matplotlib (``pip install 'halfsim[plot]'``).
+"""Pictures of formats, traces, reports, sweeps and remedies by matplotlib (``pip install 'halfsim[plot]'``).
 
 Every function draws on ``ax``, or on the only axes of a new figure, and returns it; pyplot is not used, so no window
 opens and no state is left. A notebook shows the new figure, in the colours of its theme; ``ax.figure.savefig(path)``
@@ -28,7 +28,7 @@ from halfsim.options import guarded_names, shown
 from halfsim.sweeps.chart import curves
 from halfsim.sweeps.results import Results
 
-__all__ = ["errors", "exponents", "heatmap", "number_line", "sweep"]
+__all__ = ["errors", "exponents", "heatmap", "number_line", "remedies", "sweep"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -285,6 +285,29 @@ def sweep(
     ax.set(xlabel=x, ylabel=of)
     if any(curve.label for curve in told):
         ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def remedies(source: Any, ax: Axes | None = None) -> Axes:
+    """Remedies by problems as a heat map: blue where one helps, red where it harms, blank where it does nothing.
+
+    ``source`` is what `halfsim.gallery.remedies` gives. A cell has the share of the trouble that is gone, or negative
+    what part of the larger trouble is new. Titles are in the language of the result; Chinese needs a font that has it.
+    """
+    if not hasattr(source, "strengths"):
+        raise TypeError(f"remedies: {shown(source)} is not allowed; allowed: the Remedies of hs.gallery.remedies")
+    rows, heads, values = source.strengths()
+    ax = _axes(ax, (1.5 + 0.75 * len(heads), 1.2 + 0.3 * len(rows)))
+    for i, row in enumerate(values):
+        for j, strength in enumerate(row):
+            if strength:
+                colour, shade = (_SHADE if strength > 0 else _RED), 0.15 + 0.7 * abs(strength)
+                ax.fill_between([j - 0.5, j + 0.5], i - 0.5, i + 0.5, color=colour, alpha=shade, linewidth=0)
+                ax.text(j, i, f"{100 * strength:+.0f}", ha="center", va="center", fontsize="small")
+    ax.set(xlim=(-0.5, len(heads) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.set_xticks(range(len(heads)), heads, rotation=45, ha="right")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_title("% of the trouble gone (blue) or added (red)", fontsize="medium")
     return ax
 
 

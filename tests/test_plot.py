@@ -57,6 +57,20 @@ def test_every_picture_is_drawn_on_the_axes_it_returns(sick: Any, scaled: Any, t
     assert "matplotlib.pyplot" not in sys.modules
 
 
+def test_remedies_are_cells_of_their_strength() -> None:
+    from halfsim.gallery.matrix.result import Remedies
+
+    good, bad = [(0, 1.0, 0.5), (1, 1.0, 0.5)], [(0, 4.0, 0.5), (1, 4.0, 0.5)]
+    found = Remedies({("updates", "none"): good, ("updates", "smaller-lr"): bad, ("updates", "kahan"): good})
+    ax = hs.plot.remedies(found)
+    ax.figure.draw_without_rendering()
+    assert [text.get_text() for text in ax.texts] == ["-75"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["smaller learning rate (/10)", "Kahan summation"]
+    assert hs.plot.remedies(found, ax=ax) is ax
+    with pytest.raises(TypeError, match="remedies: 'abc' is not allowed; allowed: the Remedies"):
+        hs.plot.remedies("abc")
+
+
 def test_bars_of_exponents_are_shares_of_all_numbers() -> None:
     ax = hs.plot.exponents([1.0, 1.5, 4.0, 0.0, np.inf, np.nan, -1.0, 1e-30], "fp16")
     bars = sorted((bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in ax.patches if bar.get_height() != 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsim.cli import applications, audit, bits, cost, demo, devices, gallery, run, sweep, why
+from halfsim.cli import applications, audit, bits, cost, demo, devices, gallery, remedies, run, sweep, why
 from halfsim.cli.parser import Parser
 
 _ALL = (
@@ -15,6 +15,7 @@ _ALL = (
     why.WHY,
     gallery.GALLERY,
     applications.APPLICATIONS,
+    remedies.REMEDIES,
     sweep.SWEEP,
 )
 COMMANDS = {command.name: command for command in _ALL}

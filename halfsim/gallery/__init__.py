@@ -17,6 +17,7 @@ _LATER: dict[str, str] = {
     "Exhibit": "exhibit",
     "applications": "uses.catalogue",
     "list": "catalogue",
+    "remedies": "matrix.study",
     "run": "catalogue",
     "why": "questions.result",
 }

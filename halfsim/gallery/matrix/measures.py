@@ -16,6 +16,7 @@ from halfsim.gallery.matrix.training import Training, take, twin, weights
 from halfsim.numerics.formats import float16
 from halfsim.numerics.quantize import Array
 
+LARGE = {"rnn": 10.0, "lstm": 3.0}  # norms that are an explosion, some ten times those of a calm run
 _LOOKS = 6  # how often a run is compared with float64 on its way
 
 
@@ -48,9 +49,10 @@ def imbalance(run: Training) -> float:
     return float(np.median(np.abs(found))) if found else _decades(float16.max) - _decades(0)
 
 
-def largest(run: Training) -> float:
-    """The largest norm that the gradients of one step have, in decades."""
-    return max((_decades(_length([np.array(norms)])) for norms in run.run().norms), default=_decades(float16.max))
+def exploded(run: Training) -> float:
+    """The share of steps in which the norm of all gradients is above `LARGE`, infinite or NaN."""
+    found = [not _length([np.array(norms)]) <= LARGE[run.setup.network] for norms in run.run().norms]
+    return float(np.mean(found)) if found else 1.0
 
 
 def broken(run: Training) -> float:
