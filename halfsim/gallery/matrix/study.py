@@ -40,7 +40,7 @@ def remedies(
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = remedies("updates", ["smaller-lr", "kahan"], seeds=2, steps=20, executor="serial",
+    ...     found = remedies("updates", ["smaller-lr", "kahan"], seeds=4, steps=20, executor="serial",
     ...                      out=os.path.join(folder, "remedies.jsonl"))
     >>> found.cell("updates", "smaller-lr").verdict, found.cell("updates", "kahan").verdict
     ('harms', 'helps')

@@ -39,7 +39,7 @@ def size(value: float, unit: str) -> str:
     """A measured value: a share in percent, decades and steps as numbers.
 
     >>> size(0.01489, "share"), size(4.8163, "decades"), size(7e-7, "share")
-    ('1.49 %', '4.82', '<.01 %')
+    ('1.5 %', '4.82', '<.01 %')
     """
     if unit == "share":
         return percent(max(value, 0.0)) if value < 0.995 else f"{100 * value:.0f} %"
