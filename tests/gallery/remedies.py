@@ -42,7 +42,7 @@ HEADS = {
     '`.translated("en")`；`hs.plot.remedies(found)` 画成图。本页由 `python -m tests.gallery.remedies --write` '
     "按最近一次的运行打印。[English](remedies.md)",
 }
-MARKS = {HELPS: "+", HARMS: "!"}
+MARKS = {HELPS: "\u2713", HARMS: "\u2717"}
 
 
 def record() -> dict[str, Any]:
