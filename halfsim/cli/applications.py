@@ -10,11 +10,11 @@ from halfsim.cli.parser import Parser
 
 
 def _options(parser: Parser) -> None:
+    from halfsim.gallery.languages import LANGUAGES
     from halfsim.gallery.uses.catalogue import APPLICATIONS as NAMES
-    from halfsim.gallery.uses.said import LANGUAGES
 
     parser.add_argument("name", nargs="?", metavar="NAME", choices=tuple(NAMES), help=f"only one of {', '.join(NAMES)}")
-    parser.add_choice("--lang", "LANG", LANGUAGES)
+    parser.add_choice("--lang", "LANG", tuple(LANGUAGES))
     parser.add_outputs("html")
 
 

@@ -10,13 +10,15 @@ from halfsim.cli.parser import Parser
 
 
 def _options(parser: Parser) -> None:
+    from halfsim.gallery.languages import LANGUAGES
+
     parser.add_argument("name", nargs="?", metavar="NAME", help="run this case, as adam-eps")
     parser.add_argument("--class", dest="klass", metavar="CLASS", help="only cases of this class, as overflow")
     parser.add_argument("--phase", metavar="PHASE", help="only those of forward, backward or optimizer")
     parser.add_argument(
         "--search", metavar="WORDS", help="only those in whose symptom, layer or message the words occur"
     )
-    parser.add_choice("--lang", "LANG", ("en", "zh"))
+    parser.add_choice("--lang", "LANG", tuple(LANGUAGES))
     parser.add_outputs("html")
 
 

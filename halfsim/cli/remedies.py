@@ -11,9 +11,9 @@ from halfsim.cli.parser import Parser, integer
 
 
 def _options(parser: Parser) -> None:
+    from halfsim.gallery.languages import LANGUAGES
     from halfsim.gallery.matrix.cures import CURES
     from halfsim.gallery.matrix.problems import PROBLEMS
-    from halfsim.gallery.matrix.texts import LANGUAGES
 
     for name, choices in (("problem", PROBLEMS), ("remedy", CURES)):
         told = f"only this one of {', '.join(choices)}; may be repeated; default: all"

@@ -10,7 +10,7 @@ from halfsim.cli.parser import Parser
 
 
 def _options(parser: Parser) -> None:
-    from halfsim.gallery.questions.texts import LANGUAGES
+    from halfsim.gallery.languages import LANGUAGES
 
     parser.add_argument(
         "question", nargs="*", metavar="QUESTION", help="its number, 1 to 9, or words of it; all: every claim, judged"

@@ -14,7 +14,8 @@ from halfsim.diagnose.finding import CLASSES
 from halfsim.gallery import cases
 from halfsim.gallery.case import Case
 from halfsim.gallery.exhibit import Exhibit
-from halfsim.gallery.words import language, said
+from halfsim.gallery.languages import language
+from halfsim.gallery.words import said
 from halfsim.names import near
 from halfsim.numerics.formats import shortened, unknown
 from halfsim.options import guarded_names

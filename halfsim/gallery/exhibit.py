@@ -17,14 +17,14 @@ from halfsim.autograd.scope import precision
 from halfsim.autograd.trace.fix import keys
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import trace
-from halfsim.document import Document
 from halfsim.gallery.case import Case, flat, numbers, off
+from halfsim.gallery.languages import Told
 from halfsim.gallery.mended import mended
 from halfsim.gallery.picture import SVG_STYLE, picture
 from halfsim.gallery.source import code, parts_of
-from halfsim.gallery.words import said, wrapped
+from halfsim.gallery.words import said
 from halfsim.numerics.formats import bfloat16, float8_e4m3fn, float16, float32
-from halfsim.text import columns
+from halfsim.text import columns, filled
 
 _HOW = {
     "policy": "the policy, applied as printed", "option": "the option, applied as printed",
@@ -34,7 +34,7 @@ _MOST = 6  # numbers side by side
 
 
 @dataclass(frozen=True, eq=False)
-class Exhibit(Document):
+class Exhibit(Told):
     """A case of the gallery, run: broken, as it should have been, and mended. It prints as a page of text.
 
     ``observed``, ``reference`` and ``fixed`` are floats or float64 arrays of one shape; ``finding`` is what the trace
@@ -147,14 +147,14 @@ class Exhibit(Document):
 
     def __str__(self) -> str:
         case, lang = self.case, self.lang
-        head = [wrapped(f"{self.title} ({case.year})"), case.link, ""]
-        head.append(wrapped(f"{said('symptom', lang)}: {case.told('symptom', lang)}"))
-        parts = [_indented(self.code), columns(self.table(), room=100), str(self.finding), wrapped(self.why)]
+        head = [filled(f"{self.title} ({case.year})"), case.link, ""]
+        head.append(filled(f"{said('symptom', lang)}: {case.told('symptom', lang)}"))
+        parts = [_indented(self.code), columns(self.table(), room=100), str(self.finding), filled(self.why)]
         if self.how == "by hand":
             parts[2] += f"\n\n{said('the fixed code', lang)}:\n\n{_indented(self.fixed_code)}"
-        parts.insert(3, wrapped(f"{said('fixed', lang)}: {self._mending}."))
+        parts.insert(3, filled(f"{said('fixed', lang)}: {self._mending}."))
         if case.inferred:
-            parts.append(wrapped(said("The thread does not state the mechanism; it is inferred.", lang)))
+            parts.append(filled(said("The thread does not state the mechanism; it is inferred.", lang)))
         return "\n\n".join(["\n".join(head), *parts])
 
     def to_dict(self) -> dict[str, Any]:

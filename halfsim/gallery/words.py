@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-from halfsim.numerics.formats import unknown
-from halfsim.text import width
-
-LANGUAGES = {"en": "en", "zh": "zh-CN"}  # and what HTML calls them
-
 _ZH = {
     # Headings and labels.
     "what happened": "实际结果", "reference": "正确结果", "fixed": "修复后", "place": "位置", "code": "代码", "why": "原因",
@@ -30,13 +23,6 @@ _ZH = {
 }  # fmt: skip
 
 
-def language(lang: object) -> str:
-    """``lang`` itself if there are texts in it; ``ValueError`` names those that there are."""
-    if lang not in LANGUAGES:
-        raise unknown("lang", lang, LANGUAGES)
-    return str(lang)
-
-
 def said(text: str, lang: str = "en") -> str:
     """A label in a language; what has no translation stays as it is.
 
@@ -44,38 +30,3 @@ def said(text: str, lang: str = "en") -> str:
     ('上溢', 'overflow')
     """
     return _ZH.get(text, text) if lang == "zh" else text
-
-
-def across(text: str) -> int:
-    """The columns that a text takes in a terminal, in which a Chinese character takes two.
-
-    >>> across("NaN 传播")
-    8
-    """
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def wrapped(text: str, indent: str = "") -> str:
-    """A paragraph of English or Chinese in lines that fit the terminal."""
-    lines, line = [], ""
-    for word in _words(text):
-        if line and across(indent + line + word.rstrip()) > width():
-            lines.append(indent + line.rstrip())
-            line = ""
-        line += word if line else word.lstrip()
-    return "\n".join([*lines, indent + line.rstrip()] if line.strip() else lines)
-
-
-def _words(text: str) -> list[str]:
-    """Pieces between which a line may end: words with the space after them, and each Chinese character."""
-    pieces = [""]
-    for c in text:
-        wide = across(c) == 2
-        closing = c in "，。；：、）”！？"  # no line begins with one
-        if (wide and not closing and pieces[-1]) or (
-            pieces[-1] and (pieces[-1][-1] == " " or (across(pieces[-1][-1]) == 2 and not closing)) and c != " "
-        ):
-            pieces.append(c)
-        else:
-            pieces[-1] += c
-    return pieces

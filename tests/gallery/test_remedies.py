@@ -15,6 +15,7 @@ from scipy import stats
 
 import halfsim as hs
 from halfsim import nn
+from halfsim.gallery.languages import LANGUAGES
 from halfsim.gallery.matrix import measures, runs
 from halfsim.gallery.matrix.claims import CLAIMS
 from halfsim.gallery.matrix.cures import CURES, NONE
@@ -22,7 +23,7 @@ from halfsim.gallery.matrix.networks import Recurrent
 from halfsim.gallery.matrix.problems import PROBLEMS
 from halfsim.gallery.matrix.result import Remedies
 from halfsim.gallery.matrix.setup import Setup
-from halfsim.gallery.matrix.texts import LANGUAGES, reason, texts
+from halfsim.gallery.matrix.texts import reason, texts
 from halfsim.gallery.matrix.training import Seen, Training, weights
 from halfsim.gallery.matrix.verdict import LEAST, VERDICTS, difference, quantile, verdict
 from halfsim.text import cells as wide

@@ -16,9 +16,10 @@ import pytest
 import halfsim as hs
 from halfsim.cli.commands import COMMANDS
 from halfsim.cli.parser import Parser
+from halfsim.gallery.languages import LANGUAGES
 from halfsim.gallery.questions import compared, in_runs, on_devices
 from halfsim.gallery.questions.answers import QUESTIONS, VERDICTS, Claim
-from halfsim.gallery.questions.texts import LANGUAGES, texts
+from halfsim.gallery.questions.texts import texts
 from halfsim.hardware import device, devices
 from halfsim.text import cells
 from tests.browser import needs_chromium, visit

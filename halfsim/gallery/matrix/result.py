@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any, ClassVar
 
-from halfsim.document import Document, attributes
+from halfsim.document import attributes
+from halfsim.gallery.languages import Told
 from halfsim.gallery.matrix import heat
 from halfsim.gallery.matrix.claims import CLAIMS
 from halfsim.gallery.matrix.cures import NONE
 from halfsim.gallery.matrix.measures import LARGE
 from halfsim.gallery.matrix.problems import PROBLEMS
-from halfsim.gallery.matrix.texts import LANGUAGES, change, effect, reason, size, texts
+from halfsim.gallery.matrix.texts import change, effect, reason, size, texts
 from halfsim.gallery.matrix.verdict import HELPS, LEAST, NOTHING, VERDICTS, Difference, difference, verdict
 from halfsim.markup import Figure, sections
 from halfsim.numerics.formats import unknown
@@ -61,7 +62,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Remedies(Document):
+class Remedies(Told):
     """Problems of half precision against remedies, each cell measured over several seeds; see `remedies`.
 
     ``values`` has for each problem and remedy, and for each problem and "none", seed, measure and accuracy of each run;
@@ -72,10 +73,6 @@ class Remedies(Document):
     lang: str = "en"
 
     _style: ClassVar[str] = heat.STYLE
-
-    @property
-    def _lang(self) -> str:  # type: ignore[override]
-        return LANGUAGES[self.lang]
 
     @property
     def title(self) -> str:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from halfsim.gallery.questions.texts import LANGUAGES
-from halfsim.numerics.formats import unknown
+from halfsim.gallery import languages
 from halfsim.text import number, percent
 
-__all__ = ["LANGUAGES", "change", "effect", "reason", "size", "texts"]
+__all__ = ["change", "effect", "reason", "size", "texts"]
 
 
-@cache
 def texts(lang: str) -> dict[str, Any]:
     """All words of a language; ``ValueError`` for one that there is not."""
-    if lang not in LANGUAGES:
-        raise unknown("lang", lang, LANGUAGES)
-    with open(Path(__file__).with_name(f"{lang}.toml"), "rb") as file:
-        return tomllib.load(file)
+    return languages.texts(Path(__file__).parent, lang)
 
 
 def reason(lang: str, problem: str, remedy: str, verdict: str, general: bool = True) -> str:

@@ -11,11 +11,11 @@ from html import escape
 from typing import Any
 
 from halfsim.autograd.scope import reproducible
-from halfsim.document import Document
+from halfsim.gallery.languages import Told
 from halfsim.gallery.questions import compared, view
 from halfsim.gallery.questions.answers import QUESTIONS, VERDICTS
 from halfsim.gallery.questions.on_devices import Numbers
-from halfsim.gallery.questions.texts import LANGUAGES, found, texts, told
+from halfsim.gallery.questions.texts import found, texts, told
 from halfsim.options import guarded_names
 from halfsim.text import filled
 
@@ -61,7 +61,7 @@ class _Computed(Mapping[str, Numbers]):
         return len(_FUNCTIONS)
 
 
-class Why(Document):
+class Why(Told):
     """float16 against float32 and bfloat16, and the answers to one question or to all; see `why`.
 
     ``question`` is its number, None for the tables with a short answer to each, "all" for everything. Numbers are
@@ -73,7 +73,6 @@ class Why(Document):
     def __init__(self, question: int | str | None = None, lang: str = "en") -> None:
         self.question, self.lang = question, lang
         self._words = texts(lang)
-        self._lang = LANGUAGES[lang]
 
     @property
     def title(self) -> str:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from halfsim.gallery import languages
+from halfsim.gallery.languages import LANGUAGES
 from halfsim.numerics.formats import unknown
-
-LANGUAGES = {"en": "en", "zh": "zh-CN"}  # each with the tag that pages have
 
 _WORD = re.compile(r"[a-z0-9]+|[\u4e00-\u9fff]+")
 
 
-@cache
 def texts(lang: str) -> dict[str, Any]:
     """All words of a language; ``ValueError`` for one that there is not."""
-    if lang not in LANGUAGES:
-        raise unknown("lang", lang, LANGUAGES)
-    with open(Path(__file__).with_name(f"{lang}.toml"), "rb") as file:
-        return tomllib.load(file)
+    return languages.texts(Path(__file__).parent, lang)
 
 
 def told(template: str, numbers: Mapping[str, Any], lang: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
+from halfsim.gallery.languages import language
 from halfsim.gallery.uses.result import Application, Applications
-from halfsim.gallery.uses.said import LANGUAGES, NOTHING
+from halfsim.gallery.uses.said import NOTHING
 from halfsim.numerics.formats import unknown
 from halfsim.options import shown
 
@@ -33,9 +34,8 @@ def applications(name: str | None = None, *, lang: str = "en") -> Application | 
     """Half precision at work on real data: one application by its name, or all.
 
     "image" (a photograph), "audio" (a spoken sentence), "games" (positions, clocks, rotations, depth, terrain),
-    "tables" (statistics of ten million rows). Every operation is
-    computed on the simulated unit and compared with float64; a row says how far off it is, where it breaks and the
-    smallest fix that mends it, measured. Real data comes out of installed packages (``pip install
+    "tables" (statistics of ten million rows). Every operation is computed on the simulated unit and compared with
+    float64; a row says how far off it is, where it breaks and the smallest fix that mends it, measured. Real data comes out of installed packages (``pip install
     'halfsim[gallery]'``); what is not installed is named by a line of ``missing``. Nothing is downloaded. ``lang`` is
     "en" or "zh". ``ValueError`` for another name or language.
 
@@ -45,8 +45,7 @@ def applications(name: str | None = None, *, lang: str = "en") -> Application | 
     """
     if not isinstance(name, (str, type(None))):
         raise TypeError(f"name: {shown(name)} is not allowed; allowed: None, a string")
-    if lang not in LANGUAGES:
-        raise unknown("lang", lang, LANGUAGES)
+    language(lang)
     if name is None:
         return Applications([measure(one, lang) for one in APPLICATIONS], lang)
     if name not in APPLICATIONS:

@@ -8,11 +8,11 @@ from html import escape
 from typing import Any
 
 from halfsim.card import Text
-from halfsim.document import Document
+from halfsim.gallery.languages import Told
 from halfsim.gallery.uses.cases import Row
 from halfsim.gallery.uses.measures import Measure
 from halfsim.gallery.uses.pictures import Picture
-from halfsim.gallery.uses.said import NOTHING, Said
+from halfsim.gallery.uses.said import Said
 from halfsim.gallery.uses.sources import Source
 from halfsim.markup import Figure, definitions, sections, table
 from halfsim.numerics.formats import unknown
@@ -51,7 +51,7 @@ class Fact:
     unit: str
 
 
-class Application(Document):
+class Application(Told):
     """One use of half precision: ``rows`` of operations, ``facts``, ``pictures``, ``sources``, ``missing`` lines.
 
     Printed, a block for each operation; `table` gives the same lines, ``_repr_html_`` and `to_html` the pictures too.
@@ -182,7 +182,7 @@ def legend(rows: Sequence[Row], lang: str) -> str:
     return "; ".join(f"{word}: {ARITHMETIC[word].to(lang)}" for word in used)
 
 
-class Applications(Document):
+class Applications(Told):
     """All applications, in order; one of them by its name or place."""
 
     _style = _STYLE
@@ -224,4 +224,4 @@ class Applications(Document):
             yield from one._body()
 
 
-__all__ = ["NOTHING", "Application", "Applications", "Fact"]
+__all__ = ["Application", "Applications", "Fact"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-LANGUAGES = ("en", "zh")
-
 
 class Said(NamedTuple):
     """The same words in English and in Chinese.

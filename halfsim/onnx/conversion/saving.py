@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.atomic import replacing
+from halfsim.onnx.conversion.outcome import error_of
 from halfsim.onnx.graph import Graph
 from halfsim.onnx.model import Model, load
 from halfsim.onnx.package import package
@@ -129,21 +130,12 @@ def held(model: Any, feeds: Mapping[str, Any] | None, least: float = 0.0) -> Hel
 
 
 def _far(ours: Any, theirs: Any, least: float = 0.0) -> float:
-    """The norm of the difference by the norm of ``theirs``; infinite where only one has an infinity or NaN.
-
-    Where the root mean square of ``theirs`` is below ``least``, that stands for it.
-    """
+    """The error of an output, see `error_of`; of a sequence the largest, of what is not float 1 where it differs."""
     if isinstance(ours, list):
         return max((_far(x, y, least) for x, y in zip(ours, theirs, strict=True)), default=0.0)
     if ours is None or ours.dtype.kind not in "fV" or ours.dtype.names:
         return float(not np.array_equal(ours, theirs))
-    x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    same = (x == y) | (np.isnan(x) & np.isnan(y))
-    if not (same | (np.isfinite(x) & np.isfinite(y))).all():
-        return np.inf
-    off = float(np.linalg.norm(x[~same] - y[~same]))
-    whole = max(float(np.linalg.norm(y[np.isfinite(y)])), least * float(np.sqrt(y.size)))
-    return off / whole if off and whole else off
+    return error_of(ours, theirs, least)
 
 
 def storing(model: Any, loaded: Model) -> Any:
