@@ -109,7 +109,13 @@ def test_the_map_has_the_floors_that_are_held() -> None:
     assert told == [layer.split(" | ") for layer in reversed(held)]
 
 
-@pytest.mark.parametrize("room", ["numerics", "autograd", "autograd/trace", "diagnose", "costs", "sweeps", "testing"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "numerics", "autograd", "autograd/trace", "diagnose", "costs", "sweeps", "testing", "onnx", "onnx/conversion",
+        "gallery", "gallery/uses", "gallery/questions", "gallery/matrix",
+    ],
+)  # fmt: skip
 def test_the_map_names_every_file_of_a_room(room: str) -> None:
     page = (ROOT / "docs" / "design.md").read_text("utf-8")
     named = {word.strip("/").rpartition("/")[2] for word in re.findall(r"`([\w./]+)`", page)}

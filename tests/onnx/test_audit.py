@@ -20,9 +20,10 @@ import pytest
 import halfsim as hs
 from halfsim.cli import main
 from halfsim.numerics.precision import FP16
+from halfsim.onnx.conversion import saving
 from halfsim.onnx.conversion.converted import Converted, Keep
 from halfsim.onnx.conversion.mixed import mixed
-from halfsim.onnx.conversion.outcome import error_of
+from halfsim.onnx.conversion.outcome import error_of, least
 from tests.onnx.making import BOOL, FLOAT, INT64, STRING, graph, model, node, tensors, value
 
 RNG = np.random.default_rng(0)
@@ -471,6 +472,28 @@ def test_the_command(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (data["samples"], data["keep"]) == (3, ["v"])
     assert main(["audit", str(file), "--inputs", str(folder / "many.npz"), "--samples", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["samples"] == 2
+
+
+def test_what_was_found_is_told_where_the_file_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def held(model: Any, feeds: Any, least: float = 0.0) -> saving.Held:
+        asked.append(least)
+        return saving.Held("a runtime", 0.5, "a runtime runs it, its outputs at most 5e-01 of their norm from ours")
+
+    monkeypatch.setattr(saving, "held", held)
+    path = file.parent / "mixed.onnx"
+    assert main(["audit", str(file), "--inputs", str(file.parent / "x.npz"), "--save", str(path)]) == 2
+    told = capsys.readouterr()
+    assert "Keep v in float32" in told.out
+    assert "written" not in told.out
+    assert told.err.splitlines() == [
+        "halfsim audit: MODEL.onnx: a runtime runs it, its outputs at most 5e-01 of their norm from ours; allowed: 0.05"
+    ]
+    assert not path.exists()
+    assert asked == [least(hs.float16)], "tiny outputs are measured as the audit measures them"
 
 
 def test_the_command_makes_inputs_and_says_so(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

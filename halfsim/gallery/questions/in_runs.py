@@ -13,11 +13,12 @@ from halfsim import amp, nn, optim
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.random import manual_seed
-from halfsim.autograd.scope import no_grad, precision
+from halfsim.autograd.scope import precision
 from halfsim.autograd.trace.trace import Trace, tracing
 from halfsim.data import digits
-from halfsim.demo.training import RECIPES, Run, Settings, train
+from halfsim.demo.training import RECIPES
 from halfsim.gallery.questions.on_devices import Numbers
+from halfsim.gallery.questions.trained import answers, run, trained
 from halfsim.hardware.devices import device
 from halfsim.nn.utils import clip_grad_norm_, clip_grad_value_
 from halfsim.numerics.formats import Format, bfloat16, float16, float32
@@ -26,36 +27,6 @@ from halfsim.text import share
 
 _FORMATS = {"half": float16, "brain": bfloat16, "wide": float32}
 _SCALE = 2.0**15  # the largest power of two that is a half; GradScaler begins with twice as much, in float32
-
-
-@cache
-def _run(recipe: str, lr: float = 0.1) -> Run:
-    return train(RECIPES[recipe], Settings("sgd", lr, epochs=2), digits())
-
-
-@cache
-def _trained(name: str) -> nn.Module:
-    """A 64-32-10 classifier of digits, trained by a recipe of the demo for 5 epochs without a trace."""
-    recipe, data, order = RECIPES[name], digits(), np.random.default_rng(0)
-    manual_seed(0)
-    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)).to(recipe.weights)
-    optimizer, scaler = optim.SGD(model.parameters(), lr=0.1, momentum=0.9), amp.GradScaler(enabled=recipe.scaled)
-    with precision(recipe.rule):
-        for _ in range(5):
-            for rows in np.array_split(order.permutation(len(data.x_train)), 22):
-                optimizer.zero_grad()
-                found = nn.cross_entropy(model(tensor(data.x_train[rows], recipe.weights)), data.y_train[rows])
-                scaler.scale(found).backward()
-                scaler.step(optimizer)
-                scaler.update()
-    return model
-
-
-def _answers(rule: str, weights: str, recipe: str = "fp32") -> NDArray[np.int64]:
-    """What the classifier of a recipe says of the digits kept for testing."""
-    data, model = digits(), copy.deepcopy(_trained(recipe)).to(weights)
-    with precision(rule), no_grad():
-        return np.asarray(model(tensor(data.x_test, weights)).array.argmax(1))
 
 
 def _until(fmt: Format, factor: float, stop: float) -> int:
@@ -71,7 +42,7 @@ def _until(fmt: Format, factor: float, stop: float) -> int:
 
 def classified() -> Numbers:
     """A classifier trained in float32, asked in float16."""
-    wide, half, steps = _answers("fp32", "fp32"), _answers("fp16", "fp16"), _answers("pure_fp16", "fp16")
+    wide, half, steps = answers("fp32", "fp32"), answers("fp16", "fp16"), answers("pure_fp16", "fp16")
     truth = digits().y_test
     return {"images": len(truth), "wide": float((wide == truth).mean()),
             "alike": int((wide == half).sum()), "pure": float((steps == truth).mean())}  # fmt: skip
@@ -147,7 +118,7 @@ def prototypes() -> Numbers:
 
 def converted() -> Numbers:
     """Weights and inputs turned into halves after training."""
-    weights = np.concatenate([p.array.ravel() for p in _trained("fp32").parameters()])
+    weights = np.concatenate([p.array.ravel() for p in trained("fp32").parameters()])
     halves = np.asarray(round_to(weights, float16))
     found = classified()
     return {"weights": weights.size, "changed": int((halves != weights).sum()), "images": found["images"],
@@ -166,7 +137,7 @@ def mantissa() -> Numbers:
 @cache
 def _flushed(fmt: str, scale: float = 1.0) -> float:
     """The share of the gradients of a trained classifier, of activations too, that become zero in a format."""
-    data, model = digits(), copy.deepcopy(_trained("fp32")).to(fmt)
+    data, model = digits(), copy.deepcopy(trained("fp32")).to(fmt)
     with precision(fmt), tracing(Trace()) as events:
         found = nn.cross_entropy(model(tensor(data.x_train, fmt)), data.y_train)
         found.backward(tensor(scale, fmt))
@@ -249,7 +220,7 @@ def _sums() -> dict[int, tuple[float, float]]:
 def accuracy() -> Numbers:
     """What a classifier of digits loses in half precision."""
     truth, rules = digits().y_test, ("fp32", "fp16", "pure_fp16", "amp")
-    said = {rule: _answers(rule, RECIPES[rule].weights, rule) for rule in rules}
+    said = {rule: answers(rule, RECIPES[rule].weights, rule) for rule in rules}
     apart = max(int((found != said["fp32"]).sum()) for found in said.values())
     right = {rule: float((found == truth).mean()) for rule, found in said.items()}
     return {**right, "images": len(truth), "apart": apart}
@@ -265,7 +236,7 @@ def lost() -> Numbers:
             w.sum().backward()
             optimizer.step()
     return {"half_ulp": float16.epsneg / 2, "update": 1e-4, "weight": w.item(), "steps": 100,
-            "share": _run("fp16").live_updates_lost, "amp": _run("amp").live_updates_lost}  # fmt: skip
+            "share": run("fp16").live_updates_lost, "amp": run("amp").live_updates_lost}  # fmt: skip
 
 
 # ---- remedies --------------------------------------------------------------------------------------------------------
@@ -309,7 +280,7 @@ def initialisation() -> Numbers:
 
 def smaller_rate() -> Numbers:
     """The share of updates that are lost, by learning rate."""
-    found = {rate: _run("fp16", rate).live_updates_lost for rate in (0.1, 0.01, 0.001)}
+    found = {rate: run("fp16", rate).live_updates_lost for rate in (0.1, 0.01, 0.001)}
     return {"rate": 0.1, "lost": found[0.1], "tenth": 0.01, "lost_tenth": found[0.01], "hundredth": 0.001,
             "lost_hundredth": found[0.001]}  # fmt: skip
 
@@ -346,7 +317,7 @@ def steady() -> Numbers:
 
 def saved() -> Numbers:
     """A checkpoint in halves."""
-    weights = np.concatenate([p.array.ravel() for p in _trained("fp32").parameters()])
+    weights = np.concatenate([p.array.ravel() for p in trained("fp32").parameters()])
     halves = np.asarray(round_to(weights, float16), np.float64)
     normal = np.abs(weights) >= float16.smallest_normal
     error = np.abs(halves - weights)[normal] / np.abs(weights[normal])
@@ -420,7 +391,7 @@ def by_norm() -> Numbers:
 
 def shapes() -> Numbers:
     """Gradients have the shapes of their parameters."""
-    sizes = [p.array.size for p in _trained("fp32").parameters()]
+    sizes = [p.array.size for p in trained("fp32").parameters()]
     return {"largest": max(sizes), "rows": 32, "columns": 64, "tensors": len(sizes), "all": sum(sizes)}
 
 
