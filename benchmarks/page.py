@@ -77,6 +77,19 @@ def _targets(tables: dict[str, Record]) -> str:
     return "\n".join(rows)
 
 
+def _missed(tables: dict[str, Record]) -> str:
+    """What stands in the way of each aim that is missed; those of one reason together."""
+    why: dict[str, list[str]] = {}
+    for target in TARGETS:
+        value = target.measured(tables)
+        if value is None or value <= target.limit or not target.why:
+            continue
+        least = target.measured(tables, target.floor) if target.floor else None
+        words = target.words + ("" if least is None else f" (products and roundings alone: {_short(least)})")
+        why.setdefault(target.why, []).append(words)
+    return "\n".join(f"- **{'; '.join(words)}.** {reason}" for reason, words in why.items())
+
+
 def _marked(text: str, value: float | None, limit: float) -> str:
     return text if value is None or value <= limit else f"**{text}**"
 
@@ -115,6 +128,7 @@ def page(records: dict[str, Record]) -> str:
     tables = _tables(records)
     parts = [_HEAD, _facts(records), ""]
     parts += ["## What is aimed at, and what came of it", "", "Bold is above the aim.", "", _targets(tables), ""]
+    parts += ["### What is missed, and why", "", _missed(tables), ""]
     for part, record in records.items():
         parts += [f"## {_WORDS[part]}", ""]
         for table in record["tables"]:

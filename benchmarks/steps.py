@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import halfsim as hs
+from benchmarks.floor import FLOOR, floor
 from benchmarks.harness import Make, Table
 from benchmarks.models import MODELS, hand, ours, theirs, with_autograd
 
@@ -11,6 +12,7 @@ HAND = "NumPy float32 by hand"
 
 def _step(name: str, rules: tuple[str, ...], rounds: int) -> Table:
     rows: dict[str, Make] = {f"halfsim {rule}": ours(name, rule) for rule in rules}
+    rows[FLOOR] = floor(name)
     if MODELS[name].hand is not None:
         rows[HAND] = hand(name)
     if name == "MLP":
