@@ -49,8 +49,8 @@ _ENGINE = (
     "rounding in place were tried and are in."
 )
 _EVENTS = (
-    "A trace counts what every operation, gradient and update read and gave: passes over the same numbers, and some "
-    "50 microseconds of Python for each, however few they are. Counting in the blocks of the rounding itself is in; "
+    "A trace counts what every operation, gradient and update read and gave: passes over the same numbers, and "
+    "Python for each, however few they are. Counting in the blocks of the rounding itself is in; "
     "one event for several operations would lose the line and the module that a finding names."
 )
 _SHADOW = (
