@@ -223,6 +223,7 @@ _MODULES = (
     "signal",
     "special",
     "sweeps",
+    "teach",
     "testing",
     "utils",
 )

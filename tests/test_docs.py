@@ -113,7 +113,7 @@ def test_the_map_has_the_floors_that_are_held() -> None:
     "room",
     [
         "numerics", "autograd", "autograd/trace", "diagnose", "costs", "sweeps", "testing", "onnx", "onnx/conversion",
-        "gallery", "gallery/uses", "gallery/questions", "gallery/matrix",
+        "gallery", "gallery/uses", "gallery/questions", "gallery/matrix", "teach",
     ],
 )  # fmt: skip
 def test_the_map_names_every_file_of_a_room(room: str) -> None:

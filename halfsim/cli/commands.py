@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsim.cli import applications, audit, bits, cost, demo, devices, gallery, remedies, run, sweep, why
+from halfsim.cli import applications, audit, bits, cost, demo, devices, gallery, lessons, remedies, run, sweep, why
 from halfsim.cli.parser import Parser
 
 _ALL = (
@@ -17,6 +17,7 @@ _ALL = (
     applications.APPLICATIONS,
     remedies.REMEDIES,
     sweep.SWEEP,
+    lessons.LESSONS,
 )
 COMMANDS = {command.name: command for command in _ALL}
 

@@ -1,0 +1,105 @@
+"""The teacher's page: the lessons' goals, times and usual mistakes, how to show slides, how to grade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from halfsim.gallery.languages import language
+from halfsim.teach.catalogue import Lesson, lessons
+
+_WORDS = {
+    "en": {
+        "title": "Teaching with halfsim",
+        "intro": "Twelve lessons of 45 minutes on numbers of sixteen bits and fewer, for students who know Python and a "
+        "little NumPy. Each asks a question, has the class note a prediction before the cell that answers it, runs, "
+        "shows a picture, explains, and ends with exercises that the notebook checks itself.",
+        "begin": "```sh\npip install 'halfsim[lessons]'\nhalfsim lessons\njupyter lab lessons/01_sixteen_bits.ipynb\n```",
+        "beginning": "The notebooks need no network. `halfsim lessons --lang zh` writes them in Chinese; files that are "
+        "there already stay as they are, unless `--force` is given. The folder `solutions` has each lesson with its "
+        "exercises solved, and this page: keep it from the pupils until they have tried.",
+        "lessons": "The lessons",
+        "head": "| | lesson | question | minutes | needs |\n| --- | --- | --- | --- | --- |",
+        "class": "How a lesson goes",
+        "going": "Let everybody change the `...` in `predict(\"name\", ...)` **before** the next cell is run: a class in "
+        "which each pupil has a number to defend learns more from the surprise. `reveal` puts the number beside what "
+        "happened, and from then on the prediction cannot be altered. A notebook whose blanks are open runs from top "
+        "to bottom all the same, so nobody is stuck behind an exercise. `check` never raises: it says *right*, or what "
+        "the answer's error looks like.",
+        "slides": "Slides from the same notebooks",
+        "sliding": "Every heading begins a slide and every piece of code waits for a click, so that the class can predict "
+        "first. Run a notebook and make slides of it:\n\n```sh\njupyter nbconvert --execute --to slides "
+        "--SlidesExporter.reveal_scroll=True lessons/solutions/01_sixteen_bits.ipynb\n```\n\nThe slides load reveal.js "
+        "from a network; `--reveal-prefix` takes a copy of it in a folder.",
+        "grading": "How to grade",
+        "grades": "The last cell of a notebook, `score()`, counts the exercises that are right. Run what was handed in "
+        "anew, so that what is counted is what the code does, and read its last line:\n\n```sh\njupyter nbconvert "
+        "--execute --to notebook --inplace handed_in/*.ipynb\n```\n\nPredictions are not graded: a wrong one that is "
+        "explained afterwards is worth more than a right one. Right answers are computed in `halfsim/teach/exercises/`, "
+        "and whoever reads that file has read a program, not a number; ask in class for the reason.",
+        "goals": "Goals", "plan": "Time", "mistakes": "What pupils get wrong", "exercises": "Exercises, and the errors that get a hint of their own",
+        "minutes": "{n} min", "nothing": "NumPy alone", "other": "[中文](teaching.zh-CN.md)",
+    },
+    "zh": {
+        "title": "用 halfsim 上课",
+        "intro": "十二节课，每节 45 分钟，讲十六位和更短的数，面向会 Python、懂一点 NumPy 的学生。每节课先提一个问题，让全班在运行之前写下"
+        "预测，然后运行、看图、解释，最后是由笔记本自己检查的练习。",
+        "begin": "```sh\npip install 'halfsim[lessons]'\nhalfsim lessons --lang zh\njupyter lab lessons/01_sixteen_bits.ipynb\n```",
+        "beginning": "笔记本不需要联网。不写 `--lang zh` 就得到英文版；已经存在的文件不会被覆盖，除非加上 `--force`。`solutions` 文件夹里是"
+        "做好练习的每一课和本页：请在学生尝试之前先收起来。",
+        "lessons": "课程一览",
+        "head": "| | 课 | 问题 | 分钟 | 需要 |\n| --- | --- | --- | --- | --- |",
+        "class": "怎样上一节课",
+        "going": "运行下一格**之前**，让每个人都改掉 `predict(\"name\", ...)` 里的 `...`：手里有一个要辩护的数，意外才有收获。`reveal` 把预测放在"
+        "实际结果旁边，此后预测不能再改。空着没填的笔记本也能从头运行到尾，谁也不会卡在一道练习上。`check` 从不报错：它只说“正确”，或者指出"
+        "这个答案错得像什么。",
+        "slides": "用同一份笔记本放幻灯片",
+        "sliding": "每个标题开始一张幻灯片，每段代码等一次点击才出现，好让全班先预测。运行并生成：\n\n```sh\njupyter nbconvert --execute --to slides "
+        "--SlidesExporter.reveal_scroll=True lessons/solutions/01_sixteen_bits.ipynb\n```\n\n幻灯片要从网上加载 reveal.js；"
+        "`--reveal-prefix` 可以指定本地的一份。",
+        "grading": "怎样评分",
+        "grades": "笔记本的最后一格 `score()` 数出做对的练习。请把交上来的文件重新运行，这样数的就是代码真正做到的，然后看最后一行：\n\n```sh\njupyter "
+        "nbconvert --execute --to notebook --inplace handed_in/*.ipynb\n```\n\n预测不计分：事后能讲清楚的错误预测，比猜对更有价值。正确答案"
+        "在 `halfsim/teach/exercises/` 里由程序算出，读了那个文件的人读到的是程序，不是数字；请在课上追问理由。",
+        "goals": "目标", "plan": "时间", "mistakes": "学生常犯的错", "exercises": "练习，以及有专门提示的错误",
+        "minutes": "{n} 分钟", "nothing": "只要 NumPy", "other": "[English](teaching.md)",
+    },
+}  # fmt: skip
+
+
+def page(lang: str = "en", linked: bool = False) -> str:
+    r"""The page in a language, as Markdown; ``linked`` names the page in the other language, as in the documentation.
+
+    >>> page().partition("\n")[0]
+    '# Teaching with halfsim'
+    """
+    w = _WORDS[language(lang)]
+    rows = [
+        f"| {one.number} | {one.title} | {one.question} | {one.minutes} | {', '.join(one.needs) or w['nothing']} |"
+        for one in lessons(lang)
+    ]
+    parts = [f"# {w['title']}", f"{w['intro']} {w['other']}" if linked else w["intro"], w["begin"], w["beginning"]]
+    parts += [f"## {w['lessons']}", "\n".join([w["head"], *rows])]
+    for name, told in (("class", "going"), ("slides", "sliding"), ("grading", "grades")):
+        parts += [f"## {w[name]}", w[told]]
+    return "\n\n".join([*parts, *(part for lesson in lessons(lang) for part in _one(lesson, w))]) + "\n"
+
+
+def _one(lesson: Lesson, w: dict[str, str]) -> Iterator[str]:
+    """What stands there of a lesson."""
+    from halfsim.teach.exercises import of
+
+    yield f"## {lesson.number}. {lesson.title}"
+    yield f"*{lesson.question}*"
+    yield _listed(w["goals"], lesson.goals)
+    yield _listed(w["plan"], [f"{w['minutes'].format(n=minutes)}: {what}" for minutes, what in lesson.plan])
+    yield _listed(w["mistakes"], lesson.mistakes)
+    colon = ": " if lesson.lang == "en" else "："
+    told = [
+        f"`{one.key}`" + (colon + "; ".join(getattr(hint, lesson.lang) for hint in one.hints) if one.hints else "")
+        for one in of(lesson.subject)
+    ]
+    yield _listed(w["exercises"], told)
+
+
+def _listed(head: str, items: Iterable[str]) -> str:
+    return "\n".join([f"**{head}**", "", *(f"- {item}" for item in items)])
