@@ -22,7 +22,9 @@ EXERCISES = exercises.by_key()
 
 
 @pytest.mark.parametrize(
-    ("subject", "key", "answer", "english", "chinese"), PLANTED, ids=[f"{row[1]}-{n}" for n, row in enumerate(PLANTED)]
+    ("subject", "key", "answer", "english", "chinese"),
+    PLANTED,
+    ids=[f"{row[0]}-{row[1]}-{n}" for n, row in enumerate(PLANTED)],
 )
 def test_a_planted_error_gets_its_hint(subject: str, key: str, answer: Any, english: str, chinese: str) -> None:
     assert key in [one.key for one in exercises.of(subject)]
