@@ -186,6 +186,7 @@ _LATER = {
     "Finding": "diagnose.finding",
     "Fix": "autograd.trace.fix",
     "load": "checkpoint.saved",
+    "load_ipython_extension": "notebook",
     "loss_scale_range": "diagnose.scale.range",
     "LossScaleRange": "diagnose.scale.result",
     "mend": "diagnose.mend.mend",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from enum import Enum
-from typing import Any, ClassVar
+from itertools import chain, takewhile
+from typing import Any, ClassVar, TypeVar
 
-from halfsim.markup import Block, Lines, fragment, sections
+from halfsim.markup import Block, Figure, Lines, fragment, sections
+from halfsim.text import columns, counted
+
+_SHOWN = 50  # rows of a card
+_T = TypeVar("_T")
 
 
 class Card:
@@ -41,6 +47,78 @@ class Card:
 
     def _repr_html_(self) -> str:
         return fragment([*sections([(heading, _said(block)) for heading, block in self._card()], sort=False)])
+
+
+class Record(Card):
+    """A dataclass that a notebook shows as its fields by name: a row of a result, or one of its numbers.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Point(Record):
+    ...     x: float
+    >>> "<dt>x</dt><dd>0.5</dd>" in Point(0.5)._repr_html_()
+    True
+    """
+
+    __slots__ = ()
+
+    def _card(self) -> Sequence[tuple[str, Block | Mapping[str, object]]]:
+        return [(type(self).__name__, _facts(self))]
+
+
+class Rows(Card, list[_T]):
+    """Records in a list that prints, and that a notebook shows, as a table of their fields.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Point(Record):
+    ...     x: float
+    ...     y: float
+    >>> print(Rows([Point(0.5, 1.0), Point(0.25, 65504.0)]))
+    x     y
+    0.5   1
+    0.25  65504
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        table = self._table()
+        words = sum(1 for _ in takewhile(lambda cell: not isinstance(cell, Figure), table[-1]))
+        return columns(table, left=words) if self else "no rows"
+
+    def _card(self) -> Sequence[tuple[str, Block | Mapping[str, object]]]:
+        rest = len(self) - _SHOWN
+        more = f"and {counted(rest, 'row')} more; print shows all" if rest > 0 else ""
+        return [("", self._table()[: _SHOWN + 1] if self else "no rows"), ("", more)]
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """A row of names, and one for each record, without the fields that take more than a few words."""
+        rows = [_facts(row) for row in self]
+        names = [name for name in dict.fromkeys(chain(*rows)) if all(name in row for row in rows)]
+        return [tuple(names), *(tuple(row[name] for name in names) for row in rows)]
+
+
+def _facts(record: Any) -> dict[str, str]:
+    """The public fields of a dataclass that can be told in a few words."""
+    told = ((f.name.replace("_", " "), _brief(getattr(record, f.name))) for f in fields(record) if f.name[:1] != "_")
+    return {name: words for name, words in told if words is not None}
+
+
+def _brief(value: object) -> str | None:
+    """A value in a few words; None for what takes more, as another record or an array."""
+    if value is None or isinstance(value, (bool, Enum)):
+        return "-" if value is None else ("no", "yes")[value] if isinstance(value, bool) else _word(value)
+    if isinstance(value, (int, float)):
+        return Figure(_word(value), value)
+    if isinstance(value, Mapping):
+        value = [f"{key}: {_brief(item)}" for key, item in value.items()]
+    if isinstance(value, (tuple, list)):
+        told = [_brief(item) for item in value]
+        return None if None in told else ", ".join(map(str, told)) or "-"
+    if isinstance(value, (str, Card)) and not isinstance(value, Record):
+        return None if "\n" in str(value) else str(value) or "-"
+    return None
 
 
 def _said(block: Any) -> Any:

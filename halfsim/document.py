@@ -61,6 +61,9 @@ class Document(Card, ABC):
     def _body(self) -> Iterable[str]:
         """The page's parts, as HTML."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.title}>"
+
     def page(self) -> str:
         """One self-contained HTML page, which loads nothing from elsewhere."""
         head = [f"<h1>{escape(self.title)}</h1>"] if self._headed else []

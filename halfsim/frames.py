@@ -40,9 +40,16 @@ def level() -> int:
 
 
 def spelled(line: Line | None) -> str:
-    """A line as people write it, "train.py:41", without the folders; "" for None.
+    """A line as people write it, "train.py:41", without the folders, and "In[3]:2" of a notebook; "" for None.
 
     >>> spelled(("/home/me/train.py", 41)), spelled(None)
     ('train.py:41', '')
     """
-    return "" if line is None else f"{basename(line[0])}:{line[1]}"
+    return "" if line is None else f"{_cell(line[0]) or basename(line[0])}:{line[1]}"
+
+
+def _cell(file: str) -> str | None:
+    """The cell of a notebook that is kept under that name, as IPython calls it in its tracebacks; or None."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    called = shell.compile.format_code_name(file) if shell is not None else None
+    return called and called[1]

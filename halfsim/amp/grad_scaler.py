@@ -15,6 +15,7 @@ from halfsim.autograd.overrides import overridable
 from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import SPECS, apply, kernel
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Card, Record, Rows
 from halfsim.names import public
 from halfsim.numerics.formats import float16, float32
 from halfsim.numerics.precision import FP32, native
@@ -41,7 +42,7 @@ class _OptimizerState:
 
 
 @dataclass(frozen=True)
-class ScaleRecord:
+class ScaleRecord(Record):
     """One update of a `GradScaler`: the ``scale`` of the step, whether it ``found_inf``, and the scale ``after``.
 
     ``overflowed`` counts the infinite and NaN gradients of each parameter that had any, by name; ``step`` counts
@@ -71,7 +72,7 @@ def _fit(condition: bool, words: str) -> None:
         raise UnfitError(words)
 
 
-class GradScaler:
+class GradScaler(Card):
     """Dynamic loss scaling with the semantics of ``torch.amp.GradScaler``.
 
     `scale` multiplies the loss, so that small gradients survive in half precision; `step` divides the
@@ -124,7 +125,7 @@ class GradScaler:
         self._growth_interval, self._growth_tracker = growth_interval, 0
         self._states: dict[int, _OptimizerState] = {}
         self._overflowed: dict[str, int] = {}
-        self.history: list[ScaleRecord] = []
+        self.history = Rows[ScaleRecord]()
 
     def scale(self, outputs: Any) -> Any:
         """``outputs`` (a tensor, or iterables of them) times the scale; lists and tuples keep their type.
@@ -242,6 +243,15 @@ class GradScaler:
                 grown = min(_single(scale * np.float64(self._growth_factor)), _single(self._high))
             self._scale = grown if np.isfinite(grown) else scale
             self._growth_tracker = 0
+
+    def __repr__(self) -> str:
+        if not self._enabled:
+            return f"{type(self).__name__}(enabled=False)"
+        skipped = sum(record.found_inf for record in self.history)
+        return f"{type(self).__name__}(scale={self.get_scale():g}, updates={len(self.history)}, skipped={skipped})"
+
+    def _card(self) -> Any:
+        return [("", repr(self)), ("", self.history._card()[0][1] if self.history else "")]
 
     @property
     def overflowed(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from halfsim.card import Card
 from halfsim.numerics.formats import unknown
 from halfsim.options import guarded_class
 
@@ -13,7 +14,7 @@ _TYPES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "mtia", "meta", "privateuse
 
 @guarded_class
 @dataclass(frozen=True)
-class device:  # noqa: N801  # PyTorch's name
+class device(Card):  # noqa: N801  # PyTorch's name
     """A device, as ``torch.device``: a ``type`` and an ``index``; also a context that changes nothing.
 
     ``ValueError`` for a type that PyTorch does not have.

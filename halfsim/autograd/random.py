@@ -17,6 +17,7 @@ import numpy as np
 from halfsim.autograd.box_muller import box_muller, fused, pairs
 from halfsim.autograd.policy import PROMOTE
 from halfsim.autograd.scope import scope
+from halfsim.card import Card
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64, whole
 from halfsim.numerics.quantize import Array, round_to
 from halfsim.options import guarded_class
@@ -34,7 +35,7 @@ _STATE = np.dtype(
 
 
 @guarded_class
-class Generator:
+class Generator(Card):
     """A source of random numbers of its own, PyTorch's for the CPU: the Mersenne Twister.
 
     Its seed is PyTorch's first one until `manual_seed` or `seed` gives another. ``device`` changes nothing here.
@@ -51,6 +52,9 @@ class Generator:
         self.device = device
         self._engine = np.random.MT19937()
         self.manual_seed(_FIRST_SEED)
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._seed})"
 
     def manual_seed(self, seed: int) -> Generator:
         """Begin the stream of ``seed``, -2**63 to 2**64 - 1 (a negative one counts from 2**64); returns itself.

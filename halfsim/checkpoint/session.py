@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Record
 from halfsim.checkpoint import stream
 from halfsim.checkpoint.files import VERSION, Arrays, read, write
 from halfsim.checkpoint.tree import copied, pack, unpack
@@ -20,7 +21,7 @@ _PARTS = ("model", "optimizer", "scaler", "scheduler", "ema")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Record):
     """What a file holds: ``step`` and ``extra`` as they were given to `save`, and ``state`` by part.
 
     ``state["model"]`` is the model's ``state_dict`` and so on; ``names`` are the parts that the file has, ``version``

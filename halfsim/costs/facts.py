@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from halfsim.card import Record
 from halfsim.hardware.devices import Device
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Record):
     """What the operations of a layer, or all of them, take: FLOPs, bytes to and from memory, seconds, joules.
 
     ``seconds`` is an estimate. ``bound`` says what takes most of it, "compute", "bandwidth" or "latency"; ``peak`` is
@@ -34,7 +35,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Bill:
+class Bill(Record):
     """One recipe, in training or inference: bytes by kind, the step as a whole and by layer, and what would fit.
 
     In training ``activations`` are the bytes that the engine holds for the backward pass; in inference the operands and

@@ -116,7 +116,7 @@ def _exit_code(target: str, module: bool) -> tuple[int | None, Raised | None]:
             sys.excepthook(type(error), error.with_traceback(own), own)
         except Exception:  # the script may have put something there that does not work
             sys.__excepthook__(type(error), error, own)
-        return 130 if isinstance(error, KeyboardInterrupt) else 1, _raised(error, own)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1, raised(error, own)
     return 0, None
 
 
@@ -179,7 +179,7 @@ def _own(traceback: TracebackType | None) -> TracebackType | None:
     return traceback
 
 
-def _raised(error: BaseException, traceback: TracebackType | None) -> Raised:
+def raised(error: BaseException, traceback: TracebackType | None) -> Raised:
     """The exception, and the innermost line outside halfsim and what is installed: the script's, or one beside it."""
     try:
         message, line = next(iter(str(error).splitlines()), ""), None

@@ -93,6 +93,16 @@ class Trace(Card, recording.Trace):
 
         return Report.of(self)
 
+    def __repr__(self) -> str:
+        from halfsim.diagnose.report.text import title
+
+        found = self.verdict()
+        return f"<Trace: {title(self.report())}; {'every result was exact' if found is None else found.klass}>"
+
+    def __str__(self) -> str:
+        found = self.verdict()
+        return repr(self) if found is None else f"{self!r}\n{found}"
+
     def _card(self) -> Any:
         from halfsim.diagnose.report.text import brief
 

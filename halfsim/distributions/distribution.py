@@ -10,6 +10,7 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.scope import no_grad
 from halfsim.autograd.tensor import Size, Tensor, plain
+from halfsim.card import Card
 from halfsim.options import guarded_class
 
 __all__ = ["Distribution", "Independent"]
@@ -29,7 +30,7 @@ def broadcast(*values: Any) -> list[Tensor]:
 
 
 @guarded_class
-class Distribution:
+class Distribution(Card):
     """What all distributions have: ``batch_shape``, ``event_shape``, `sample`, `rsample`, `log_prob`, `entropy`."""
 
     has_rsample = False

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from halfsim.card import Card
+from halfsim.card import Card, Record
 from halfsim.hardware.matrix_unit import taken, unit_matmul
 from halfsim.hardware.units import DEVICES, UNITS, Unit, rows
 from halfsim.numerics.accumulate import accumulator
@@ -39,7 +39,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Record):
     """Between two devices: how many elements differ, the largest difference and its place, and the causes.
 
     ``causes`` pairs words with how many of the elements agree once the first device's numbers, those named before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from halfsim.card import Record
 from halfsim.hardware.catalogue import ROWS as CATALOGUE
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16, float32, tfloat32, unknown
 
@@ -28,7 +29,7 @@ _FORMATS = {
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(Record):
     """One row: how a unit multiplies matrices of ``inputs`` and adds into ``accumulate``.
 
     ``kind`` names the algorithm, each of which takes K in steps of ``block`` products, k ascending:

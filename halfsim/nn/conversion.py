@@ -11,7 +11,7 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.autograd.scope import carried
 from halfsim.autograd.tensor import Tensor
-from halfsim.card import Card
+from halfsim.card import Card, Record
 from halfsim.frames import level
 from halfsim.markup import Figure
 from halfsim.nn.state import Rounded, put
@@ -32,7 +32,7 @@ class ConversionWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class ConversionRow:
+class ConversionRow(Record):
     """What rounding did to one parameter or buffer of ``size`` values, ``nonzero`` of them finite and not zero.
 
     ``to_infinity`` counts finite values that the format has no number near: infinite afterwards, or NaN where it has no

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsim.card import Card
+from halfsim.card import Card, Record
 from halfsim.options import refused, shown
 
 NAMES: dict[str, Format] = {}  # every format by its names, in lower case; `halfsim.numerics.formats` fills it
@@ -54,7 +54,7 @@ def whole(argument: str, value: object) -> int:
 
 
 @dataclass(frozen=True)
-class Specials:
+class Specials(Record):
     """Where a format keeps its infinities and NaN, if it has any: a row of `SPECIALS`.
 
     ``infinity`` and ``nan`` are "field", a code of the largest exponent field, all of which is theirs (infinity has

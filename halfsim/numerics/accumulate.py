@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.numerics import units
 from halfsim.numerics.exact_sums import matmul_exact
 from halfsim.numerics.flags import FlagCounts
@@ -25,7 +26,7 @@ _WORDS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked(k)", "kah
 
 
 @dataclass(frozen=True)
-class Accumulator:
+class Accumulator(Record):
     """The format of a running sum and the order in which it is formed.
 
     Every order but ``blas`` gives the same bits on every machine, for every memory layout. Operands are first

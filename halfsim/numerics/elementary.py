@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.names import public
 from halfsim.numerics._lookup import Lookup, apply, dtype_of_results, tabulated
 from halfsim.numerics.erf import each
@@ -72,7 +73,7 @@ _NEAR = 2.0**-18  # up to here 1 + x, or x + x**2, is nearer to 1, or x, than an
 
 
 @dataclass(frozen=True)
-class Tail:
+class Tail(Record):
     """Where a function comes so near to a straight line that float64 cannot tell them apart, though they never meet.
 
     For ``low < x < high`` and x not 0 the line is ``constant + slope * x``: tanh(x) is 1 to float64 from x = 20 on, and
@@ -104,7 +105,7 @@ def _near(constant: float, slope: float, side: str) -> Tail:
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class Function(Record):
     """A function of one argument on the numbers of a format, correctly rounded by looking it up.
 
     ``function(x, format, rounding)`` takes an array-like ``x`` of any shape and returns an array of that shape:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
+from halfsim.card import Record
 from halfsim.numerics._grid import Target
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format
@@ -39,7 +40,7 @@ def value_of(fmt: Format, magnitude: int) -> Fraction:
 
 
 @dataclass(frozen=True)
-class Number:
+class Number(Record):
     """One code of a format, read as sign, exponent and significand (IEEE 754-2019 clause 3.4)."""
 
     format: Format
@@ -142,7 +143,7 @@ def zero(fmt: Format, negative: bool = False) -> Number:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Record):
     """One rounding: ``kept`` units of 2**``unit``, and ``rest`` of a unit (0 <= rest < 1) dropped or rounded up."""
 
     number: Number

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.contexts import Context, Pile
 from halfsim.frames import level
 from halfsim.numerics.formats import unknown
@@ -31,7 +32,7 @@ class Flag(enum.IntFlag):
 
 
 @dataclass(slots=True)
-class FlagCounts:
+class FlagCounts(Record):
     """How many results raised each of the five IEEE exceptions, and what else rounding did to them.
 
     ``size`` is the number of results. ``nonzero`` of them were not zero before they were rounded, and ``flushed`` of

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsim.card import Card
+from halfsim.card import Card, Record
 from halfsim.numerics.formats import unknown, whole
 from halfsim.options import guarded_class
 
@@ -147,7 +147,7 @@ class Stochastic(Card):
 
 
 @dataclass(frozen=True)
-class Mode:
+class Mode(Record):
     """How values reach a grid: the rounding, what overflow becomes, and which subnormal numbers are flushed.
 
     The words of ``overflow`` and ``subnormals`` are those of `halfsim.round_to`.

@@ -13,6 +13,7 @@ from halfsim.autograd.overrides import overridable
 from halfsim.autograd.scope import scoped
 from halfsim.autograd.tape import kernel
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Card
 from halfsim.contexts import Context
 from halfsim.nn.module import Module
 from halfsim.numerics.formats import as_format
@@ -20,9 +21,10 @@ from halfsim.optim.options import checked
 from halfsim.optim.weight import as_format_of
 from halfsim.options import guarded_class
 from halfsim.states import like
+from halfsim.text import counted
 
 
-class EMA:
+class EMA(Card):
     """Averages of parameters, ``average + (1 - decay) * (weight - average)`` after every step.
 
     ``parameters`` is a Module or an iterable of tensors. ``format`` is that of the averages and of their arithmetic
@@ -52,6 +54,10 @@ class EMA:
         self.decay = decay
         self._swaps, self._kept = 0, list[Any]()
         self.averages = [tensor(p, p.format if format is None else as_format(format)) for p in self.parameters]
+
+    def __repr__(self) -> str:
+        formats = ", ".join(dict.fromkeys(average.format.name for average in self.averages))
+        return f"EMA(decay={self.decay:g}, {counted(len(self.averages), 'average')} in {formats})"
 
     def update(self) -> None:
         """Move every average towards its parameter."""

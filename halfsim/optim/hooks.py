@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from halfsim.autograd.tensor import RemovableHandle
+from halfsim.card import Card
 from halfsim.options import guarded_class, guarded_names
 
 Hook = Callable[..., Any]
@@ -15,7 +16,7 @@ _Step = TypeVar("_Step", bound=Callable[..., Any])
 _EVERYWHERE: dict[str, dict[int, Hook]] = {"step_pre": {}, "step_post": {}}
 
 
-class Hooked:
+class Hooked(Card):
     """The hooks of one optimizer, by what they wait for; see `halfsim.optim.Optimizer`."""
 
     _hooks: dict[str, dict[int, Hook]]

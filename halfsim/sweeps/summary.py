@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.document import Document
 from halfsim.markup import Figure, sections
 from halfsim.text import columns, number
 
 
 @dataclass(frozen=True)
-class Group:
+class Group(Record):
     """One line of a summary: the rows that agree in ``by``, and one number of their results.
 
     ``n`` rows gave it, ``failed`` gave an error, and ``infinite`` of the ``n`` are infinite or NaN, which the mean then

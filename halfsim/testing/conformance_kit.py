@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsim.atomic import write_text
-from halfsim.card import Card
+from halfsim.card import Card, Record
 from halfsim.document import attributes
 from halfsim.numerics.codec import decode as decoded
 from halfsim.numerics.codec import encode as encoded
@@ -30,7 +30,7 @@ _SHOWN = 3  # wrong cases of a kind that a report shows
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Wrong(Record):
     """A case in which the implementation does not say what the format does."""
 
     given: str  # "encode 1.0009765625 (0x1.004p+0)" or "decode 3c01"
@@ -42,7 +42,7 @@ class Wrong:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(Record):
     """The cases of one kind: how many, how many of them wrong, and the first of these."""
 
     name: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.numerics.exact_rounding import log2_floor
 from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
@@ -18,7 +19,7 @@ __all__ = ["IllConditionedDot", "IllConditionedSum", "ill_conditioned_dots", "il
 
 
 @dataclass(frozen=True, eq=False)
-class IllConditionedSum:
+class IllConditionedSum(Record):
     """Numbers with their exact sum and its condition number, sum(abs(x)) / abs(sum(x)); np.asarray reads the numbers.
 
     ``values`` is an array of one axis, ``exact`` and ``condition`` are Fractions.
@@ -33,7 +34,7 @@ class IllConditionedSum:
 
 
 @dataclass(frozen=True, eq=False)
-class IllConditionedDot:
+class IllConditionedDot(Record):
     """Two vectors with their exact dot product and its condition number, abs(x) @ abs(y) / abs(x @ y).
 
     ``x`` and ``y`` are arrays of one axis, read by np.asarray as two rows; ``exact`` and ``condition`` are Fractions.

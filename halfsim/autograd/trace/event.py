@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.kinds import kinds_of
-from halfsim.card import Card
+from halfsim.card import Card, Record
 from halfsim.frames import Line, spelled
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Record):
     """A number of the program that ``format`` turned into a number with another meaning: 0, 1, infinity or NaN.
 
     It prints as the sentence that says so.
@@ -47,7 +47,7 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Error:
+class Error(Record):
     """How far a result is from a reference.
 
     Of a result with more than 4,096 elements a sample spread over all of it is compared, see `sample`. An ulp is the
@@ -61,7 +61,7 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Record):
     """What one kind of rounding inside an operation did to the numbers that it rounded."""
 
     name: str  # "read" (operands), "operand" (those of a matrix product), "step" (inside), "sum", "store" (the result)

@@ -12,12 +12,13 @@ import numpy as np
 from halfsim.autograd.trace.event import Event
 from halfsim.autograd.trace.shadow import error
 from halfsim.autograd.trace.totals import Place
+from halfsim.card import Record
 from halfsim.diagnose.compare.recorder import Kept, Key, Step
 from halfsim.numerics.quantize import Array
 
 
 @dataclass(frozen=True)
-class PlaceRow:
+class PlaceRow(Record):
     """How far the results of one operation in one module are off: over all steps the largest errors.
 
     An ulp is the spacing of the run's format at the reference, or its smallest subnormal where the reference is zero.
@@ -38,7 +39,7 @@ class PlaceRow:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class LayerRow(Record):
     """How far the results of one module are off, over all steps; errors are as in `PlaceRow`."""
 
     path: str
@@ -53,7 +54,7 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
-class StepRow:
+class StepRow(Record):
     """One step: the largest relative errors, forward and of gradients, the cosine of all parameters' gradients."""
 
     step: int

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from math import inf, isnan
 from typing import Any
 
-from halfsim.card import Text
+from halfsim.card import Record, Text
 from halfsim.diagnose.compare.meter import LayerRow, PlaceRow, StepRow
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
@@ -18,7 +18,7 @@ LINES = 12  # of each table in the text
 
 
 @dataclass(frozen=True)
-class ResultRow:
+class ResultRow(Record):
     """One value that the experiment returned. Errors are NaN where both runs have NaN, or nothing that is finite."""
 
     name: str

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from halfsim.autograd.trace.fix import Fix, keys
+from halfsim.card import Record
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, Lines, sections
@@ -19,7 +20,7 @@ _CELLS = (26, 26, 14)  # of 100 columns, for a cell of words, which goes on in t
 
 
 @dataclass(frozen=True)
-class Tried:
+class Tried(Record):
     """A fix, and what it did to the run."""
 
     fix: Fix

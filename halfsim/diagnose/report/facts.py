@@ -11,6 +11,7 @@ from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error
 from halfsim.autograd.trace.kinds import KINDS
 from halfsim.autograd.trace.totals import place_of
+from halfsim.card import Record
 from halfsim.diagnose.finding import Finding
 from halfsim.numerics.formats import Format, unknown
 from halfsim.numerics.quantize import Array
@@ -34,7 +35,7 @@ def infinite(counts: Counts) -> int:
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(Record):
     """What one operation in one module did, over all steps: `halfsim.autograd.trace.Total` as plain data.
 
     ``exponents`` counts numbers by floor(log2 |x|), zeros under -127, NaN and infinities under 128.
@@ -88,7 +89,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Record):
     """What happened in one module (of the optimizer: to one parameter) by step, several steps in a column.
 
     The names of `halfsim.autograd.trace.SERIES` map to counts, one for each column; those all zero are left out.
@@ -104,7 +105,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Raised:
+class Raised(Record):
     """The exception that ended a script: its class, its message in one line, and the line that it was raised from."""
 
     kind: str

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.document import Document, jsonable
 from halfsim.markup import Block, Figure, Lines, sections
 from halfsim.numerics.formats import Format
@@ -22,7 +23,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
-class LayerScale:
+class LayerScale(Record):
     """The scales for the gradients that one module stores in one format.
 
     Scales are powers of two. By ``high`` none overflows, by twice that one does; by ``low`` at most the share allowed

@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsim.autograd.policy import Policy
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Record
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, sections
 from halfsim.text import clipped, columns, filled
@@ -18,7 +19,7 @@ _SHOWN = 16  # tries in the printed table; values of an array that are kept
 
 
 @dataclass(frozen=True)
-class Try:
+class Try(Record):
     """One run of the experiment: under which policy, whether it was accepted, and if not, why not.
 
     ``kept`` names what stayed in the fallback; ``value`` is what the experiment returned, as plain data, of large

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any, ClassVar
 
+from halfsim.card import Record
 from halfsim.document import attributes
 from halfsim.gallery.languages import Told
 from halfsim.gallery.matrix import heat
@@ -28,7 +29,7 @@ Values = Mapping[tuple[str, str], Sequence[tuple[int, float, float]]]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Record):
     """One remedy against one problem: the measure (less is better) and the test accuracy, without it and with it.
 
     ``before`` and ``after`` are means over ``n`` seeds, ``difference`` is the mean of what ``after`` is more than

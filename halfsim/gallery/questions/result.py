@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from halfsim.autograd.scope import reproducible
+from halfsim.card import Record
 from halfsim.gallery.languages import Told
 from halfsim.gallery.questions import compared, view
 from halfsim.gallery.questions.answers import QUESTIONS, VERDICTS
@@ -23,7 +24,7 @@ _FUNCTIONS = {claim.name: claim.numbers for claims in QUESTIONS.values() for cla
 
 
 @dataclass(frozen=True)
-class Answered:
+class Answered(Record):
     """A claim of the text, judged and answered: ``text`` is the answer, and ``numbers`` are those that are in it.
 
     ``verdict`` is "right", "condition" (right with a condition), "wrong", or "omitted" for what the text leaves out.

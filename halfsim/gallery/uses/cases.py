@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.scope import no_grad, precision
+from halfsim.card import Record
 from halfsim.document import attributes
 from halfsim.gallery.uses.measures import Array, Measure, broken
 from halfsim.gallery.uses.said import NOTHING, Said
@@ -46,7 +47,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Record):
     """What was measured of an operation in one arithmetic; ``fixed`` is None where no fix was needed or known."""
 
     operation: Said

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsim.card import Record
 from halfsim.gallery.uses.said import NOTHING, Said
 from halfsim.text import number, percent
 
@@ -17,7 +18,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Record):
     """A distance: its name and unit, whether more of it is better, and how it is taken of a result and the right one.
 
     ``digits`` is the number of decimals; None shows three digits that count.

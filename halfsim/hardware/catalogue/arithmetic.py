@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from halfsim.card import Record
+
 
 @dataclass(frozen=True)
-class Arithmetic:
+class Arithmetic(Record):
     """How a kind of unit computes: which results it rounds, what becomes of subnormals, how sums grow."""
 
     rounds: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from halfsim.card import Record
+
 
 @dataclass(frozen=True)
-class Document:
+class Document(Record):
     """A document by publisher, title, edition (number, version or date, as it names itself) and address.
 
     ``read`` says how far it was read for the figures here: "text" for its own text or a stored copy of it, "quoted" for

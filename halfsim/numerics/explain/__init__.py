@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from halfsim.card import Record
 from halfsim.numerics.exact_rounding import HALF, Number, Step, infinity, not_a_number, number, power, value_of
 from halfsim.numerics.explain import drawing, numerals, picture
 from halfsim.numerics.explain.exact import MODES, Exact, Special, neighbour, operate, round_exact, settled
@@ -18,7 +19,7 @@ from halfsim.text import clipped
 
 
 @dataclass(frozen=True)
-class Operand:
+class Operand(Record):
     """An operand as it was written, exactly, and as the number of the format that takes part."""
 
     text: str

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.observer import observing
+from halfsim.card import Record
 from halfsim.diagnose.trace import Trace
 from halfsim.nn.conversion import Conversion, ConversionRow, conversion_report
 from halfsim.numerics.precision import FP64
@@ -20,7 +21,7 @@ Element = tuple[str, str]  # "tensor" or "node", and its name
 
 
 @dataclass(frozen=True)
-class NodeRow:
+class NodeRow(Record):
     """What one node did over all samples that were traced.
 
     ``made`` is the largest relative error that it made of its operands as they were, ``total`` that of its results,

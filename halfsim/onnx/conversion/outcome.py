@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Record
 from halfsim.diagnose.returned import accepted
 from halfsim.document import attributes
 from halfsim.numerics.formats import Format
@@ -110,7 +111,7 @@ def judge(tolerance: Any, accept: Any, names: list[str], target: Format) -> Judg
 
 
 @dataclass(frozen=True)
-class Tried:
+class Tried(Record):
     """One set of names kept in float32, and what came of it: the largest ``error`` of each output so far.
 
     ``reason`` is empty where all outputs held.

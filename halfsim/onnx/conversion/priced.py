@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfsim.autograd.observer import observing
+from halfsim.card import Record
 from halfsim.costs.flops import Ledger
 from halfsim.costs.recipes import RECIPES
 from halfsim.costs.roofline import total
@@ -15,7 +16,7 @@ from halfsim.onnx.conversion.converted import Converted, Keep
 
 
 @dataclass(frozen=True)
-class Price:
+class Price(Record):
     """One run of the last sample on ``device``: an estimate of its seconds, bytes to and from memory, and joules.
 
     ``variant`` is "float32", "all in the target" or "mixed"; ``bound`` says what takes most of the time. Casts to

@@ -9,7 +9,7 @@ from math import inf, isfinite
 from typing import Any
 
 from halfsim.autograd.policy import Policy
-from halfsim.card import Text
+from halfsim.card import Record, Text
 from halfsim.diagnose.finding import Finding
 from halfsim.document import Document, attributes, jsonable
 from halfsim.markup import Block, Figure, definitions, sections
@@ -26,7 +26,7 @@ _SHOWN = 12  # lines of a printed table
 
 
 @dataclass(frozen=True)
-class OutputRow:
+class OutputRow(Record):
     """One output: how far it is off with everything in the target, and with what is kept; and how far it may be.
 
     ``tolerance`` is None where a function of the caller's judges.

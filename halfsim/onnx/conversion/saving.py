@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.atomic import replacing
+from halfsim.card import Record
 from halfsim.onnx.conversion.outcome import error_of
 from halfsim.onnx.graph import Graph
 from halfsim.onnx.model import Model, load
@@ -30,7 +31,7 @@ _LISTS = ("Sequence", "SplitToSequence", "Optional")  # operators that may make 
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Record):
     """What onnxruntime made of a model: which version, how far its outputs are from ours, and that in words.
 
     ``error`` is the largest of the outputs' errors, each the norm of the difference by the norm of the output; None if

@@ -11,6 +11,7 @@ import numpy as np
 
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
+from halfsim.card import Card
 from halfsim.frames import level
 from halfsim.optim.optimizer import Optimizer
 from halfsim.optim.options import checked, is_tensor, number
@@ -33,7 +34,7 @@ class MissingRateError(ValueError, KeyError):
     __str__ = Exception.__str__
 
 
-class LRScheduler:
+class LRScheduler(Card):
     """A rule for the learning rate of every parameter group, called after each `Optimizer.step`.
 
     The first step is made by the constructor. A rule is a method ``get_lr``, which gives one rate a group for
@@ -64,6 +65,10 @@ class LRScheduler:
         self.base_lrs = [_plain(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._initial_step()
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{number('lr', group['lr']):g}" for group in self.optimizer.param_groups)
+        return f"{type(self).__name__}(last_epoch={self.last_epoch}, lr={rates})"
 
     def _initial_step(self) -> None:
         self._step_count = 0

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.random import manual_seed
+from halfsim.card import Record
 from halfsim.utils.data.dataset import IterableDataset, samples
 
 
 @dataclass
-class WorkerInfo:
+class WorkerInfo(Record):
     """What `get_worker_info` gives: which worker runs, of how many, its seed and its copy of the data set."""
 
     id: int
