@@ -12,6 +12,7 @@ from halfsim.markup import Block, Figure, Lines, fragment, sections
 from halfsim.text import columns, counted
 
 _SHOWN = 50  # rows of a card
+_WORDS = 8  # items of a cell
 _T = TypeVar("_T")
 
 
@@ -106,17 +107,19 @@ def _facts(record: Any) -> dict[str, str]:
 
 
 def _brief(value: object) -> str | None:
-    """A value in a few words; None for what takes more, as another record or an array."""
+    """A value in a few words; None for what takes more, as an array."""
     if value is None or isinstance(value, (bool, Enum)):
         return "-" if value is None else ("no", "yes")[value] if isinstance(value, bool) else _word(value)
     if isinstance(value, (int, float)):
         return Figure(_word(value), value)
+    if isinstance(value, Record) and type(value).__str__ is object.__str__:
+        value = {name: words for name, words in _facts(value).items() if words not in ("-", "0", "no")}
     if isinstance(value, Mapping):
         value = [f"{key}: {_brief(item)}" for key, item in value.items()]
     if isinstance(value, (tuple, list)):
         told = [_brief(item) for item in value]
-        return None if None in told else ", ".join(map(str, told)) or "-"
-    if isinstance(value, (str, Card)) and not isinstance(value, Record):
+        return None if None in told or len(told) > _WORDS else ", ".join(map(str, told)) or "-"
+    if isinstance(value, (str, Card)):
         return None if "\n" in str(value) else str(value) or "-"
     return None
 

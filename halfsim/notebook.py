@@ -50,6 +50,8 @@ def load_ipython_extension(shell: Any) -> None:
 
 def _tabled(value: Any) -> str | None:
     """A list of records as a table; None, for which IPython takes its own way, of any other list."""
+    if (own := getattr(value, "_repr_html_", None)) is not None:  # of a class of lists
+        return own()
     return Rows(value)._repr_html_() if value and all(isinstance(item, Record) for item in value) else None
 
 
