@@ -36,7 +36,7 @@ _WORDS.add_argument("--as", dest="name")
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What ``%load_ext halfsim`` does in a notebook: ``%%trace``, and lists and tuples of rows shown as tables.
+    """What ``%load_ext halfsim`` does in a notebook: ``%%trace``, and lists, tuples and dicts of rows shown as tables.
 
     ``%%trace fp16`` at the head of a cell runs the cell under `halfsim.trace`, in that precision if one is given, and
     shows the verdict below what the cell shows. ``--reference`` measures against float64, ``--reference=fp32`` against
@@ -44,15 +44,16 @@ def load_ipython_extension(shell: Any) -> None:
     there above it. A word that is not known is told in one line, and the cell does not run.
     """
     shell.register_magic_function(_magic(shell), "cell", "trace")
-    for kind in (list, tuple):
+    for kind in (list, tuple, dict):
         shell.display_formatter.formatters["text/html"].for_type(kind, _tabled)
 
 
 def _tabled(value: Any) -> str | None:
-    """A list of records as a table; None, for which IPython takes its own way, of any other list."""
-    if (own := getattr(value, "_repr_html_", None)) is not None:  # of a class of lists
+    """A list of records, or a dict of them, as a table; None, for which IPython takes its own way, of any other."""
+    if (own := getattr(value, "_repr_html_", None)) is not None:  # a class of its own
         return own()
-    return Rows(value)._repr_html_() if value and all(isinstance(item, Record) for item in value) else None
+    rows = value.values() if isinstance(value, dict) else value
+    return Rows(rows)._repr_html_() if rows and all(isinstance(row, Record) for row in rows) else None
 
 
 def _magic(shell: Any) -> Callable[[str, str], None]:

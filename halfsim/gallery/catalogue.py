@@ -43,10 +43,15 @@ class Entries(Card, builtins.list[Case]):
         self.lang = lang
 
     def __str__(self) -> str:
+        return f"{columns(self._rows(), left=4)}\n\n{counted(len(self), 'case')}"
+
+    def _rows(self) -> builtins.list[tuple[str, ...]]:
         lang = self.lang
         head = tuple(said(word, lang) for word in ("case", "class", "phase", "symptom"))
-        rows = [(c.name, said(c.klass, lang), said(c.phase, lang), c.told("symptom", lang)) for c in self]
-        return f"{columns([head, *rows], left=4)}\n\n{counted(len(self), 'case')}"
+        return [head, *((c.name, said(c.klass, lang), said(c.phase, lang), c.told("symptom", lang)) for c in self)]
+
+    def _card(self) -> Any:
+        return [("", self._rows()), ("", counted(len(self), "case"))]
 
     __repr__ = __str__
 
