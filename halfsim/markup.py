@@ -35,14 +35,15 @@ STYLE = (
 .halfsim > h2:first-child { margin-top: 0; }
 .halfsim p { margin: .25rem 0 .75rem; } .halfsim :is(h1, p) { overflow-wrap: anywhere; }
 .halfsim .soft { color: var(--soft); }
-.halfsim .scroll { overflow-x: auto; } .halfsim .scroll + :is(p, dl, .scroll) { margin-top: .75rem; }
+.halfsim .scroll { overflow-x: auto; } .halfsim .scroll + :is(p, .scroll) { margin-top: .75rem; }
+.halfsim .scroll:has(table) + dl { margin-top: .75rem; }
 .halfsim table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; margin: 0;
   font-size: inherit; }
 .halfsim :is(th, td) { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 .halfsim th { color: var(--soft); font-weight: 600; font-size: .85em; }
 .halfsim th[scope=row] { color: inherit; font-weight: inherit; font-size: inherit; }
-.halfsim :is(th, td).word { text-align: left; } .halfsim .prose { white-space: normal; min-width: 18rem; }
+.halfsim :is(th, td).word { text-align: left; } .halfsim .prose { white-space: normal; min-width: 16rem; }
 .halfsim pre { font: .85rem/1.35 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; margin: .25rem 0 .75rem; }
 .halfsim dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0; }
 .halfsim dt { font-weight: 600; } .halfsim dd { margin: 0; overflow-wrap: anywhere; }
@@ -167,7 +168,7 @@ def sections(blocks: Sequence[tuple[str, Block | Mapping[str, str]]], sort: bool
 
 
 _LONG = 24  # characters of a cell of words that may go on in a second line on a narrow screen
-_PROSE = 60  # and on any
+_PROSE = 40  # and on any
 
 
 def table(
@@ -188,7 +189,8 @@ def table(
             tag = "td" if kind == "row" and (i or not words) else "th"  # the first word names its row
             scope = f' scope="{kind}"' if tag == "th" else ""
             length = " prose" if len(cell) > _PROSE else " long" if len(cell) > _LONG else ""
-            mark = f' class="word{length}"' if i < words else ""
+            names = f"{'word' * (i < words)}{length if i < words or len(cell) > _PROSE else ''}".strip()
+            mark = f' class="{names}"' if names else ""
             key = keys[i] if keys else None
             sortable = values is not None and kind == "col" and cell
             inner = f'<button type="button">{escape(cell)}</button>' if sortable else escape(cell)
