@@ -76,8 +76,8 @@ class Rows(Card, list[_T]):
     ...     x: float
     ...     y: float
     >>> print(Rows([Point(0.5, 1.0), Point(0.25, 65504.0)]))
-    x     y
-    0.5   1
+       x      y
+     0.5      1
     0.25  65504
     """
 
