@@ -173,9 +173,12 @@ def shell() -> Iterator[Any]:
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
-    shell = InteractiveShell.instance(config=config)
+    own = types.ModuleType("cells")  # and not __main__, which is put in its place
+    shell = InteractiveShell.instance(config=config, user_module=own, user_ns=vars(own))
     shell.run_cell("import halfsim as hs\n%load_ext halfsim", store_history=True)
     yield shell
+    shell.restore_sys_module_state()
+    del sys.modules["cells"]
     InteractiveShell.clear_instance()
 
 
