@@ -94,15 +94,16 @@ class Rows(Card, list[_T]):
         return [("", self._table()[: _SHOWN + 1] if self else "no rows"), ("", more)]
 
     def _table(self) -> list[tuple[str, ...]]:
-        """A row of names, and one for each record, without the fields that take more than a few words."""
-        rows = [_facts(row) for row in self]
+        """A row of names, and one for each record, without records inside and what takes more than a few words."""
+        rows = [_facts(row, inside=False) for row in self]
         names = [name for name in dict.fromkeys(chain(*rows)) if all(name in row for row in rows)]
         return [tuple(names), *(tuple(row[name] for name in names) for row in rows)]
 
 
-def _facts(record: Any) -> dict[str, str]:
-    """The public fields of a dataclass that can be told in a few words."""
-    told = ((f.name.replace("_", " "), _brief(getattr(record, f.name))) for f in fields(record) if f.name[:1] != "_")
+def _facts(record: Any, inside: bool = True) -> dict[str, str]:
+    """The public fields of a dataclass that can be told in a few words, those that are records only if ``inside``."""
+    values = ((f.name.replace("_", " "), getattr(record, f.name)) for f in fields(record) if f.name[:1] != "_")
+    told = ((name, _brief(value)) for name, value in values if inside or not isinstance(value, Record))
     return {name: words for name, words in told if words is not None}
 
 

@@ -137,6 +137,7 @@ def test_rows_are_a_table_of_what_fits() -> None:
     assert "<p>no rows</p>" in Rows()._repr_html_()
     assert "and 10 rows more" in Rows([history[0]] * 60)._repr_html_()
     place = hs.Report.of(traced()).places[0]
+    assert "counts" not in Rows([place])._table()[0], "a record of its own"
     assert isinstance(place, Record)
     assert "<dt>counts</dt><dd>size: 1, nonzero: 1, inexact: 1, overflow: 1" in place._repr_html_()
 
