@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halfsim.atomic import write_text
+from halfsim.card import Record
 from halfsim.teach.catalogue import lessons
 from halfsim.teach.notebook import ipynb, pupils, solved
 from halfsim.teach.teacher import page
@@ -16,7 +17,7 @@ SOLUTIONS = "solutions"
 
 
 @dataclass(frozen=True)
-class Written:
+class Written(Record):
     """What became of the files of a folder, by their names in it: those written, and those left as they were."""
 
     folder: Path
