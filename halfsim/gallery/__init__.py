@@ -15,6 +15,7 @@ _LATER: dict[str, str] = {
     "Case": "case",
     "Entries": "catalogue",
     "Exhibit": "exhibit",
+    "Exhibits": "page",
     "applications": "uses.catalogue",
     "list": "catalogue",
     "remedies": "matrix.study",

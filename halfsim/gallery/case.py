@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +13,34 @@ import numpy as np
 from halfsim.autograd.tensor import Tensor
 from halfsim.card import Card
 from halfsim.document import attributes
+from halfsim.gallery.words import said
 from halfsim.text import filled
 
-# What one sees of a bug, before one knows anything else: English and Chinese.
-SEEN = {
-    "NaN": "NaN", "infinity": "无穷大", "zeros": "全零", "no change": "不动", "wrong numbers": "数值不对",
-    "an error": "报错",
+# What one sees of a bug, before one knows anything else.
+SEEN = ("NaN", "infinity", "zeros", "no change", "wrong numbers", "an error")
+
+# What readers call it who do not know the word here: by what is seen, by class and by phase.
+CALLED = {
+    "NaN": "not a number, invalid value encountered; diverges, blows up; 发散",
+    "infinity": "inf, overflow encountered; divide by zero encountered; 溢出",
+    "zeros": "0, black, blank, vanishes, collapses; 消失",
+    "no change": "stuck, frozen, plateau, stagnates, stalls; does not learn, train, converge, update or decrease; "
+    "loss, accuracy and weights stay constant; hangs; 卡住, 停滞, 不收敛, 不下降, 没有变化",
+    "wrong numbers": "accuracy, quality and metrics drop, degrade or are worse; inaccurate, imprecise, different "
+    "results, mismatch; 精度下降, 准确率, 不一致",
+    "an error": "exception, raises, crashes, traceback; 异常",
+    "overflow": "too large, max 65504, inf, overflow encountered; 太大",
+    "underflow": "too small, flushed to zero, vanishing; 太小, 消失",
+    "swamping": "absorbed, stagnation, lost updates, small addends; 丢失, 停滞",
+    "cancellation": "catastrophic, significance and precision lost, negative variance; 精度损失",
+    "eps lost": "epsilon, divide by zero, invalid value encountered in divide; 除以零",
+    "constant changed": "rounded constant, literal, hyperparameter; 常数",
+    "integer rounding": "index, position, label, token id, 2048; 整数, 下标",
+    "NaN propagation": "inf minus inf, zero times inf; 传播",
+    "scaler": "loss scale, loss scaling, GradScaler, amp, skipped step; 损失缩放",
+    "accumulation order": "reduction order, nondeterministic, reproducible; 顺序",
+    "backward": "gradient, grad, backpropagation; 梯度, 反向",
+    "optimizer": "step, weights, update; 权重, 更新",
 }  # fmt: skip
 
 
@@ -82,11 +105,21 @@ class Case(Card):
         return str(getattr(self, what if lang == "en" else f"{what}_{lang}"))
 
     @cached_property
-    def words(self) -> str:
-        """All that a search looks through, in small letters."""
-        texts = (self.id, self.name, self.layer, self.seen, SEEN[self.seen], self.klass, *self.ops, self.phase,
-                 self.title, self.title_zh, self.symptom, self.symptom_zh, self.message, self.link)  # fmt: skip
-        return "\n".join(texts).casefold()
+    def words(self) -> tuple[str, str]:
+        """What a search looks through: what is said of the case, and what else its symptom may be called."""
+        first = (
+            self.name,
+            self.layer,
+            *self.ops,
+            self.title,
+            self.title_zh,
+            self.symptom,
+            self.symptom_zh,
+            self.message,
+        )
+        kinds = (self.seen, self.klass, self.phase)
+        beside = (self.id, *kinds, *(f"{said(kind, 'zh')} {CALLED.get(kind, '')}" for kind in kinds), self.link)
+        return _parted("\n".join(first)), _parted("\n".join(beside))
 
     def __str__(self) -> str:
         lines = (f"{self.name}: {self.title}", self.link, f"{self.klass}, {self.phase}; {self.layer}: {self.symptom}")
@@ -96,6 +129,11 @@ class Case(Card):
         """What is said of the case before it is run, as plain data."""
         without = ("run", "broken", "right", "facts", "fixed", "advice", "tolerance", "why", "why_zh", "op")
         return {**attributes(self, *without), "op": list(self.ops)}
+
+
+def _parted(text: str) -> str:
+    """A text, and its names in capitals once more in parts: GradScaler is grad scaler, too."""
+    return f"{text}\n{' '.join(re.findall('[A-Z]+[a-z]+', text))}"
 
 
 def flat(value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
@@ -15,45 +16,82 @@ from halfsim.gallery import cases
 from halfsim.gallery.case import Case
 from halfsim.gallery.exhibit import Exhibit
 from halfsim.gallery.languages import language
+from halfsim.gallery.page import ELSEWHERE, PARTLY, Exhibits, elsewhere
+from halfsim.gallery.search import searched
 from halfsim.gallery.words import said
 from halfsim.names import near
 from halfsim.numerics.formats import shortened, unknown
 from halfsim.options import guarded_names
-from halfsim.text import columns, counted
+from halfsim.terminal import bar
+from halfsim.text import filled, width
 
 __all__ = ["Entries", "list", "run"]
 
 PHASES = ("forward", "backward", "optimizer")
-# A story with a page of its own, as it needs files that a package ships.
-ELSEWHERE = {"ocr-variance": "docs/onnx_ocr.md (it needs the extra onnx, and the models of a package)"}
+_NAMES, _WIDE = 25, 60  # columns of the names, and from how many on they stand beside their symptoms
 
 
 class Entries(Card, builtins.list[Case]):
-    """Cases of the gallery, in the order of their catalogue; printing them shows a table of the symptoms.
+    """Cases of the gallery; printing them shows what is seen of each. `run` runs them all.
+
+    ``whole`` is False where no case has all of the words that were searched for.
 
     >>> print(list(klass="accumulation order"))  # doctest: +ELLIPSIS
-    case       class               phase    symptom
-    sum-order  accumulation order  forward  ...
+    wrong numbers (1)
     <BLANKLINE>
-    1 case
+      sum-order              the same float16 column has two sums, ...
+                             sum; accumulation order, forward
+    <BLANKLINE>
+    1 case. ...
     """
 
-    def __init__(self, found: Iterable[Case] = (), lang: str = "en") -> None:
+    def __init__(self, found: Iterable[Case] = (), lang: str = "en", whole: bool = True) -> None:
         super().__init__(found)
-        self.lang = lang
+        self.lang, self.whole = lang, whole
 
     def __str__(self) -> str:
-        return f"{columns(self._rows(), left=4)}\n\n{counted(len(self), 'case')}"
+        lang, seen = self.lang, Counter(one.seen for one in self)
+        blocks = [] if self.whole else [filled(said(PARTLY, lang))]
+        for kind, n in seen.items():
+            blocks.append(f"{said(kind, lang)} ({n})")
+            blocks.append("\n".join(self._lines(one) for one in self if one.seen == kind))
+        return "\n\n".join([*blocks, filled(self._end())])
 
-    def _rows(self) -> builtins.list[tuple[str, ...]]:
-        lang = self.lang
-        head = tuple(said(word, lang) for word in ("case", "class", "phase", "symptom"))
-        return [head, *((c.name, said(c.klass, lang), said(c.phase, lang), c.told("symptom", lang)) for c in self)]
+    def _lines(self, one: Case) -> str:
+        """The name beside what is seen, or above it where the terminal is narrow."""
+        kinds = (said(kind, self.lang) for kind in (one.klass, one.phase))
+        told = (one.told("symptom", self.lang), f"{one.layer}; {', '.join(kinds)}")
+        wide = width() >= _WIDE
+        first, *rest = (filled(text, " " * (_NAMES if wide else 4)) for text in told)
+        head = f"  {one.name}"
+        return "\n".join([f"{head:<{_NAMES}}{first.lstrip()}" if wide else f"{head}\n{first}", *rest])
+
+    def _end(self) -> str:
+        """How many there are, and what is elsewhere."""
+        count = said("1 case." if len(self) == 1 else "{n} cases.", self.lang, n=len(self))
+        return f"{count} {elsewhere(self.lang)}"
 
     def _card(self) -> Any:
-        return [("", self._rows()), ("", counted(len(self), "case"))]
+        lang = self.lang
+        head = tuple(said(word, lang) for word in ("case", "class", "phase", "symptom"))
+        rows = [(c.name, said(c.klass, lang), said(c.phase, lang), c.told("symptom", lang)) for c in self]
+        return [("", "" if self.whole else said(PARTLY, lang)), ("", [head, *rows]), ("", self._end())]
 
     __repr__ = __str__
+
+    def run(self) -> Exhibits:
+        """All of them, run, as a page to search in; a progress bar shows how far it is.
+
+        >>> shown = list(search="adam eps").run()
+        >>> shown["adam-eps"].klass
+        'eps lost'
+        """
+        exhibits = []
+        with bar("gallery", len(self), "cases") as progress:
+            for done, one in enumerate(self, 1):
+                exhibits.append(Exhibit.of(one, self.lang))
+                progress(done)
+        return Exhibits(tuple(exhibits), self.lang)
 
     def to_dict(self) -> builtins.list[dict[str, Any]]:
         """What is said of each case, as plain data."""
@@ -83,7 +121,8 @@ def case(name: str) -> Case:
     nearest = near(word, files)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise ValueError(
-        f"name: {shortened(name)} is not allowed{hint}; allowed: a name that gallery.list() has, as adam-eps"
+        f"name: {shortened(name)} is not allowed{hint}; allowed: a name that gallery.list() has, as adam-eps; "
+        "by words of a symptom: gallery.list(search=...)"
     )
 
 
@@ -94,10 +133,11 @@ def every() -> tuple[Case, ...]:
 
 
 def list(klass: str | None = None, phase: str | None = None, search: str | None = None, lang: str = "en") -> Entries:
-    """The cases of the gallery, or those of a class, of a phase, or in which every word of ``search`` occurs.
+    """The cases of the gallery, or those of a class, of a phase, or that have most of the words of ``search``.
 
     Words are looked for in the name, the symptom, the layer, the operation and the message, in English and
-    Chinese, in any letters. ``ValueError`` for a class, a phase or a language that there is not.
+    Chinese, in any letters; those that fit best come first. ``ValueError`` for a class, a phase or a language that
+    there is not.
 
     >>> list(search="nan layernorm")[0].name, len(list())
     ('layer-norm-eps', 77)
@@ -105,13 +145,9 @@ def list(klass: str | None = None, phase: str | None = None, search: str | None 
     for name, given, allowed in (("klass", klass, CLASSES), ("phase", phase, PHASES)):
         if given is not None and given not in allowed:
             raise unknown(name, given, allowed)
-    words = (search or "").casefold().split()
-    found = (
-        one
-        for one in every()
-        if klass in (None, one.klass) and phase in (None, one.phase) and all(word in one.words for word in words)
-    )
-    return Entries(found, language(lang))
+    kept = [one for one in every() if klass in (None, one.klass) and phase in (None, one.phase)]
+    found, whole = searched(kept, search or "")
+    return Entries(found, language(lang), whole)
 
 
 def run(name: str, lang: str = "en") -> Exhibit:

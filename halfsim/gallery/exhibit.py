@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from typing import Any, ClassVar
@@ -18,11 +20,12 @@ from halfsim.autograd.trace.fix import keys
 from halfsim.diagnose.finding import Finding
 from halfsim.diagnose.trace import trace
 from halfsim.gallery.case import Case, flat, numbers, off
-from halfsim.gallery.languages import Told
+from halfsim.gallery.languages import Told, language
 from halfsim.gallery.mended import mended
-from halfsim.gallery.picture import SVG_STYLE, picture
+from halfsim.gallery.picture import FEW, SVG_STYLE, picture
 from halfsim.gallery.source import code, parts_of
-from halfsim.gallery.words import said
+from halfsim.gallery.words import labelled, said
+from halfsim.markup import table
 from halfsim.numerics.formats import bfloat16, float8_e4m3fn, float16, float32
 from halfsim.text import columns, filled
 
@@ -31,6 +34,7 @@ _HOW = {
     "by hand": "typed in by hand",
 }  # fmt: skip
 _MOST = 6  # numbers side by side
+_INFERRED = "The thread does not state the mechanism; it is inferred."
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,7 @@ class Exhibit(Told):
     ``observed``, ``reference`` and ``fixed`` are floats or float64 arrays of one shape; ``finding`` is what the trace
     of the broken run says, ``how`` who mended it: "policy" or "option" (of the finding's first fix, applied as it
     prints) or "by hand", and ``left`` how far the mended value is from the right one, relative to its norm.
+    ``printed`` is what the code itself wrote.
 
     >>> from halfsim import gallery
     >>> shown = gallery.run("mean-overflow")
@@ -54,10 +59,12 @@ class Exhibit(Told):
     finding: Finding
     how: str
     left: float
+    printed: str
     lang: str = "en"
 
     _style: ClassVar[str] = SVG_STYLE
     _script: ClassVar[str] = ""
+    _headed: ClassVar[bool] = False
 
     @classmethod
     def of(cls, case: Case, lang: str = "en") -> Exhibit:
@@ -67,15 +74,18 @@ class Exhibit(Told):
     @classmethod
     def _of(cls, case: Case, lang: str) -> Exhibit:
         manual_seed(0)
-        with precision(case.precision), trace() as t:
+        printed, silent = io.StringIO(), io.StringIO()
+        with redirect_stdout(printed), precision(case.precision), trace() as t:
             value = case.run()
         finding = t.verdict()
         assert finding is not None  # as a test asks of every case
-        fixed, how = mended(case, finding)
+        finding = replace(finding, where="")  # a line of who called this, not of the code that is shown
+        with redirect_stdout(silent):
+            fixed, how = mended(case, finding)
         observed = numbers(value)
         shape = np.shape(observed)
         right, after = (flat(x).reshape(shape) if shape else float(flat(x)[0]) for x in (case.reference, fixed))
-        return cls(case, observed, right, after, finding, how, off(fixed, case.reference), lang)
+        return cls(case, observed, right, after, finding, how, off(fixed, case.reference), printed.getvalue(), lang)
 
     name = property(lambda self: self.case.name, doc="What the case is called.")
     link = property(lambda self: self.case.link, doc="The thread in which it was reported.")
@@ -140,22 +150,41 @@ class Exhibit(Told):
         return [head, *rows]
 
     @property
-    def _mending(self) -> str:
+    def mending(self) -> str:
         """Who mended it, and what is left."""
-        of = said("of the result's norm is left", self.lang)
-        return f"{said(_HOW[self.how], self.lang)}; {self.left:.1g} {of}"
+        how = said(_HOW[self.how], self.lang)
+        if not self.left:
+            return said("{how}; no error is left.", self.lang, how=how)
+        return said("{how}; {left} of the result's norm is left.", self.lang, how=how, left=f"{self.left:.1g}")
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What is said of the case by label, in the order of the page; all but the code, the numbers and `why`."""
+        case = self.case
+        facts = {"symptom": case.told("symptom", self.lang), "message": case.message, "layer": case.layer,
+                 "class": said(case.klass, self.lang), "phase": said(case.phase, self.lang),
+                 "operation": self.finding.op}  # fmt: skip
+        return {label: text for label, text in facts.items() if text}
+
+    def translated(self, lang: str) -> Exhibit:
+        """The same run in another language, "en" or "zh"; ``ValueError`` for one that there is not."""
+        return replace(self, lang=language(lang))
 
     def __str__(self) -> str:
-        case, lang = self.case, self.lang
-        head = [filled(f"{self.title} ({case.year})"), case.link, ""]
-        head.append(filled(f"{said('symptom', lang)}: {case.told('symptom', lang)}"))
-        parts = [_indented(self.code), columns(self.table(), room=100), str(self.finding), filled(self.why)]
+        lang = self.lang
+        head = [filled(f"{self.title} ({self.case.year})"), self.case.link]
+        facts = "\n".join(filled(labelled(label, text, lang), further="  ") for label, text in self.parts.items())
+        blocks = ["\n".join(head), facts, _indented(self.code)]
+        if self.printed:
+            blocks.append(f"{labelled('printed', '', lang).rstrip()}\n\n{_indented(self.printed)}")
+        blocks += [columns(self.table(), room=100), filled(self.why)]
+        if self.case.inferred:
+            blocks.append(filled(said(_INFERRED, lang)))
+        blocks.append(filled(labelled("what the tool found", f"{self.finding.sentence}.", lang), whole=True))
+        blocks.append(filled(labelled("the usual fix", f"{self.finding.fixes[0]}.", lang), whole=True))
         if self.how == "by hand":
-            parts[2] += f"\n\n{said('the fixed code', lang)}:\n\n{_indented(self.fixed_code)}"
-        parts.insert(3, filled(f"{said('fixed', lang)}: {self._mending}."))
-        if case.inferred:
-            parts.append(filled(said("The thread does not state the mechanism; it is inferred.", lang)))
-        return "\n\n".join(["\n".join(head), *parts])
+            blocks.append(f"{labelled('the fixed code', '', lang).rstrip()}\n\n{_indented(self.fixed_code)}")
+        return "\n\n".join([*blocks, filled(labelled("fixed", self.mending, lang))])
 
     def to_dict(self) -> dict[str, Any]:
         """What is known of the case and what came of it, as plain data."""
@@ -164,28 +193,35 @@ class Exhibit(Told):
                 "fixed_code": self.fixed_code, "explained": self.why}  # fmt: skip
 
     def _body(self) -> Iterable[str]:
-        yield from ([] if self._headed is False else [f"<h2>{escape(self.title)} ({self.case.year})</h2>"])
-        yield from self.parts()
+        yield f"<h1>{escape(self.title)} ({self.case.year})</h1>"
+        yield from self.told()
 
-    def parts(self) -> Iterable[str]:
+    def told(self) -> Iterable[str]:
         """What a page says of the case below its title."""
-        case, lang = self.case, self.lang
-        thread = re.sub(r"https://github.com/|/(issues|pull)(?=/)", "", case.link)
-        yield f'<p><a href="{escape(case.link)}">{escape(thread)}</a></p>'
-        yield f"<p>{_marked(case.told('symptom', lang))}</p>"
-        facts = {"layer": case.layer, "message": case.message, "class": said(case.klass, lang),
-                 "phase": said(case.phase, lang), "operation": self.finding.op}  # fmt: skip
-        pairs = "".join(f"<dt>{said(k, lang)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v)
+        lang, of = self.lang, self.parts
+        thread = re.sub(r"https://github.com/|/(issues|pull)(?=/)", "", self.case.link)
+        yield f'<p><a href="{escape(self.case.link)}">{escape(thread)}</a></p>'
+        pairs = "".join(f"<dt>{said(k, lang)}</dt><dd{_english(k)}>{_marked(v)}</dd>" for k, v in of.items())
         yield f'<dl class="facts">{pairs}</dl>'
-        yield _block(self.code, said("code", lang))
-        yield picture(self.observed, self.reference, self.fixed, lang)
-        yield f"<p>{_marked(self.why)}</p>"
-        if case.inferred:
-            yield f"<p>{said('The thread does not state the mechanism; it is inferred.', lang)}</p>"
-        yield f"<h3>{said('what the tool found', lang)}</h3><p>{escape(self.finding.sentence)}</p>"
-        yield f"<h3>{said('fix', lang)}</h3><p>{escape(self.finding.fixes[0].text)}</p>"
-        yield _block(self.fixed_code, said("the fixed code", lang))
-        yield f'<p class="soft">{escape(self._mending)}</p>'
+        yield f"<h3>{said('code', lang)}</h3>{_block(self.code, said('code', lang))}"
+        if self.printed:
+            yield f"<h3>{said('printed', lang)}</h3>{_block(self.printed, said('printed', lang))}"
+        yield f"<h3>{said('the numbers', lang)}</h3>{picture(self.observed, self.reference, self.fixed, lang)}"
+        if np.size(self.observed) > FEW:  # of a few, the picture's captions have all
+            first, *rows = self.table()
+            yield table(first, rows, words=1, label=said("the numbers", lang))
+        yield f"<h3>{said('why', lang)}</h3><p>{_marked(self.why)}</p>"
+        if self.case.inferred:
+            yield f"<p>{said(_INFERRED, lang)}</p>"
+        yield f'<h3>{said("what the tool found", lang)}</h3><p lang="en">{escape(self.finding.sentence)}.</p>'
+        yield f'<h3>{said("the usual fix", lang)}</h3><p lang="en">{_marked(str(self.finding.fixes[0]))}.</p>'
+        yield f"<h3>{said('the fixed code', lang)}</h3>{_block(self.fixed_code, said('the fixed code', lang))}"
+        yield f"<p>{escape(labelled('fixed', self.mending, lang))}</p>"
+
+
+def _english(label: str) -> str:
+    """The mark of what is English in every language."""
+    return ' lang="en"' if label in ("message", "layer", "operation") else ""
 
 
 def _indented(text: str) -> str:
@@ -198,4 +234,5 @@ def _marked(text: str) -> str:
 
 
 def _block(text: str, label: str) -> str:
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><pre>{escape(text)}</pre></div>'
+    code = f'<pre lang="en">{escape(text.rstrip())}</pre>'
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{code}</div>'

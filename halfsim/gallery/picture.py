@@ -10,6 +10,7 @@ import numpy as np
 from halfsim.gallery.case import flat
 from halfsim.gallery.words import said
 
+FEW = 3  # numbers, which a caption has as they are
 _BARS = 40
 _WIDE, _HIGH, _TOP = 240, 96, 8
 
@@ -72,7 +73,7 @@ def _bar(left: float, top: float, width: float, tall: float, title: str, bad: bo
 
 def _told(x: np.ndarray[Any, Any]) -> str:
     """Few numbers as they are, many as the range of the finite ones; infinities and NaN are counted."""
-    if x.size <= 3:
+    if x.size <= FEW:
         return ", ".join(f"{value:.4g}" for value in x.tolist())
     finite = x[np.isfinite(x)]
     words = [f"{finite.min():.4g} ... {finite.max():.4g}"] if finite.size else []

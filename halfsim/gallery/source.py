@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -12,13 +12,12 @@ from typing import Any
 LINES = 15  # what a reader takes in at a glance
 
 
-def code(function: Callable[..., Any], precision: str, name: str = "observed", without: Iterable[str] = ()) -> str:
+def code(function: Callable[..., Any], precision: str, name: str = "observed", without: str = "") -> str:
     """What to type to get the value of ``function``, as ``name``, after ``import numpy as np, halfsim as hs``.
 
     Definitions stand as in the file; those that the code in ``without`` has are left out.
     """
-    shown = without if isinstance(without, str) else ""
-    parts = [part for part in parts_of(function) if part not in shown]
+    parts = [part for part in parts_of(function) if part not in without]
     scope = f'with hs.precision("{precision}"):\n    {name} = {function.__name__}()'
     roomy = "".join(f"{part}{_gap(part)}" for part in parts) + scope
     return roomy if len(roomy.splitlines()) <= LINES else "\n".join([*parts, scope])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from halfsim.gallery import languages
 from halfsim.gallery.languages import LANGUAGES
+from halfsim.gallery.search import has, tokens
 from halfsim.numerics.formats import unknown
-
-_WORD = re.compile(r"[a-z0-9]+|[\u4e00-\u9fff]+")
 
 
 def texts(lang: str) -> dict[str, Any]:
@@ -62,9 +60,9 @@ def found(question: object, numbers: Mapping[int, object]) -> int:
     heads = {n: _tokens(" ".join(texts(lang)[str(n)]["question"] for lang in LANGUAGES)) for n in numbers}
     scores = dict.fromkeys(numbers, 0.0)
     for token in _tokens(asked):
-        having = [n for n, tokens in each.items() if _has(tokens, token)]
+        having = [n for n, words in each.items() if has(words, token)]
         for n in having:
-            scores[n] += (1 + 2 * _has(heads[n], token)) / len(having) ** 2
+            scores[n] += (1 + 2 * has(heads[n], token)) / len(having) ** 2
     best = max(scores, key=lambda n: scores[n])
     if not scores[best]:
         raise unknown("question", question, [*map(str, numbers), "all", "or words of a question"])
@@ -76,15 +74,5 @@ def _said(words: Mapping[str, Any]) -> str:
     return " ".join([words["question"], *claims])
 
 
-def _has(tokens: set[str], token: str) -> bool:
-    """Whether one of the words is this one, or the other begins so: "deploy" and "deployment"."""
-    long = len(token) > 3
-    return any(one == token or (long and (one.startswith(token) or (len(one) > 3 and token.startswith(one))))
-               for one in tokens)  # fmt: skip
-
-
-def _tokens(text: str) -> set[str]:
-    """Words, and of Chinese every two characters that follow one another."""
-    words = [word for word in _WORD.findall(text.casefold()) if not word.isdecimal()]
-    pairs = {word[i : i + 2] for word in words if word > "z" for i in range(len(word) - 1)}
-    return {word for word in words if word < "z"} | pairs
+def _tokens(text: str) -> list[str]:
+    return [token for token in tokens(text) if not token.isdecimal()]
