@@ -21,12 +21,12 @@ SEEN = ("NaN", "infinity", "zeros", "no change", "wrong numbers", "an error")
 
 # What readers call it who do not know the word here: by what is seen, by class and by phase.
 CALLED = {
-    "NaN": "not a number, invalid value encountered; diverges, blows up; 发散",
+    "NaN": "not a number, invalid value encountered; training diverges, blows up; 发散",
     "infinity": "inf, overflow encountered; divide by zero encountered; 溢出",
     "zeros": "0, black, blank, vanishes, collapses; 消失",
-    "no change": "stuck, frozen, plateau, stagnates, stalls; does not learn, train, converge, update or decrease; "
-    "loss, accuracy and weights stay constant; hangs; 卡住, 停滞, 不收敛, 不下降, 没有变化",
-    "wrong numbers": "accuracy, quality and metrics drop, degrade or are worse; inaccurate, imprecise, different "
+    "no change": "stuck, frozen, plateau, stagnates, stalls, stops; does not learn, train, converge, update, "
+    "decrease; loss, accuracy, weights stay constant; hangs; 卡住, 停滞, 不收敛, 不下降, 不变; 准确率, 损失",
+    "wrong numbers": "accuracy, quality and metrics drops, degrades, worse; inaccurate, imprecise, different "
     "results, mismatch; 精度下降, 准确率, 不一致",
     "an error": "exception, raises, crashes, traceback; 异常",
     "overflow": "too large, max 65504, inf, overflow encountered; 太大",
@@ -37,7 +37,7 @@ CALLED = {
     "constant changed": "rounded constant, literal, hyperparameter; 常数",
     "integer rounding": "index, position, label, token id, 2048; 整数, 下标",
     "NaN propagation": "inf minus inf, zero times inf; 传播",
-    "scaler": "loss scale, loss scaling, GradScaler, amp, skipped step; 损失缩放",
+    "scaler": "loss scale, loss scaling, decreasing, growing, GradScaler, amp, skipped step; 损失缩放",
     "accumulation order": "reduction order, nondeterministic, reproducible; 顺序",
     "backward": "gradient, grad, backpropagation; 梯度, 反向",
     "optimizer": "step, weights, update; 权重, 更新",
@@ -105,21 +105,14 @@ class Case(Card):
         return str(getattr(self, what if lang == "en" else f"{what}_{lang}"))
 
     @cached_property
-    def words(self) -> tuple[str, str]:
-        """What a search looks through: what is said of the case, and what else its symptom may be called."""
-        first = (
-            self.name,
-            self.layer,
-            *self.ops,
-            self.title,
-            self.title_zh,
-            self.symptom,
-            self.symptom_zh,
-            self.message,
-        )
+    def words(self) -> tuple[str, str, str]:
+        """What a search looks through: what the case is about, what is said of it, what its symptom may be called."""
+        said_of_it = (self.title, self.title_zh, self.symptom, self.symptom_zh, self.message)
         kinds = (self.seen, self.klass, self.phase)
-        beside = (self.id, *kinds, *(f"{said(kind, 'zh')} {CALLED.get(kind, '')}" for kind in kinds), self.link)
-        return _parted("\n".join(first)), _parted("\n".join(beside))
+        called = (f"{kind}, {said(kind, 'zh')}, {CALLED.get(kind, '')}" for kind in kinds)
+        levels = ((self.name, self.layer, *self.ops), said_of_it, (self.id, *called, self.link))
+        first, second, third = (_parted("\n".join(level)) for level in levels)
+        return first, second, third
 
     def __str__(self) -> str:
         lines = (f"{self.name}: {self.title}", self.link, f"{self.klass}, {self.phase}; {self.layer}: {self.symptom}")

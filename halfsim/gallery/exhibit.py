@@ -194,11 +194,12 @@ class Exhibit(Told):
 
     def _body(self) -> Iterable[str]:
         yield f"<h1>{escape(self.title)} ({self.case.year})</h1>"
+        yield f"<p>{_marked(self.case.told('symptom', self.lang))}</p>"
         yield from self.told()
 
     def told(self) -> Iterable[str]:
-        """What a page says of the case below its title."""
-        lang, of = self.lang, self.parts
+        """What a page says of the case below its title and its symptom."""
+        lang, of = self.lang, {label: text for label, text in self.parts.items() if label != "symptom"}
         thread = re.sub(r"https://github.com/|/(issues|pull)(?=/)", "", self.case.link)
         yield f'<p><a href="{escape(self.case.link)}">{escape(thread)}</a></p>'
         pairs = "".join(f"<dt>{said(k, lang)}</dt><dd{_english(k)}>{_marked(v)}</dd>" for k, v in of.items())

@@ -38,13 +38,14 @@ STYLE = (
 .halfsim form.find button { width: auto; cursor: pointer; }
 .halfsim details.case[hidden] { display: none; }
 .halfsim details.case { padding: 0; } .halfsim details.case:last-child { border-bottom: 1px solid var(--line); }
-.halfsim details.case > summary { padding: .6rem .25rem; overflow-wrap: anywhere; }
+.halfsim details.case > summary { padding: .6rem .25rem; margin-left: 1.1rem; list-style-position: outside;
+  overflow-wrap: anywhere; }
 .halfsim details.case > summary:hover { background: var(--band); }
 .halfsim details.case h2 { display: inline; font-size: 1rem; margin: 0; }
-.halfsim details.case .also { display: block; padding-left: 1.1rem; font-size: .9rem; color: var(--soft); }
+.halfsim details.case .also { display: block; font-size: .9rem; color: var(--soft); }
 .halfsim details.case .also b { color: var(--ink); }
 .halfsim details.case[open] > summary { background: var(--band); }
-.halfsim details.case > div { padding: .5rem .25rem 1.5rem 1.1rem; max-width: 64rem; }
+.halfsim details.case > div { padding: .5rem .25rem 1.5rem 1.35rem; max-width: 64rem; }
 .halfsim details.case > div > p { max-width: 48rem; }
 @container (max-width: 48rem) { .halfsim form.find { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 """
@@ -57,8 +58,7 @@ for (const form of document.querySelectorAll('.halfsim form.find:not([data-ready
   const { words } = form.elements, choices = [...form.querySelectorAll('select')];
   const box = form.parentElement.querySelector('.cases'), told = form.parentElement.querySelector('[role=status]');
   const idle = new Set(form.dataset.idle.split(' ')), split = (text) => text.split(' ');
-  const all = [...box.children].map((one) => ({ one, first: split(one.dataset.first),
-    beside: split(one.dataset.beside) }));
+  const all = [...box.children].map((one) => ({ one, levels: one.dataset.words.split('|').reverse().map(split) }));
   const tokens = (text) => [...new Set((text.toLowerCase().match(/[a-z0-9]+|[\\u4e00-\\u9fff]+/g) ?? []).flatMap(
     (word) => word < 'z' ? [word] : [...word].slice(1).map((_, i) => word.slice(i, i + 2))))];
   const has = (words, token) => words.some((one) => one === token || (token.length > 3
@@ -67,20 +67,21 @@ for (const form of document.querySelectorAll('.halfsim form.find:not([data-ready
     const asked = tokens(words.value).filter((token) => !idle.has(token));
     const fits = ({ dataset }) =>
       choices.every(({ name, value }) => !value || dataset[name].split('|').includes(value));
-    const kept = all.filter(({ one }) => fits(one)).map(({ one, first, beside }) => {
-      const near = asked.filter((token) => has(first, token));
-      const hits = asked.filter((token) => near.includes(token) || has(beside, token));
-      return { one, near: near.length, hits: hits.length };
+    const kept = all.filter(({ one }) => fits(one)).map(({ one, levels }) => {
+      const weights = asked.map((token) => levels.findLastIndex((words) => has(words, token)) + 1);
+      return { one, hits: weights.filter(Boolean).length, weight: weights.reduce((a, b) => a + b, 0) };
     });
     const most = Math.max(0, ...kept.map(({ hits }) => hits));
-    const best = kept.filter(({ hits }) => !asked.length || (hits === most && most > 0));
-    best.sort((a, b) => b.near - a.near);
+    const chinese = asked.some((token) => token > 'z');
+    const least = asked.length && Math.max(1, most - (chinese ? Math.floor(most / 3) : 0));
+    const best = kept.filter(({ hits }) => hits >= least);
+    best.sort((a, b) => b.hits - a.hits || b.weight - a.weight);
     const shown = new Set(best.map(({ one }) => one));
     for (const { one } of all) one.hidden = !shown.has(one);
     box.append(...shown, ...all.map(({ one }) => one).filter((one) => !shown.has(one)));
     const { count, partly, none } = told.dataset;
-    told.textContent = !best.length ? none : (most < asked.length ? partly + ' ' : '')
-      + count.replace('{n}', best.length);
+    const some = best.length && !chinese && most < asked.length;
+    told.textContent = best.length ? (some ? partly + ' ' : '') + count.replace('{n}', best.length) : none;
   };
   form.addEventListener('input', show);
   form.addEventListener('reset', () => setTimeout(show));
@@ -199,11 +200,11 @@ def _sorted(counts: Counter[str]) -> list[tuple[str, int]]:
 def _folded(one: Exhibit) -> Iterable[str]:
     """A case whose symptom is seen, and all else once it is unfolded."""
     case, lang = one.case, one.lang
-    first, beside = (escape(" ".join(tokens(words))) for words in case.words)
+    words = escape("|".join(" ".join(tokens(level)) for level in case.words))
     where = escape("|".join(dict.fromkeys([*_layers(one), one.finding.op])))
     kinds = " · ".join(escape(said(word, lang)) for word in (case.seen, case.klass, case.phase))
     yield (f'<details class="case" id="{case.name}" data-seen="{case.seen}" data-klass="{case.klass}" '
-           f'data-phase="{case.phase}" data-where="{where}" data-first="{first}" data-beside="{beside}">')  # fmt: skip
+           f'data-phase="{case.phase}" data-where="{where}" data-words="{words}">')  # fmt: skip
     yield (f'<summary><h2>{escape(case.told("symptom", lang))}</h2><span class="also"><b>{case.name}</b> · {kinds} · '
            f'<span lang="en">{escape(case.layer)}</span></span></summary>')  # fmt: skip
     yield f"<div><p>{escape(case.told('title', lang))} ({case.year})</p>"

@@ -11,19 +11,19 @@ _LONG = 3  # a longer word is found by its beginning, too
 
 # What says nothing of a symptom; and that it happens in half goes for all of them.
 IDLE = frozenset((
-    *("a", "after", "all", "an", "and", "are", "as", "at", "be", "but", "by", "do", "does", "for", "from", "get"),
-    *("gets", "goes", "has", "have", "i", "if", "in", "is", "it", "its", "my", "no", "not", "of", "on", "or", "so", "that"),
-    *("the", "then", "there", "this", "to", "up", "very", "was", "when", "while", "why", "with"),
-    *("float16", "fp16", "half"),
+    *("a", "after", "all", "an", "and", "are", "as", "at", "be", "but", "by", "can", "do", "does", "doesn", "don"),
+    *("for", "from", "get", "gets", "goes", "has", "have", "i", "if", "in", "is", "isn", "it", "its", "keeps", "my"),
+    *("no", "not", "of", "on", "or", "s", "so", "t", "that", "the", "then", "there", "this", "to", "up", "very"),
+    *("was", "when", "while", "why", "with", "float16", "fp16", "half"),
 ))  # fmt: skip
 
 
 class Searched(Protocol):
-    """What has words to look in: first, and then."""
+    """What has words to look in."""
 
     @property
-    def words(self) -> tuple[str, str]:
-        """The words of a title, and those beside."""
+    def words(self) -> tuple[str, ...]:
+        """The words of a title, then those that weigh less."""
 
 
 T = TypeVar("T", bound=Searched)
@@ -57,18 +57,20 @@ def has(words: Sequence[str], token: str) -> bool:
 def searched(entries: Sequence[T], text: str) -> tuple[list[T], bool]:
     """The entries that have most of the words of ``text``, best first, and whether these are all of its words.
 
-    A word counts once, wherever it is; of entries with as many, those come first that have more in their first words.
-    All entries for a text without words. The page does the same, see `halfsim.gallery.page`.
+    A word counts once, where it weighs most; of entries with as many, those with the heavier come first. All entries
+    for a text without words. Of Chinese, whose words are not told apart, two thirds of the most do, and are all. The
+    page does the same, see `halfsim.gallery.page`.
     """
     asked = [token for token in tokens(text) if token not in IDLE]
     if not asked:
         return [*entries], True
-    points: list[tuple[int, int, T]] = []
+    points = []
     for entry in entries:
-        first, beside = (tokens(words) for words in entry.words)
-        near = [has(first, token) for token in asked]
-        far = [has(beside, token) for token in asked]
-        points.append((sum(map(max, near, far)), sum(near), entry))
+        levels = [tokens(words) for words in reversed(entry.words)]
+        weights = [max((i for i, words in enumerate(levels, 1) if has(words, token)), default=0) for token in asked]
+        points.append((sum(map(bool, weights)), sum(weights), entry))
     most = max((hits for hits, _, _ in points), default=0)
-    best = sorted((p for p in points if p[0] == most > 0), key=lambda p: -p[1])
-    return [entry for _, _, entry in best], most == len(asked)
+    chinese = max(asked) > "z"
+    best = [point for point in points if point[0] >= max(1, most - most // 3 * chinese)]
+    best.sort(key=lambda point: point[:2], reverse=True)
+    return [entry for _, _, entry in best], chinese or most == len(asked)

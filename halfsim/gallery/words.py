@@ -27,6 +27,8 @@ _ZH = {
     "An OCR model that went blind has a page of its own: {names}.": "失明的 OCR 模型另有专页：{names}。",
     "halfsim gallery NAME runs one, --search WORDS finds it by its symptom, --html PATH writes a page of all.":
         "halfsim gallery NAME --lang zh 运行一个案例，--search 按现象查找，--html PATH 把全部写成一页。",
+    "Red: off by more than a hundredth of the largest number; the line is where it should end.":
+        "红色：误差超过最大数值的百分之一；横线是它应到的高度。",
     "by symptom": "按现象", "by class": "按类别", "by phase": "按阶段",
     # Classes.
     "overflow": "上溢", "clipped": "截断", "underflow": "下溢", "swamping": "大数吃小数", "cancellation": "相消",
