@@ -34,7 +34,7 @@ _HOW = {
     "by hand": "typed in by hand",
 }  # fmt: skip
 _MOST = 6  # numbers side by side
-_INFERRED = "The thread does not state the mechanism; it is inferred."
+INFERRED = "The thread does not state the mechanism; it is inferred."
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class Exhibit(Told):
             blocks.append(f"{labelled('printed', '', lang).rstrip()}\n\n{_indented(self.printed)}")
         blocks += [columns(self.table(), room=100), filled(self.why)]
         if self.case.inferred:
-            blocks.append(filled(said(_INFERRED, lang)))
+            blocks.append(filled(said(INFERRED, lang)))
         blocks.append(filled(labelled("what the tool found", f"{self.finding.sentence}.", lang), whole=True))
         blocks.append(filled(labelled("the usual fix", f"{self.finding.fixes[0]}.", lang), whole=True))
         if self.how == "by hand":
@@ -213,7 +213,7 @@ class Exhibit(Told):
             yield table(first, rows, words=1, label=said("the numbers", lang))
         yield f"<h3>{said('why', lang)}</h3><p>{_marked(self.why)}</p>"
         if self.case.inferred:
-            yield f"<p>{said(_INFERRED, lang)}</p>"
+            yield f"<p>{said(INFERRED, lang)}</p>"
         yield f'<h3>{said("what the tool found", lang)}</h3><p lang="en">{escape(self.finding.sentence)}.</p>'
         yield f'<h3>{said("the usual fix", lang)}</h3><p lang="en">{_marked(str(self.finding.fixes[0]))}.</p>'
         yield f"<h3>{said('the fixed code', lang)}</h3>{_block(self.fixed_code, said('the fixed code', lang))}"

@@ -18,7 +18,7 @@ from halfsim.gallery.words import said
 # A story with a page of its own, as it needs files that a package ships.
 ELSEWHERE = {"ocr-variance": "docs/onnx_ocr.md"}
 PARTLY = "No case has all of these words; these have most of them."
-_INTRO = (
+INTRO = (
     "{n} bugs that were reported in public threads, each rebuilt and run: as it happened, as it should have been, and "
     "mended. All numbers were computed for this page."
 )
@@ -134,7 +134,7 @@ class Exhibits(Told):
     @property
     def intro(self) -> str:
         """What this is, in two sentences."""
-        return said(_INTRO, self.lang, n=len(self))
+        return said(INTRO, self.lang, n=len(self))
 
     def __str__(self) -> str:
         return "\n\n".join(str(one) for one in self.exhibits)

@@ -25,6 +25,7 @@ SVG_STYLE = """
 .halfsim .three rect { fill: var(--c0); } .halfsim .three rect.bad { fill: var(--bad); opacity: .75; }
 .halfsim .three line { stroke: var(--soft); stroke-width: 1; }
 .halfsim .three line.due { stroke: var(--ink); stroke-width: 2; }
+.halfsim a { color: var(--c0); }
 .halfsim h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 .halfsim code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 """
@@ -47,7 +48,9 @@ def picture(observed: Any, reference: Any, fixed: Any, lang: str = "en") -> str:
     figures = (
         _figure(x, three[1], low, high, labelled(name, _told(x), lang)) for x, name in zip(three, names, strict=True)
     )
-    return f'<div class="three">{"".join(figures)}</div><p class="soft">{said(_KEY, lang)}</p>'
+    drawn = "".join(figures)
+    key = f'<p class="soft">{said(_KEY, lang)}</p>' if 'class="due"' in drawn else ""
+    return f'<div class="three">{drawn}</div>{key}'
 
 
 def _figure(x: Array, right: Array, low: float, high: float, label: str) -> str:

@@ -29,7 +29,7 @@ _ZH = {
         "halfsim gallery NAME --lang zh 运行一个案例，--search 按现象查找，--html PATH 把全部写成一页。",
     "Red: off by more than a hundredth of the largest number; the line is where it should end.":
         "红色：误差超过最大数值的百分之一；横线是它应到的高度。",
-    "by symptom": "按现象", "by class": "按类别", "by phase": "按阶段",
+    "The cases": "全部案例", "by symptom": "按现象", "by class": "按类别", "by phase": "按阶段",
     # Classes.
     "overflow": "上溢", "clipped": "截断", "underflow": "下溢", "swamping": "大数吃小数", "cancellation": "相消",
     "eps lost": "eps 丢失", "constant changed": "常数变了", "integer rounding": "整数被舍入", "NaN propagation": "NaN 传播",

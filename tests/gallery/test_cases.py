@@ -11,11 +11,12 @@ import halfsim as hs
 from halfsim.gallery.case import flat, off
 from halfsim.gallery.catalogue import every
 from tests.cases.catalogue import EXCEPTIONS
+from tests.gallery.cases import PAGES, exhibit, story
 
 
 @pytest.mark.parametrize("case", every(), ids=lambda case: case.name)
 def test_a_case(case: hs.gallery.Case) -> None:
-    shown = hs.gallery.run(case.name)
+    shown = exhibit(case.name)
     assert case.broken(shown.observed)
     assert off(shown.fixed, shown.reference) <= case.tolerance
     if case.id not in EXCEPTIONS:
@@ -31,6 +32,8 @@ def test_a_case(case: hs.gallery.Case) -> None:
     assert set(re.findall(r"\{[^}]*\}", case.why)) >= set(re.findall(r"\{[^}]*\}", case.why_zh))
     assert shown.why
     assert case.title_zh
+    for lang, page in PAGES.items():
+        assert f"\n\n{story(shown.translated(lang))}\n" in page.read_text(encoding="utf-8"), lang
 
 
 def test_a_typo_gets_the_nearest_name() -> None:
@@ -40,4 +43,4 @@ def test_a_typo_gets_the_nearest_name() -> None:
 
 def test_the_list_has_them_all() -> None:
     assert len(hs.gallery.list()) == 77
-    assert hs.gallery.list(search="adam eps")[0].name == "adam-eps"
+    assert len({case.name for case in hs.gallery.list()}) == 77
