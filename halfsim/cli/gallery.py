@@ -17,6 +17,7 @@ def _options(parser: Parser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="run this case, as adam-eps")
     parser.add_argument("--class", dest="klass", metavar="CLASS", help="only cases of this class, as overflow")
     parser.add_argument("--phase", metavar="PHASE", help="only those of forward, backward or optimizer")
+    parser.add_argument("--seen", metavar="WHAT", help="only those that show NaN, infinity, zeros, no change, ...")
     parser.add_argument(
         "--search", metavar="WORDS", help="those whose symptom, layer or message has most of these words, best first"
     )
@@ -35,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         shown = gallery.run(arguments.name, arguments.lang)
         outputs.give(lambda: str(shown), json=shown.to_json, html=shown.page)
         return 0
-    found = gallery.list(arguments.klass, arguments.phase, arguments.search, arguments.lang)
+    found = gallery.list(arguments.klass, arguments.phase, arguments.search, arguments.lang, arguments.seen)
     hint = said(_HINT, arguments.lang)
     outputs.give(
         lambda: f"{found}\n\n{filled(hint)}",
@@ -57,5 +58,5 @@ GALLERY = Command(
     ),
     _options,
     _run,
-    {"klass": "--class", "phase": "--phase", "gallery.list(search=...)": "--search WORDS"},
+    {"klass": "--class", "phase": "--phase", "seen": "--seen", "gallery.list(search=...)": "--search WORDS"},
 )

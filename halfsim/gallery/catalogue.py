@@ -13,7 +13,7 @@ from typing import Any
 from halfsim.card import Card
 from halfsim.diagnose.finding import CLASSES
 from halfsim.gallery import cases
-from halfsim.gallery.case import Case
+from halfsim.gallery.case import SEEN, Case
 from halfsim.gallery.exhibit import Exhibit
 from halfsim.gallery.languages import language
 from halfsim.gallery.page import ELSEWHERE, PARTLY, Exhibits, elsewhere
@@ -27,7 +27,7 @@ from halfsim.text import filled, width
 
 __all__ = ["Entries", "list", "run"]
 
-PHASES = ("forward", "backward", "optimizer")
+_KINDS = {"klass": CLASSES, "phase": ("forward", "backward", "optimizer"), "seen": SEEN}
 _NAMES, _WIDE = 25, 60  # columns of the names, and from how many on they stand beside their symptoms
 
 
@@ -132,20 +132,29 @@ def every() -> tuple[Case, ...]:
     return (*sorted((case(name) for name in _files()), key=lambda one: one.id),)
 
 
-def list(klass: str | None = None, phase: str | None = None, search: str | None = None, lang: str = "en") -> Entries:
+def list(
+    klass: str | None = None,
+    phase: str | None = None,
+    search: str | None = None,
+    lang: str = "en",
+    seen: str | None = None,
+) -> Entries:
     """The cases of the gallery, or those of a class, of a phase, or that have most of the words of ``search``.
 
-    Words are looked for in the name, the symptom, the layer, the operation and the message, in English and
-    Chinese, in any letters; those that fit best come first. ``ValueError`` for a class, a phase or a language that
-    there is not.
+    ``seen`` narrows by symptom: "NaN", "infinity", "zeros", "no change", "wrong numbers" or "an error". Words are
+    looked for in the name, the symptom, the layer, the operation and the message, in English and Chinese, in any
+    letters; those that fit best come first. ``ValueError`` for a class, a phase, a symptom or a language that there is
+    not.
 
-    >>> list(search="nan layernorm")[0].name, len(list())
-    ('layer-norm-eps', 77)
+    >>> list(search="nan layernorm")[0].name, len(list()), len(list(klass="eps lost", phase="optimizer"))
+    ('layer-norm-eps', 77, 1)
     """
-    for name, given, allowed in (("klass", klass, CLASSES), ("phase", phase, PHASES)):
-        if given is not None and given not in allowed:
-            raise unknown(name, given, allowed)
-    kept = [one for one in every() if klass in (None, one.klass) and phase in (None, one.phase)]
+    given = {"klass": klass, "phase": phase, "seen": seen}
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name, value in asked.items():
+        if value not in _KINDS[name]:
+            raise unknown(name, value, _KINDS[name])
+    kept = [one for one in every() if all(getattr(one, name) == value for name, value in asked.items())]
     found, whole = searched(kept, search or "")
     return Entries(found, language(lang), whole)
 

@@ -7,7 +7,7 @@ _ZH = {
     "what happened": "实际结果", "reference": "正确结果", "fixed": "修复后", "place": "位置", "code": "代码", "why": "原因",
     "what the tool found": "工具的诊断（英文原文）", "the usual fix": "常用的修复（英文原文）", "printed": "输出",
     "symptom": "现象", "layer": "层", "message": "报错信息或搜索词", "class": "类别", "phase": "阶段", "operation": "运算",
-    "case": "案例", "cases": "案例", "the numbers": "数值", "thread": "讨论", "the fixed code": "修复后的代码",
+    "case": "案例", "cases": "案例", "the numbers": "数值", "the fixed code": "修复后的代码",
     "{label}: {text}": "{label}：{text}",
     "{how}; {left} of the result's norm is left.": "{how}；剩下的误差是结果范数的 {left}。",
     "{how}; no error is left.": "{how}；没有剩下误差。",

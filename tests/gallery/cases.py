@@ -23,16 +23,16 @@ PAGES = {"en": DOCS / "gallery.md", "zh": DOCS / "gallery.zh-CN.md"}
 HEADS = {
     "en": "`halfsim gallery` lists them, `halfsim gallery adam-eps` runs one and shows its code beside the fixed code, "
     '`halfsim gallery --search "loss is nan"` finds it by what you see, and `halfsim gallery --html gallery.html` '
-    "writes one page of all of them, with their pictures, to search in; `--class`, `--phase`, `--json` and `--lang zh` "
-    'as everywhere. In Python it is `hs.gallery.run("adam-eps")`, `hs.gallery.list(search="loss is nan")` and '
-    '`hs.gallery.list().run().to_html("gallery.html")`. This page is printed by '
+    "writes one page of all of them, with their pictures, to search in; `--seen`, `--class`, `--phase`, `--json` and "
+    '`--lang zh` as everywhere. In Python it is `hs.gallery.run("adam-eps")`, '
+    '`hs.gallery.list(search="loss is nan")` and `hs.gallery.list().run().to_html("gallery.html")`. This page is printed by '
     "`python -m tests.gallery.cases --write`. How often the tool is right about them, and where it is not, is on "
     "[a page of its own](verdicts.md); so is the story of [an OCR model that went blind](onnx_ocr.md). "
     "[中文](gallery.zh-CN.md)",
     "zh": "`halfsim gallery --lang zh` 列出全部案例；`halfsim gallery adam-eps --lang zh` 运行一个，"
     "并列出原来的代码和修复后的代码；`halfsim gallery --lang zh --search 损失是NaN` 按现象查找；"
-    "`halfsim gallery --lang zh --html gallery.html` 写成一个带图、可以搜索的网页；另有 `--class`、`--phase` 和 "
-    '`--json`。在 Python 中是 `hs.gallery.run("adam-eps", "zh")`、'
+    "`halfsim gallery --lang zh --html gallery.html` 写成一个带图、可以搜索的网页；另有 `--seen`、`--class`、"
+    '`--phase` 和 `--json`。在 Python 中是 `hs.gallery.run("adam-eps", "zh")`、'
     '`hs.gallery.list(search="损失是NaN", lang="zh")` 和 '
     '`hs.gallery.list(lang="zh").run().to_html("gallery.html")`。'
     "本页由 `python -m tests.gallery.cases --write` 打印。工具的诊断和修复、报错信息、层名都是英文原文。"

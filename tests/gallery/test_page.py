@@ -11,7 +11,9 @@ import pytest
 
 import halfsim as hs
 from halfsim.gallery import Exhibits
+from halfsim.gallery.catalogue import case
 from halfsim.gallery.languages import LANGUAGES
+from halfsim.gallery.search import searched
 from tests.browser import needs_chromium, visit
 from tests.cli.calling import called
 from tests.gallery.cases import PAGES, beginning, exhibit, story
@@ -75,8 +77,8 @@ def test_the_page_searches_and_filters(lang: str, tmp_path: Path) -> None:
         found = looked(page(lang), tmp_path, width, dark)
         papers |= {found["paper"], found["ink"]}
     assert len(papers) == 4
-    of_some = {case.name for case in hs.gallery.list()} & {*SOME}
-    assert {*found["typed"][""]} == of_some
+    for text in ASKED:
+        assert found["typed"][text] == [one.name for one in searched([*map(case, SOME)], text)[0]], text
     assert found["typed"]["adam nan"] == ["adam-eps"]
     assert found["typed"]["softplus xyzzy"] == ["softplus"]
     assert found["typed"]["xyzzy"] == []

@@ -43,8 +43,11 @@ def test_a_search_in_which_not_all_words_occur_says_so() -> None:
 def test_filters_and_words_narrow_together() -> None:
     found = hs.gallery.list(klass="eps lost", phase="optimizer", search="nan first step")
     assert [case.name for case in found] == ["adam-eps"]
-    for case in hs.gallery.list(klass="scaler"):
-        assert case.klass == "scaler"
+    for name, kind in (("klass", "scaler"), ("phase", "backward"), ("seen", "zeros")):
+        kept = hs.gallery.list(**{name: kind})
+        assert {case.name for case in kept} == {c.name for c in hs.gallery.list() if getattr(c, name) == kind} != set()
+        with pytest.raises(ValueError, match=f"{name}: 'nothing' is not allowed"):
+            hs.gallery.list(**{name: "nothing"})
 
 
 @pytest.mark.parametrize("columns", [40, 80, 100])
@@ -68,6 +71,7 @@ def test_the_command_narrows_and_refuses_in_one_line(capsys: pytest.CaptureFixtu
     assert code == 0
     assert "sum-order" in out
     assert "1 case." in out
+    assert "--seen: 'nan' is not allowed; allowed: NaN, infinity" in refusal(["gallery", "--seen", "nan"], capsys)
     assert "--class: 'overflw' is not allowed" in refusal(["gallery", "--class", "overflw"], capsys)
     assert "by words of a symptom: --search WORDS" in refusal(["gallery", "loss is NaN"], capsys)
     assert "see docs/onnx_ocr.md" in refusal(["gallery", "ocr-variance"], capsys)
