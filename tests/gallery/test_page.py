@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import halfsim as hs
 from halfsim.gallery import Exhibits
 from halfsim.gallery.catalogue import case
 from halfsim.gallery.languages import LANGUAGES
+from halfsim.gallery.picture import picture
 from halfsim.gallery.search import searched
 from tests.browser import needs_chromium, visit
 from tests.cli.calling import called
@@ -130,6 +132,22 @@ def test_the_command_writes_a_page_of_what_is_listed(capsys: pytest.CaptureFixtu
     assert code == 0
     assert f"Page written to {path}" in out
     assert re.findall(r'<details class="case" id="([\w-]+)"', path.read_text("utf-8"))[0] == "adam-eps"
+
+
+def test_what_a_case_prints_is_shown_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = called(["gallery", "no-gradient", "--json"], capsys)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["printed"] == "No inf checks were recorded for this optimizer.\n"
+    assert hs.gallery.run("no-gradient").finding.where == ""
+
+
+def test_a_picture_marks_what_is_off_and_where_it_should_end() -> None:
+    drawn = picture([1.0, 0.939, np.nan], [0.94, 0.94, 0.94], [0.94, 0.94, 0.94])
+    assert (drawn.count('class="bad"'), drawn.count('class="due"')) == (2, 1)
+    assert "Red: " in drawn
+    assert "Red: " not in picture(1.0, 1.0, 1.0)
+    assert "what happened: 1, 0.939, nan" in drawn
+    assert "实际结果：4 NaN" in picture([np.nan] * 4, np.ones(4), np.ones(4), "zh")
 
 
 def test_cases_are_taken_by_name_and_told_in_both_languages() -> None:
