@@ -190,7 +190,8 @@ class Exhibit(Told):
         """What is known of the case and what came of it, as plain data."""
         return {**self.case.to_dict(), "observed": self.observed, "reference": self.reference, "fixed": self.fixed,
                 "how": self.how, "left": self.left, "printed": self.printed,
-                "finding": self.finding.to_dict(), "code": self.code, "fixed_code": self.fixed_code, "explained": self.why}  # fmt: skip
+                "finding": self.finding.to_dict(), "code": self.code,
+                "fixed_code": self.fixed_code, "explained": self.why}  # fmt: skip
 
     def _body(self) -> Iterable[str]:
         yield f"<h1>{escape(self.title)} ({self.case.year})</h1>"

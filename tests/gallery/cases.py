@@ -26,8 +26,8 @@ HEADS = {
     "writes one page of all of them, with their pictures, to search in; `--seen`, `--class`, `--phase`, `--json` and "
     '`--lang zh` as everywhere. In Python it is `hs.gallery.run("adam-eps")`, '
     '`hs.gallery.list(search="loss is nan")` and `hs.gallery.list().run().to_html("gallery.html")`. This page is '
-    "printed by `python -m tests.gallery.cases --write`. How often the tool is right about them, and where it is not, is "
-    "on [a page of its own](verdicts.md); so is the story of [an OCR model that went blind](onnx_ocr.md). "
+    "printed by `python -m tests.gallery.cases --write`. How often the tool is right about them, and where it is "
+    "not, is on [a page of its own](verdicts.md); so is the story of [an OCR model that went blind](onnx_ocr.md). "
     "[中文](gallery.zh-CN.md)",
     "zh": "`halfsim gallery --lang zh` 列出全部案例；`halfsim gallery adam-eps --lang zh` 运行一个，"
     "并列出原来的代码和修复后的代码；`halfsim gallery --lang zh --search 损失是NaN` 按现象查找；"
