@@ -29,7 +29,7 @@ ASKED = (
     "weights don't change",
     "xyzzy",
     "softplus xyzzy",
-    "权重不更新",
+    "损失和权重不变",
     "全零",
 )
 

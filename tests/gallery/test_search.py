@@ -21,7 +21,8 @@ TYPED = {
     "No inf checks were recorded for this optimizer.": "no-gradient", "nan after first step": "adam-eps",
     "divide by zero encountered in log": "log-of-softmax", "all zeros": "rms-norm", "fp8 nan": "fp8-cast",
     "gradient vanishes": "norm3-gradient", "weight decay does nothing": "no-decay", "B36": "adam-eps",
-    "损失是NaN": "dice-loss", "权重不更新": "lost-updates", "训练卡住": "lost-updates", "全零": "rms-norm", "输出全是零": "rms-norm",
+    "损失是NaN": "dice-loss", "权重不更新": "lost-updates", "训练卡住": "lost-updates", "全零": "rms-norm",
+    "输出全是零": "rms-norm",
 }  # fmt: skip
 FIRST = 8
 
