@@ -35,7 +35,8 @@ class ShownFigure(Figure):
             self.savefig(out, format="svg", facecolor="none", edgecolor="none", metadata={"Date": None})
         text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", out.getvalue(), flags=re.S)
         text = re.sub(r"#[0-9a-f]{6}\b", lambda found: _NAMES.get(found[0], found[0]), text[text.index("<svg") :])
-        text = re.sub(r"(\.\d\d)\d+", r"\1", text)  # finer than any screen
+        # Finer than any screen; what is written on the axes stands between tags, and stays.
+        text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
         start = (
             f'<svg role="img" aria-label="{escape(self.described)}" fill="var(--ink)" stroke-linejoin="round" '
             f'style="width:{96 * self.get_figwidth():.0f}px;max-width:100%;min-width:26rem;height:auto" '

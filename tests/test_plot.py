@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,10 @@ def scaled() -> Any:
     return trained("amp", reference="fp64")
 
 
-def test_every_picture_is_drawn_on_the_axes_it_returns(sick: Any, scaled: Any, tmp_path: Path) -> None:
+def test_every_picture_is_drawn_on_the_axes_it_returns(
+    sick: Any, scaled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # of other tests
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -150,3 +154,13 @@ def test_without_matplotlib_the_extra_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "plot: matplotlib is missing; it comes with: pip install 'halfsim[plot]'\n"
+
+
+def test_a_notebook_shows_what_is_written_on_the_axes_in_full() -> None:
+    """Coordinates are shortened in the page, the numbers that people read are not."""
+    ax = hs.plot.number_line("fp16", 0.98, 1.02)
+    labels = {text.get_text() for text in ax.get_xticklabels()} if ax.figure.draw_without_rendering() is None else set()
+    assert len(labels) > 4
+    html = ax._repr_html_()
+    assert all(f">{label}<" in html for label in labels)
+    assert not re.search(r'="[^"]*\.\d{3}', html)

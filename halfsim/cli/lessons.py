@@ -10,7 +10,7 @@ from halfsim.cli.command import Command
 from halfsim.cli.output import Outputs
 from halfsim.cli.parser import Parser
 
-_HEADS = {"en": ("", "lesson", "question", "minutes", "needs"), "zh": ("", "课", "问题", "分钟", "需要")}
+_HEADS = {"en": ("", "lesson", "minutes", "needs"), "zh": ("", "课", "分钟", "需要")}
 
 
 def _options(parser: Parser) -> None:
@@ -48,10 +48,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _listed(lang: str) -> str:
     from halfsim.teach.catalogue import lessons
-    from halfsim.text import columns
+    from halfsim.text import columns, filled
 
-    rows = [(str(one.number), one.title, one.question, str(one.minutes), ", ".join(one.needs)) for one in lessons(lang)]
-    return columns([_HEADS[lang], *rows], left=5)
+    found = lessons(lang)
+    rows = [(str(one.number), one.title, str(one.minutes), ", ".join(one.needs)) for one in found]
+    head, *lines = columns([_HEADS[lang], *rows], left=4).split("\n")
+    told = [part for line, one in zip(lines, found, strict=True) for part in (line, filled(one.question, "    "))]
+    return "\n".join([head, *told])
 
 
 LESSONS = Command(

@@ -90,7 +90,7 @@ def judge(exercise: Exercise, answer: Any, lang: str = "en") -> Judged:
             return Judged(True)
         if wrong.name in ("blank", "empty"):
             return Judged(False, False, wrong.told(lang))
-        for hint in exercise.hints:
+        for hint in exercise.hints if got is not None else ():
             numbers = exercise.fields(hint, got)
             if numbers is not None:
                 fields = {"got": wrong.fields.get("got", got), "right": wrong.fields.get("right"), **numbers}
@@ -154,7 +154,7 @@ def _compared(exercise: Exercise, answer: Any, right: Any) -> tuple[_Wrong | Non
     try:
         got = read(answer, right)
     except _Wrong as wrong:
-        return wrong, answer
+        return wrong, None
     if exercise.accepts is not None:
         return (None, got) if exercise.accepts(got) else (_Wrong("property", got=got, right=right), got)
     how = {_word: _other_word, _truth: _other_word, _numbers: _other_numbers}[read]
@@ -182,7 +182,7 @@ def _numbers(answer: Any, right: Any) -> Any:
         except ValueError:
             raise _Wrong("unread", kind="str", wanted=wanted) from None
         raise _Wrong("quotes")
-    if isinstance(answer, (bool, np.bool_)):
+    if isinstance(answer, (bool, np.bool_)) and (shape or right not in (0, 1)):  # where it says a bit
         raise _Wrong("unread", kind="bool", wanted=wanted)
     try:
         read = np.asarray(answer)

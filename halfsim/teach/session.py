@@ -15,11 +15,11 @@ from halfsim.teach.judge import Judged, judge
 _TEXTS = {
     "noted": ("noted: {key} = {value}", "已记下：{key} = {value}"),
     "guess": (
-        "no prediction yet of {key}: put a guess in the place of ...; being wrong costs nothing",
-        "还没有预测 {key}：把 ... 换成你的猜测，猜错没有关系",
+        "{key}: no prediction yet; put a guess in the place of ..., being wrong costs nothing",
+        "{key}：还没有预测；把 ... 换成你的猜测，猜错没有关系",
     ),
-    "seen": ("{key} has been revealed; your prediction stays {value}", "{key} 已经揭晓，你的预测仍是 {value}"),
-    "seen empty": ("{key} has been revealed already", "{key} 已经揭晓"),
+    "seen": ("{key}: revealed already; your prediction stays {value}", "{key}：已经揭晓，你的预测仍是 {value}"),
+    "seen empty": ("{key}: revealed already", "{key}：已经揭晓"),
     "reveal": ("{key}: it is {actual}; you predicted {value}", "{key}：实际是 {actual}；你的预测是 {value}"),
     "as predicted": ("{key}: it is {actual}, as you predicted", "{key}：实际是 {actual}，与你的预测一致"),
     "unpredicted": ("{key}: it is {actual}; you made no prediction", "{key}：实际是 {actual}；你没有预测"),

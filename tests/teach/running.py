@@ -6,6 +6,7 @@ import ast
 import contextlib
 import io
 import re
+import sys
 from collections.abc import Sequence
 
 from halfsim.teach.notebook import Cell
@@ -36,9 +37,8 @@ def run_all(cells: Sequence[Cell]) -> list[str]:
     mpl.use("Agg")
     names: dict[str, object] = {"__name__": NAMESPACE}
     found = [run(cell, names) if cell.kind == "code" else "" for cell in cells]
-    from matplotlib import pyplot as plt
-
-    plt.close("all")
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     return found
 
 

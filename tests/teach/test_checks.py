@@ -48,15 +48,11 @@ def test_every_lesson_has_errors_and_every_hint_is_given() -> None:
 
 
 @pytest.mark.parametrize("key", EXERCISES)
-def test_the_right_answer_is_right_and_gets_no_hint(key: str) -> None:
+def test_the_right_answer_is_right_and_a_blank_is_none(key: str) -> None:
     one = EXERCISES[key]
     right = one.right if one.cases else one.right()
     assert judge(one, right).right
     assert not judge(one, ...).answered
-    got = [one.right(*case) for case in one.cases] if one.cases else right
-    for hint in one.hints:
-        read = "".join(got.split()).casefold() if isinstance(got, str) else got
-        assert one.fields(hint, read) is None, hint.en
 
 
 class _Hostile:
@@ -160,13 +156,13 @@ def test_a_prediction_stays_once_it_is_revealed(capsys: pytest.CaptureFixture[st
     teach.predict("c", True)
     teach.reveal("c", True)
     assert capsys.readouterr().out.splitlines() == [
-        "no prediction yet of a: put a guess in the place of ...; being wrong costs nothing",
+        "a: no prediction yet; put a guess in the place of ..., being wrong costs nothing",
         "noted: a = 1",
         "noted: a = 2",
         "a: it is 3; you predicted 2",
-        "a has been revealed; your prediction stays 2",
+        "a: revealed already; your prediction stays 2",
         "b: it is 0.5; you made no prediction",
-        "b has been revealed already",
+        "b: revealed already",
         "noted: c = True",
         "c: it is True, as you predicted",
     ]
@@ -186,6 +182,7 @@ NUMBER = Exercise("n", lambda: 2048.0, [Hint(lambda x: x == 4096 and {"ulp": 2.0
 ARRAY = Exercise("a", lambda: np.array([1.0, 2.0, np.nan]), close=1e-3)
 FUNCTION = Exercise("f", lambda x: x + 1, cases=[(1,), (2,)])
 TRUTH = Exercise("t", lambda: True)
+BIT = Exercise("b", lambda: 1)
 ANY = Exercise("p", lambda: 4, accepts=lambda x: x % 2 == 0)
 SAID = [
     (NUMBER, 2048, ""),
@@ -225,6 +222,8 @@ SAID = [
     (TRUTH, np.True_, ""),
     (TRUTH, False, "it is not False"),
     (TRUTH, 1, "yours is of type int: True or False is asked for"),
+    (BIT, True, ""),
+    (BIT, False, "0 is too small"),
     (ANY, 6, ""),
     (ANY, 7, "7 does not do it"),
 ]
