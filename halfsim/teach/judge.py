@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,8 @@ def judge(exercise: Exercise, answer: Any, lang: str = "en") -> Judged:
             return Judged(True)
         if wrong.name in ("blank", "empty"):
             return Judged(False, False, wrong.told(lang))
-        for hint in exercise.hints if got is not None else ():
+        unread = got is None or (bool(exercise.cases) and any(one is None for one in got))
+        for hint in () if unread else exercise.hints:
             numbers = exercise.fields(hint, got)
             if numbers is not None:
                 fields = {"got": wrong.fields.get("got", got), "right": wrong.fields.get("right"), **numbers}
@@ -177,11 +179,11 @@ def _numbers(answer: Any, right: Any) -> Any:
     shape = np.shape(right)
     wanted = _Wrong("many", shape=shape) if shape else _Wrong("one")
     if isinstance(answer, str):
-        try:
+        with contextlib.suppress(ValueError):
             float(answer)
-        except ValueError:
-            raise _Wrong("unread", kind="str", wanted=wanted) from None
-        raise _Wrong("quotes")
+            if not shape:
+                raise _Wrong("quotes")
+        raise _Wrong("unread", kind="str", wanted=wanted)
     if isinstance(answer, (bool, np.bool_)) and (shape or right not in (0, 1)):  # where it says a bit
         raise _Wrong("unread", kind="bool", wanted=wanted)
     try:

@@ -44,7 +44,7 @@ def run_all(cells: Sequence[Cell]) -> list[str]:
 
 def numbers(text: str) -> list[str]:
     """The numbers in a text, in no order: another language may tell them in another."""
-    return sorted(re.findall(r"\d[\d.,]*(?:e[+-]?\d+)?", text))
+    return sorted(re.findall(r"\d(?:[\d.,]*\d)?(?:e[+-]?\d+)?", text))
 
 
 def assigned(source: str) -> set[str]:

@@ -91,7 +91,7 @@ def test_nothing_but_exercises_needs_an_exercise(lesson: Lesson) -> None:
 
 
 class _Without(ast.NodeTransformer):
-    """Code without its texts; of a text with fields the fields, in whatever order the language has them."""
+    """Code without its texts; of a text with fields the fields, in whatever order and width a language has them."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -103,8 +103,8 @@ class _Without(ast.NodeTransformer):
         return ast.Constant("")
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        fields = [value for value in node.values if isinstance(value, ast.FormattedValue)]
-        return ast.JoinedStr(sorted(fields, key=ast.dump))
+        fields = [self.visit(value.value) for value in node.values if isinstance(value, ast.FormattedValue)]
+        return ast.Tuple(sorted(fields, key=ast.dump), ast.Load())
 
 
 def code_and_texts(cell: Cell) -> tuple[str, list[str]]:
