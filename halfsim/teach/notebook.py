@@ -16,6 +16,8 @@ from typing import Any, Literal
 Kind = Literal["markdown", "code"]
 _OPTION = re.compile(r"\s*([\w-]+)=")
 _OPEN = re.compile(r"```(\w*)\s*(.*)$")
+_WIDE = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
+_BETWEEN = re.compile(f"(?<={_WIDE})\n(?={_WIDE})")
 _KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
@@ -144,6 +146,13 @@ def solved(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     return tuple(found)
 
 
+def _joined(text: str) -> str:
+    """Text without the ends of lines between Chinese characters, where a browser would show a space."""
+    figures = re.split(r"(^```.*?^```$)", text, flags=re.S | re.M)
+    figures[::2] = [_BETWEEN.sub("", part) for part in figures[::2]]
+    return "".join(figures)
+
+
 def ipynb(cells: Sequence[Cell], title: str, prefix: str = "cell") -> str:
     """A notebook of ``cells`` as the JSON of nbformat 4.5, nothing run yet; ``prefix`` begins the cells' ids.
 
@@ -156,6 +165,7 @@ def ipynb(cells: Sequence[Cell], title: str, prefix: str = "cell") -> str:
         one: dict[str, Any] = {"cell_type": cell.kind, "id": f"{prefix}-{n:02}", "metadata": metadata}
         if cell.kind == "code":
             one |= {"execution_count": None, "outputs": []}
-        written.append(one | {"source": cell.source.splitlines(keepends=True)})
+        source = _joined(cell.source) if cell.kind == "markdown" else cell.source
+        written.append(one | {"source": source.splitlines(keepends=True)})
     whole = {"cells": written, "metadata": {**_KERNEL, "title": title}, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"

@@ -111,6 +111,12 @@ def test_what_is_no_notebook_is_refused(text: str, told: str) -> None:
     assert str(caught.value) == told
 
 
+def test_chinese_goes_on_in_the_next_line_without_a_space() -> None:
+    text = "一行，\n二行 a\nb 三\n- 四\n\n```text\n五\n六\n```\n七\n八"
+    book = json.loads(notebook.ipynb([notebook.Cell("markdown", text)], "t"))
+    assert "".join(book["cells"][0]["source"]) == "一行，二行 a\nb 三\n- 四\n\n```text\n五\n六\n```\n七八"
+
+
 def test_headings_begin_slides_and_code_waits() -> None:
     cells = (notebook.Cell("markdown", "## A"), notebook.Cell("code", "1"), notebook.Cell("markdown", "b"))
     book = json.loads(notebook.ipynb(cells, "t"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ def _like(order: str) -> Any:
     return [_summed(*case, order) for case in _LISTS]
 
 
+@cache
 def _first_without_effect(format: str = "float16") -> int:
     total, n = 1.0, 2
     while (new := float(hs.round_to(total + float(hs.round_to(1 / n, format)), format))) > total:
