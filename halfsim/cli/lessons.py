@@ -41,7 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
             f"{len(done.kept)} of the files were there already and stay as they were; --force writes them anew"
         )
     lines += ["", "Open the first:", f"  jupyter lab {first}"]
-    lines += ["", "Without JupyterLab:", "  pip install 'halfsim[lessons]'"]
+    lines += ["", "Where JupyterLab is not installed yet:", "  pip install 'halfsim[lessons]'"]
     outputs.give(lambda: "\n".join(lines), json=lambda: json_text(told, 2))
     return 0
 

@@ -156,11 +156,11 @@ def _joined(text: str) -> str:
 def ipynb(cells: Sequence[Cell], title: str, prefix: str = "cell") -> str:
     """A notebook of ``cells`` as the JSON of nbformat 4.5, nothing run yet; ``prefix`` begins the cells' ids.
 
-    A heading begins a slide, and code waits for a click: ``jupyter nbconvert --to slides``.
+    A heading, or bold words as an exercise begins with, begin a slide, and code waits for a click: ``jupyter nbconvert --to slides``.
     """
     written = []
     for n, cell in enumerate(cells):
-        slide = "fragment" if cell.kind == "code" else "slide" if cell.source.startswith("#") else "-"
+        slide = "fragment" if cell.kind == "code" else "slide" if cell.source.startswith(("#", "**")) else "-"
         metadata = {"slideshow": {"slide_type": slide}, **cell.metadata}
         one: dict[str, Any] = {"cell_type": cell.kind, "id": f"{prefix}-{n:02}", "metadata": metadata}
         if cell.kind == "code":

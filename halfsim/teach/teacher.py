@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from halfsim.gallery.languages import language
 from halfsim.teach.catalogue import Lesson, lessons
 
+_FIELD = re.compile(r"\{.*?\}")  # of a hint, where the pupil's number stands
 _WORDS = {
     "en": {
         "title": "Teaching with halfsim",
-        "intro": "Twelve lessons of 45 minutes on numbers of sixteen bits and fewer, for students who know Python and a "
+        "intro": "{n} lessons of 45 minutes on numbers of sixteen bits and fewer, for students who know Python and a "
         "little NumPy. Each asks a question, has the class note a prediction before the cell that answers it, runs, "
         "shows a picture, explains, and ends with exercises that the notebook checks itself.",
         "begin": "```sh\npip install 'halfsim[lessons]'\nhalfsim lessons\njupyter lab lessons/01_sixteen_bits.ipynb\n```",
@@ -26,14 +28,14 @@ _WORDS = {
         "to bottom all the same, so nobody is stuck behind an exercise. `check` never raises: it says *right*, or what "
         "the answer's error looks like.",
         "slides": "Slides from the same notebooks",
-        "sliding": "Every heading begins a slide and every piece of code waits for a click, so that the class can predict "
+        "sliding": "Every heading and every exercise begins a slide, and every piece of code waits for a click, so that the class can predict "
         "first. Run a notebook and make slides of it:\n\n```sh\njupyter nbconvert --execute --to slides "
         "--SlidesExporter.reveal_scroll=True lessons/solutions/01_sixteen_bits.ipynb\n```\n\nThe slides load reveal.js "
         "from a network; `--reveal-prefix` takes a copy of it in a folder.",
         "grading": "How to grade",
         "grades": "The last cell of a notebook, `score()`, counts the exercises that are right. Run what was handed in "
         "anew, so that what is counted is what the code does, and read its last line:\n\n```sh\njupyter nbconvert "
-        "--execute --to notebook --inplace handed_in/*.ipynb\n```\n\nPredictions are not graded: a wrong one that is "
+        "--execute --allow-errors --to notebook --inplace handed_in/*.ipynb\n```\n\nPredictions are not graded: a wrong one that is "
         "explained afterwards is worth more than a right one. Right answers are computed in `halfsim/teach/exercises/`, "
         "and whoever reads that file has read a program, not a number; ask in class for the reason.",
         "goals": "Goals", "plan": "Time", "mistakes": "What pupils get wrong", "exercises": "Exercises, and the errors that get a hint of their own",
@@ -41,7 +43,7 @@ _WORDS = {
     },
     "zh": {
         "title": "用 halfsim 上课",
-        "intro": "十二节课，每节 45 分钟，讲十六位和更短的数，面向会 Python、懂一点 NumPy 的学生。每节课先提一个问题，让全班在运行之前写下"
+        "intro": "{n} 节课，每节 45 分钟，讲十六位和更短的数，面向会 Python、懂一点 NumPy 的学生。每节课先提一个问题，让全班在运行之前写下"
         "预测，然后运行、看图、解释，最后是由笔记本自己检查的练习。",
         "begin": "```sh\npip install 'halfsim[lessons]'\nhalfsim lessons --lang zh\njupyter lab lessons/01_sixteen_bits.ipynb\n```",
         "beginning": "笔记本不需要联网。不写 `--lang zh` 就得到英文版；已经存在的文件不会被覆盖，除非加上 `--force`。`solutions` 文件夹里是"
@@ -53,12 +55,12 @@ _WORDS = {
         "实际结果旁边，此后预测不能再改。空着没填的笔记本也能从头运行到尾，谁也不会卡在一道练习上。`check` 从不报错：它只说“正确”，或者指出"
         "这个答案错得像什么。",
         "slides": "用同一份笔记本放幻灯片",
-        "sliding": "每个标题开始一张幻灯片，每段代码等一次点击才出现，好让全班先预测。运行并生成：\n\n```sh\njupyter nbconvert --execute --to slides "
+        "sliding": "每个标题、每道练习开始一张幻灯片，每段代码等一次点击才出现，好让全班先预测。运行并生成：\n\n```sh\njupyter nbconvert --execute --to slides "
         "--SlidesExporter.reveal_scroll=True lessons/solutions/01_sixteen_bits.ipynb\n```\n\n幻灯片要从网上加载 reveal.js；"
         "`--reveal-prefix` 可以指定本地的一份。",
         "grading": "怎样评分",
         "grades": "笔记本的最后一格 `score()` 数出做对的练习。请把交上来的文件重新运行，这样数的就是代码真正做到的，然后看最后一行：\n\n```sh\njupyter "
-        "nbconvert --execute --to notebook --inplace handed_in/*.ipynb\n```\n\n预测不计分：事后能讲清楚的错误预测，比猜对更有价值。正确答案"
+        "nbconvert --execute --allow-errors --to notebook --inplace handed_in/*.ipynb\n```\n\n预测不计分：事后能讲清楚的错误预测，比猜对更有价值。正确答案"
         "在 `halfsim/teach/exercises/` 里由程序算出，读了那个文件的人读到的是程序，不是数字；请在课上追问理由。",
         "goals": "目标", "plan": "时间", "mistakes": "学生常犯的错", "exercises": "练习，以及有专门提示的错误",
         "minutes": "{n} 分钟", "nothing": "只要 NumPy", "other": "[English](teaching.md)",
@@ -77,7 +79,8 @@ def page(lang: str = "en", linked: bool = False) -> str:
         f"| {one.number} | {one.title} | {one.question} | {one.minutes} | {', '.join(one.needs) or w['nothing']} |"
         for one in lessons(lang)
     ]
-    parts = [f"# {w['title']}", f"{w['intro']} {w['other']}" if linked else w["intro"], w["begin"], w["beginning"]]
+    intro = w["intro"].format(n=len(rows))
+    parts = [f"# {w['title']}", f"{intro} {w['other']}" if linked else intro, w["begin"], w["beginning"]]
     parts += [f"## {w['lessons']}", "\n".join([w["head"], *rows])]
     for name, told in (("class", "going"), ("slides", "sliding"), ("grading", "grades")):
         parts += [f"## {w[name]}", w[told]]
@@ -93,9 +96,8 @@ def _one(lesson: Lesson, w: dict[str, str]) -> Iterator[str]:
     yield _listed(w["goals"], lesson.goals)
     yield _listed(w["plan"], [f"{w['minutes'].format(n=minutes)}: {what}" for minutes, what in lesson.plan])
     yield _listed(w["mistakes"], lesson.mistakes)
-    colon = ": " if lesson.lang == "en" else "："
     told = [
-        f"`{one.key}`" + (colon + "; ".join(getattr(hint, lesson.lang) for hint in one.hints) if one.hints else "")
+        "\n".join([f"`{one.key}`", *(f"    - {_FIELD.sub('…', getattr(hint, lesson.lang))}" for hint in one.hints)])
         for one in of(lesson.subject)
     ]
     yield _listed(w["exercises"], told)

@@ -118,6 +118,16 @@ def test_chinese_goes_on_in_the_next_line_without_a_space() -> None:
 
 
 def test_headings_begin_slides_and_code_waits() -> None:
-    cells = (notebook.Cell("markdown", "## A"), notebook.Cell("code", "1"), notebook.Cell("markdown", "b"))
+    cells = (
+        notebook.Cell("markdown", "## A"),
+        notebook.Cell("code", "1"),
+        notebook.Cell("markdown", "b"),
+        notebook.Cell("markdown", "**1. c.** d"),
+    )
     book = json.loads(notebook.ipynb(cells, "t"))
-    assert [cell["metadata"]["slideshow"]["slide_type"] for cell in book["cells"]] == ["slide", "fragment", "-"]
+    assert [cell["metadata"]["slideshow"]["slide_type"] for cell in book["cells"]] == [
+        "slide",
+        "fragment",
+        "-",
+        "slide",
+    ]
