@@ -151,7 +151,7 @@ def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
     """An eps that became zero and no longer keeps a divisor from it."""
     fmt = event.lost.format if event.lost is not None else event.format
     eps, larger = eps_for(fmt), _larger_eps(fmt)
-    if event.phase == "optimizer":
+    if event.phase == "optimizer" and not event.called:  # a step of the user's own takes no option of ours
         words = f"keep optimizer state in float32: {_MASTER}; or take eps={spelled(eps)} or more in {fmt}"
         smaller = f"{words}, which makes the steps of small gradients smaller"
         master = Fix(smaller, option={"master_weights": True})
