@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import halfsim as hs
+
 RECORD = Path(__file__).with_name("catalogue.toml")
+_WORDS = (("klass", "class"), ("phase", "phase"), ("op", "operation"))
 
 
 def bugs() -> dict[str, dict[str, Any]]:
@@ -25,9 +29,22 @@ def parted() -> Iterator[tuple[str, str, str]]:
     """Number, what the catalogue and the tool say, and why, of every entry on which the two part."""
     for number, bug in bugs().items():
         if told := bug.get("told"):
-            pairs = (f"{' or '.join(_listed(bug[what])) or 'nothing'}, told as {told[what]}" for what in told)
-            yield number, "; ".join(pairs), bug["because"]
+            pairs = (
+                f"{what} {' or '.join(_listed(bug[key]))}, told {told[key]}" for key, what in _WORDS if key in told
+            )
+            yield number, "; ".join(pairs), bug["because"].strip()
+
+
+def notes() -> Iterator[tuple[str, str]]:
+    """Number and note of every entry that has one."""
+    return ((number, bug["note"].strip()) for number, bug in bugs().items() if "note" in bug)
 
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+@cache
+def shown(name: str) -> hs.gallery.Exhibit:
+    """A case as it ran, once for all tests."""
+    return hs.gallery.run(name)

@@ -9,7 +9,7 @@ import pytest
 import halfsim as hs
 from halfsim.diagnose.finding import CLASSES
 from halfsim.gallery.catalogue import PHASES
-from tests.gallery.bugs import bugs, expected
+from tests.gallery.bugs import bugs, expected, shown
 
 BUGS = bugs()
 CASES = {case.id: case for case in hs.gallery.list()}
@@ -26,14 +26,14 @@ def test_a_case_is_what_the_catalogue_says(number: str) -> None:
     assert case.link == bug["link"]
     assert case.year == bug.get("year", case.year)
     assert case.year <= bug.get("year_at_most", case.year)
-    shown = hs.gallery.run(case.name)
-    assert shown.link == bug["link"]
+    found = shown(case.name)
+    assert found.link == bug["link"]
     for what in ("klass", "phase", "op"):
         known = expected(bug, what)
-        assert not known or getattr(shown.finding, what) in known, f"{what}\n{shown.finding}"
+        assert not known or getattr(found.finding, what) in known, f"{what}\n{found.finding}"
     for what in ("klass", "phase"):
         allowed = {*expected(bug, what), bug.get(what)}
-        assert what not in bug or getattr(shown, what) in allowed, what
+        assert what not in bug or getattr(found, what) in allowed, what
 
 
 @pytest.mark.parametrize("number", BUGS)

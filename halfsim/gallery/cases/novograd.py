@@ -43,9 +43,10 @@ CASE = Case(
     symptom="frozen or unused layers become NaN at the first step",
     symptom_zh="冻结或没用到的层在第一步就变成 NaN",
     message="optax novograd adan float16 nan zero gradient",
-    why="The update is the gradient by the norm of the whole layer plus an eps of `1e-8`, which is {v[became]:g} in "
-    "float16. A layer without gradient is zero by zero, and one NaN in the weights is everywhere after the next "
-    "forward pass. float16 needs an eps such as `1e-4`; the layer with a gradient does not notice.",
-    why_zh="更新量是梯度除以整层的范数加 eps，而 eps `1e-8` 在 float16 里是 {v[became]:g}。没有梯度的层就是零除以零"
-    "，权重里有一个 NaN，下一次前向之后到处都是。float16 需要 `1e-4` 这样的 eps；有梯度的层不受影响。",
+    why="The update is the gradient divided by the norm of the whole layer plus an eps of `1e-8`, which is "
+    "{v[became]:g} in float16. A layer without gradient is zero divided by zero, and one NaN in the weights is "
+    "everywhere after the next forward pass. float16 needs an eps such as `1e-4`; the layer with a gradient does not "
+    "notice.",
+    why_zh="更新量是梯度除以整层的范数加 eps，而 eps `1e-8` 在 float16 里是 {v[became]:g}。没有梯度的层就是零除以零。"
+    "权重里有一个 NaN，下一次前向之后到处都是。float16 需要 `1e-4` 这样的 eps；有梯度的层不受影响。",
 )
