@@ -84,9 +84,9 @@ def page(told: dict[str, dict[str, Any]]) -> str:
         "\n## What is not right, and why\n",
         *wrong,
         "\n## Beside the catalogue\n",
-        "Link, year, class, phase and operation of every report are on record too, written down from a catalogue of the "
-        "threads apart from the cases (`tests/gallery/catalogue.toml`), and a test holds the cases to it. The two part "
-        "here:\n",
+        "Link, year, class, phase and operation of every report are on record too, written down from a catalogue of "
+        "the threads apart from the cases (`tests/gallery/catalogue.toml`), and a test holds the cases to it. The two "
+        "part here:\n",
         *(f"- **{number}**: {what}: {because}" for number, what, because in parted()),
         "\nSome entries of the catalogue are more than one thing:\n",
         *(f"- **{number}**: {note}" for number, note in notes()),

@@ -172,8 +172,8 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
         return [Fix(f"{other}, or {held}")]
     if not isfinite(lost.became) and lost.name == "factor":  # whose size is meant, as that of an index or a count
         smaller = f"take a factor that {fmt} holds, up to {fmt.max:g}"
-        held = Fix(smaller, option={"constant": math.copysign(fmt.max, lost.value)})
-        return [kept(event, _chain(event, readers), also=f"; or {smaller}"), held]
+        lesser = Fix(smaller, option={"constant": math.copysign(fmt.max, lost.value)})
+        return [kept(event, _chain(event, readers), also=f"; or {smaller}"), lesser]
     if not isfinite(lost.became):
         fill = ", or masked_fill(mask, -math.inf) with at least one place left open in every row"
         mask = f"for a mask where(){fill if fmt.has_infinity else ''}"
