@@ -88,7 +88,7 @@ def page(told: dict[str, dict[str, Any]]) -> str:
         "the threads apart from the cases (`tests/gallery/catalogue.toml`), and a test holds the cases to it. The two "
         "part here:\n",
         *(f"- **{number}**: {what}: {because}" for number, what, because in parted()),
-        "\nSome entries of the catalogue are more than one thing:\n",
+        "\nWhat is to be known of some entries of the catalogue:\n",
         *(f"- **{number}**: {note}" for number, note in notes()),
         "\n## Healthy runs\n",
         f"{len(RUNS)} runs of networks, losses, loops and formulas whose results are as right as their format allows, "

@@ -11,7 +11,7 @@ from typing import Any
 import halfsim as hs
 
 RECORD = Path(__file__).with_name("catalogue.toml")
-_WORDS = (("klass", "class"), ("phase", "phase"), ("op", "operation"))
+_WORDS = {"klass": "class", "phase": "phase", "op": "operation"}
 
 
 def bugs() -> dict[str, dict[str, Any]]:
@@ -29,9 +29,8 @@ def parted() -> Iterator[tuple[str, str, str]]:
     """Number, what the catalogue and the tool say, and why, of every entry on which the two part."""
     for number, bug in bugs().items():
         if told := bug.get("told"):
-            pairs = (
-                f"{what} {' or '.join(_listed(bug[key]))}, told {told[key]}" for key, what in _WORDS if key in told
-            )
+            known = {**bug, "klass": bug.get("said", bug.get("klass"))}
+            pairs = (f"{_WORDS[key]} {' or '.join(_listed(known[key]))}, told {told[key]}" for key in told)
             yield number, "; ".join(pairs), bug["because"].strip()
 
 
