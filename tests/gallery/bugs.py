@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import halfsim as hs
 
 RECORD = Path(__file__).with_name("catalogue.toml")
 _WORDS = {"klass": "class", "phase": "phase", "op": "operation"}
@@ -41,9 +38,3 @@ def notes() -> Iterator[tuple[str, str]]:
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
-
-
-@cache
-def shown(name: str) -> hs.gallery.Exhibit:
-    """A case as it ran, once for all tests."""
-    return hs.gallery.run(name)

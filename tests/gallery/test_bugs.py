@@ -9,7 +9,8 @@ import pytest
 import halfsim as hs
 from halfsim.diagnose.finding import CLASSES
 from halfsim.gallery.catalogue import PHASES
-from tests.gallery.bugs import bugs, expected, shown
+from tests.gallery.bugs import bugs, expected
+from tests.gallery.cases import exhibit
 
 BUGS = bugs()
 CASES = {case.id: case for case in hs.gallery.list()}
@@ -26,7 +27,7 @@ def test_a_case_is_what_the_catalogue_says(number: str) -> None:
     assert case.link == bug["link"]
     assert case.year == bug.get("year", case.year)
     assert case.year <= bug.get("year_at_most", case.year)
-    found = shown(case.name)
+    found = exhibit(case.name)
     assert found.link == bug["link"]
     for what in ("klass", "phase", "op"):
         known = expected(bug, what)
