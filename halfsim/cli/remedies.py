@@ -25,6 +25,7 @@ def _options(parser: Parser) -> None:
         "--out", metavar="PATH", default="remedies.jsonl", help="where runs are kept; default: %(default)s"
     )
     parser.add_argument("--fresh", action="store_true", help="begin that file anew")
+    parser.add_argument("--retry-failed", action="store_true", help="run those runs again that failed")
     parser.add_choice("--lang", "LANG", tuple(LANGUAGES))
     parser.add_outputs("html")
 
@@ -38,6 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
             found = remedies(
                 arguments.problem, arguments.remedy, seeds=arguments.seeds, executor=arguments.executor,
                 out=arguments.out, lang=arguments.lang, steps=arguments.steps, fresh=arguments.fresh,
+                retry_failed=arguments.retry_failed,
             )  # fmt: skip
     except (RuntimeError, TypeError, ImportError) as error:
         raise ValueError(str(error)) from None
@@ -58,5 +60,5 @@ REMEDIES = Command(
     ),
     _options,
     _run,
-    {"fresh=True": "--fresh"},
+    {"fresh=True": "--fresh", "retry_failed=True": "--retry-failed"},
 )

@@ -58,8 +58,16 @@ def _defined(module: ModuleType) -> dict[str, tuple[str, frozenset[str]]]:
         elif isinstance(node, ast.Assign):
             names = [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
         text = ast.get_source_segment(source, node) or ""
-        uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name)) - {*names}
+        uses = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name)) - _own(node) - {*names}
         for name in names:
             before, used = found.get(name, ("", frozenset()))
             found[name] = (f"{before}\n{text}" if before else text, used | uses)
     return found
+
+
+def _own(node: ast.AST) -> set[str]:
+    """The names that a function binds itself, so that one of the file that is spelled alike is none of its parts."""
+    if not isinstance(node, ast.FunctionDef):
+        return set()
+    bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return bound | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}

@@ -15,6 +15,7 @@ from typing import Any
 from halfsim.gallery.case import Case
 from tests.cases.catalogue import EXCEPTIONS, cases, judged
 from tests.cases.verdicts import COLUMNS, verdicts
+from tests.gallery.bugs import notes, parted
 from tests.healthy.catalogue import RUNS
 from tests.healthy.check import alarms
 
@@ -82,6 +83,13 @@ def page(told: dict[str, dict[str, Any]]) -> str:
         *(row(case, one) for case, one in every),
         "\n## What is not right, and why\n",
         *wrong,
+        "\n## Beside the catalogue\n",
+        "Link, year, class, phase and operation of every report are on record too, written down from a catalogue of "
+        "the threads apart from the cases (`tests/gallery/catalogue.toml`), and a test holds the cases to it. The two "
+        "part here:\n",
+        *(f"- **{number}**: {what}: {because}" for number, what, because in parted()),
+        "\nWhat is to be known of some entries of the catalogue:\n",
+        *(f"- **{number}**: {note}" for number, note in notes()),
         "\n## Healthy runs\n",
         f"{len(RUNS)} runs of networks, losses, loops and formulas whose results are as right as their format allows, "
         f"each proven so by its own check ({precisions}). `python -m tests.healthy` lists them. With and without a "

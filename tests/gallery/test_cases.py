@@ -19,6 +19,7 @@ def test_a_case(case: hs.gallery.Case) -> None:
     shown = exhibit(case.name)
     assert case.broken(shown.observed)
     assert off(shown.fixed, shown.reference) <= case.tolerance
+    assert 2 * shown.left < off(shown.observed, shown.reference), "which is better"
     if case.id not in EXCEPTIONS:
         assert (shown.finding.klass, shown.finding.phase) == (case.klass, case.phase)
         assert not case.ops or shown.finding.op in case.ops

@@ -343,9 +343,15 @@ def test_what_it_refuses(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures, "_share", lambda *_: 1 / 0)
-    with pytest.raises(RuntimeError, match=r"remedies: a run failed \(updates, none, seed 0\): ZeroDivisionError"):
-        small(tmp_path / "remedies.jsonl")
+    out = tmp_path / "remedies.jsonl"
+    with monkeypatch.context() as broken:
+        broken.setattr(measures, "_share", lambda *_: 1 / 0)
+        with pytest.raises(RuntimeError, match=r"remedies: a run failed \(updates, none, seed 0\): ZeroDivisionError"):
+            small(out)
+    with pytest.raises(RuntimeError, match="to run it again: retry_failed=True"):  # a run that failed is finished
+        small(out)
+    assert "updates" in str(small(out, retry_failed=True))
+    assert str(small(out)) == str(small(tmp_path / "another.jsonl"))
 
 
 # ---- what is shown ---------------------------------------------------------------------------------------------------

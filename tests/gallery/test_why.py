@@ -18,13 +18,13 @@ from halfsim.cli.commands import COMMANDS
 from halfsim.cli.parser import Parser
 from halfsim.gallery.languages import LANGUAGES
 from halfsim.gallery.questions import compared, in_runs, on_devices
-from halfsim.gallery.questions.answers import QUESTIONS, VERDICTS, Claim
+from halfsim.gallery.questions.answers import QUESTIONS, VERDICTS
 from halfsim.gallery.questions.texts import texts
 from halfsim.hardware import device, devices
 from halfsim.text import cells
 from tests.browser import needs_chromium, visit
 from tests.cli.calling import called, refusal
-from tests.gallery.why import PAGES, page
+from tests.gallery.why import DOCS, PAGES, page
 
 CLAIMS = {claim.name: claim for claims in QUESTIONS.values() for claim in claims}
 
@@ -125,16 +125,34 @@ def test_careless_questions_are_refused_in_one_line(capsys: pytest.CaptureFixtur
     assert "--lang: 'fr' is not allowed; allowed: en, zh" in refusal(["why", "--lang", "fr"], capsys)
 
 
-@pytest.mark.parametrize("claim", [c for c in CLAIMS.values() if c.command], ids=lambda c: c.name)
-def test_a_command_that_shows_more_is_one(claim: Claim) -> None:
-    halfsim, name, *words = shlex.split(claim.command)
+def commands() -> dict[str, list[str]]:
+    """Every command that a claim or a page of the gallery's rooms shows, and where."""
+    found: dict[str, list[str]] = {}
+    for claim in CLAIMS.values():
+        if claim.command:
+            found.setdefault(claim.command, []).append(claim.name)
+    for path in sorted(DOCS.glob("*.md")):
+        if path.name.split(".")[0] in ("why", "remedies", "gallery", "applications", "uses"):
+            text = path.read_text(encoding="utf-8")
+            shown = [*re.findall(r"`(halfsim [^`]*)`", text), *re.findall(r"(?m)^\$? ?(halfsim [a-z].*)$", text)]
+            for command in shown:
+                found.setdefault(command, []).append(path.name)
+    return found
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_that_is_shown_is_one(command: str) -> None:
+    halfsim, name, *words = shlex.split(command, comments=True)
     assert halfsim == "halfsim"
-    if name not in COMMANDS:
-        assert name in ("gallery", "remedies", "applications")
-        return
     parser = Parser(name)
     COMMANDS[name].options(parser)
     parser.parse_args(words)
+
+
+def test_commands_are_looked_for_where_they_stand() -> None:
+    found = commands()
+    assert len(found) > 20
+    assert {"why.md", "why.zh-CN.md", "remedies.md", "remedies.zh-CN.md"} <= {p for ps in found.values() for p in ps}
 
 
 # ---- both languages --------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Constant(Record):
             return f"{self.name} {self.value:g} is zero in {fmt} (smallest subnormal {fmt.smallest_subnormal:.3g})"
         if abs(self.became) == 1:
             apart = f"whose numbers below 1 are {fmt.epsneg:.2g} apart"
-            return f"{self.name} {self.value:.9g} is {self.became:g} in {fmt} ({apart})"
+            return f"{self.name} {self.value:.12g} is {self.became:g} in {fmt} ({apart})"
         became = "infinite" if self.became == self.became else "NaN"
         return f"{self.name} {self.value:.6g} is {became} in {fmt} (largest number {fmt.max:g})"
 

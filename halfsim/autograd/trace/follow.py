@@ -50,6 +50,7 @@ CONTRACT = {
 }  # fmt: skip
 # Operations by which a lost digit becomes a wrong result; of a quotient, as the divisor.
 _SENSITIVE = {"sqrt", "log", "log2", "log10", "rsqrt", "reciprocal"}
+DIVIDE = {"div", "reciprocal", "rsqrt"}  # by their last operand
 ROOTS = {"sqrt", "rsqrt", "log", "log2", "log10", "pow"}  # NaN for negative numbers, as a difference may be
 _CARRY_ONE = {"neg", "abs", "clamp", "cast", "maximum", "reshape", "mul"}  # a single difference through these
 CARRIED = 0.05  # what a factor that became 1 should have changed before it is a trouble
@@ -142,6 +143,14 @@ class Following(Counted):
                 if event.serial not in s.spent and key not in readers and len(readers) < READERS:
                     readers.append(key)
 
+    def _read_again(self, shadow: Shadow) -> None:
+        """Remember an operation that would pass the largest number too, once what is before it is mended."""
+        assert shadow.broken is not None
+        serial, readers = shadow.broken.serial, self.readers.setdefault(shadow.broken.serial, [])
+        shadow.spent -= {serial}
+        if shadow.names[0] not in readers and len(readers) < READERS:
+            readers.append(shadow.names[0])
+
     def _settle_fates(self, op: str, shadow: Shadow, known: Sequence[Shadow]) -> None:
         """Whether infinities and NaN among the operands went on, were left out on purpose, or did harm unseen."""
         for s in known:
@@ -204,6 +213,16 @@ class Following(Counted):
             return
         if norm(known.noise) / np.sqrt(known.of.size) > 0.05 * norm(d := own_values(divisor)) / np.sqrt(d.size):
             self.promote(known.source)
+
+    def _magnified(self, y: Array, divisor: Shadow | None) -> None:
+        """A quotient that is off by more than 1 % for subnormal numbers in its divisor, whose digits were lost."""
+        if divisor is None or divisor.faint is None or divisor.nonfinite:
+            return
+        event, meant = divisor.faint
+        there = (divisor.of != 0) & (meant != 0)
+        off = np.divide(divisor.of, meant, out=np.ones(there.shape), where=there) - 1
+        if remains(np.abs(y) * np.abs(off), y):
+            self.promote(event)
 
     def _spread(
         self, fp: Counting, event: Event, shadow: Shadow, operands: Sequence[Any], known: Sequence[Shadow | None],

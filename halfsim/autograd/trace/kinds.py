@@ -166,6 +166,8 @@ def _changed(e: Event) -> bool:
 
 def _underflows(e: Event) -> bool:
     c = e.counts
+    if e.detail is not None and "faint" in e.detail:
+        return True
     if is_eps(e) or not c.flushed:
         return False
     lost = 0.5 * c.flushed * e.format.smallest_subnormal  # at most
@@ -175,9 +177,20 @@ def _underflows(e: Event) -> bool:
 
 
 def _underflow_words(e: Event) -> str:
-    c = e.counts
+    c, detail = e.counts, e.detail or {}
+    if "faint" in detail:
+        n, fmt = detail["faint"], e.format
+        few = f"{n:,} of {c.size:,} values became subnormal in {fmt} (below {fmt.smallest_normal:.2g})"
+        return f"{few}, off by up to {detail['off']:.0%}, and something was divided by {'it' if n == 1 else 'them'}"
     values = "gradients" if e.phase == "backward" else "values"
     return f"{c.flushed:,} of {c.nonzero:,} nonzero {values} became zero in {e.format}"
+
+
+def _underflow_numbers(e: Event) -> dict[str, Any]:
+    detail = e.detail or {}
+    if "faint" in detail:
+        return {"subnormal": detail["faint"], "size": e.counts.size, "off": detail["off"]}
+    return {"flushed": e.counts.flushed, "nonzero": e.counts.nonzero}
 
 
 def _read_on(e: Event) -> bool:
@@ -263,7 +276,7 @@ KINDS: dict[str, Kind] = {
              suspected=lambda e: e.lost is not None and not is_eps(e)),
         Kind("clipped", 5, lambda e: e.counts.clipped > 0, _clipped_words, _clipped_numbers, remedies.clipped,
              counted=("clipped",)),
-        Kind("underflow", 5, _underflows, _underflow_words, _counts("flushed", "nonzero"), remedies.underflow,
+        Kind("underflow", 5, _underflows, _underflow_words, _underflow_numbers, remedies.underflow,
              suspected=lambda e: e.counts.flushed > 0, counted=("flushed",)),
         Kind("swamping", 4, _swamps, _swamping_words, _counts("swamped", "addends", "stalled"),
              remedies.swamping, counted=("swamped",)),

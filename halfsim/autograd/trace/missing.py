@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from halfsim.numerics.formats import Format
 from halfsim.numerics.quantize import Array
 
 WRONG = 0.05  # what a quotient lacks that makes a zero of it wrong
+DIM = 0.01  # how far a subnormal number is off, as a share of it, that matters in a divisor
 _MOVES = {"neg": -1.0, "cast": 1.0}
 
 
@@ -37,6 +39,16 @@ def through(op: str, y: Array, operands: Sequence[Array], missing: Sequence[Arra
     if op == "log":
         return lacking / a
     return None
+
+
+def faint(y: Array, values: Array, fmt: Format) -> dict[str, float] | None:
+    """How many of ``y`` are subnormal in ``fmt`` and off by more than 1 % of the number given for them; None for none.
+
+    Zeros are not among them.
+    """
+    small = (y != 0) & (np.abs(y) < fmt.smallest_normal)
+    off = np.abs(y[small] / values[small] - 1) if small.any() else np.empty(0)
+    return {"faint": int(np.count_nonzero(off > DIM)), "off": float(off.max())} if (off > DIM).any() else None
 
 
 def vanished(y: Array, lacking: Array, least: float = 0.0) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Event, Stage
 from halfsim.autograd.trace.follow import Following
 from halfsim.autograd.trace.kinds import finite
+from halfsim.autograd.trace.missing import faint
 from halfsim.autograd.trace.sample import SAMPLE
 from halfsim.autograd.trace.shadow import Shadow, met, shadow_of
 from halfsim.autograd.trace.whole_numbers import positions
@@ -78,6 +80,8 @@ class Noting(Following):
                     shadow.least = float(fmt.max)
                 if values.size <= SAMPLE and not (event.counts.overflow or there):
                     shadow.exact = np.array(values, np.float64)
+                    dim = faint(y, shadow.exact, fmt)
+                    shadow.faint = None if dim is None else (replace(event, detail=dim), shadow.exact)
             shadow.mark()
 
     def recalled(self, x: Tensor, found: Flushed) -> Shadow:

@@ -151,7 +151,7 @@ def lost_eps(event: Event, readers: Sequence[str]) -> list[Fix]:
     """An eps that became zero and no longer keeps a divisor from it."""
     fmt = event.lost.format if event.lost is not None else event.format
     eps, larger = eps_for(fmt), _larger_eps(fmt)
-    if event.phase == "optimizer":
+    if event.phase == "optimizer" and not event.called:  # a step of the user's own takes no option of ours
         words = f"keep optimizer state in float32: {_MASTER}; or take eps={spelled(eps)} or more in {fmt}"
         smaller = f"{words}, which makes the steps of small gradients smaller"
         master = Fix(smaller, option={"master_weights": True})
@@ -170,6 +170,10 @@ def constant(event: Event, readers: Sequence[str]) -> list[Fix]:
             abs(lost.became), f"take a constant that the format holds, up to {fmt.max:g} in {fmt}"
         )
         return [Fix(f"{other}, or {held}")]
+    if not isfinite(lost.became) and lost.name == "factor":  # whose size is meant, as that of an index or a count
+        smaller = f"take a factor that {fmt} holds, up to {fmt.max:g}"
+        lesser = Fix(smaller, option={"constant": math.copysign(fmt.max, lost.value)})
+        return [kept(event, _chain(event, readers), also=f"; or {smaller}"), lesser]
     if not isfinite(lost.became):
         fill = ", or masked_fill(mask, -math.inf) with at least one place left open in every row"
         mask = f"for a mask where(){fill if fmt.has_infinity else ''}"

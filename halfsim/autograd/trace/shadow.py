@@ -47,6 +47,8 @@ class Shadow:
     swallow: Event | None = None  # the first of those additions
     parts: tuple[Array, ...] = ()  # of a sum its two addends; of what is left without the one, the other
     exact: Array | None = None  # the numbers that were given for the values, moved and chosen as these
+    faint: tuple[Event, Array] | None = None  # where some became subnormal, and what all should be: the same, followed
+    unbroken: Array | None = None  # of values past the largest number, what they would be
     noise: Array | None = None  # how far the values may be off, by ``source``
     source: Event | None = None
     read: bool = False  # whether an operation has read what is off
@@ -60,7 +62,7 @@ class Shadow:
 
     def mark(self) -> None:
         """Note whether anything is wrong with the values, so that those of which nothing is are passed over quickly."""
-        found = (self.broken, self.zeros, self.constant, self.off, self.single, self.near, self.noise)
+        found = (self.broken, self.zeros, self.constant, self.off, self.single, self.near, self.noise, self.faint)
         self.dirty = self.nonfinite or any(one is not None for one in found)
 
     def seen_as(self, view: Array) -> Shadow:
@@ -70,7 +72,7 @@ class Shadow:
         self.consumed = self.consumed or whole  # it is read through its view
         return replace(
             self, of=view, nonfinite=nonfinite, consumed=not whole and self.consumed, parts=(), exact=None, twin=None,
-            noise=None, missing=None, broken=self.broken if whole else None,
+            faint=None, unbroken=None, noise=None, missing=None, broken=self.broken if whole else None,
         )  # fmt: skip
 
     @property

@@ -136,10 +136,16 @@ class Trace(Watching):
             self._begin("eps lost" if is_eps(lost) else "constant changed", lost, None)
 
     def promote(self, event: Event) -> None:
-        """Count a difference that lost its digits, or a sum its addends, of which something was computed."""
+        """Count a difference that lost its digits, or a sum its addends, of which something was computed.
+
+        Or subnormal numbers, by which something was divided.
+        """
         kind = "cancellation" if event.counts.annulled + event.counts.single else "swamping"
+        detail = {"read as": "a number with digits"}
+        if event.detail is not None and "faint" in event.detail:
+            kind, detail = "underflow", {**event.detail}
         if not any(e.serial == event.serial for e in self.firsts.get(kind, ())):
-            self._begin(kind, replace(event, detail={"read as": "a number with digits"}), None)
+            self._begin(kind, replace(event, detail=detail), None)
 
     def _begin(self, kind: str, event: Event, arrays: Mapping[str, Any] | None) -> None:
         known = self.firsts.get(kind, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.counting import Counting
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Error, Event
-from halfsim.autograd.trace.follow import FOLLOWED, ROOTS, TAKE_MASKS
+from halfsim.autograd.trace.follow import DIVIDE, FOLLOWED, ROOTS, TAKE_MASKS
 from halfsim.autograd.trace.kinds import FLUSHED_SHARE, finite
+from halfsim.autograd.trace.missing import faint
 from halfsim.autograd.trace.notes import Noting
 from halfsim.autograd.trace.sample import SAMPLE, exponents, magnitude, subnormals
 from halfsim.autograd.trace.shadow import NAMES, Shadow, earliest, error, evaluate, met, own_values, shadow_of, twin
@@ -55,19 +57,48 @@ class Watching(Noting):
         )  # fmt: skip
         if watching():
             report(counts, spec.name)
-        if spec.exact:
+        if spec.exact or spec.name == "sqrt":
             self._as_given(spec, out, operands, options)
+        if out.shadow.nonfinite and out.shadow.broken is not None and out.size <= FOLLOWED:
+            self._unbroken(spec, out, operands, options, bool(counts.overflow))
         known = out.shadow
         return pullbacks, line, known.broken if known.nonfinite else None
 
     def _as_given(self, spec: Op, out: Tensor, operands: Sequence[Any], options: Any) -> None:
         """Move and choose the numbers that were given for a tensor's values with these."""
-        given = [shadow_of(x, self) for x in operands]
-        if any(s is not None and s.exact is not None for s in given):
-            exact = [
-                own_values(x) if s is None or s.exact is None else s.exact for x, s in zip(operands, given, strict=True)
-            ]
-            out.shadow.exact, _ = evaluate(spec.formula, FP64, exact, options)
+        given, made = [shadow_of(x, self) for x in operands], out.shadow
+
+        def moved(known: Sequence[Array | None]) -> Array:
+            exact = [own_values(x) if known[i] is None else known[i] for i, x in enumerate(operands)]
+            return evaluate(spec.formula, FP64, exact, options)[0]
+
+        exact = [None if s is None else s.exact for s in given]
+        if spec.exact and any(x is not None for x in exact):
+            made.exact = moved(exact)
+        dim = [None if s is None else s.faint for s in given]
+        first = next((found for found in dim if found is not None), None)
+        if first is not None:
+            made.faint, made.dirty = (first[0], moved([None if found is None else found[1] for found in dim])), True
+
+    def _unbroken(self, spec: Op, out: Tensor, operands: Sequence[Any], options: Any, overflows: bool) -> None:
+        """Follow what would be where numbers are infinite; where that is past the largest too, it must be mended too.
+
+        An overflow hides others behind it: they show only once the first is mended.
+        """
+        known = [shadow_of(x, self) for x in operands]
+        hidden = any(s is not None and s.unbroken is not None for s in known)
+        if not (overflows or hidden):
+            return
+        exact = [
+            own_values(x) if s is None or s.unbroken is None else s.unbroken
+            for x, s in zip(operands, known, strict=True)
+        ]
+        made, (y, _) = out.shadow, evaluate(spec.formula, FP64, exact, options)
+        if not np.isfinite(y).all():
+            return
+        made.unbroken = y
+        if hidden and float(np.abs(y).max(initial=0)) >= out.format.overflow_threshold:
+            self._read_again(made)
 
     def gradients(self, node: Node, g: Tensor, found: Sequence[tuple[int, Tensor, Tensor, Arithmetic]]) -> None:
         """Note the gradients of an operation's operands."""
@@ -227,7 +258,11 @@ class Watching(Noting):
             names=names,
             forward=place[0] == "forward",
         )
-        if not (dirty or nonfinite or event.eventful):
+        if op == "cast" and called and counts.subnormals and counts.inexact and y.size <= SAMPLE:
+            values = own_values(sources[0])
+            dim = faint(y, values, out.format)
+            shadow.faint = None if dim is None else (replace(event, detail=dim), values)
+        if not (dirty or nonfinite or event.eventful or shadow.faint):
             return counts  # as most are
         if nonfinite:
             shadow.least = self._least(op, out, sources, bool(counts.overflow))
@@ -238,6 +273,8 @@ class Watching(Noting):
             self._spread(fp, event, shadow, sources, read, before)
             if op == "div" and len(sources) > 1:
                 self._divided(read[0], sources[1])
+            if op in DIVIDE and place[0] == "forward":
+                self._magnified(y, read[-1])
         self._settle_fates(op, shadow, [s for s in read if s is not None])
         if nonfinite and shadow.broken is not None:
             fate = self.fates.setdefault(shadow.broken.serial, [0, 0, 0])

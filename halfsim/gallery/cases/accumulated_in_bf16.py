@@ -1,6 +1,6 @@
 """Gradients of 500 micro-batches added up in bfloat16: most are below half a step of the sum.
 
-A parameter in float32 has a gradient in float32, whatever the operations run in. Also deepspeedai/DeepSpeed#2768.
+A parameter in float32 has a gradient in float32, whatever the operations run in. Also mlnomadpy/flaxchat#6.
 """
 
 import numpy as np
@@ -31,8 +31,8 @@ def right():
 CASE = Case(
     id="N31",
     name="accumulated-in-bf16",
-    link="https://github.com/mlnomadpy/flaxchat/issues/6",
-    year=2026,
+    link="https://github.com/deepspeedai/DeepSpeed/issues/2768",
+    year=2023,
     layer="Gradient accumulation",
     seen="wrong numbers",
     klass="swamping",

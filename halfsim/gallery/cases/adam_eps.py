@@ -34,8 +34,8 @@ CASE = Case(
     symptom_zh="Adam 的第一步就让权重变成 NaN：正是梯度为零的那些",
     message="Adam fp16 nan after first step; optax adam float16 nan",
     why="The smallest positive float16 is {fp16.smallest_subnormal:.3g}; an eps of `1e-8` is below half of it and "
-    "becomes {v[became]:g}. A weight without gradient has both moments zero, so its update is zero by zero. One "
-    "NaN in the weights is everywhere after the next forward pass. float32 master weights mend it, for then the "
+    "becomes {v[became]:g}. A weight without gradient has both moments zero, so its update is zero divided by zero. "
+    "One NaN in the weights is everywhere after the next forward pass. float32 master weights mend it, for then the "
     "update is computed there; so does an eps of `1e-4`.",
     why_zh="float16 最小的正数是 {fp16.smallest_subnormal:.3g}；`1e-8` 不到它的一半，舍入成 {v[became]:g}。没有梯度"
     "的权重两个矩都是零，更新量就是零除以零。权重里有一个 NaN，下一次前向之后到处都是。用 float32 的主权重可以解决"

@@ -48,9 +48,9 @@ CASE = Case(
     symptom="the gradient of an ArcFace head is inf although loss and output are finite",
     symptom_zh="ArcFace 头的输出和损失都有限，梯度却是 inf",
     message="ArcMarginProduct nan AMP; Attempting to unscale FP16 gradients.",
-    why="The sine is the root of `1 - cosine**2`, and the slope of a root at zero is one by zero, in any format. In "
-    "half more faces come there: every cosine that rounds to one. A smaller loss scale cannot help, a floor of "
-    "`1e-4` under the root does: the gradient is {fixed[0]:.3g}.",
+    why="The sine is the root of `1 - cosine**2`, and the slope of a root at zero is one divided by zero, in any "
+    "format. In half more faces come there: every cosine that rounds to one. A smaller loss scale cannot help, a "
+    "floor of `1e-4` under the root does: the gradient is {fixed[0]:.3g}.",
     why_zh="正弦是 `1 - cosine**2` 的平方根，而开方在零处的斜率是一除以零，什么格式都一样。半精度里落到那里的样本更"
     "多：凡是舍入成一的余弦都算。减小损失缩放没有用，给根号下加一个下限 `1e-4` 才行：梯度是 {fixed[0]:.3g}。",
 )

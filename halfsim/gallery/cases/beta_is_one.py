@@ -58,8 +58,8 @@ CASE = Case(
     symptom_zh="第一步之后所有权重都是 NaN，只在 bfloat16 里发生",
     message="LAMB optimizer nan bfloat16; Adam bias correction beta_2 bf16",
     why="The numbers of bfloat16 below one lie {gap:.2g} apart, so `0.999` is rounded to {v[became]:g}, and the "
-    "correction divides the second moment by one less one. In float16 the same comes with `0.9999`. "
+    "correction divides the second moment by one minus one, which is zero. In float16 the same comes with `0.9999`. "
     "Hyperparameters are no tensors: leave them to Python's floats.",
-    why_zh="一以下的 bfloat16 数间隔是 {gap:.2g}，`0.999` 舍入成 {v[became]:g}，偏差校正就用二阶矩去除以一减一。"
-    "float16 里 `0.9999` 也会这样。超参数不是张量：交给 Python 的浮点数就好。",
+    why_zh="一以下的 bfloat16 数间隔是 {gap:.2g}，`0.999` 舍入成 {v[became]:g}，偏差校正就要把二阶矩除以“一减一”，也就"
+    "是除以零。float16 里 `0.9999` 也会这样。超参数不是张量：交给 Python 的浮点数就好。",
 )

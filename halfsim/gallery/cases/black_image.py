@@ -42,9 +42,9 @@ CASE = Case(
     symptom="Stable Diffusion gives black images in fp16",
     symptom_zh="Stable Diffusion 用 fp16 出来的图全黑",
     message="Stable Diffusion black image fp16; --no-half; A tensor with all NaNs was produced in VAE",
-    why="Each convolution makes its input larger, and in one of the last {v[overflow]} of {v[size]} numbers pass "
-    "{fp16.max:,.0f}. The norm after them subtracts infinity from infinity, and all of the image is NaN, shown as "
-    "black. bfloat16, or float32 for the layers that pass the limit, has the range for it.",
-    why_zh="每个卷积都让数变大，到靠后的一个，{v[size]} 个数里有 {v[overflow]} 个超过 {fp16.max:,.0f}。后面的归一化"
-    "用无穷大减无穷大，整幅图成了 NaN，显示为黑色。bfloat16 的范围够用，或者让越限的几层用 float32。",
+    why="Each convolution makes its input larger, and in the last of the six, {v[overflow]} of {v[size]} numbers "
+    "pass {fp16.max:,.0f}. The norm after them subtracts infinity from infinity, and all of the image is NaN, shown "
+    "as black. bfloat16, or float32 for the layers that pass the limit, has the range for it.",
+    why_zh="每个卷积都让数变大，到第六个，{v[size]} 个数里有 {v[overflow]} 个超过 {fp16.max:,.0f}。后面的归一化用无穷"
+    "大减无穷大，整幅图成了 NaN，显示为黑色。bfloat16 的范围够用，或者让越限的几层用 float32。",
 )

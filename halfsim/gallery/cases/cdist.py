@@ -48,9 +48,10 @@ CASE = Case(
     symptom="distances of close points are 0 or NaN, distances of far ones are right",
     symptom_zh="相近的点距离是 0 或 NaN，相距远的正确",
     message="torch.cdist returns nan / 0 half precision; use_mm_for_euclid_dist",
-    why="The squares of the lengths are near {square:,.0f}, where float16 has a number every {gap:g}. The square of "
-    "the distance is {wanted:.2f}: less than the rounding of what it is the difference of. What is left is zero, "
-    "or a negative number whose root is NaN. Subtract the points first, or keep all of it in float32.",
+    why="The squares of the lengths are near {square:,.0f}, where the numbers of float16 lie {gap:g} apart. The "
+    "square of the distance is {wanted:.2f}: less than the rounding of the two numbers whose difference it is. What "
+    "is left is zero, or a negative number whose root is NaN. Subtract the points first, or keep all of it in "
+    "float32.",
     why_zh="长度的平方约为 {square:,.0f}，那里 float16 的数间隔是 {gap:g}。距离的平方是 {wanted:.2f}：比相减的两数自"
     "身的舍入还小。剩下的是零，或者负数，开方就是 NaN。应当先把两点相减，或者全部留在 float32。",
 )

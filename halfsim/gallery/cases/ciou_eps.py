@@ -41,10 +41,10 @@ CASE = Case(
     symptom="the box loss is NaN as soon as a predicted box equals its target",
     symptom_zh="预测框与目标框完全重合时，框损失是 NaN",
     message="bbox_iou CIoU nan; yolov5 box loss nan",
-    why="`(1 + eps)` is exactly one: the next number above one is {fp16.eps:.2g} away in float16, and "
-    "{fp32.eps:.1e} in float32, so neither holds it. Equal boxes make zero by zero. Added last, to a sum that can "
-    "be small, an eps works, if it is one that the format holds: the result is {fixed[0]:g}.",
-    why_zh="`(1 + eps)` 恰好等于一：一上面的下一个数，float16 在 {fp16.eps:.2g} 之外，float32 在 {fp32.eps:.1e} 之外"
-    "，都装不下它。两框重合就是零除以零。把 eps 放在最后、加到可能很小的和上才有用，而且它得是格式装得下的数：结果"
-    "是 {fixed[0]:g}。",
+    why="`(1 + eps)` is exactly one: the next number above one is {fp16.eps:.2g} away in float16, and {fp32.eps:.1e} "
+    "in float32, so neither holds it. Equal boxes make zero divided by zero. Added last, to a sum that can be small, "
+    "an eps works, if it is one that the format holds: the result is {fixed[0]:g}.",
+    why_zh="`(1 + eps)` 恰好等于一：比一大的下一个数，在 float16 里要大 {fp16.eps:.2g}，在 float32 里要大 "
+    "{fp32.eps:.1e}，两种格式都装不下它。两框重合就是零除以零。把 eps 放在最后、加到可能很小的和上才有用，而且它得是格"
+    "式装得下的数：结果是 {fixed[0]:g}。",
 )

@@ -31,10 +31,9 @@ CASE = Case(
     symptom="np.cumsum of float16 grows, and then repeats one number for ever",
     symptom_zh="float16 的 np.cumsum 涨到一个数后就再也不动",
     message="Cumsum for float16 gives the wrong result",
-    why="From {observed[19999]:,.0f} on, float16 has only every second integer: the next number is {gap:g} away, "
-    "and half of that is one. All numbers to be added are below one, so each sum is rounded back to where it was. "
-    "The right total is {reference[19999]:,.0f}. A sum in float32, `dtype=np.float32`, goes on.",
-    why_zh="从 {observed[19999]:,.0f} 起，float16 只剩隔一个的整数：下一个数在 {gap:g} 之外，它的一半是一。要加的数"
-    "都小于一，每次的和都舍入回原处。正确的总和是 {reference[19999]:,.0f}。用 float32 求和（`dtype=np.float32`）就"
-    "能继续。",
+    why="From {observed[19999]:,.0f} on, float16 has only every second integer: they lie {gap:g} apart, and half of "
+    "that is one. All numbers to be added are below one, so each sum is rounded back to where it was. The right "
+    "total is {reference[19999]:,.0f}. A sum in float32, `dtype=np.float32`, goes on.",
+    why_zh="从 {observed[19999]:,.0f} 起，float16 只剩隔一个的整数：相邻的数相差 {gap:g}，一半就是一。要加的数都小于一"
+    "，每次的和都舍入回原处。正确的总和是 {reference[19999]:,.0f}。用 float32 求和（`dtype=np.float32`）就能继续。",
 )

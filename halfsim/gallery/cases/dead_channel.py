@@ -51,9 +51,9 @@ CASE = Case(
     symptom="a pruned model is NaN after quantization to float8, the dense one is fine",
     symptom_zh="剪枝过的模型量化成 float8 后是 NaN，没剪枝的正常",
     message="fp8 quantization scale inf amax 0 nan weights",
-    why="The scale of a channel is {fp8.max:g} by its largest magnitude. Of a channel of zeros that is a division "
-    "by zero, in any format, and zero times infinity makes NaN of its {broken} weights. A floor under the divisor "
-    "mends it; what is left, {left:.1%} of the norm, is the rounding to eight bits.",
+    why="The scale of a channel is {fp8.max:g} divided by its largest magnitude. For a channel of zeros that is a "
+    "division by zero, in any format, and zero times infinity makes NaN of its {broken} weights. A floor under the "
+    "divisor mends it; what is left, {left:.1%} of the norm, is the rounding to eight bits.",
     why_zh="通道的缩放是 {fp8.max:g} 除以其最大绝对值。全零的通道就是除以零，用什么格式都一样，零乘以无穷大让它的 "
     "{broken} 个权重都成了 NaN。给除数一个下限就好；剩下的误差是范数的 {left:.1%}，那是舍入到八位的代价。",
 )

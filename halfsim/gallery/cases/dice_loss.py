@@ -46,7 +46,7 @@ CASE = Case(
     broken=lambda loss: bool(np.isnan(flat(loss)).all()),
     right=right,
     facts=lambda: dict(zip(("both", "p", "mask"), parts(), strict=True)),
-    title="The Dice loss of a large image in half is infinity by infinity",
+    title="The Dice loss of a large image in half is infinity over infinity",
     title_zh="大图的 Dice 损失在半精度里是无穷大除以无穷大",
     symptom="the Dice loss is NaN for large images, and fine for small crops",
     symptom_zh="大图的 Dice 损失是 NaN，小块则正常",

@@ -44,8 +44,8 @@ CASE = Case(
     symptom_zh="训练几小时都正常，某一批之后所有参数变成 NaN；bf16 没有问题",
     message="Distillation loss nan fp16 normalize_scores eps 1e-8",
     why="Scores are scaled to the range from zero to one by `(s - min) / (max - min + 1e-8)`. In float16 `1e-8` is "
-    "{v[became]:g}, and where all scores are equal it is zero by zero. bfloat16 has {low:.3g}, so the same code is "
-    "fine there. With an eps of `1e-4` the loss is {fixed[0]:.3g}.",
+    "{v[became]:g}, and where all scores are equal it is zero divided by zero. bfloat16 holds it, as {low:.3g}, so "
+    "the same code is fine there. With an eps of `1e-4` the loss is {fixed[0]:.3g}.",
     why_zh="得分用 `(s - min) / (max - min + 1e-8)` 缩放到零与一之间。`1e-8` 在 float16 里是 {v[became]:g}，得分全相"
     "同时就是零除以零。bfloat16 里它是 {low:.3g}，所以同样的代码没有问题。eps 取 `1e-4`，损失是 {fixed[0]:.3g}。",
 )

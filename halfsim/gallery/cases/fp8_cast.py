@@ -41,11 +41,11 @@ CASE = Case(
     symptom="weights or activations are NaN after a cast to float8, the largest ones",
     symptom_zh="转成 float8 后，最大的那些权重或激活成了 NaN",
     message="float8_e4m3fn cast nan; fp8 quantization nan overflow saturate",
-    why="E4M3 has no infinity, so that everything past its largest number, {fp8.max:g}, and the halfway point above "
-    "it becomes NaN: {v[overflow]} of {v[size]} numbers here. Two conventions exist, to saturate and not to; the "
-    "one that was promised gives {fixed[3]:g} for the fourth number. Scale to the range first, and say which of "
-    "the two is meant.",
-    why_zh="E4M3 没有无穷大，凡是超过最大值 {fp8.max:g} 再往上半格的数都变成 NaN：这里 {v[size]} 个数里有 "
-    "{v[overflow]} 个。饱和与不饱和两种约定都有人用；按所承诺的那种，第四个数应是 {fixed[3]:g}。先缩放到范围之内，"
-    "并写明用的是哪一种约定。",
+    why="E4M3 has no infinity, so that everything past its largest number, {fp8.max:g}, by more than half a step "
+    "becomes NaN: {v[overflow]} of {v[size]} numbers here. Two conventions exist, to saturate and not to; the one "
+    "that was promised gives {fixed[3]:g} for the fourth number. Scale to the range first, and say which of the two "
+    "is meant.",
+    why_zh="E4M3 没有无穷大，凡是比最大值 {fp8.max:g} 还大出半格以上的数都变成 NaN：这里 {v[size]} 个数里有 "
+    "{v[overflow]} 个。饱和与不饱和两种约定都有人用；按所承诺的那种，第四个数应是 {fixed[3]:g}。先缩放到范围之内，并写"
+    "明用的是哪一种约定。",
 )

@@ -50,10 +50,10 @@ CASE = Case(
     symptom_zh="零信噪比扩散模型在半精度下出图略有不对",
     message="alphas_cumprod half zero terminal snr; model.half() wrong images",
     why="`model.half()` rounds buffers too. The last noise level lies among the subnormal numbers of float16, which "
-    "are {fp16.smallest_subnormal:.3g} apart, and the nearest is a fifth larger. The noise is a root of its "
-    "reciprocal: {observed[0]:,.0f} instead of {reference[0]:,.0f}. One digit lost of one number in a table, which "
-    "the tool calls benign: it cannot know that this one is a divisor.",
+    "are {fp16.smallest_subnormal:.3g} apart, and the nearest of them is off by {v[off]:.0%}. No number became zero, "
+    "and the error of the table as a whole does not show; but the noise is the root of a quotient with this number "
+    "below, and comes out as {observed[0]:,.0f} instead of {reference[0]:,.0f}. Leave such a table in float32.",
     why_zh="`model.half()` 连缓冲区也会舍入。最后一个噪声水平落在 float16 的次正规数里，那里的间隔是 "
-    "{fp16.smallest_subnormal:.3g}，最近的数要大五分之一。噪声是它倒数的平方根：得到 {observed[0]:,.0f}，而不是 "
-    "{reference[0]:,.0f}。整张表里只有一个数丢了位，工具判为无害：它无从知道这个数要作除数。",
+    "{fp16.smallest_subnormal:.3g}，最近的数偏了 {v[off]:.0%}。没有数变成零，整张表的误差也看不出来；可是噪声是以这个"
+    "数为分母的商的平方根，于是得到 {observed[0]:,.0f}，而不是 {reference[0]:,.0f}。这样的表要留在 float32。",
 )

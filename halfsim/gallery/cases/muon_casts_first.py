@@ -59,8 +59,8 @@ CASE = Case(
     symptom_zh="梯度都有限，Muon 却给出 NaN 权重或零更新",
     message="Muon optimizer fp16 nan newton_schulz zeropower; DeepSpeed Muon loss scale",
     why="The gradient still contains the loss scale: {gradient:,.0f}, past {fp16.max:,.0f}. Muon divides it by its "
-    "norm, after which every size is harmless, but the cast to half comes first. Infinity by infinity is NaN. The "
-    "same two steps in the other order, normalise and then cast, lose nothing.",
+    "norm, after which every size is harmless, but the cast to half comes first. Infinity divided by infinity is "
+    "NaN. The same two steps in the other order, normalise and then cast, lose nothing.",
     why_zh="梯度里还乘着损失缩放：{gradient:,.0f}，超过 {fp16.max:,.0f}。Muon 会把它除以范数，除过之后大小都无妨，可"
     "是转成半精度却在前面。无穷大除以无穷大是 NaN。同样的两步换个次序，先归一化再转换，什么也不丢。",
 )

@@ -42,8 +42,8 @@ CASE = Case(
     symptom_zh="图像分割的平均损失在半精度里是 NaN，而单个像素的损失都正常",
     message="NLLLoss reduce=True returning nan in float16",
     why="The sum of the losses is {sum:,.0f} and the sum of the weights {pixels:,}; both are past {fp16.max:,.0f}. "
-    "Infinity by infinity is NaN, though the mean, {reference[0]:.3g}, is a small number. Reductions over pixels "
-    "belong in float32, and autocast puts this loss there.",
+    "Infinity divided by infinity is NaN, though the mean, {reference[0]:.3g}, is a small number. Reductions over "
+    "pixels belong in float32, and autocast puts this loss there.",
     why_zh="损失之和是 {sum:,.0f}，权重之和是 {pixels:,}，都超过 {fp16.max:,.0f}。无穷大除以无穷大是 NaN，尽管均值不"
     "过 {reference[0]:.3g}。对像素的归约应当用 float32，autocast 也正是这样安排这个损失的。",
 )

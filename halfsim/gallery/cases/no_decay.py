@@ -42,7 +42,7 @@ CASE = Case(
     why="Each step multiplies the weights by {factor:g}. The next bfloat16 below one is {gap:.2g} away, so the "
     "product is rounded back to the weight, a thousand times. The first weight stays at {observed[0]:g} and should "
     "have come down to {reference[0]:.3g}. The decay needs float32 weights, or Kahan's compensation.",
-    why_zh="每一步把权重乘以 {factor:g}。bfloat16 里一以下最近的数在 {gap:.2g} 之外，所以乘积舍入回原来的权重，一千"
-    "次都如此。第一个权重停在 {observed[0]:g}，本应降到 {reference[0]:.3g}。衰减需要 float32 的权重，或者 Kahan 补"
-    "偿。",
+    why_zh="每一步把权重乘以 {factor:g}。bfloat16 里比一小的最近一个数与一相差 {gap:.2g}，所以乘积舍入回原来的权重，一"
+    "千次都如此。第一个权重停在 {observed[0]:g}，本应降到 {reference[0]:.3g}。衰减需要 float32 的权重，或者 Kahan 补偿"
+    "。",
 )

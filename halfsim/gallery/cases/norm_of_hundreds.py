@@ -33,9 +33,9 @@ CASE = Case(
     symptom="a norm is inf though each number is small, and its gradient is exactly 0",
     symptom_zh="每个数都不大，范数却是 inf，梯度恰好是 0",
     message="jnp.linalg.norm float16 inf gradient zero; clip_by_global_norm inf",
-    why="The norm is {reference[0]:g}, which float16 holds, but its square, {square:,.0f}, is rounded to half "
-    "before the root: infinite. The gradient is x by the norm, and anything by infinity is zero, where "
-    "{reference[1]:.3g} is right. Root first, then round.",
+    why="The norm is {reference[0]:g}, which float16 holds, but its square, {square:,.0f}, is rounded to half before "
+    "the root: infinite. The gradient is x divided by the norm, and anything divided by infinity is zero, where "
+    "{reference[1]:.3g} is right. Take the root first, then round.",
     why_zh="范数是 {reference[0]:g}，float16 装得下；但它的平方 {square:,.0f} 在开方之前就舍入到半精度，成了无穷大。"
     "梯度是 x 除以范数，除以无穷大得零，正确的是 {reference[1]:.3g}。应当先开方，再舍入。",
 )

@@ -33,8 +33,8 @@ CASE = Case(
     symptom_zh="零向量在半精度里归一化得 NaN，float32 里仍是零",
     message="torch.nn.functional.normalize epsilon too small for half precision",
     why="The norm is clamped from below by `1e-12`. The smallest positive float16 is {fp16.smallest_subnormal:.2g}, "
-    "so the guard is {v[became]:g}, and a zero vector is zero by zero. An eps of `1e-4` guards: the zero vector "
-    "stays zero, and the other one does not notice.",
+    "so the guard is {v[became]:g}, and a zero vector becomes zero divided by zero. An eps of `1e-4` does guard: the "
+    "zero vector stays zero, and the other one does not notice.",
     why_zh="范数以 `1e-12` 为下限。float16 最小的正数是 {fp16.smallest_subnormal:.2g}，下限成了 {v[became]:g}，零向"
     "量就是零除以零。eps 取 `1e-4` 就有效：零向量仍是零，另一个向量不受影响。",
 )

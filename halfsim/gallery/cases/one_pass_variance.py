@@ -41,10 +41,10 @@ CASE = Case(
     symptom="some channels of a BatchNorm are NaN, those with a large mean and a small spread",
     symptom_zh="BatchNorm 的某些通道是 NaN：均值大、离散小的那些",
     message="batch_norm nan bf16 negative variance E[x^2]-E[x]^2",
-    why="The mean of the squares and the square of the mean are both near {square:g}, where float16 has a number "
-    "every {gap:.2g}. Their difference, the variance, is {variance:.2g}: it is known to one digit at best, and "
-    "sometimes negative, whose root is NaN. Subtract the mean first (two passes, or Welford's), or keep the three "
-    "steps in float32.",
+    why="The mean of the squares and the square of the mean are both near {square:g}, where the numbers of float16 "
+    "lie {gap:.2g} apart. Their difference, the variance, is {variance:.2g}: it is known to one digit at best, and "
+    "sometimes negative, and the root of that is NaN. Subtract the mean first (two passes, or Welford's), or keep "
+    "the three steps in float32.",
     why_zh="平方的均值与均值的平方都接近 {square:g}，那里 float16 的数间隔是 {gap:.2g}。两者之差就是方差 "
     "{variance:.2g}：至多有一位可信，有时还是负数，开方就是 NaN。应当先减均值（两遍算法，或 Welford 算法），或者把"
     "这三步留在 float32。",

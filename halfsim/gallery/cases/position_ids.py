@@ -43,9 +43,9 @@ CASE = Case(
     symptom_zh="序列从两千多的位置起变差；语言模型看到了未来",
     message="torch.arange half precision wrong values; position_ids fp16",
     why="Above {edge:,.0f} float16 has no odd numbers. Of {reference[0]:,.0f} positions {observed[0]:,.0f} are "
-    "different, and where two are equal, `p <= p` lets {observed[1]:,.0f} tokens see one that comes after them. "
-    "Positions are integers and stay integers; only what is computed from them is rounded.",
-    why_zh="大于 {edge:,.0f} 的 float16 没有奇数。{reference[0]:,.0f} 个位置里只有 {observed[0]:,.0f} 个不同，凡是两"
-    "个相等的地方，`p <= p` 就放过一个未来的 token，一共 {observed[1]:,.0f} 处。位置是整数，应当一直是整数；只有由"
-    "它算出来的东西才可以舍入。",
+    "different, and where two are equal a mask that compares them with `<=` lets a token see a later one: "
+    "{observed[1]:,.0f} times. Positions are integers and stay integers; only what is computed from them is rounded.",
+    why_zh="大于 {edge:,.0f} 的 float16 没有奇数。{reference[0]:,.0f} 个位置里只有 {observed[0]:,.0f} 个不同，凡是两个"
+    "编号相等的地方，用 `<=` 比较的掩码就会让一个 token 看到后面的 token，一共 {observed[1]:,.0f} 处。位置是整数，应当"
+    "一直是整数；只有由它算出来的东西才可以舍入。",
 )

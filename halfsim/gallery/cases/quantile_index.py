@@ -38,10 +38,10 @@ CASE = Case(
     symptom="np.quantile of float16 is NaN for arrays longer than 65,520, with no NaN in them",
     symptom_zh="长度超过 65,520 的 float16 数组，里面没有 NaN，np.quantile 却是 NaN",
     message="np.quantile float16 nan large array; np.median half overflow",
-    why="The place of the quantile is `(n - 1) * q`, formed in the format of the data. `n - 1` is "
-    "{v[constant]:,.0f}, which float16 rounds to {v[became]:g}; infinity less its own floor is NaN. An index is no "
-    "datum: it needs integers or float64. The median of these numbers is {reference[0]:g}.",
+    why="The place of the quantile is `(n - 1) * q`, formed in the format of the data. `n - 1` is {v[constant]:,.0f}"
+    ", which float16 rounds to {v[became]:g}; infinity minus its own floor is NaN. An index is no datum: it needs "
+    "integers, float32 or float64. The median of these numbers is {reference[0]:g}.",
     why_zh="分位点的位置是 `(n - 1) * q`，用数据的格式计算。`n - 1` 是 {v[constant]:,.0f}，float16 把它舍入成 "
-    "{v[became]:g}；无穷大减去自己的整数部分是 NaN。下标不是数据，要用整数或 float64。这些数的中位数是 "
+    "{v[became]:g}；无穷大减去自己的整数部分是 NaN。下标不是数据，要用整数、float32 或 float64。这些数的中位数是 "
     "{reference[0]:g}。",
 )

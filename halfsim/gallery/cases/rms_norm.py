@@ -34,8 +34,8 @@ CASE = Case(
     symptom_zh="某一层的输出悄悄变成全零：没有 NaN，没有 inf，也没有警告",
     message="RMSNorm fp16 output zeros; rms_norm half overflow",
     why="An activation of {x:g} has the square {square:,.0f}; everything above {root:.0f} has a square past "
-    "{fp16.max:,.0f}. The mean of squares becomes infinite, one by its root is zero, and the row times zero is "
-    "zero. Nothing in the output is infinite, so that a watch for NaN and inf is silent. The right first number is "
+    "{fp16.max:,.0f}. The mean of squares becomes infinite, one divided by its root is zero, and the row times zero "
+    "is zero. Nothing in the output is infinite, so a watch for NaN and inf stays silent. The right first number is "
     "{reference[0]:.4g}.",
     why_zh="激活值 {x:g} 的平方是 {square:,.0f}；凡是大于 {root:.0f} 的数，平方都超过 {fp16.max:,.0f}。均方成了无穷"
     "大，它的平方根取倒数是零，整行乘以零还是零。输出里没有任何无穷大，只盯着 NaN 和 inf 的检查发现不了。第一个数本"

@@ -63,9 +63,9 @@ CASE = Case(
     symptom_zh="损失缩放每一步减半，直到为零；一步也没有真正更新",
     message="Gradient overflow. Skipping step, loss scaler 0 reducing loss scale to 0.0; ZeroDivisionError: float "
     "division by zero",
-    why="A scaler reads every NaN as 'the scale is too large' and halves it. This NaN is zero by zero, of a blank "
-    "image divided by its maximum, and no scale helps: {v[skipped]:,} steps were skipped and {v[taken]} taken, and "
-    "the scale is {observed[0]:g} of what it was. Find the first operation that made a NaN, and mend that.",
+    why="A scaler reads every NaN as 'the scale is too large' and halves it. This NaN is zero divided by zero, from "
+    "a blank image divided by its maximum, and no scale helps: {v[skipped]:,} steps were skipped and {v[taken]} "
+    "taken, and the scale is {observed[0]:g} of what it was. Find the first operation that made a NaN, and mend that.",
     why_zh="scaler 见到 NaN 就认为“缩放太大”而减半。这个 NaN 却是零除以零，来自一张空白图除以它的最大值，任何缩放都"
     "没有用：跳过了 {v[skipped]:,} 步，更新了 {v[taken]} 步，缩放成了原来的 {observed[0]:g} 倍。要找到第一个产生 "
     "NaN 的运算，改正它。",

@@ -37,8 +37,8 @@ CASE = Case(
     symptom_zh="StandardScaler 把 float16 的列变成 NaN",
     message="StandardScaler float16 nan; RuntimeWarning: overflow encountered in reduce",
     why="The sum of {rows:,} numbers of {each:g} is {sum:,.0f}; float16 is at its end after {most:,} of them. The "
-    "mean is infinite, and x less infinity by infinity is NaN, where {reference[0]:g} is right. Sums over rows "
-    "belong in float32 or float64, whatever the column is stored in.",
+    "mean is infinite, and x minus infinity, divided by infinity, is NaN, where {reference[0]:g} is right. Sums over "
+    "rows belong in float32 or float64, whatever the column is stored in.",
     why_zh="{rows:,} 个 {each:g} 之和是 {sum:,.0f}；float16 加到 {most:,} 个就到头了。均值是无穷大，x 减无穷大再除以"
     "无穷大是 NaN，而正确的是 {reference[0]:g}。不管列用什么格式存储，对行求和都应当用 float32 或 float64。",
 )

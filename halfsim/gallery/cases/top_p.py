@@ -54,6 +54,7 @@ CASE = Case(
     why="Each probability is small, and soon smaller than half of the gap between the numbers of bfloat16 near the "
     "sum. From {observed[31]:.3g} on every addend is rounded away, and the sum never comes to `0.9`, at which "
     "sampling would cut: every word is kept, the least likely too. In float32 the last sum is {fixed[31]:.3g}.",
-    why_zh="概率都很小，而到了一定时候，和附近 bfloat16 间隔的一半比它们还大。从 {observed[31]:.3g} 起每个加数都被舍"
-    "掉，和永远到不了截断点 `0.9`：所有的词都留下来，连最不可能的也在内。用 float32，最后的和是 {fixed[31]:.3g}。",
+    why_zh="每个概率都很小；累加的和大到一定程度后，那里 bfloat16 间隔的一半就比它们大了。从 {observed[31]:.3g} 起每个加"
+    "数都被舍掉，和永远到不了截断点 `0.9`：所有的词都留下来，连最不可能的也在内。用 float32，最后的和是 "
+    "{fixed[31]:.3g}。",
 )

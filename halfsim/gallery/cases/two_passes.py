@@ -59,11 +59,11 @@ CASE = Case(
     advice="float32",
     facts=lambda: {"worst": float(np.abs(worst() - 1).max()), "gap": float(hs.spacing(160.0, "bfloat16"))},
     title="Forward and backward passes do not agree on the logits, and the gradient's peak is off",
-    title_zh="前向与反向对 logits 的看法不一，梯度的峰值有偏差",
+    title_zh="前向与反向用的 logits 不一致，梯度的峰值有偏差",
     symptom="a fused cross entropy has gradients that do not fit its loss, worse for large logits",
     symptom_zh="融合的交叉熵，梯度与损失对不上，logits 越大越明显",
     message="fused cross entropy bf16 gradient mismatch; softmax probability greater than 1",
-    why="The forward pass stores its logits in bfloat16, which near the largest has a number every {gap:g}; the "
+    why="The forward pass stores its logits in bfloat16, whose numbers lie {gap:g} apart near the largest; the "
     "backward pass computes them anew in float32. Probabilities are exponentials of the difference, and an "
     "exponential makes a factor of it: a peak is off by {worst:.0%}. Each pass alone is as right as its format, so "
     "the tool calls it benign. Let both passes use the same numbers.",

@@ -45,9 +45,10 @@ CASE = Case(
     symptom="the learning rate is 0 at the first step and NaN after the warm-up",
     symptom_zh="第一步的学习率是 0，预热之后成了 NaN",
     message="OneCycleLR nan learning rate half; lr nan after warmup",
-    why="The schedule begins at the largest rate by `1e16`, {v[constant]:.2g}, and float16 makes {v[became]:g} of "
-    "it. Its end is that rate by a number which is zero in half as well: zero by zero. A learning rate is no "
-    "tensor of the model; as a float of Python, or with a divisor of `1e3`, it is right.",
+    why="The schedule begins at the largest rate divided by `1e16`, {v[constant]:.2g}, and float16 makes "
+    "{v[became]:g} of it. Its last rate is that one divided by a number which is zero in half as well: zero divided "
+    "by zero. A learning rate is no tensor of the model; as a float of Python, or with a divisor of `1e3`, it is "
+    "right.",
     why_zh="计划从最大学习率除以 `1e16` 开始，即 {v[constant]:.2g}，在 float16 里成了 {v[became]:g}。终值是它除以另"
     "一个在半精度里也是零的数：零除以零。学习率不是模型的张量；用 Python 的浮点数，或者把除数取为 `1e3`，就对了。",
 )

@@ -26,14 +26,15 @@ def remedies(
     lang: str = "en",
     steps: int | None = None,
     fresh: bool = False,
+    retry_failed: bool = False,
 ) -> Remedies:
     """Measure what is said to help against the problems of half precision: small seeded runs on the digits.
 
     Each cell is one remedy against one problem, over ``seeds`` runs beside as many without it. ``problem`` and
-    ``remedy`` are names, one or several, None for all. The runs are those of a `sweep`, whose ``executor``, ``out`` and
-    ``fresh`` these are: each is kept in the file ``out``, and the same call goes on from there. ``lang`` is the
-    language of what is told, "en" or "zh". ``steps`` is how many each run takes, by default as many as its problem
-    says; with fewer the verdicts are others. All of it takes about five minutes on two processors.
+    ``remedy`` are names, one or several, None for all. The runs are those of a `sweep`, whose ``executor``, ``out``,
+    ``fresh`` and ``retry_failed`` these are: each is kept in the file ``out``, and the same call goes on from there.
+    ``lang`` is the language of what is told, "en" or "zh". ``steps`` is how many each run takes, by default as many
+    as its problem says; with fewer the verdicts are others. All of it takes about five minutes on two processors.
 
     Divergence, NaN and infinities count as the worst that a measure knows. ``ValueError`` for names and languages that
     are not there and for fewer than two seeds, ``RuntimeError`` where a run fails.
@@ -52,7 +53,7 @@ def remedies(
     if steps is not None and steps < 2:
         raise ValueError(f"steps: {shown(steps)} is not allowed; allowed: integers from 2 on, None")
     grid = {"problem": chosen[0], "remedy": [NONE, *chosen[1]], "steps": [steps]}
-    found = sweep(run, grid, seeds, executor, out, fresh=fresh, version=version())
+    found = sweep(run, grid, seeds, executor, out, fresh=fresh, retry_failed=retry_failed, version=version())
     return Remedies(values(found), lang)
 
 
@@ -64,7 +65,8 @@ def values(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[tupl
         if "error" in row:
             error = row["error"]
             place = f"{config['problem']}, {config['remedy']}, seed {row['seed']}"
-            raise RuntimeError(f"remedies: a run failed ({place}): {error['type']}: {error['message']}")
+            what = f"{error['type']}: {error['message']}"
+            raise RuntimeError(f"remedies: a run failed ({place}): {what}; to run it again: retry_failed=True")
         runs = told.setdefault((config["problem"], config["remedy"]), [])
         if row["result"]:
             runs.append((row["seed"], row["result"]["value"], row["result"]["accuracy"]))
