@@ -17,6 +17,8 @@ APPLICATIONS = {
     "audio": "audio",
     "games": "games",
     "tables": "tables",
+    "inference": "inference",
+    "embedded": "embedded",
 }
 
 

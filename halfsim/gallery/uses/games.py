@@ -234,7 +234,7 @@ def cases(frames: int, heights: Array) -> Iterator[Case]:
     alone = at("apart up to", "可分辨至", _METRES)
     for apart in (0.01, 0.05):
         yield Case(
-            Said(f"depth buffer: surfaces {apart:.0%} apart", f"深度缓冲：相距 {apart:.0%} 的表面"), partial(reach, False, apart), alone,
+            Said(f"depth buffer: surfaces {apart * 100:g} % apart", f"深度缓冲：相距 {apart * 100:g} % 的表面"), partial(reach, False, apart), alone,
             100.0, (Fix(Said("reversed z", "反转 z"), partial(reach, True, apart)),), precisions=_TWO,
             where=lambda out, right: Said(f"surfaces fight from {float(out):.3g} m on", f"{float(out):.3g} 米起表面相互闪烁"),
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 from halfsim.card import Text
 from halfsim.gallery.languages import Told
+from halfsim.gallery.uses.arithmetic import ARITHMETIC
 from halfsim.gallery.uses.cases import Row
 from halfsim.gallery.uses.measures import Measure
 from halfsim.gallery.uses.pictures import Picture
@@ -24,15 +25,8 @@ _HEAD = Said(
 )
 _WORDS = {
     "fix": Said("fix", "补救"), "enough": Said("enough", "足够"), "fine": Said("fine", "可用"),
-    "data": Said("Data", "数据"), "missing": Said("Not measured", "未测量"),
+    "data": Said("From", "来源"), "missing": Said("Not measured", "未测量"),
     "arithmetic": Said("Arithmetic", "算术"), "numbers": Said("Other numbers", "其他数字"),
-}  # fmt: skip
-ARITHMETIC = {
-    "fp16": Said("stored in float16, computed and summed in float32: a framework's kernels on a GPU",
-                 "以 float16 存储，以 float32 计算和求和：框架在 GPU 上的内核"),
-    "bf16": Said("the same with bfloat16", "同上，但用 bfloat16"),
-    "pure_fp16": Said("every step and every partial sum is rounded to float16",
-                      "每一步和每个部分和都舍入到 float16"),
 }  # fmt: skip
 _TITLE = Said("Half precision at work", "半精度的实际应用")
 _STYLE = """
@@ -116,7 +110,7 @@ class Application(Told):
 
     def __str__(self) -> str:
         blocks = [self.title, filled(self.summary)] if self.rows else [self.title]
-        blocks += [str(self.table())] if self.rows else []
+        blocks += [str(self.table()), filled(legend(self.rows, self.lang))] if self.rows else []
         if self.facts:
             blocks.append("\n".join(f"  {one.words.to(self.lang)}: {_fact(one)}" for one in self.facts))
         if self.missing:
@@ -179,7 +173,7 @@ def cells(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, ...]]:
 def legend(rows: Sequence[Row], lang: str) -> str:
     """What the words of the arithmetics in use mean."""
     used = [word for word in ARITHMETIC if any(row.precision == word for row in rows)]
-    return "; ".join(f"{word}: {ARITHMETIC[word].to(lang)}" for word in used)
+    return ("；" if lang == "zh" else "; ").join(f"{word}: {ARITHMETIC[word].to(lang)}" for word in used)
 
 
 class Applications(Told):
