@@ -167,36 +167,40 @@ def of_heights(small: bool) -> Iterator[Case]:
                _behind, CORES)  # fmt: skip
 
 
-def pictures() -> Picture:
-    """The contrast of some digits, with NaN in pink, four times as large as they are."""
-    images = digits().x_test[:32]
+def pictures(sound: Array) -> Picture:
+    """The wake-up level of each 16 ms as a bar, from -100 dB up; where it is silence, a pink line."""
 
-    def shown(word: str, unit: float = 1.0) -> Array:
-        found = under(word, partial(contrast, images * unit, 1e-5 * unit * unit)).reshape(4, 8, 8, 8)
-        return np.kron(grey(found.transpose(0, 2, 1, 3).reshape(32, 64), -2.5, 2.5), np.ones((4, 4, 1), np.uint8))
+    def shown(word: str, unit: float) -> Array:
+        levels = under(word, partial(loudness, sound, unit))
+        up = np.arange(100)[::-1, None] < np.where(np.isfinite(levels), levels, 0) + 100
+        bars = np.where(np.isfinite(levels), np.where(up, 70.0, 235.0), np.inf)
+        return grey(bars, 0, 255)
 
     panels = (
-        (Said("Cortex-M55", "Cortex-M55"), shown("M55")),
-        (Said("Cortex-M55 with FZ16", "Cortex-M55，打开 FZ16"), shown("M55 FZ16")),
-        (Said("with FZ16, pixels 16 times as large", "打开 FZ16，像素放大 16 倍"), shown("M55 FZ16", 16.0)),
+        (Said("Cortex-M55", "Cortex-M55"), shown("M55", 32768.0)),
+        (Said("Cortex-M55 with FZ16", "Cortex-M55，打开 FZ16"), shown("M55 FZ16", 32768.0)),
+        (Said("with FZ16, samples from -32 to 32", "打开 FZ16，样本 -32 到 32"), shown("M55 FZ16", 1024.0)),
     )
-    caption = Said("The contrast of each column. With FZ16 columns without ink are NaN (pink).", "逐列对比度。打开 FZ16 后，没有墨迹的列是 NaN（粉色）。")
-    return Picture("contrast", caption, panels)
+    caption = Said("How loud each 16 ms of the sentence are, above -100 dB. With FZ16 quiet ones are silence without a level (pink).",
+                   "这句话每 16 毫秒的响度（-100 dB 以上）。打开 FZ16 后，较轻的部分成为没有电平的静音（粉色）。")  # fmt: skip
+    return Picture("level", caption, panels)
 
 
 def bills(small: bool) -> Iterator[Fact]:
     """Bytes, and by the roofline the time and the energy of one answer, in float32 and in half, on each core."""
     net, one = trained(2 if small else 20), digits().x_test[:1].reshape(1, 1, 8, 8)
-    for i, name in enumerate(DEVICES):
-        found = cost(net, one, name, recipes=("fp32", "fp16")).inference
-        for word, recipe in (("float32", "fp32"), ("float16", "fp16")):
-            bill = found[recipe]
-            if not i:
-                yield Fact(Said(f"weights in {word}", f"{word} 权重"), bill.parameters, "B")
-                yield Fact(Said(f"results between layers in {word}", f"{word} 层间结果"), bill.activations, "B")
+    recipes = {"fp32": "float32", "fp16": "float16"}
+    found = {name: cost(net, one, name, recipes=recipes).inference for name in DEVICES}
+    for recipe, word in recipes.items():
+        bill = found[DEVICES[0]][recipe]
+        yield Fact(Said(f"weights in {word}", f"{word} 权重"), bill.parameters, "B")
+        yield Fact(Said(f"results between layers in {word}", f"{word} 层间结果"), bill.activations, "B")
+    for name, bill_of in found.items():
+        for recipe, word in recipes.items():
+            took = bill_of[recipe].total
             yield Fact(Said(f"{name}, an answer in {word}: time by the roofline", f"{name}，一次 {word} 推理：按屋顶线模型的时间"),
-                       bill.total.seconds * 1e6, "µs")  # fmt: skip
-            yield Fact(Said(f"{name}, an answer in {word}: energy", f"{name}，一次 {word} 推理：能量"), bill.total.joules * 1e6, "µJ")
+                       took.seconds * 1e6, "µs")  # fmt: skip
+            yield Fact(Said(f"{name}, an answer in {word}: energy", f"{name}，一次 {word} 推理：能量"), took.joules * 1e6, "µJ")
 
 
 def application(small: bool, lang: str) -> Application:
@@ -210,6 +214,7 @@ def application(small: bool, lang: str) -> Application:
         except ModuleNotFoundError as error:
             missing.append(str(error))
     facts = [*bills(small)]
+    shown = (pictures(speech(2048 if small else None).astype(np.float64)),) if SPEECH in sources else ()
     times = [fact.value for fact in facts if fact.unit == "µs"]
     right = next(row for row in rows if row.precision == "M55")
     flushed, bad = (sum(row.precision == word and not row.fine for row in rows) for word in ("M55 FZ16", "M55"))
@@ -224,4 +229,4 @@ def application(small: bool, lang: str) -> Application:
         f"在只能存储半精度的 Cortex-M4F 上为 {times[4] / times[5]:.2f} 倍。传感器求和会出错：Cortex-M55 上有 {bad} 项，打开 FZ16 后有 {flushed} 项。"
         f"换一种写法，{broken} 个出错结果中有 {mended} 个变好。",
     )
-    return Application("embedded", TITLE, summary, rows, facts, (pictures(),), sources, missing, lang)
+    return Application("embedded", TITLE, summary, rows, facts, shown, sources, missing, lang)

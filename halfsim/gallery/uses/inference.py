@@ -144,7 +144,7 @@ def noisy(sound: Array, decibels: tuple[float, ...] = (np.inf, 10.0, 0.0)) -> Ar
 
 
 def _voice(small: bool) -> Part:
-    sounds = noisy(speech(None)[: _CHUNK * (4 if small else 60)] / 32768)
+    sounds = noisy(speech(None)[: _CHUNK * (4 if small else 48)] / 32768)
     outs = results(lambda: probabilities(sounds), ("fp32", *FORMATS))
     right = outs.pop("fp32")
     sure = {word: out > SURE for word, out in outs.items()}
@@ -270,7 +270,7 @@ def _parts(small: bool, missing: list[str]) -> Iterator[Part]:
 
 
 def application(small: bool, lang: str) -> Application:
-    """Measured on all test digits, four lines of text and two seconds of speech, or with ``small`` on less."""
+    """Measured on all test digits, four lines of text and 1.5 seconds of speech, or with ``small`` on less."""
     missing: list[str] = []
     parts = [*_parts(small, missing)]
     rows = [row for part in parts for row in part.rows]
