@@ -23,7 +23,7 @@ from halfsim.gallery.uses.cases import Row
 from halfsim.gallery.uses.catalogue import APPLICATIONS
 from halfsim.gallery.uses.measures import Measure
 from halfsim.gallery.uses.pictures import Picture
-from halfsim.gallery.uses.result import Application, Applications, Fact, credit, fact, legend, result
+from halfsim.gallery.uses.result import Application, Applications, Fact, credit, fact, legend, result, said
 from halfsim.gallery.uses.said import Said
 from tests.gallery.why import plain
 from tests.hardware.page import table
@@ -48,16 +48,22 @@ HEADS = {
     "`python -m tests.gallery.applications --write` 按最近一次的运行打印。[English](applications.md)",
 }
 INTRO = {
-    "en": "What is half precision good for, and where does it break? Here it works on real data: a photograph, a spoken "
-    "sentence, terrain, ten million rows, four trained models, small Arm cores. Every operation runs on the simulated "
-    "unit and is compared with what is right; what is not good enough gets the smallest fix that mends it, and the fix "
-    "is measured too.",
-    "zh": "半精度适合做什么，又在哪里出错？这里让它处理真实数据：一张照片、一句话、地形、一千万行数据、四个训练好的模型、小型 Arm 内核。"
+    "en": "What is half precision good for, and where does it break? Here it works on real data: a photograph, a "
+    "spoken sentence, terrain, ten million rows, four trained models, small Arm cores. Every operation runs on the "
+    "simulated unit and is compared with what is right; what is not good enough gets the smallest fix that mends it, "
+    "and the fix is measured too.",
+    "zh": "半精度适合做什么，又在哪里出错？这里让它处理真实数据：一张照片、一句话、地形、一千万行数据、"
+    "四个训练好的模型、小型 Arm 内核。"
     "每项运算都在模拟的运算单元上执行，并与正确结果比较；不够好的，给出能修好它的最小补救，补救也经过测量。",
 }
-HEAD = {"en": ["operation", "arithmetic", "value", "enough", "where it breaks", "smallest fix", "with the fix"],
-        "zh": ["运算", "算术", "数值", "足够", "在何处出错", "最小补救", "补救后"]}  # fmt: skip
-TOOK = {"en": "`halfsim applications {name}`: {seconds:.1f} s.", "zh": "`halfsim applications {name} --lang zh`：{seconds:.1f} 秒。"}
+HEAD = {
+    "en": ["operation", "measure", "arithmetic", "value", "enough", "where it breaks", "smallest fix", "with the fix"],
+    "zh": ["运算", "指标", "算术", "数值", "足够", "在何处出错", "最小补救", "补救后"],
+}
+TOOK = {
+    "en": "`halfsim applications {name}`: {seconds:.1f} s.",
+    "zh": "`halfsim applications {name} --lang zh`：{seconds:.1f} 秒。",
+}
 
 
 NO_PIXELS: Any = None  # they stand in files
@@ -84,10 +90,12 @@ def kept(one: Application) -> dict[str, Any]:
 
 
 def _row(facts: dict[str, Any]) -> Row:
-    said = {key: Said(*facts[key]) for key in ("operation", "where", "fix")}
+    words = {key: Said(*facts[key]) for key in ("operation", "where", "fix")}
     measure = facts["measure"]
-    named = Measure(Said(*measure["name"]), Said(*measure["unit"]), measure["rises"], lambda out, right: 0.0, measure["digits"])
-    return Row(**{**facts, **said, "measure": named})
+    named = Measure(
+        Said(*measure["name"]), Said(*measure["unit"]), measure["rises"], lambda out, right: 0.0, measure["digits"]
+    )
+    return Row(**{**facts, **words, "measure": named})
 
 
 def recorded(lang: str = "en") -> Applications:
@@ -113,10 +121,10 @@ def _lines(one: Application) -> Iterator[list[str]]:
     last: Any = None
     for row in one.rows:
         key = (row.operation, row.measure.name)
-        head = f"{row.operation.to(one.lang)} ({row.measure.name.to(one.lang)})" if key != last else ""
+        head = [plain(words.to(one.lang)) if key != last else "" for words in key]
         last = key
         where, fix, fixed = result(row, one.lang)
-        yield [plain(head), row.precision, row.measure.shown(row.value, one.lang), row.measure.shown(row.enough, one.lang),
+        yield [*head, row.precision, row.measure.shown(row.value, one.lang), row.measure.shown(row.enough, one.lang),
                plain(where), plain(fix), fixed]  # fmt: skip
 
 
@@ -135,7 +143,7 @@ def page(lang: str) -> str:
             parts.append(plain(picture.caption.to(lang)))
         parts += [table(HEAD[lang], _lines(one)), plain(legend(one.rows, lang))]
         if one.facts:
-            parts.append("\n".join(f"- {plain(f.words.to(lang))}: {fact(f)}" for f in one.facts))
+            parts.append("\n".join(f"- {plain(said(f.words.to(lang), fact(f), lang))}" for f in one.facts))
         parts.append("\n".join(f"- {plain(credit(source, lang))}" for source in one.sources))
         parts.append(TOOK[lang].format(name=one.name, seconds=facts["seconds"][one.name]))
     return "\n\n".join(parts) + "\n"
@@ -152,7 +160,11 @@ def measure() -> None:
         if one.missing:
             raise SystemExit("\n".join(one.missing))
         found.append(one)
-    facts = {"date": time.strftime("%Y-%m-%d"), "seconds": seconds, "applications": {one.name: kept(one) for one in found}}
+    facts = {
+        "date": time.strftime("%Y-%m-%d"),
+        "seconds": seconds,
+        "applications": {one.name: kept(one) for one in found},
+    }
     RECORD.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
     for one in found:

@@ -39,5 +39,7 @@ def rule(word: str) -> Any:
         return Precision(storage=own.storage, **_FLUSHED) if word.endswith("FZ16") else own
     if word.startswith("M4F"):
         own = device("Cortex-M4F").precision()
-        return Precision(storage="float16_ahp", compute=own.compute, accumulate=own.accumulate) if "AHP" in word else own
+        return (
+            Precision(storage="float16_ahp", compute=own.compute, accumulate=own.accumulate) if "AHP" in word else own
+        )
     return word

@@ -20,7 +20,7 @@ from halfsim.gallery.uses.measures import ACCURACY, AGREEMENT, Array, off
 from halfsim.gallery.uses.pictures import Picture, grey
 from halfsim.gallery.uses.result import Application, Fact
 from halfsim.gallery.uses.said import NOTHING, Said
-from halfsim.gallery.uses.sources import DIGITS, SPEECH, TERRAIN, Source, elevations, speech
+from halfsim.gallery.uses.sources import DIGITS, SPEECH, TERRAIN, elevations, speech
 
 TITLE = Said("Embedded, mobile and things: small Arm cores", "嵌入式、移动与物联网：小型 Arm 内核")
 CORES = ("fp32", "M55", "M55 FZ16", "M4F", "M4F AHP")
@@ -74,7 +74,7 @@ def contrast(images: Array, eps: float = 1e-5) -> Tensor:
 def loudness(sound: Array, unit: float) -> Tensor:
     """The level of each 16 ms in dB, of samples in multiples of ``unit``: by it a core decides whether to wake up."""
     frames = tensor(sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME) / unit)
-    return 10 * ops.log10((frames * frames).mean(-1) ) + 20 * float(np.log10(unit / 32768))
+    return 10 * ops.log10((frames * frames).mean(-1)) + 20 * float(np.log10(unit / 32768))
 
 
 def energy(sound: Array, unit: float) -> Tensor:
@@ -116,14 +116,19 @@ def _silent(out: Array, right: Array) -> Said:
     bad = int(np.isneginf(out).sum())
     if not bad:
         return NOTHING
-    return Said(f"{bad} of {out.size} pieces are silence: every square is 0", f"{out.size} 段中有 {bad} 段变成静音：平方全为 0")
+    return Said(
+        f"{bad} of {out.size} pieces are silence: every square is 0", f"{out.size} 段中有 {bad} 段变成静音：平方全为 0"
+    )
 
 
 def _full(out: Array, right: Array) -> Said:
     bad = int((right - out > 1).sum())
     if not bad or np.isinf(out).any():
         return NOTHING
-    return Said(f"{bad} of {out.size} pieces stay at 131,008, and nothing says so", f"{out.size} 段中有 {bad} 段停在 131,008，且没有任何提示")
+    return Said(
+        f"{bad} of {out.size} pieces stay at 131,008, and nothing says so",
+        f"{out.size} 段中有 {bad} 段停在 131,008，且没有任何提示",
+    )
 
 
 def _behind(out: Array, right: Array) -> Said:
@@ -152,7 +157,7 @@ def of_digits(small: bool) -> Iterator[Case]:
 def of_speech(small: bool) -> Iterator[Case]:
     """What an ear that is always on adds up."""
     sound = speech(2048 if small else None).astype(np.float64)
-    one, scaled = Said("samples from -1 to 1", "样本取 -1 到 1"), Said("samples from -32 to 32", "样本取 -32 到 32")
+    scaled = Said("samples from -32 to 32", "样本取 -32 到 32")
     yield Case(Said("wake-up level of 16 ms, samples from -1 to 1: mean of squares", "16 毫秒的唤醒电平，样本 -1 到 1：均方"),
                partial(loudness, sound, 32768.0), _DB, 1.0, (Fix(scaled, partial(loudness, sound, 1024.0)),), _silent, CORES)  # fmt: skip
     yield Case(Said("energy of 16 ms, samples from -128 to 128: sum of squares", "16 毫秒的能量，样本 -128 到 128：平方和"),
@@ -198,9 +203,13 @@ def bills(small: bool) -> Iterator[Fact]:
     for name, bill_of in found.items():
         for recipe, word in recipes.items():
             took = bill_of[recipe].total
-            yield Fact(Said(f"{name}, an answer in {word}: time by the roofline", f"{name}，一次 {word} 推理：按屋顶线模型的时间"),
+            yield Fact(Said(f"{name}, time of an answer in {word} by the roofline", f"{name}，一次 {word} 推理按屋顶线模型的时间"),
                        took.seconds * 1e6, "µs")  # fmt: skip
-            yield Fact(Said(f"{name}, an answer in {word}: energy", f"{name}，一次 {word} 推理：能量"), took.joules * 1e6, "µJ")
+            yield Fact(
+                Said(f"{name}, energy of an answer in {word}", f"{name}，一次 {word} 推理的能量"),
+                took.joules * 1e6,
+                "µJ",
+            )
 
 
 def application(small: bool, lang: str) -> Application:

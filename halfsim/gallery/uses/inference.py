@@ -13,7 +13,17 @@ from halfsim.autograd.making import tensor
 from halfsim.data import digits
 from halfsim.gallery.questions.trained import trained
 from halfsim.gallery.uses.cases import FORMATS, Case, Fix, Row, Run, measured, under
-from halfsim.gallery.uses.measures import ACCURACY, AGREEMENT, CHARACTERS, OUTPUTS, OVERLAP, SAME_CHARACTERS, Array, Measure, off
+from halfsim.gallery.uses.measures import (
+    ACCURACY,
+    AGREEMENT,
+    CHARACTERS,
+    OUTPUTS,
+    OVERLAP,
+    SAME_CHARACTERS,
+    Array,
+    Measure,
+    off,
+)
 from halfsim.gallery.uses.pictures import Picture
 from halfsim.gallery.uses.result import Application, Fact
 from halfsim.gallery.uses.said import NOTHING, Said
@@ -83,8 +93,8 @@ def verdict(words: Said, found: Any) -> Row:
 def weights(words: Said, wide: int, half: int) -> list[Fact]:
     """The bytes of a model's weights before and after."""
     return [
-        Fact(Said(f"{words.en}: weights in float32", f"{words.zh}：float32 权重"), wide / 1000, "kB"),
-        Fact(Said(f"{words.en}: weights as converted", f"{words.zh}：转换后的权重"), half / 1000, "kB"),
+        Fact(Said(f"{words.en}, weights in float32", f"{words.zh}，float32 权重"), wide / 1000, "kB"),
+        Fact(Said(f"{words.en}, weights as converted", f"{words.zh}，转换后的权重"), half / 1000, "kB"),
     ]
 
 
@@ -104,7 +114,9 @@ def told(words: Said, measure: Measure, enough: float, outs: dict[str, Array], r
 def _digits(small: bool) -> Part:
     data, net = digits(), trained("fp32")
     images, labels = (data.x_test[:60], data.y_test[:60]) if small else (data.x_test, data.y_test)
-    outs = results(lambda: net(tensor(images)).argmax(-1), ("fp32", *FORMATS))  # weights are rounded where they are read
+    outs = results(
+        lambda: net(tensor(images)).argmax(-1), ("fp32", *FORMATS)
+    )  # weights are rounded where they are read
     right = outs.pop("fp32")
     good = float(np.mean(right == labels))
     rows = [
@@ -144,7 +156,7 @@ def noisy(sound: Array, decibels: tuple[float, ...] = (np.inf, 10.0, 0.0)) -> Ar
 
 
 def _voice(small: bool) -> Part:
-    sounds = noisy(speech(None)[: _CHUNK * (4 if small else 48)] / 32768)
+    sounds = noisy(speech(None)[: _CHUNK * (4 if small else 40)] / 32768)
     outs = results(lambda: probabilities(sounds), ("fp32", *FORMATS))
     right = outs.pop("fp32")
     sure = {word: out > SURE for word, out in outs.items()}
@@ -242,13 +254,19 @@ def _finder(small: bool) -> Part:
     ])  # fmt: skip
     words = Said("PP-OCRv4 finder", "PP-OCRv4 检测")
     masks = [wide, *(under(rule, found_text) for rule in ("fp16", rules["fp16"]))]
-    names = (Said("float32", "float32"), Said("float16", "float16"), Said("float16, one tensor in float32", "float16，一个张量用 float32"))
+    names = (
+        Said("float32", "float32"),
+        Said("float16", "float16"),
+        Said("float16, one tensor in float32", "float16，一个张量用 float32"),
+    )
     picture = Picture(
         "text", Said("Where the network finds text (orange). In half it finds none, without an error or a NaN.",
                      "网络找到文字的位置（橙色）。用半精度时什么也找不到，既无报错也无 NaN。"),
         tuple(zip(names, map(_marked, masks), strict=True)),
     )  # fmt: skip
-    return Part([*rows, verdict(words, found)], weights(words, found.bytes, found.bytes_mixed), (FINDER, FONT), (picture,))
+    return Part(
+        [*rows, verdict(words, found)], weights(words, found.bytes, found.bytes_mixed), (FINDER, FONT), (picture,)
+    )
 
 
 def _marked(mask: Array) -> Array:
@@ -270,7 +288,7 @@ def _parts(small: bool, missing: list[str]) -> Iterator[Part]:
 
 
 def application(small: bool, lang: str) -> Application:
-    """Measured on all test digits, four lines of text and 1.5 seconds of speech, or with ``small`` on less."""
+    """Measured on all test digits, four lines of text and 1.3 seconds of speech, or with ``small`` on less."""
     missing: list[str] = []
     parts = [*_parts(small, missing)]
     rows = [row for part in parts for row in part.rows]

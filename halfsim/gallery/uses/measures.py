@@ -31,8 +31,17 @@ class Measure(Record):
     digits: int | None = None
 
     def shown(self, value: float, lang: str = "en") -> str:
-        """A value with its unit."""
-        told = number(value) if self.digits is None or not math.isfinite(value) else f"{value:.{self.digits}f}"
+        """A value with its unit; "exact" where nothing is off.
+
+        >>> SNR.shown(72.512), SNR.shown(math.inf), RELATIVE.shown(1234.5)
+        ('72.5 dB', 'exact', '1,234')
+        """
+        if value == (math.inf if self.rises else 0.0):
+            return _EXACT.to(lang)
+        if self.digits is not None and math.isfinite(value):
+            told = f"{value:.{self.digits}f}"
+        else:
+            told = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else number(value)
         if not self.unit.en:
             return told
         return percent(value) if self.unit.en == "%" else f"{told} {self.unit.to(lang)}"
@@ -62,6 +71,7 @@ def _difference(out: Array, right: Array) -> Array:
         return np.asarray(out, np.float64) - right
 
 
+_EXACT = Said("exact", "精确")
 _DB, _PERCENT = Said("dB", "dB"), Said("%", "%")
 
 

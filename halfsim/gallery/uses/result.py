@@ -24,7 +24,7 @@ _HEAD = Said(
     "运算|算术|指标|数值|足够|在何处出错|实测的最小补救|补救后",
 )
 _WORDS = {
-    "fix": Said("fix", "补救"), "enough": Said("enough", "足够"), "fine": Said("fine", "可用"),
+    "colon": Said(": ", "："), "coarse": Said("too coarse", "不够精确"), "fix": Said("fix", "补救"), "enough": Said("enough", "足够"), "fine": Said("fine", "可用"),
     "data": Said("From", "来源"), "missing": Said("Not measured", "未测量"),
     "arithmetic": Said("Arithmetic", "算术"), "numbers": Said("Other numbers", "其他数字"),
 }  # fmt: skip
@@ -109,16 +109,16 @@ class Application(Told):
         for row in self.rows:
             key = (row.operation, row.measure)
             if key != last:
-                said = row.measure.name.to(self.lang)
+                measure = row.measure.name.to(self.lang)
                 enough = row.measure.shown(row.enough, self.lang)
-                head = f"{row.operation.to(self.lang)} ({said}; {_WORDS['enough'].to(self.lang)}: {enough})"
+                head = f"{row.operation.to(self.lang)} ({measure}; {said(_WORDS['enough'].to(self.lang), enough, self.lang)})"
                 lines += ["", filled(head)] if lines else [filled(head)]
                 last = key
             start = f"  {row.precision:<{widest}}  {row.measure.shown(row.value, self.lang):>10}"
             told, fix, fixed = result(row, self.lang)
             lines.append(filled(told, f"{start}  ", " " * (widest + 16), whole=True) if told else start)
             if fix:
-                fix = f"{_WORDS['fix'].to(self.lang)}: {fix}: {fixed}"
+                fix = said(_WORDS["fix"].to(self.lang), said(fix, fixed, self.lang), self.lang)
                 lines.append(filled(fix, " " * (widest + 16), whole=True))
         return Text("\n".join(lines))
 
@@ -126,9 +126,9 @@ class Application(Told):
         blocks = [self.title, filled(self.summary)] if self.rows else [self.title]
         blocks += [str(self.table()), filled(legend(self.rows, self.lang))] if self.rows else []
         if self.facts:
-            blocks.append("\n".join(f"  {one.words.to(self.lang)}: {fact(one)}" for one in self.facts))
+            blocks.append("\n".join(f"  {said(one.words.to(self.lang), fact(one), self.lang)}" for one in self.facts))
         if self.missing:
-            blocks.append("\n".join(f"{_WORDS['missing'].to(self.lang)}: {line}" for line in self.missing))
+            blocks.append("\n".join(said(_WORDS["missing"].to(self.lang), line, self.lang) for line in self.missing))
         if self.rows:
             blocks.append("\n".join(filled(credit(one, self.lang), "  ", "    ") for one in self.sources))
         return "\n\n".join(blocks)
@@ -162,8 +162,13 @@ class Application(Told):
 
 def result(row: Row, lang: str) -> tuple[str, str, str]:
     """In words: where it breaks, or that it is fine; the fix, and what comes out with it."""
-    where = _WORDS["fine"].to(lang) if row.fine else row.where.to(lang)
+    where = _WORDS["fine"].to(lang) if row.fine else row.where.to(lang) or _WORDS["coarse"].to(lang)
     return where, row.fix.to(lang), "" if row.fixed is None else row.measure.shown(row.fixed, lang)
+
+
+def said(word: str, words: str, lang: str) -> str:
+    """A word and what is said of it, with the language's colon."""
+    return f"{word}{_WORDS['colon'].to(lang)}{words}"
 
 
 def fact(one: Fact) -> str:
@@ -174,7 +179,7 @@ def fact(one: Fact) -> str:
 
 def credit(source: Source, lang: str) -> str:
     """Where data comes from, and under which licence."""
-    return f"{_WORDS['data'].to(lang)}: {source.words.to(lang)} ({source.package}; {source.licence})"
+    return said(_WORDS["data"].to(lang), f"{source.words.to(lang)} ({source.package}; {source.licence})", lang)
 
 
 def cells(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, ...]]:
@@ -190,7 +195,7 @@ def cells(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, ...]]:
 def legend(rows: Sequence[Row], lang: str) -> str:
     """What the words of the arithmetics in use mean."""
     used = [word for word in ARITHMETIC if any(row.precision == word for row in rows)]
-    return ("；" if lang == "zh" else "; ").join(f"{word}: {ARITHMETIC[word].to(lang)}" for word in used)
+    return ("；" if lang == "zh" else "; ").join(said(word, ARITHMETIC[word].to(lang), lang) for word in used)
 
 
 class Applications(Told):
