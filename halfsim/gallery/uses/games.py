@@ -288,7 +288,7 @@ def _road(words: str, reversed_: bool) -> Array:
 
 def application(small: bool, lang: str) -> Application:
     """Measured over a game of five minutes, or with ``small`` of one on less terrain."""
-    frames = 3_600 if small else 18_000
+    frames = 1_200 if small else 18_000
     tall, wide = (64, 96) if small else (256, 320)
     heights = _refined(elevations()[: tall + 1, : wide + 1])[:-1, :-1]
     rows = measured(cases(frames, heights))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,8 @@ from halfsim.text import counted, percent
 
 TITLE = Said("Inference: trained models converted to half", "推理：把训练好的模型转为半精度")
 LINES = ("Half precision", "16 bits, no more", "65504 + 32 = inf", "0.1 is 0.09998")  # 4 x 48 pixels, a multiple of 32
-_TALL, _WIDE = 48, 320  # of a line of the page, in pixels: what the reader takes
+FEW = ("Half", "65504")
+_TALL = 48  # pixels of a line: what the reader takes
 _CHUNK, _PAST = 512, 64  # samples that the detector takes, and how many before them it is shown again
 SURE, TEXT = 0.5, 0.3  # the scores from which silero-vad says speech, and RapidOCR text
 
@@ -176,14 +177,16 @@ def _voice(small: bool) -> Part:
 
 @cache
 def page(lines: tuple[str, ...] = LINES) -> Array:
-    """Lines of text, black on white, each 48 pixels tall: (48 * lines, 320) from 0 to 1."""
+    """Lines of text, black on white, each 48 pixels tall: (48 * lines, a multiple of 32) from 0 to 1."""
     font = FONT.path()
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError:
         raise ModuleNotFoundError("text: Pillow is missing; it comes with: pip install 'halfsim[gallery]'") from None
-    paper = Image.new("L", (_WIDE, _TALL * len(lines)), 255)
-    pen, type_ = ImageDraw.Draw(paper), ImageFont.truetype(str(font), 30)
+    type_ = ImageFont.truetype(str(font), 30)
+    wide = -(-int(max(map(type_.getlength, lines)) + 20) // 32) * 32
+    paper = Image.new("L", (wide, _TALL * len(lines)), 255)
+    pen = ImageDraw.Draw(paper)
     for i, line in enumerate(lines):
         pen.text((10, _TALL * i + _TALL // 2), line, fill=0, font=type_, anchor="lm")
     return np.asarray(paper, np.float64) / 255
@@ -208,38 +211,41 @@ def _codes(lines: Any) -> Array:
     return np.array([[ord(c) for c in line[:longest]] + [0] * (longest - len(line)) for line in lines])
 
 
-def read_lines() -> Array:
+def read_lines(lines: tuple[str, ...] = LINES) -> Array:
     """What the reader makes of the page's lines, as codes of characters: the best at each place, doubles once."""
-    images = seen(page().reshape(len(LINES), _TALL, _WIDE))
+    images = seen(page(lines).reshape(len(lines), _TALL, -1))
     best = model(READER).run(None, {"x": images})[0].astype(np.float64).argmax(-1)
     known = alphabet()
-    return _codes("".join(known[k] for j, k in enumerate(row) if k and (j == 0 or k != row[j - 1])) for row in best)
+    told = ("".join(known[k] for j, k in enumerate(row) if k and (j == 0 or k != row[j - 1])) for row in best)
+    return _codes(line.strip() for line in told)
 
 
-def found_text() -> Array:
+def found_text(lines: tuple[str, ...] = LINES) -> Array:
     """Where on the page the finder is sure of text: (height, width), 1 or 0."""
-    score = model(FINDER).run(None, {"x": seen(page())[None]})[0][0, 0]
+    score = model(FINDER).run(None, {"x": seen(page(lines))[None]})[0][0, 0]
     return (score.astype(np.float64) > TEXT).astype(np.float64)
 
 
 def _reader(small: bool) -> Part:
-    outs = results(read_lines, ("fp32", "fp16", "bf16"))
+    lines = FEW if small else LINES
+    outs = results(partial(read_lines, lines), ("fp32", "fp16", "bf16"))
     right = outs.pop("fp32")
-    good = CHARACTERS.of(right, _codes(LINES))
+    good = CHARACTERS.of(right, _codes(lines))
     rows = [
-        *told(Said(f"reading four lines (PP-OCRv4); float32: {percent(good)}", f"识别四行文字（PP-OCRv4）；float32：{percent(good)}"),
-              CHARACTERS, good - 0.01, outs, _codes(LINES)),
+        *told(Said(f"reading {len(lines)} lines (PP-OCRv4); float32: {percent(good)}", f"识别 {len(lines)} 行文字（PP-OCRv4）；float32：{percent(good)}"),
+              CHARACTERS, good - 0.01, outs, _codes(lines)),
         *told(Said("the same characters as in float32", "与 float32 相同的字符"), SAME_CHARACTERS, 0.98, outs, right),
     ]  # fmt: skip
-    found = audited(READER, {"x": seen(page()[None, :_TALL])})
+    found = audited(READER, {"x": seen(page(lines)[None, :_TALL])})
     words = Said("PP-OCRv4 reader", "PP-OCRv4 识别")
     return Part([*rows, verdict(words, found)], weights(words, found.bytes, found.bytes_mixed), (READER, FONT))
 
 
 def _finder(small: bool) -> Part:
-    wide = under("fp32", found_text)
-    found = audited(FINDER, {"x": seen(page())[None]})
-    rules = {"fp16": found.policy}
+    lines = FEW if small else LINES
+    find = partial(found_text, lines)
+    wide = under("fp32", find)
+    found = audited(FINDER, {"x": seen(page(lines))[None]})
     name = Said("finding text (PP-OCRv4)", "检测文字位置（PP-OCRv4）")
 
     def where(out: Array, right: Array) -> Said:
@@ -249,11 +255,11 @@ def _finder(small: bool) -> Part:
         return Said(f"no text is found; {one.en}", f"找不到任何文字；{one.zh}")
 
     rows = measured([
-        Case(name, found_text, OVERLAP, 0.95, (Fix(kept(found), precision=rules["fp16"]),), where, ("fp16", "bf16"),
+        Case(name, find, OVERLAP, 0.95, (Fix(kept(found), precision=found.policy),), where, ("fp16", "bf16"),
              right=lambda: wide),
     ])  # fmt: skip
     words = Said("PP-OCRv4 finder", "PP-OCRv4 检测")
-    masks = [wide, *(under(rule, found_text) for rule in ("fp16", rules["fp16"]))]
+    masks = [wide, *(under(rule, find) for rule in ("fp16", found.policy))]
     names = (
         Said("float32", "float32"),
         Said("float16", "float16"),
@@ -262,16 +268,16 @@ def _finder(small: bool) -> Part:
     picture = Picture(
         "text", Said("Where the network finds text (orange). In half it finds none, without an error or a NaN.",
                      "网络找到文字的位置（橙色）。用半精度时什么也找不到，既无报错也无 NaN。"),
-        tuple(zip(names, map(_marked, masks), strict=True)),
+        tuple(zip(names, (_marked(page(lines), mask) for mask in masks), strict=True)),
     )  # fmt: skip
     return Part(
         [*rows, verdict(words, found)], weights(words, found.bytes, found.bytes_mixed), (FINDER, FONT), (picture,)
     )
 
 
-def _marked(mask: Array) -> Array:
+def _marked(paper: Array, mask: Array) -> Array:
     """The page, in orange where text was found."""
-    ink = np.repeat(page()[..., None], 3, -1)
+    ink = np.repeat(paper[..., None], 3, -1)
     colour = np.where(mask[..., None] > 0, np.array([1.0, 0.62, 0.1]), 1.0)
     return np.round(255 * ink * colour).astype(np.uint8)
 
