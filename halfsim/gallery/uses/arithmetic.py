@@ -31,8 +31,8 @@ _FLUSHED = {"compute": "fp16", "accumulate": "arm_fp16_fz16", "subnormals": "flu
 def rule(word: str) -> Any:
     """What `halfsim.precision` takes to run it: a precision's own word, or that of a device's arithmetic.
 
-    >>> rule("M55").accumulate, rule("fp16")
-    ('arm_fp16', 'fp16')
+    >>> rule("M55").accumulate.order, rule("M55 FZ16").accumulate.order, rule("fp16")
+    ('arm_fp16', 'arm_fp16_fz16', 'fp16')
     """
     if word.startswith("M55"):
         own = device("Cortex-M55").precision()
