@@ -139,7 +139,7 @@ def page(lang: str) -> str:
         for picture in one.pictures:
             shown = [f"![{words.to(lang)}](applications/{file})\n*{words.to(lang)}*"
                      for file, (words, _) in zip(files(one, picture), picture.panels, strict=True)]  # fmt: skip
-            parts.append('<div class="pictures" markdown>\n\n' + "\n\n".join(shown) + "\n\n</div>")
+            parts.append('<div class="pictures small" markdown>\n\n' + "\n\n".join(shown) + "\n\n</div>")
             parts.append(plain(picture.caption.to(lang)))
         parts += [table(HEAD[lang], _lines(one)), plain(legend(one.rows, lang))]
         if one.facts:
