@@ -57,8 +57,8 @@ INTRO = {
     "每项运算都在模拟的运算单元上执行，并与正确结果比较；不够好的，给出能修好它的最小补救，补救也经过测量。",
 }
 HEAD = {
-    "en": ["operation", "measure", "arithmetic", "value", "enough", "where it breaks", "smallest fix", "with the fix"],
-    "zh": ["运算", "指标", "算术", "数值", "足够", "在何处出错", "最小补救", "补救后"],
+    "en": ["operation", "arithmetic", "value", "enough", "where it breaks", "smallest fix", "with the fix"],
+    "zh": ["运算", "算术", "数值", "足够", "在何处出错", "最小补救", "补救后"],
 }
 TOOK = {
     "en": "`halfsim applications {name}`: {seconds:.1f} s.",
@@ -121,10 +121,10 @@ def _lines(one: Application) -> Iterator[list[str]]:
     last: Any = None
     for row in one.rows:
         key = (row.operation, row.measure.name)
-        head = [plain(words.to(one.lang)) if key != last else "" for words in key]
+        head = "{}<br>*{}*".format(*(plain(words.to(one.lang)) for words in key)) if key != last else ""
         last = key
         where, fix, fixed = result(row, one.lang)
-        yield [*head, row.precision, row.measure.shown(row.value, one.lang), row.measure.shown(row.enough, one.lang),
+        yield [head, row.precision, row.measure.shown(row.value, one.lang), row.measure.shown(row.enough, one.lang),
                plain(where), plain(fix), fixed]  # fmt: skip
 
 

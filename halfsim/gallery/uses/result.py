@@ -11,7 +11,6 @@ from halfsim.card import Text
 from halfsim.gallery.languages import Told, language
 from halfsim.gallery.uses.arithmetic import ARITHMETIC
 from halfsim.gallery.uses.cases import Row
-from halfsim.gallery.uses.measures import Measure
 from halfsim.gallery.uses.pictures import Picture
 from halfsim.gallery.uses.said import Said
 from halfsim.gallery.uses.sources import Source
@@ -104,10 +103,10 @@ class Application(Told):
     def table(self) -> str:
         """A block for each operation, a line for each arithmetic."""
         lines: list[str] = []
-        last: tuple[Said, Measure] | None = None
+        last: tuple[Said, Said] | None = None
         widest = max((len(row.precision) for row in self.rows), default=0)
         for row in self.rows:
-            key = (row.operation, row.measure)
+            key = (row.operation, row.measure.name)
             if key != last:
                 measure = row.measure.name.to(self.lang)
                 enough = row.measure.shown(row.enough, self.lang)
