@@ -68,7 +68,7 @@ FONT = Source(
     "Bitstream Vera's: free for any use with its notice", "matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf", _GALLERY,
 )  # fmt: skip
 VOICE = Source(
-    "voice activity", Said("silero-vad: is this 1/32 s of sound speech?", "silero-vad：这 1/32 秒的声音是不是话音"),
+    "voice activity", Said("silero-vad: are these 32 ms of sound speech?", "silero-vad：这 32 毫秒的声音是不是话音"),
     "MIT", "silero_vad", "data/silero_vad_16k_op15.onnx", _MODELS,
 )  # fmt: skip
 FINDER = Source(
