@@ -29,9 +29,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 APPLICATIONS = Command(
     "applications",
-    "half precision at work on real data: images, audio, games, large tables",
-    "Filters, spectra, clocks, depth buffers and statistics in half precision beside float64: how far off, where each "
-    "breaks, and the smallest fix, measured.",
+    "half precision at work on real data: images, audio, games, tables, trained models, small cores",
+    "Filters, spectra, clocks, depth buffers, statistics, trained models and small Arm cores in half precision beside "
+    "what is right: how far off, where each breaks, and the smallest fix, measured.",
     ("halfsim applications games", "halfsim applications image --lang zh --html image.html"),
     _options,
     _run,

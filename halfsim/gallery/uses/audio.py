@@ -83,12 +83,15 @@ def _decibels(square: Tensor, peak: float) -> Tensor:
 
 
 def level_of_blocks(sound: Array, unit: float) -> Tensor:
-    """The same, as means of 16 squares, of 16 such means, and so on."""
-    means = tensor(sound / unit)
-    means = means * means
-    while len(means) > 16:
-        means = means[: len(means) // 16 * 16].reshape(-1, 16).mean(-1)
-    return _decibels(means.mean(), 32768.0 / unit)
+    """The same, as means of 16 squares, of 16 such means, and so on; what lacks to whole blocks is silence."""
+    length = 16
+    while length < len(sound):
+        length *= 16
+    x = tensor(np.pad(sound, (0, length - len(sound))) / unit)
+    means = x * x
+    while len(means) > 1:
+        means = means.reshape(-1, 16).mean(-1)
+    return _decibels(means[0], 32768.0 / unit * (len(sound) / length) ** 0.5)  # silence adds nothing
 
 
 def _pieces(sound: Array) -> Array:

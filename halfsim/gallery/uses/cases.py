@@ -11,6 +11,7 @@ import numpy as np
 from halfsim.autograd.scope import no_grad, precision
 from halfsim.card import Record
 from halfsim.document import attributes
+from halfsim.gallery.uses.arithmetic import rule
 from halfsim.gallery.uses.measures import Array, Measure, broken
 from halfsim.gallery.uses.said import NOTHING, Said
 
@@ -24,7 +25,7 @@ class Fix:
 
     words: Said
     run: Run | None = None
-    precision: str = ""
+    precision: Any = ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ class Row(Record):
         }  # fmt: skip
 
 
-def under(words: str, run: Run) -> Array:
-    """What a program gives in an arithmetic, as float64."""
-    with precision(words), no_grad():
+def under(words: Any, run: Run) -> Array:
+    """What a program gives in an arithmetic, a word of ours or what `halfsim.precision` takes, as float64."""
+    with precision(rule(words) if isinstance(words, str) else words), no_grad():
         out = run()
     return np.asarray(out.numpy() if hasattr(out, "numpy") else out, np.float64)
 

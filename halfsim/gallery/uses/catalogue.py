@@ -17,6 +17,8 @@ APPLICATIONS = {
     "audio": "audio",
     "games": "games",
     "tables": "tables",
+    "inference": "inference",
+    "embedded": "embedded",
 }
 
 
@@ -34,14 +36,16 @@ def applications(name: str | None = None, *, lang: str = "en") -> Application | 
     """Half precision at work on real data: one application by its name, or all.
 
     "image" (a photograph), "audio" (a spoken sentence), "games" (positions, clocks, rotations, depth, terrain),
-    "tables" (statistics of ten million rows). Every operation is computed on the simulated unit and compared with
-    float64; a row says how far off it is, where it breaks and the smallest fix that mends it, measured. Real data comes out of installed packages (``pip install
-    'halfsim[gallery]'``); what is not installed is named by a line of ``missing``. Nothing is downloaded. ``lang`` is
-    "en" or "zh". ``ValueError`` for another name or language.
+    "tables" (statistics of ten million rows), "inference" (digits, a detector of speech, a finder and a reader of text,
+    converted to half), "embedded" (a touch pad's network and sensors' sums on small Arm cores). Every operation is
+    computed on the simulated unit and compared with what is right; a row says how far off it is, where it breaks and
+    the smallest fix that mends it, measured. Data and models come out of installed packages (``pip install
+    'halfsim[gallery,speech,models]'``); what is not installed is named by a line of ``missing``, and the rest is
+    measured. Nothing is downloaded. ``lang`` is "en" or "zh". ``ValueError`` for another name or language.
 
     >>> applications("photo")
     Traceback (most recent call last):
-    ValueError: name: 'photo' is not allowed; allowed: image, audio, games, tables
+    ValueError: name: 'photo' is not allowed; allowed: image, audio, games, tables, inference, embedded
     """
     if not isinstance(name, (str, type(None))):
         raise TypeError(f"name: {shown(name)} is not allowed; allowed: None, a string")

@@ -31,8 +31,17 @@ class Measure(Record):
     digits: int | None = None
 
     def shown(self, value: float, lang: str = "en") -> str:
-        """A value with its unit."""
-        told = number(value) if self.digits is None or not math.isfinite(value) else f"{value:.{self.digits}f}"
+        """A value with its unit; "exact" where nothing is off.
+
+        >>> SNR.shown(72.512), SNR.shown(math.inf), RELATIVE.shown(1234.5)
+        ('72.5 dB', 'exact', '1,234')
+        """
+        if value == (math.inf if self.rises else 0.0):
+            return _EXACT.to(lang)
+        if self.digits is not None and math.isfinite(value):
+            told = f"{value:.{self.digits}f}"
+        else:
+            told = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else number(value)
         if not self.unit.en:
             return told
         return percent(value) if self.unit.en == "%" else f"{told} {self.unit.to(lang)}"
@@ -62,6 +71,7 @@ def _difference(out: Array, right: Array) -> Array:
         return np.asarray(out, np.float64) - right
 
 
+_EXACT = Said("exact", "精确")
 _DB, _PERCENT = Said("dB", "dB"), Said("%", "%")
 
 
@@ -121,3 +131,31 @@ def broken(out: Array) -> Said:
         part = percent(missing, out.size)
         told.append(Said(f"{part} are NaN", f"{part} 为 NaN"))
     return Said(", ".join(one.en for one in told), "，".join(one.zh for one in told))
+
+
+def _read(out: Array, right: Array) -> float:
+    """Edit distance of two lines of codes (0 ends a line) by the longer one's length, from 1."""
+    return float(np.mean([_alike(a[a > 0], b[b > 0]) for a, b in zip(out, right, strict=True)]))
+
+
+def _alike(a: Array, b: Array) -> float:
+    row = np.arange(len(b) + 1)  # Levenshtein's distance, a row for each character of ``a``
+    for i, one in enumerate(a, 1):
+        here = [i]
+        for j, other in enumerate(b, 1):
+            here.append(min(here[-1] + 1, row[j] + 1, row[j - 1] + (one != other)))
+        row = np.array(here)
+    return 1 - float(row[-1]) / max(len(a), len(b), 1)
+
+
+CHARACTERS = Measure(Said("characters read right", "读对的字符"), _PERCENT, True, _read)
+SAME_CHARACTERS = Measure(Said("same characters", "相同字符"), _PERCENT, True, _read)
+
+
+def _overlap(out: Array, right: Array) -> float:
+    found, wanted = np.asarray(out) > 0, np.asarray(right) > 0
+    return float((found & wanted).sum() / max(1, (found | wanted).sum()))
+
+
+OVERLAP = Measure(Said("overlap (IoU)", "重叠（IoU）"), _PERCENT, True, _overlap)
+OUTPUTS = Measure(Said("error of the outputs", "输出误差"), NOTHING, False, _worst)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.util import find_spec
@@ -60,8 +59,3 @@ def grey(values: Array, low: float, high: float) -> Array:
     pixels = np.repeat(np.round(255 * shade).astype(np.uint8)[..., None], 3, axis=-1)
     pixels[~fine] = _BROKEN
     return pixels
-
-
-def side_by_side(arrays: Sequence[Array], low: float, high: float) -> list[Array]:
-    """Several arrays in the same shades."""
-    return [grey(one, low, high) for one in arrays]

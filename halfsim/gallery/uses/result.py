@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from halfsim.card import Text
-from halfsim.gallery.languages import Told
+from halfsim.gallery.languages import Told, language
+from halfsim.gallery.uses.arithmetic import ARITHMETIC
 from halfsim.gallery.uses.cases import Row
-from halfsim.gallery.uses.measures import Measure
 from halfsim.gallery.uses.pictures import Picture
 from halfsim.gallery.uses.said import Said
 from halfsim.gallery.uses.sources import Source
@@ -19,25 +19,21 @@ from halfsim.numerics.formats import unknown
 from halfsim.text import filled
 
 _HEAD = Said(
-    "operation|arithmetic|measure|error|enough|where it breaks|smallest fix measured|with the fix",
-    "运算|算术|指标|误差|足够|在何处出错|实测的最小补救|补救后",
+    "operation|arithmetic|measure|value|enough|where it breaks|smallest fix measured|with the fix",
+    "运算|算术|指标|数值|足够|在何处出错|实测的最小补救|补救后",
 )
 _WORDS = {
-    "fix": Said("fix", "补救"), "enough": Said("enough", "足够"), "fine": Said("fine", "可用"),
-    "data": Said("Data", "数据"), "missing": Said("Not measured", "未测量"),
+    "colon": Said(": ", "："), "coarse": Said("too coarse", "不够精确"), "fix": Said("fix", "补救"), "enough": Said("enough", "足够"), "fine": Said("fine", "可用"),
+    "data": Said("From", "来源"), "missing": Said("Not measured", "未测量"),
     "arithmetic": Said("Arithmetic", "算术"), "numbers": Said("Other numbers", "其他数字"),
-}  # fmt: skip
-ARITHMETIC = {
-    "fp16": Said("stored in float16, computed and summed in float32: a framework's kernels on a GPU",
-                 "以 float16 存储，以 float32 计算和求和：框架在 GPU 上的内核"),
-    "bf16": Said("the same with bfloat16", "同上，但用 bfloat16"),
-    "pure_fp16": Said("every step and every partial sum is rounded to float16",
-                      "每一步和每个部分和都舍入到 float16"),
 }  # fmt: skip
 _TITLE = Said("Half precision at work", "半精度的实际应用")
 _STYLE = """
 .halfsim .panels { display: flex; flex-wrap: wrap; gap: 1rem; margin: .75rem 0; }
 .halfsim .panels figure { flex: 0 1 auto; max-width: 100%; }
+.halfsim tr > :is(:nth-child(6), :nth-child(7)) { text-align: left; }
+.halfsim table { font-size: .9rem; }
+.halfsim tr > :is(:nth-child(1), :nth-child(6), :nth-child(7)) { white-space: normal; min-width: 11rem; }
 .halfsim .panels img { max-width: 100%; height: auto; display: block; image-rendering: pixelated; }
 """
 
@@ -86,6 +82,17 @@ class Application(Told):
         """A sentence on what came out."""
         return self._summary.to(self.lang)
 
+    def translated(self, lang: str) -> Application:
+        """The same in another language; nothing is measured again.
+
+        >>> Application("audio", Said("Audio", "音频"), Said("", "")).translated("zh").title
+        '音频'
+        """
+        return Application(
+            self.name, self._words, self._summary, self.rows, self.facts, self.pictures, self.sources, self.missing,
+            language(lang),
+        )  # fmt: skip
+
     def row(self, operation: str, precision: str) -> Row:
         """The row whose operation begins with these words, in either language; ``ValueError`` where there is none."""
         for row in self.rows:
@@ -96,33 +103,33 @@ class Application(Told):
     def table(self) -> str:
         """A block for each operation, a line for each arithmetic."""
         lines: list[str] = []
-        last: tuple[Said, Measure] | None = None
+        last: tuple[Said, Said] | None = None
         widest = max((len(row.precision) for row in self.rows), default=0)
         for row in self.rows:
-            key = (row.operation, row.measure)
+            key = (row.operation, row.measure.name)
             if key != last:
-                said = row.measure.name.to(self.lang)
+                measure = row.measure.name.to(self.lang)
                 enough = row.measure.shown(row.enough, self.lang)
-                head = f"{row.operation.to(self.lang)} ({said}; {_WORDS['enough'].to(self.lang)}: {enough})"
+                head = f"{row.operation.to(self.lang)} ({measure}; {said(_WORDS['enough'].to(self.lang), enough, self.lang)})"
                 lines += ["", filled(head)] if lines else [filled(head)]
                 last = key
             start = f"  {row.precision:<{widest}}  {row.measure.shown(row.value, self.lang):>10}"
-            told = _WORDS["fine"].to(self.lang) if row.fine else row.where.to(self.lang)
+            told, fix, fixed = result(row, self.lang)
             lines.append(filled(told, f"{start}  ", " " * (widest + 16), whole=True) if told else start)
-            if row.fix.en:
-                fix = f"{_WORDS['fix'].to(self.lang)}: {row.fix.to(self.lang)}: {_fixed(row, self.lang)}"
+            if fix:
+                fix = said(_WORDS["fix"].to(self.lang), said(fix, fixed, self.lang), self.lang)
                 lines.append(filled(fix, " " * (widest + 16), whole=True))
         return Text("\n".join(lines))
 
     def __str__(self) -> str:
         blocks = [self.title, filled(self.summary)] if self.rows else [self.title]
-        blocks += [str(self.table())] if self.rows else []
+        blocks += [str(self.table()), filled(legend(self.rows, self.lang))] if self.rows else []
         if self.facts:
-            blocks.append("\n".join(f"  {one.words.to(self.lang)}: {_fact(one)}" for one in self.facts))
+            blocks.append("\n".join(f"  {said(one.words.to(self.lang), fact(one), self.lang)}" for one in self.facts))
         if self.missing:
-            blocks.append("\n".join(f"{_WORDS['missing'].to(self.lang)}: {line}" for line in self.missing))
+            blocks.append("\n".join(said(_WORDS["missing"].to(self.lang), line, self.lang) for line in self.missing))
         if self.rows:
-            blocks.append("\n".join(filled(_credit(one, self.lang), "  ", "    ") for one in self.sources))
+            blocks.append("\n".join(filled(credit(one, self.lang), "  ", "    ") for one in self.sources))
         return "\n\n".join(blocks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,24 +152,33 @@ class Application(Told):
             yield table(_HEAD.to(self.lang).split("|"), [*cells(self.rows, self.lang)], words=3, label=self.title)
             yield f'<p class="soft">{escape(legend(self.rows, self.lang))}</p>'
         if self.facts:
-            yield definitions([(one.words.to(self.lang), _fact(one)) for one in self.facts], "facts")
+            yield definitions([(one.words.to(self.lang), fact(one)) for one in self.facts], "facts")
         if self.missing:
             yield from sections([(_WORDS["missing"].to(self.lang), "\n".join(self.missing))], sort=False)
         if self.rows:
-            yield from (f'<p class="soft">{escape(_credit(one, self.lang))}</p>' for one in self.sources)
+            yield from (f'<p class="soft">{escape(credit(one, self.lang))}</p>' for one in self.sources)
 
 
-def _fixed(row: Row, lang: str) -> str:
-    return "-" if row.fixed is None else row.measure.shown(row.fixed, lang)
+def result(row: Row, lang: str) -> tuple[str, str, str]:
+    """In words: where it breaks, or that it is fine; the fix, and what comes out with it."""
+    where = _WORDS["fine"].to(lang) if row.fine else row.where.to(lang) or _WORDS["coarse"].to(lang)
+    return where, row.fix.to(lang), "" if row.fixed is None else row.measure.shown(row.fixed, lang)
 
 
-def _fact(one: Fact) -> str:
+def said(word: str, words: str, lang: str) -> str:
+    """A word and what is said of it, with the language's colon."""
+    return f"{word}{_WORDS['colon'].to(lang)}{words}"
+
+
+def fact(one: Fact) -> str:
+    """A number with its unit."""
     told = f"{one.value:,.0f}" if one.value >= 1000 else f"{one.value:.3g}"
     return f"{told} {one.unit}".rstrip()
 
 
-def _credit(source: Source, lang: str) -> str:
-    return f"{_WORDS['data'].to(lang)}: {source.words.to(lang)} ({source.package}; {source.licence})"
+def credit(source: Source, lang: str) -> str:
+    """Where data comes from, and under which licence."""
+    return said(_WORDS["data"].to(lang), f"{source.words.to(lang)} ({source.package}; {source.licence})", lang)
 
 
 def cells(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, ...]]:
@@ -171,15 +187,14 @@ def cells(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, ...]]:
         yield (
             row.operation.to(lang), row.precision, row.measure.name.to(lang),
             Figure(row.measure.shown(row.value, lang), row.value), row.measure.shown(row.enough, lang),
-            row.where.to(lang) or ("" if not row.fine else _WORDS["fine"].to(lang)),
-            row.fix.to(lang), _fixed(row, lang) if row.fix.en else "",
+            *result(row, lang),
         )  # fmt: skip
 
 
 def legend(rows: Sequence[Row], lang: str) -> str:
     """What the words of the arithmetics in use mean."""
     used = [word for word in ARITHMETIC if any(row.precision == word for row in rows)]
-    return "; ".join(f"{word}: {ARITHMETIC[word].to(lang)}" for word in used)
+    return ("；" if lang == "zh" else "; ").join(said(word, ARITHMETIC[word].to(lang), lang) for word in used)
 
 
 class Applications(Told):
@@ -206,6 +221,10 @@ class Applications(Told):
             if one.name == name:
                 return one
         raise unknown("application", name, [one.name for one in self._found])
+
+    def translated(self, lang: str) -> Applications:
+        """The same in another language; nothing is measured again."""
+        return Applications([one.translated(lang) for one in self], language(lang))
 
     def table(self) -> str:
         """The tables of all, each below its title."""

@@ -13,6 +13,7 @@ from halfsim.gallery.uses.measures import Array
 from halfsim.gallery.uses.said import Said
 
 _GALLERY, _SPEECH = "pip install 'halfsim[gallery]'", "pip install 'halfsim[speech]'"
+_MODELS = "pip install 'halfsim[models]'"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,27 @@ SPEECH = Source(
     "speech",
     Said("a spoken sentence of CMU ARCTIC (a0007), 16 kHz", "CMU ARCTIC 的一句话（a0007），16 kHz"),
     "CMU's own: free for any use with its notice", "pysptk", "example_audio_data/arctic_a0007.wav", _SPEECH,
+)  # fmt: skip
+DIGITS = Source(
+    "digits",
+    Said("1,797 handwritten digits of 8 x 8 pixels, doi:10.24432/C50P49", "1,797 个手写数字，8 x 8 像素，doi:10.24432/C50P49"),
+    "CC BY 4.0", "halfsim", "data/digits.npz", "pip install halfsim",
+)  # fmt: skip
+FONT = Source(
+    "font", Said("DejaVu Sans, in which the page is set", "页面所用字体 DejaVu Sans"),
+    "Bitstream Vera's: free for any use with its notice", "matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf", _GALLERY,
+)  # fmt: skip
+VOICE = Source(
+    "voice activity", Said("silero-vad: are these 32 ms of sound speech?", "silero-vad：这 32 毫秒的声音是不是话音"),
+    "MIT", "silero_vad", "data/silero_vad_16k_op15.onnx", _MODELS,
+)  # fmt: skip
+FINDER = Source(
+    "text detector", Said("PP-OCRv4's text detector: where on a page is text?", "PP-OCRv4 文字检测：文字在页面何处"),
+    "Apache 2.0 (PaddleOCR)", "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", _MODELS,
+)  # fmt: skip
+READER = Source(
+    "text reader", Said("PP-OCRv4's text reader: what does a line say?", "PP-OCRv4 文字识别：一行写的是什么"),
+    "Apache 2.0 (PaddleOCR)", "rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", _MODELS,
 )  # fmt: skip
 
 
