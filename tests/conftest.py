@@ -60,6 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _stand_together(items)
     if not config.getoption("--torch-only"):
         return
     cache = getattr(config, "cache", None)  # which -p no:cacheprovider takes away
@@ -71,6 +72,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in {*kept}])
     items[:] = kept
+
+
+def _stand_together(items: list[pytest.Item]) -> None:
+    """Tests of one run, in whichever file, come one after another: xdist cuts the list, and each worker makes a run."""
+    first: dict[str, int] = {}
+    places = [
+        first.setdefault(mark.args[0], at) if (mark := item.get_closest_marker("run")) else at
+        for at, item in enumerate(items)
+    ]
+    items[:] = [items[at] for at in sorted(range(len(items)), key=places.__getitem__)]
 
 
 def _note(report: pytest.CollectReport | pytest.TestReport) -> None:

@@ -68,7 +68,7 @@ class Judged:
 
 
 @cache
-def traced(name: str, reference: str | None = None) -> tuple[Any, hs.Trace]:
+def traced(name: str, reference: str | None) -> tuple[Any, hs.Trace]:
     """The value of the case of this name, and its trace; run once, and shared by all tests."""
     case = cases()[name]
     hs.manual_seed(0)
@@ -86,7 +86,7 @@ def told(finding: hs.Finding | None) -> tuple[Any, ...] | None:
 
 def judged(case: Case) -> Judged:
     """Run a case in every way, and apply the fix that is recommended for it."""
-    value, trace = traced(case.id)
+    value, trace = traced(case.id, None)
     finding, plain = trace.verdict(), valued(case)
     again, with_reference = traced(case.id, "fp64")
     bits = flat(plain).tobytes() == flat(value).tobytes() == flat(again).tobytes()

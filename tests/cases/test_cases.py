@@ -11,7 +11,7 @@ from tests.cases.catalogue import EXCEPTIONS, cases, judged
 DOCS = (Path(__file__).parents[2] / "docs" / "verdicts.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.run(f"case {name}")) for name in cases()])
 def test_the_answer_is_right(name: str) -> None:
     j = judged(cases()[name])
     names = ("value", "class", "operation", "phase", "fix", "same verdict with a reference", "same bits traced")

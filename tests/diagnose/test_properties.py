@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -48,26 +48,32 @@ EVERY: dict[str, Callable[[str | None], hs.Trace]] = {
     **{f"healthy {name}": partial(_healthy, name) for name in RUNS},
     **{f"case {name}": partial(_case, name) for name in cases()},
 }
-every = pytest.mark.parametrize("name", EVERY)
+
+
+def _named(names: Iterable[str]) -> Any:
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.run(name)) for name in names])
+
+
+every = _named(EVERY)
 # What `tests/cases/test_cases.py` asks of every case, and so is asked of the others here.
-others = pytest.mark.parametrize("name", [name for name in EVERY if not name.startswith("case ")])
+others = _named(name for name in EVERY if not name.startswith("case "))
 
 
 @cache
-def trace_of(name: str, reference: str | None = None) -> hs.Trace:
+def trace_of(name: str, reference: str | None) -> hs.Trace:
     """The trace of a run, once in each way."""
     return EVERY[name](reference)
 
 
 @cache
-def report_of(name: str, reference: str | None = None) -> Report:
-    return trace_of(name, reference).report()
+def report_of(name: str) -> Report:
+    return trace_of(name, None).report()
 
 
 @cache
-def told(name: str, reference: str | None = None) -> tuple[hs.Finding, ...]:
+def told(name: str) -> tuple[hs.Finding, ...]:
     """The verdict, and what showed first of each kind."""
-    report = report_of(name, reference)
+    report = report_of(name)
     return tuple(f for f in (report.verdict, *report.findings) if f is not None)
 
 
@@ -75,7 +81,7 @@ def told(name: str, reference: str | None = None) -> tuple[hs.Finding, ...]:
 def test_the_verdict_is_the_same_with_a_reference(name: str) -> None:
     if name == "fault long_dot_product_in_order":
         pytest.skip("its trace is of float64 alone")
-    assert said(trace_of(name, "fp64").verdict()) == said(trace_of(name).verdict())
+    assert said(trace_of(name, "fp64").verdict()) == said(trace_of(name, None).verdict())
 
 
 @every
@@ -90,13 +96,13 @@ def test_nothing_is_told_twice(name: str) -> None:
 
 @every
 def test_a_verdict_is_no_benign_rounding_that_something_followed(name: str) -> None:
-    found = trace_of(name).verdict()
+    found = trace_of(name, None).verdict()
     assert found is None or found.klass != "benign rounding" or "followed" not in found.message, f"{found}"
 
 
 @every
 def test_no_count_exceeds_its_size(name: str) -> None:
-    for event in trace_of(name).events():
+    for event in trace_of(name, None).events():
         c = event.counts
         assert max(c.overflow, c.divide_by_zero, c.invalid, c.clipped) <= max(c.size, 1), f"{event}"
         assert c.swamped <= c.addends, f"{event}"

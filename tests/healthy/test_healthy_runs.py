@@ -22,7 +22,7 @@ KNOWN: dict[str, str] = {
 }
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.run(f"healthy {name}")) for name in RUNS])
 def run(request: pytest.FixtureRequest) -> Watched:
     return watched(request.param)
 

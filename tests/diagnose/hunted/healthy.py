@@ -30,7 +30,7 @@ def a_narrow_gaussian_window() -> Any:
 @calm("pure_fp16", "fp16", "bf16")
 def a_compensated_sum() -> Any:
     total, lost = hs.tensor([0.0]), hs.tensor([0.0])
-    for x in 1 + 0.1 * noise(3000):
+    for x in 1 + 0.1 * noise(2300):
         y = float(x) - lost
         t = total + y
         lost = (t - total) - y

@@ -17,7 +17,7 @@ from tests.diagnose.hunted.rows import noise, told
 @told("swamping", "add", "fp16", "bf16", "pure_fp16")
 def a_clock() -> Any:
     t = hs.tensor([0.0])
-    for _ in range(6000):
+    for _ in range(4000):
         t = t + 0.001
     return t
 
@@ -25,7 +25,7 @@ def a_clock() -> Any:
 @told("swamping", "add", "fp16")
 def a_histogram_by_ones() -> Any:
     counts = hs.tensor([0.0, 0.0, 0.0])
-    for i in range(4000):
+    for i in range(3000):
         counts = counts + hs.tensor([1.0, float(i % 2), 0.0])
     return counts / counts.sum()
 
@@ -66,8 +66,8 @@ def five_thousand_equal_numbers() -> Any:
 @told("swamping", "add", "fp16")
 def the_mean_of_what_rises() -> Any:
     mean = hs.tensor([0.0])
-    for n in range(1, 5001):
-        mean = mean + (n / 5000 - mean) / n
+    for n in range(1, 3001):
+        mean = mean + (n / 3000 - mean) / n
     return mean
 
 
