@@ -12,6 +12,7 @@ import softfloatpy as sf
 CODES = np.arange(65536, dtype=np.uint16)
 HALVES = CODES.view(np.float16)  # NumPy's own reading of the codes
 FINITE = HALVES[np.isfinite(HALVES)].astype(np.float64)
+GRID = np.unique(FINITE)  # zero once
 
 
 def same(a: Any, b: Any) -> np.ndarray:
@@ -23,7 +24,7 @@ def same(a: Any, b: Any) -> np.ndarray:
 
 def boundaries(dtype: type) -> np.ndarray:
     """Every half, every midpoint of two halves, the overflow edge, and both neighbours of each in ``dtype``."""
-    grid = np.unique(FINITE)
+    grid = GRID
     edge = [65519.99, 65520.0, 65536.0, 1e30, 2.0**115, 2.0**127, 3.4e38, 2.0**-25, 2.0**-26, 1e-45, 0.0, np.inf]
     points = np.concatenate([grid, (grid[1:] + grid[:-1]) / 2, edge, np.negative(edge)]).astype(dtype)
     up, down = np.nextafter(points, dtype(np.inf)), np.nextafter(points, dtype(-np.inf))
@@ -32,7 +33,7 @@ def boundaries(dtype: type) -> np.ndarray:
 
 def nearest_half(x: Fraction) -> float:
     """The half nearest to an exact number, ties to even, by exact comparison with all of them."""
-    grid = np.unique(FINITE)
+    grid = GRID
     if abs(x) >= 65520:
         return float("inf") if x > 0 else float("-inf")
     i = int(np.clip(np.searchsorted(grid, float(x)), 2, len(grid) - 3))

@@ -50,8 +50,8 @@ def array_dtype(fmt: Format) -> np.dtype[Any]:
 
 
 @lru_cache(maxsize=64)
-def _table(fmt: Format) -> tuple[Array, Array]:
-    """All codes of a narrow format and their values, from the simplest on: by exponent, digits, and sign.
+def _table(fmt: Format) -> tuple[Array, Array, Array]:
+    """All codes of a narrow format, their values and rows, from the simplest on: by exponent, digits, and sign.
 
     0 comes first, infinity after the largest numbers, subnormal numbers after the smallest, then NaN.
     """
@@ -62,7 +62,7 @@ def _table(fmt: Format) -> tuple[Array, Array]:
         whole = np.where(np.isfinite(size), np.frexp(size)[0] * 2.0**53, 0).astype(np.int64)
     digits = np.where(whole == 0, 0, 54 - np.frexp((whole & -whole).astype(np.float64))[1])
     order = np.lexsort((np.signbit(values), np.where(np.isnan(size), codes, size), digits, row))
-    return codes[order], values[order]
+    return codes[order], values[order], row[order]
 
 
 def _rows(values: Array, fmt: Format) -> Array:
@@ -75,9 +75,9 @@ def _rows(values: Array, fmt: Format) -> Array:
     return np.where(np.isnan(values), 1 << 12, row)
 
 
-def _places(values: Array, fmt: Format) -> Strategy[int]:
+def _places(values: Array, rows: Array, fmt: Format) -> Strategy[int]:
     """A place in a table of ``values``, or in what is left of it: a row and a place in it, however long it is."""
-    starts = np.flatnonzero(np.diff(_rows(values, fmt), prepend=-1))
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
     sizes = np.diff(starts, append=len(values)).tolist()
     begins, full = starts.tolist(), max(sizes)
     drawn = st.tuples(_row(values[starts], fmt), _inside(full, fmt.signed))
@@ -143,10 +143,10 @@ def floats(
     kinds = (bool(nan), bool(infinity), bool(allow_subnormal), bool(exclude_min), bool(exclude_max))
     if fmt.bits > _TABLED:
         return _wide(fmt, low, high, *kinds)
-    values = _between(fmt, low, high, np.signbit(low).item(), np.signbit(high).item(), *kinds)
-    if not len(values):
+    drawn = _between(fmt, low, high, np.signbit(low).item(), np.signbit(high).item(), *kinds)
+    if drawn is None:
         raise refused("min_value", min_value, f"what leaves numbers of {fmt} up to max_value={max_value}")
-    return _places(values, fmt).map(values.item)
+    return drawn
 
 
 def _bound(argument: str, given: float | None, otherwise: float, fmt: Format) -> float:
@@ -166,9 +166,9 @@ def _bound(argument: str, given: float | None, otherwise: float, fmt: Format) ->
 def _between(
     fmt: Format, low: float, high: float, low_sign: bool, high_sign: bool,
     nan: bool, infinity: bool, subnormal: bool, without_low: bool, without_high: bool,
-) -> Array:  # fmt: skip
-    """The numbers of a narrow format that are allowed, from the simplest on; signs tell bounds of -0 and 0 apart."""
-    values = _table(fmt)[1]
+) -> Strategy[float] | None:  # fmt: skip
+    """Numbers of a narrow format that are allowed, None if none is; signs tell bounds of -0 and 0 apart."""
+    _, values, rows = _table(fmt)
     minus = np.signbit(values)
     inside = (values > low) if without_low else (values >= low) & ~((values == 0) & (low == 0) & minus & (not low_sign))
     inside &= (
@@ -177,7 +177,9 @@ def _between(
     inside &= np.isfinite(values) | infinity
     if not subnormal:
         inside &= (values == 0) | (np.abs(values) >= fmt.smallest_normal)
-    return values[inside | (np.isnan(values) & nan)]
+    inside |= np.isnan(values) & nan
+    values = values[inside]
+    return _places(values, rows[inside], fmt).map(values.item) if len(values) else None
 
 
 def _wide(
@@ -222,8 +224,8 @@ def bit_patterns(format: object = "float16") -> Strategy[Any]:
         own = floats(fmt).map(lambda x: word(encode(x, fmt)))
         ranges = [(0, (1 << fmt.bits) - 1), (layout(fmt).last + 1, layout(fmt).sign - 1)][: 1 + fmt.has_nan]
         return own | st.one_of([st.integers(a, b).map(word) for a, b in ranges])
-    codes, values = _table(fmt)
-    return _places(values, fmt).map(lambda place: codes[place])
+    codes, values, rows = _table(fmt)
+    return _places(values, rows, fmt).map(lambda place: codes[place])
 
 
 def arrays(

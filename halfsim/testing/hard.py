@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,7 @@ def _sized(fmt: Format, edge: float, of: str, count: int) -> tuple[float, float,
     return size / (4.0 if over else 2.0) ** power, size, power
 
 
+@lru_cache(maxsize=256)
 def _from(fmt: Format, low: float, high: float) -> Strategy[float]:
     """Positive numbers of ``fmt`` from ``low`` to ``high``, for want of one the next to them."""
     low = float(round_to(max(low, fmt.smallest_subnormal), fmt, "upward", overflow="saturate"))
@@ -269,6 +271,7 @@ def _row(draw: Any, fmt: Format, keys: int, mask: float | None) -> list[float]:
     return x
 
 
+@lru_cache(maxsize=256)
 def _within(fmt: Format, low: float, high: float) -> Strategy[float]:
     """Numbers of ``fmt`` from ``low`` to ``high``, cut to its range."""
     low = float(round_to(min(max(low, fmt.min), fmt.max), fmt, "upward", overflow="saturate"))

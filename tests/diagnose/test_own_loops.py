@@ -249,7 +249,7 @@ def test_lost_updates_of_a_loop(
     with hs.precision(rule), hs.trace(reference=reference) as t, hs.no_grad():
         w = hs.tensor(np.ones(shape), rule, requires_grad=True)
         g = hs.tensor(np.ones(shape), rule)
-        for _ in range(600):
+        for _ in range(150):
             w = move(w, g, rate)
     assert (w.array == 1).all()
     found = t.verdict()

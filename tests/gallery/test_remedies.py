@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import halfsim as hs
 from halfsim import nn
@@ -47,10 +46,14 @@ def made(before: list[float], after: list[float], problem: str = "updates", reme
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 30])
 def test_the_interval_is_that_of_students_t(freedom: int) -> None:
+    from scipy import stats
+
     assert quantile(freedom) == pytest.approx(stats.t.ppf(0.995, freedom), rel=1e-7)
 
 
 def test_every_verdict_on_record_is_that_of_a_paired_t_test() -> None:
+    from scipy import stats
+
     found = recorded()
     for cell in found:
         base, with_it = (np.array([r[1] for r in found.values[cell.problem, name]]) for name in (NONE, cell.remedy))

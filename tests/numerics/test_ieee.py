@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -47,13 +47,13 @@ def softfloat(name: str, fmt: str, arrays: list[Any], mode: str, tininess: str =
     kind, size = TYPES[fmt]
     function, clear, raised = getattr(sf, name), sf.set_exception_flags, sf.get_exception_flags
     read, results, flags = kind.from_bytes, [], []
-    for row in zip(*(array.tolist() for array in arrays), strict=True):
-        operands = [read(int(x).to_bytes(size, "big", signed=x < 0)) for x in row]
+    columns = [[read(x.to_bytes(size, "big", signed=x < 0)) for x in array.tolist()] for array in arrays]
+    for operands in zip(*columns, strict=True):
         clear(0)
-        result = function(*operands)
-        flags.append(int(raised()))
-        results.append(result if isinstance(result, bool) else int.from_bytes(result.to_bytes(), "big"))
-    return results, np.array(flags, np.uint8)
+        results.append(function(*operands))
+        flags.append(raised())
+    codes = [y if isinstance(y, bool) else int.from_bytes(y.to_bytes(), "big") for y in results]
+    return codes, np.array(flags, np.uint8)
 
 
 def nan(codes: Any, fmt: Format) -> Any:
@@ -280,37 +280,54 @@ def value(code: int, fmt: Format) -> Fraction:
     return -size if code >> (fmt.bits - 1) else size
 
 
-def multiple(size: Fraction, ulp: Fraction, sign: int, mode: str) -> int:
-    """The multiple of ``ulp`` chosen for an exact magnitude, by looking at the two next to it."""
-    low, rest = divmod(size / ulp, 1)
-    up = {
-        "nearest_even": rest > Fraction(1, 2) or (rest == Fraction(1, 2) and low % 2 == 1),
-        "nearest_away": rest >= Fraction(1, 2),
-        "toward_zero": False, "upward": rest > 0 and not sign, "downward": rest > 0 and bool(sign),
-        "to_odd": rest > 0 and low % 2 == 0,
-    }[mode]  # fmt: skip
-    return int(low) + up
+class Place(NamedTuple):
+    """Where an exact magnitude lies among the multiples of 2 to the power ``unit``."""
+
+    unit: int
+    low: int  # the multiple at or below it
+    rest: int  # on top of it: 0 nothing, 1 less than half of the unit, 2 half of it, 3 more
+
+    @classmethod
+    def of(cls, size: Fraction, unit: int) -> Place:
+        low, rest = divmod(size / Fraction(2) ** unit, 1)
+        return cls(unit, int(low), (rest > 0) + (rest >= Fraction(1, 2)) + (rest > Fraction(1, 2)))
+
+    def multiple(self, sign: int, mode: str) -> int:
+        """The one that is chosen, by looking at the two next to the number."""
+        low, rest = self.low, self.rest
+        up = {
+            "nearest_even": rest == 3 or (rest == 2 and low % 2 == 1), "nearest_away": rest >= 2,
+            "toward_zero": False, "upward": rest > 0 and not sign, "downward": rest > 0 and bool(sign),
+            "to_odd": rest > 0 and low % 2 == 0,
+        }[mode]  # fmt: skip
+        return low + up
 
 
-def rounded(x: Fraction, fmt: Format, mode: str, tininess: str = "after") -> tuple[int, int]:
-    """The encoding of a nonzero exact number, and its flags, by the words of clauses 4.3, 7.4 and 7.5."""
-    sign, size, least = int(x < 0), abs(x), Fraction(2) ** fmt.emin
+def places(x: Fraction, fmt: Format) -> tuple[int, Place, Place]:
+    """The sign of a nonzero exact number, its place in ``fmt``, and that where exponents have no end."""
+    size = abs(x)
     exponent = size.numerator.bit_length() - size.denominator.bit_length()
     exponent -= size < Fraction(2) ** exponent
-    unbounded = Fraction(2) ** (exponent - fmt.nmant)
-    ulp = max(unbounded, least / 2**fmt.nmant)
-    count = multiple(size, ulp, sign, mode)
-    inexact = count * ulp != size
-    infinity = (2**fmt.nexp - 1) << fmt.nmant
-    tiny = (size if tininess == "before" else multiple(size, unbounded, sign, mode) * unbounded) < least
-    if count * ulp >= Fraction(2) ** (fmt.emax + 1):
+    unbounded = Place.of(size, exponent - fmt.nmant)
+    subnormal = exponent < fmt.emin
+    return int(x < 0), Place.of(size, fmt.emin - fmt.nmant) if subnormal else unbounded, unbounded
+
+
+def rounded(at: tuple[int, Place, Place], fmt: Format, mode: str, tininess: str = "after") -> tuple[int, int]:
+    """The encoding of the number at these `places`, and its flags, by the words of clauses 4.3, 7.4 and 7.5."""
+    sign, place, unbounded = at
+    count, unit, minus = place.multiple(sign, mode), place.unit, sign << (fmt.bits - 1)
+    if count.bit_length() + unit > fmt.emax + 1:  # 2**(emax + 1) or more
         away = {"nearest_even": 1, "nearest_away": 1, "upward": not sign, "downward": sign}.get(mode, 0)
-        return (infinity if away else infinity - 1) | sign << (fmt.bits - 1), 5
-    while count >= 2**fmt.precision:  # carried into the next binade
-        count, ulp = count // 2, ulp * 2
-    step = ulp / (least / 2**fmt.nmant)
-    code = count + ((step.numerator.bit_length() - 1) << fmt.nmant)
-    return code | sign << (fmt.bits - 1), inexact + 2 * (inexact and tiny)
+        infinity = (2**fmt.nexp - 1) << fmt.nmant
+        return (infinity if away else infinity - 1) | minus, 5
+    before = unbounded.low if tininess == "before" else unbounded.multiple(sign, mode)
+    tiny = before.bit_length() + unbounded.unit <= fmt.emin  # below 2**emin
+    if count >= 2**fmt.precision:  # carried into the next binade
+        count, unit = count // 2, unit + 1
+    code = count + ((unit - fmt.emin + fmt.nmant) << fmt.nmant)
+    inexact = place.rest > 0
+    return code | minus, inexact + 2 * (inexact and tiny)
 
 
 EXACT: dict[str, Callable[..., Fraction]] = {
@@ -330,12 +347,13 @@ def test_every_mode_and_format_against_exact_fractions(name: str, fmt: Format, r
     finite = np.all([(a & a.dtype.type(mask) < top) & (a & a.dtype.type(mask) > 0) for a in arrays], axis=0)
     arrays = [a[finite] for a in arrays]
     exact = [EXACT[name](*(value(c, fmt) for c in row)) for row in zip(*(a.tolist() for a in arrays), strict=True)]
+    at = [places(x, fmt) if x else None for x in exact]
     for mode, tininess in itertools.product(ALL_MODES, TININESS):
         got, flags = getattr(ieee, name)(*arrays, format=fmt, rounding=mode, tininess=tininess)
-        for i, x in enumerate(exact):
-            if x:
-                row = [hex(a[i]) for a in arrays]
-                assert (int(got[i]), int(flags[i])) == rounded(x, fmt, mode, tininess), (mode, tininess, row)
+        for i, (code, raised, where) in enumerate(zip(got.tolist(), flags.tolist(), at, strict=True)):
+            if where is not None:
+                right = rounded(where, fmt, mode, tininess)
+                assert (code, raised) == right, (mode, tininess, [hex(a[i]) for a in arrays])
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)
@@ -366,11 +384,14 @@ def test_fma_next_to_ties(fmt: Format, rng: np.random.Generator) -> None:
     c = one + rng.integers(0, 2**fmt.nmant, n) + (rng.integers(-12, min(fmt.precision + 4, fmt.emax), n) << fmt.nmant)
     a, b, c = (x.astype(np.uint64) for x in (a, b, c))
     c |= rng.integers(0, 2, n, dtype=np.uint64) << np.uint64(fmt.bits - 1)
+    rows = list(zip(a.tolist(), b.tolist(), c.tolist(), strict=True))
+    exact = [value(x, fmt) * value(y, fmt) + value(z, fmt) for x, y, z in rows]
+    at = [places(x, fmt) if x else None for x in exact]
     for mode in ALL_MODES:
         got, _ = ieee.fma(a, b, c, format=fmt, rounding=mode)
-        for x, y, z, code in zip(a.tolist(), b.tolist(), c.tolist(), got.tolist(), strict=True):
-            if exact := value(x, fmt) * value(y, fmt) + value(z, fmt):
-                assert code == rounded(exact, fmt, mode)[0], (mode, hex(x), hex(y), hex(z))
+        for row, where, code in zip(rows, at, got.tolist(), strict=True):
+            if where is not None:
+                assert code == rounded(where, fmt, mode)[0], (mode, *map(hex, row))
 
 
 def test_to_odd_of_every_half() -> None:
@@ -392,7 +413,8 @@ def test_scaleb_and_logb(rng: np.random.Generator) -> None:
     for mode in ALL_MODES:
         got, _ = ieee.scaleb(codes, n, rounding=mode)
         for code, by, result in zip(codes[::9].tolist(), n[::9].tolist(), got[::9].tolist(), strict=True):
-            assert result == rounded(value(code, float16) * Fraction(2) ** by, float16, mode)[0]
+            exact = value(code, float16) * Fraction(2) ** by
+            assert result == rounded(places(exact, float16), float16, mode)[0]
     exponents, flags = ieee.logb(codes)
     _, expected = np.frexp(codes.view(np.float16).astype(np.float64))
     np.testing.assert_array_equal(exponents.view(np.float16), expected - 1)
