@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -24,14 +25,14 @@ def test_every_example_has_its_output() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_an_example_prints_what_stands_below_it(number: int, tmp_path: Path) -> None:
+def test_an_example_prints_what_stands_below_it(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, told = EXAMPLES[number]
     (tmp_path / "train.py").write_text(code, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, encoding="utf-8", env=_environment()
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.rstrip() == told.rstrip()
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("train.py", run_name="__main__")
+    assert capsys.readouterr().out.rstrip() == told.rstrip()
 
 
 def _environment() -> dict[str, str]:
