@@ -72,7 +72,12 @@ def smallest(strategy: SearchStrategy[Any], wanted: Any, seed: int = 0) -> Any:
     return find(strategy, wanted, random=random.Random(seed), settings=settings(database=None, max_examples=2000))
 
 
-@pytest.mark.parametrize("name", NARROW)
+# Of eight bits one with infinities, one with a single NaN and one without a sign, as the next test has one without
+# infinities; the others, which are laid out as these are: under `slow`; last on 2026-11-30, every code was reached.
+ALIKE = {name for name in NARROW if FORMATS[name].bits == 8} - {"float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in NARROW])
 def test_every_code_of_a_narrow_format_is_reached(name: str) -> None:
     assert reached(st.bit_patterns(name), {*range(1 << FORMATS[name].bits)}, int, 4000)
 
@@ -93,14 +98,14 @@ def test_every_class_of_number_is_reached(name: str) -> None:
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "tfloat32"])
 def test_the_ends_of_each_kind_are_reached(name: str) -> None:
     fmt = FORMATS[name]
-    found = {abs(x) for x in drawn(st.floats(name), 900)}
-    ends = (0, fmt.smallest_subnormal, fmt.smallest_normal, fmt.max, math.inf)
-    assert found >= {*ends, fmt.smallest_normal - fmt.smallest_subnormal}
+    ends = {0, fmt.smallest_subnormal, fmt.smallest_normal, fmt.max, math.inf}
+    ends.add(fmt.smallest_normal - fmt.smallest_subnormal)
+    assert reached(st.floats(name), {*ends, None}, lambda x: abs(x) if abs(x) in ends else None, 1500)
 
 
 def test_half_of_all_codes_are_reached_in_as_many_draws() -> None:
-    found = {int(code) for code in drawn(st.bit_patterns("float16"), 2000)}
-    assert len(found) > 1000
+    found = {int(code) for code in drawn(st.bit_patterns("float16"), 1000)}
+    assert len(found) > 500
     assert len({code >> 10 for code in found}) == 64  # every exponent with both signs
 
 
