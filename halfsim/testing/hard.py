@@ -158,7 +158,7 @@ def swamping(format: object = "float16", size: Any = None) -> Strategy[Array]:
     ``InvalidArgument`` for a format that has no such numbers.
 
     >>> from hypothesis import find
-    >>> find(swamping("float16"), lambda x: True)
+    >>> find(swamping("float16", 2), lambda x: True)
     array([2.048e+03, 1.000e+00], dtype=float16)
     """
     fmt = known(format)

@@ -58,8 +58,9 @@ def ill_conditioned_sums(
     number is sum(abs(x)) / abs(sum(x)) (Higham, Accuracy and Stability of Numerical Algorithms, 2002, 4.2).
     ``InvalidArgument`` for one below 1 or too large for the format's range, and for a size that is too small.
 
-    >>> from hypothesis import find
-    >>> found = find(ill_conditioned_sums("float16", condition=1000), lambda case: True)
+    >>> from hypothesis import Phase, find, settings
+    >>> any_one = settings(phases=[Phase.generate])
+    >>> found = find(ill_conditioned_sums("float16", condition=1000), lambda case: True, settings=any_one)
     >>> found.exact == sum(map(Fraction, found.values.tolist())), 900 < found.condition < 1100
     (True, True)
     """
@@ -75,8 +76,9 @@ def ill_conditioned_dots(
     The sizes and errors are those of `ill_conditioned_sums`; the condition number is abs(x) @ abs(y) / abs(x @ y)
     (Higham, 2002, 3.1; Ogita, Rump and Oishi, 2005, take twice that).
 
-    >>> from hypothesis import find
-    >>> found = find(ill_conditioned_dots("float16", condition=1000), lambda case: True)
+    >>> from hypothesis import Phase, find, settings
+    >>> any_one = settings(phases=[Phase.generate])
+    >>> found = find(ill_conditioned_dots("float16", condition=1000), lambda case: True, settings=any_one)
     >>> found.exact == sum(map(lambda a, b: Fraction(a) * Fraction(b), found.x.tolist(), found.y.tolist()))
     True
     """
