@@ -30,7 +30,7 @@ _CASES = [
 
 def _like(got: list[object], **wrong: bool | int) -> bool:
     """Whether a step gives for every case what one with a known error gives."""
-    return [list(np.ravel(x)) for x in got] == [_kahan(*case, **wrong) for case in _CASES]  # type: ignore[arg-type]
+    return [list(np.ravel(x)) for x in got] == [_kahan(*case, **wrong) for case in _CASES]  # type: ignore[arg-type, call-overload]
 
 
 EXERCISES = [
