@@ -95,7 +95,7 @@ for (const [name, op, mode, operands, wanted] of explained) {
   differ('reason', at, reason(mode, exact, step), wanted.reason);
   const box = document.createElement('div');
   box.innerHTML = operationRows(op, operands.map((x) => numberOf(FORMATS[name], code(x))), exact, step);
-  const rows = box.querySelector('.align').textContent.split('\n').map((line) => line.replace(/^[^+\u2212-]*/, ''));
+  const rows = box.querySelector('.align').textContent.split('\n').map((line) => line.replace(/^[^+\u2212]*/, ''));
   const drawn = rows.map((line) => line.replaceAll(/[ |]/g, '').replaceAll('\u2212', '-')).join(' ');
   if (wanted.drawn && !drawn.includes('\u2026')) differ('drawn', at, drawn, wanted.drawn);
 }

@@ -132,7 +132,7 @@ def test_a_reader_works_an_operation_and_watches_a_sum(tmp_path: Path) -> None:
 at('tab-number').focus(); key('ArrowRight'); shown.tab = document.activeElement.id;
 shown.told = text('operation-told'); shown.steps = text('operation-steps');
 choose('which', 'fma'); write('a', '0.1'); write('b', '10'); write('c', '-1');
-shown.fma = text('operation-told'); choose('mode', 'upward'); shown.chosen = text('operation-steps');
+shown.fma = text('operation-told'); choose('mode', 'upward'); write('b', '3'); shown.chosen = text('operation-steps');
 write('b', 'inf'); write('a', '0'); shown.invalid = text('operation-steps');
 write('b', '?'); shown.wrong = text('operation-wrong'); shown.marked = ['a', 'b', 'c'].map((id) => at(id).ariaInvalid);
 choose('mode', 'nearest_even');
@@ -159,7 +159,7 @@ begin(kept); shown.again = text('step-told');
     assert shown["wrong"].startswith("Write a number into each box")
     assert shown["marked"] == ["false", "true", "false"]
     assert shown["sum"] == "4096 numbers in float16. Exact sum 4096. One after another: 2048."
-    assert "one after another 2048 0x6800 -2048 2048 / 4096 at 2048, after 2048 additions" in shown["orders"]
+    assert "one after another (chosen) 2048 0x6800 -2048 2048 / 4096 at 2048, after 2048 additions" in shown["orders"]
     assert "in pairs 4096 0x6c00 0 0 / 4095" in shown["orders"]
     assert (shown["at"], "The total does not move: a step (ulp) at 2048 is 2" in shown["swallow"]) == ("2049", True)
     assert shown["list"] == "“x” is not a number. Write as in: 0.1, 2048, 4096*1."

@@ -65,7 +65,7 @@ function errorText(number, exact, step) {
   const error = apart(number.value, exact);
   if (!error.top) return word('number.error_none');
   const ulps = over(error, scaled(false, 1n, step.unit));
-  const relative = over(error, { ...exact, negative: false });
+  const relative = { ...over(error, exact), negative: false };
   return word('number.error_value', { absolute: brief(error), ulps: brief(ulps), relative: brief(relative, 3) });
 }
 
@@ -81,7 +81,7 @@ function showNumber() {
   }
   fill('x', state.code === undefined ? state.x : valueOf(number, 60));
   fill('code', hex(number));
-  const facts = { typed: decimalOrText(exact, state.x), format: format().name, value: valueOf(number), kind: word(`kinds.${number.kind}`), hex: hex(number), what: state.x };
+  const facts = { typed: decimalOrText(exact, state.x), format: format().name, value: valueOf(number, 40), kind: word(`kinds.${number.kind}`), hex: hex(number), what: state.x };
   say('x-told', word(seen.lacks ? 'number.told_lacks' : state.code === undefined ? 'number.told' : 'number.told_code', facts));
   drawBits(number);
   const rows = [['kind', facts.kind]];
@@ -91,20 +91,21 @@ function showNumber() {
     rows.unshift(['value', valueOf(number, 400)], ['equation', `${sign}${significandOf(number)}\u2082 \u00d7 2^${number.exponent}`]);
     rows.push(['ulp', `2^${exponent} = ${decimal(ulp, 40)}`]);
   }
-  if (exact) rows.push(['typed', decimal(exact, 120)], ['error', errorText(number, exact, step)]);
+  if (exact) rows.push(['typed', decimal(exact, 40)], ['error', errorText(number, exact, step)]);
   at('x-facts').innerHTML = rows.map(([key, value]) => `<dt>${html(word(`number.${key}`))}</dt><dd>${html(value)}</dd>`).join('');
   drawNeighbours(number);
-  at('x-rounding').innerHTML = step && step.inexact ? roundingOf(exact, step) : '';
+  at('x-rounding').innerHTML = step && (step.inexact || step.overflow) ? roundingOf(exact, step) : '';
 }
 
 const decimalOrText = (exact, text) => (exact && text.length > 40 ? decimal(exact, 40) : text.trim());
 
 function drawNeighbours(number) {
   const around = [['above', neighbour(number, true)], ['this', number], ['below', neighbour(number, false)]];
-  const row = ([key, x]) => `<tr${key === 'this' ? ' class="chosen"' : ''}><th scope="row" class="word">${html(word(`number.${key}`))}</th>
-<td class="value">${html(x ? valueOf(x, 60) : word('number.none'))}</td><td class="code">${x ? hex(x) : ''}</td></tr>`;
-  const title = html(word('number.neighbours_of', { value: shortly(number) }));
-  at('x-neighbours').innerHTML = `<div class="scroll" tabindex="0"><table aria-label="${title}"><tbody>${around.map(row).join('')}</tbody></table></div>`;
+  const rows = around.map(([key, x]) => ({
+    cells: [word(`number.${key}`), x ? valueOf(x, 48) : word('number.none'), x ? hex(x) : ''], chosen: key === 'this',
+  }));
+  const title = word('number.neighbours_of', { value: shortly(number) });
+  at('x-neighbours').innerHTML = tableOf([['', 'word'], ['', 'value'], ['', 'code']], rows, title);
   at('up').disabled = !around[0][1];
   at('down').disabled = !around[2][1];
 }

@@ -124,8 +124,8 @@ function valueOf(x, most) {
   return `${x.negative ? '-' : ''}${x.kind === 'nan' ? 'nan' : 'inf'}`;
 }
 
-// The same in few characters: exact where that is short.
-function shortly(x, most = 14) {
-  const whole = valueOf(x, most);
-  return whole.includes('\u2026') ? brief(x.value) : whole;
+// The same in few characters: exact where that is short, else so many digits that neighbours differ, or `places` if less.
+function shortly(x, most = 18, places = Infinity) {
+  const whole = valueOf(x, most), enough = Math.max(6, Math.ceil(x.format.precision * 0.30103) + 1);
+  return whole.includes('\u2026') ? brief(x.value, Math.min(enough, places)) : whole;
 }

@@ -13,15 +13,12 @@ const equationOf = (x) => (x.value ? `${x.negative ? '\u2212' : '+'}${significan
 
 function operandTable(letters, operands) {
   const rows = operands.map(({ number, exact }, i) => {
-    const changed = exact && apart(exact, number.value ?? ZERO).top !== 0n;
-    const was = changed || !number.value ? word('operation.was', { typed: state[letters[i]].trim(), value: shortly(number, 24) }) : shortly(number, 24);
-    return `<tr><th scope="row" class="word">${letters[i]}</th><td class="word value">${html(was)}</td><td class="code">${hex(number)}</td>
-<td class="word code">${html(equationOf(number))}</td></tr>`;
+    const changed = !number.value || (exact && apart(exact, number.value).top !== 0n);
+    const value = shortly(number, 24), typed = state[letters[i]].trim();
+    return { cells: [letters[i], changed ? word('operation.was', { typed, value }) : value, hex(number), equationOf(number)] };
   });
-  const heads = [['operand', 'word'], ['', ''], ['code', ''], ['equation', 'word']].map(
-    ([key, kind]) => (key ? `<th scope="col" class="${kind}">${html(word(`operation.${key}`))}</th>` : '<td></td>'),
-  );
-  return `<div class="scroll" tabindex="0"><table><thead><tr>${heads.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  const columns = [['operand', 'word'], ['value', 'word value'], ['code', 'code'], ['equation', 'word code']];
+  return tableOf(columns.map(([key, kind]) => [word(`operation.${key}`), kind]), rows, word('operation.operand'));
 }
 
 const operandRow = (label, x) => ({ label, sign: x.negative ? '\u2212' : '+', exact: x.value, low: x.exponent - x.format.stored });
@@ -66,7 +63,7 @@ function showOperation() {
   const all = Object.fromEntries(Object.keys(MODES).map((mode) => [mode, worked(state.op, mode, numbers)]));
   const { exact, step, result, why } = all[state.m];
   const expression = expressionOf(state.op, letters.map((letter) => state[letter]));
-  say('operation-told', word('operation.told', { expression, format: name, value: valueOf(result), hex: hex(result) }));
+  say('operation-told', word('operation.told', { expression, format: name, value: valueOf(result, 40), hex: hex(result) }));
   const heading = (key, values) => `<h2>${html(word(`operation.${key}`, values))}</h2>`;
   const parts = [heading('step_operands', { format: name }), operandTable(letters, operands)];
   if (step) {

@@ -2,6 +2,19 @@
 
 const html = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
+// A table whose rows become blocks where there is little room, each cell after its column's name; roles, since a block
+// is no row to a screen reader. Columns are [heading, class]; the first cell of a row names it.
+function tableOf(columns, rows, label) {
+  const heads = columns.map(([head, kind]) => `<th scope="col" role="columnheader" class="${kind}">${html(head)}</th>`);
+  const body = rows.map(({ cells, chosen }) => {
+    const [name, ...rest] = cells.map((cell, i) => (i ? `<td role="cell" class="${columns[i][1]}" data-head="${html(columns[i][0])}">${html(cell)}</td>`
+      : `<th scope="row" role="rowheader" class="word">${html(cell)}${chosen ? `<span class="hidden"> (${html(word('operation.chosen'))})</span>` : ''}</th>`));
+    return `<tr role="row"${chosen ? ' class="chosen"' : ''}>${name}${rest.join('')}</tr>`;
+  });
+  const top = columns.some(([head]) => head) ? `<thead role="rowgroup"><tr role="row">${heads.join('')}</tr></thead>` : '';
+  return `<table role="table" class="stack" aria-label="${html(label)}">${top}<tbody role="rowgroup">${body.join('')}</tbody></table>`;
+}
+
 const MOST_COLUMNS = 76;
 const TAIL = 14; // digits after the bar of a number whose digits never end
 
@@ -43,10 +56,9 @@ function alignment(rows, point, unit) {
   const cut = columns.length > MOST_COLUMNS, shown = columns.slice(0, MOST_COLUMNS);
   const kind = (weight) => (weight > unit ? '' : weight === unit ? 'g' : weight === unit - 1 ? 'r' : 's');
   const after = (weight) => (weight === point ? '.' : '') + (weight === unit ? '|' : '');
-  const wide = Math.max(...rows.map((row) => row.label.length));
   const cells = (i) => shown.map((column) => {
     const many = Array.isArray(column), weight = many ? column.at(-1) : column;
-    const filler = many ? `\u2026${word('operation.zeros', { count: column.length })}\u2026` : '';
+    const filler = many ? `\u2026${column.length}\u00d70\u2026` : '';
     const text = many ? (at(i, weight) === ' ' ? ' '.repeat([...filler].length) : filler) : at(i, weight);
     const mark = kind(weight), last = i === rows.length - 1;
     const tail = after(weight).replace('|', last ? '<span class="bar">|</span>' : ' ');
@@ -54,7 +66,7 @@ function alignment(rows, point, unit) {
   }).join('');
   const lines = rows.map((row, i) => {
     const line = `${row.sign} ${cells(i)}${i === rows.length - 1 && (cut || endless(result.exact)) ? '\u2026' : ''}`;
-    const label = `${' '.repeat(wide - row.label.length)}${html(row.label)}  `;
+    const label = `<span class="label">${html(row.label)}</span> `;
     return label + (i && i === rows.length - 1 ? `<span class="over">${line}</span>` : line);
   });
   const note = word('operation.scale', { point, format: result.format.name });
@@ -67,11 +79,22 @@ const exactRow = (label, exact, format, unit) => ({ label, sign: exact.negative 
 
 // The three bits that a rounding looks at.
 function lookedAt(step, format) {
-  if (!step.inexact) return `<p>${html(word('operation.rest_none', { format: format.name }))}</p>`;
+  if (!step.inexact) {
+    const largest = shortly(numberOf(format, format.largest));
+    return `<p>${html(word(step.overflow ? 'operation.rest_over' : 'operation.rest_none', { format: format.name, largest }))}</p>`;
+  }
   const bit = (mark, key, value) => `<li><span class="${mark}">${html(word(key, { bit: Number(value) }))}</span></li>`;
-  const rest = word('operation.rest', { rest: brief(step.rest) });
+  const rest = word(...droppedText(step.rest));
   const bits = bit('g', 'operation.guard', step.guard) + bit('r', 'operation.round', step.round);
   return `<ul class="steps">${bits}${bit('s', `operation.sticky_${Number(step.sticky)}`)}</ul><p>${html(rest)}</p>`;
+}
+
+// How much of a step is dropped; six digits would call a little more than a half a half.
+function droppedText(rest) {
+  const text = brief(rest), plain = text.replace('\u2248', '');
+  if (plain === text || !['0.5', '1'].includes(plain)) return ['operation.rest', { rest: text }];
+  const above = plain === '0.5' && 2n * rest.top > rest.bottom;
+  return [above ? 'operation.rest_above' : 'operation.rest_below', { rest: plain }];
 }
 
 // Why a mode goes where it goes, as a word of [why].
@@ -88,23 +111,23 @@ function reason(mode, { negative }, { guard, round, sticky, inexact }) {
   return sticky ? 'above' : mode === 'nearest_away' ? 'tie_away' : guard ? 'tie_odd' : 'tie_even';
 }
 
-// A table with a row for each mode: what an exact value becomes, and why. An exact zero is made by the operation.
+// A table with a row for each mode: what an exact value becomes, and why. Exact results that differ are zeros, of terms
+// that cancel. Where all modes agree on an exact result there is nothing to decide.
 function decisions(inEveryMode, chosen) {
+  const all = Object.values(inEveryMode), differ = all.some(({ result }) => result.code !== all[0].result.code);
+  if (!differ && !all[0].step.inexact && !all[0].step.overflow) return `<p>${html(word('why.agreed'))}</p>`;
   const rows = Object.entries(inEveryMode).map(([mode, { exact, step, result }]) => {
-    const { format } = result;
-    let why = word(`why.${reason(mode, exact, step)}`);
+    const key = exact.top ? reason(mode, exact, step) : mode === 'downward' ? 'cancel_down' : 'cancel';
+    let why = word(`why.${key}`);
     if (step.overflow) {
       const end = word(`why.end_${result.value ? 'largest' : result.kind}`);
-      why += word('why.over', { largest: shortly(numberOf(format, format.largest)), end });
+      why += word('why.over', { largest: shortly(numberOf(result.format, result.format.largest)), end });
     }
-    const mark = mode === chosen ? ' class="chosen" aria-current="true"' : '';
-    const note = mode === chosen ? `<span class="hidden"> (${html(word('operation.chosen'))})</span>` : '';
-    return `<tr${mark}><th scope="row" class="word grow">${html(word(`modes.${mode}`))}${note}</th><td>${html(shortly(result))}</td>
-<td class="code">${hex(result)}</td><td class="word grow">${html(why)}</td></tr>`;
+    return { cells: [word(`modes.${mode}`), shortly(result), hex(result), why], chosen: mode === chosen };
   });
-  const heads = ['mode', 'result', 'bits', 'why'].map((key) =>
-    `<th scope="col"${'mode why'.includes(key) ? ' class="word"' : ''}>${html(word(`operation.columns_${key}`))}</th>`);
-  return `<div class="scroll" tabindex="0"><table><thead><tr>${heads.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  const columns = [['mode', 'word'], ['result', ''], ['bits', 'code'], ['why', 'word']];
+  const title = word('operation.step_decide').replace(/^\d\. /, '');
+  return tableOf(columns.map(([key, kind]) => [word(`operation.columns_${key}`), kind]), rows, title);
 }
 
 // Two neighbours, the midpoint between them, the exact value, and which of them it becomes. None where it is one.
@@ -112,10 +135,10 @@ function numberLine(exact, { around, result, rest, overflow }) {
   if (!around || overflow || !around[1].value) return '';
   const share = Number((rest.top * 10000n) / rest.bottom) / 10000;
   const [left, right] = exact.negative ? [around[1], around[0]] : around;
-  const x = (part) => 60 + 240 * part, place = x(exact.negative ? 1 - share : share), chosen = x(result.code === left.code ? 0 : 1);
+  const x = (part) => 68 + 224 * part, place = x(exact.negative ? 1 - share : share), chosen = x(result.code === left.code ? 0 : 1);
   const end = (n, at) => `<circle cx="${at}" cy="50" r="${at === chosen ? 7 : 5}" fill="${at === chosen ? 'var(--c0)' : 'var(--paper)'}"
  stroke="${at === chosen ? 'var(--c0)' : 'currentcolor'}" stroke-width="2"/>
-<text x="${at}" y="74" text-anchor="middle"${at === chosen ? ' font-weight="700"' : ''}>${html(shortly(n))}</text>
+<text x="${at}" y="74" text-anchor="middle"${at === chosen ? ' font-weight="700"' : ''}>${html(shortly(n, 16, 9))}</text>
 <text x="${at}" y="90" text-anchor="middle" class="code">${hex(n)}</text>`;
   const told = word('operation.line', { share: brief(rest), inner: shortly(around[0]), outer: shortly(around[1]), result: shortly(result) });
   return `<svg class="line" viewBox="0 0 360 96" role="img" aria-label="${html(told)}"><path d="M8 50H352" stroke="currentcolor" opacity=".6"/>

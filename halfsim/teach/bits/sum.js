@@ -28,12 +28,10 @@ function orderTable({ orders, exact }) {
     const stopped = name === 'pairwise' || name === 'kahan' ? '' : lost.from < 0 ? word('sum.stops_not')
       : word('sum.stops_at', { value: shortly(total), count: lost.from });
     const many = name === 'kahan' ? '' : `${lost.count} / ${steps.length}`;
-    return `<tr${name === state.order ? ' class="chosen"' : ''}><th scope="row" class="word grow">${html(word(`sum.${name}`))}</th>
-<td>${html(shortly(total))}</td><td class="code">${hex(total)}</td><td>${error}</td><td>${many}</td><td class="word grow">${html(stopped)}</td></tr>`;
+    return { cells: [word(`sum.${name}`), shortly(total), hex(total), error, many, stopped], chosen: name === state.order };
   });
-  const heads = ['order', 'sum', 'bits', 'error', 'swallowed', 'stopped'].map((key) =>
-    `<th scope="col" class="${'order stopped'.includes(key) ? 'word' : ''}${key === 'swallowed' ? 'grow' : ''}">${html(word(`sum.${key}`))}</th>`);
-  return `<div class="scroll" tabindex="0"><table><thead><tr>${heads.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  const columns = [['order', 'word'], ['sum', ''], ['bits', 'code'], ['error', ''], ['swallowed', ''], ['stopped', 'word']];
+  return tableOf(columns.map(([key, kind]) => [word(`sum.${key}`), kind]), rows, word('sum.order'));
 }
 
 // Exact sums so far, as the picture needs them: of every addition's two parts.
