@@ -264,10 +264,10 @@ def _facts(e: Explanation) -> dict[str, Any]:
     if e.step.rest:
         facts["around"] = " ".join(f"{x.code:x}" for x in (inner, outer or inner) if x is not None)
     _, lines = alignment(e)
-    zero = any(o.number.kind == "zero" for o in e.operands)  # of a product of which halfsim draws no sign
-    if e.operation != "mul" and not zero and not any(".." in line for line in lines):
+    zero = any(o.number.kind == "zero" for o in e.operands)  # of which, as of a sum of zero, halfsim draws no sign
+    if e.operation != "mul" and e.exact and not zero and not any(".." in line for line in lines):
         rows = [line[18:].replace(" ", "").replace("|", "") for line in lines[:-1] if "--" not in line]
-        facts["drawn"] = " ".join(rows)
+        facts["drawn"] = " ".join(rows) if max(map(len, rows)) < 60 else ""  # for what is longer is cut
     return facts
 
 

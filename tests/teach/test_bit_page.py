@@ -1,6 +1,6 @@
 """The bit page: its arithmetic against halfsim's, and the page as a reader has it, both in headless Chromium.
 
-The last whole run of the slow test, on 2026-11-30: 100,800 operations, 1,640 lists in five orders, 3,312 texts, 4,320
+The last whole run of the slow test, on 2026-11-30: 100,800 operations, 1,720 lists in five orders, 3,312 texts, 4,320
 operations explained and all 524,288 codes of tfloat32, without a difference.
 """
 

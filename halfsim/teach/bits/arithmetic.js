@@ -24,8 +24,11 @@ function exponentOf({ top, bottom }) {
 // What follows from a format's row: { name, exponentBits, precision, bias, infinity, nan }. Infinity is in the largest
 // exponent "field" or nowhere; NaN is there too, or the "last" code, or nowhere.
 function derived(row) {
-  const stored = row.precision - 1, bits = row.exponentBits + row.precision;
-  const sign = 1n << BigInt(bits - 1), normal = 1n << BigInt(stored), field = sign - normal;
+  const stored = row.precision - 1,
+    bits = row.exponentBits + row.precision;
+  const sign = 1n << BigInt(bits - 1),
+    normal = 1n << BigInt(stored),
+    field = sign - normal;
   const infinity = row.infinity === 'field' ? field : -1n;
   const nan = { field: field | (normal >> 1n), last: sign - 1n, '': -1n }[row.nan];
   const largest = { field: field - 1n, last: sign - 2n, '': sign - 1n }[row.infinity || row.nan];
@@ -37,8 +40,11 @@ function derived(row) {
 // A code read as sign, exponent and significand.
 function numberOf(format, code) {
   const { stored, normal, largest, infinity, emin, bias, sign } = format;
-  const negative = code >= sign, magnitude = code & (sign - 1n), trailing = code & (normal - 1n);
-  const field = Number(magnitude >> BigInt(stored)), exponent = Math.max(field - bias, emin);
+  const negative = code >= sign,
+    magnitude = code & (sign - 1n),
+    trailing = code & (normal - 1n);
+  const field = Number(magnitude >> BigInt(stored)),
+    exponent = Math.max(field - bias, emin);
   const special = magnitude > largest ? (magnitude === infinity ? 'infinity' : 'nan') : '';
   const kind = special || (magnitude >= normal ? 'normal' : magnitude ? 'subnormal' : 'zero');
   const significand = kind === 'normal' ? trailing | normal : trailing;
@@ -68,22 +74,30 @@ const MODES = {
   to_odd: (negative, odd, half, more) => !odd && (half || more),
 };
 
-// One rounding: `kept` units of 2**unit, of which the last bit is guard; the first bit dropped, and whether there is any
-// other. Codes of one sign are consecutive, so that a carry moves into the exponent by itself.
+// One rounding: `kept` units of 2**unit, of which the last bit is guard; the first bit dropped, and whether there
+// is any other. Codes of one sign are consecutive, so that a carry moves into the exponent by itself.
 function rounded(exact, format, mode) {
-  const { negative, top, bottom } = exact, { stored, emin, normal, largest } = format;
+  const { negative, top, bottom } = exact,
+    { stored, emin, normal, largest } = format;
   const own = top ? exponentOf(exact) : emin;
   const unit = Math.max(own, emin) - stored;
-  const dividend = unit < 0 ? top << BigInt(-unit) : top, divisor = unit > 0 ? bottom << BigInt(unit) : bottom;
-  const kept = dividend / divisor, twice = 2n * (dividend % divisor);
-  const guard = (kept & 1n) === 1n, round = twice >= divisor, sticky = twice !== 0n && twice !== divisor;
-  const inexact = round || sticky, up = MODES[mode](negative, guard, round, sticky);
+  const dividend = unit < 0 ? top << BigInt(-unit) : top,
+    divisor = unit > 0 ? bottom << BigInt(unit) : bottom;
+  const kept = dividend / divisor,
+    twice = 2n * (dividend % divisor);
+  const guard = (kept & 1n) === 1n,
+    round = twice >= divisor,
+    sticky = twice !== 0n && twice !== divisor;
+  const inexact = round || sticky,
+    up = MODES[mode](negative, guard, round, sticky);
   const cut = (BigInt(unit + stored - emin) << BigInt(stored)) + kept;
-  const magnitude = cut + (up ? 1n : 0n), overflow = magnitude > largest;
+  const magnitude = cut + (up ? 1n : 0n),
+    overflow = magnitude > largest;
   const outward = MODES[mode](negative, true, true, true); // far past the largest number, whose last bit counts as one
   const code = signed(format, overflow ? (outward ? format.beyond : largest) : magnitude, negative);
   // The two numbers around it, towards zero and away from it; past the largest one is infinity, or what stands for it.
-  const inner = cut < largest ? cut : largest, outer = cut < largest ? cut + 1n : format.beyond;
+  const inner = cut < largest ? cut : largest,
+    outer = cut < largest ? cut + 1n : format.beyond;
   const around = inexact || overflow ? [inner, outer].map((m) => numberOf(format, signed(format, m, negative))) : null;
   const rest = { negative: false, top: dividend % divisor, bottom: divisor };
   return { result: numberOf(format, code), unit, kept, guard, round, sticky, inexact, up, overflow, around, rest };
@@ -118,7 +132,9 @@ const OPERATIONS = {
     const product = OPERATIONS.mul(mode, a, b);
     if (product.exact && c.kind !== 'infinity') return { exact: plus(product.exact, c.value, mode) };
     if (product.exact) return { code: c.code, why: 'infinite' };
-    return product.code !== undefined && c.kind === 'infinity' && product.code !== c.code ? { why: 'invalid_sum' } : product;
+    return product.code !== undefined && c.kind === 'infinity' && product.code !== c.code
+      ? { why: 'invalid_sum' }
+      : product;
   },
 };
 
@@ -132,7 +148,8 @@ function operated(name, mode, operands) {
 
 // The result of an operation in one mode, with its rounding where there was one.
 function worked(name, mode, operands) {
-  const { format } = operands[0], outcome = operated(name, mode, operands);
+  const { format } = operands[0],
+    outcome = operated(name, mode, operands);
   const step = outcome.exact ? rounded(outcome.exact, format, mode) : null;
   return { ...outcome, step, result: step ? step.result : numberOf(format, outcome.code) };
 }

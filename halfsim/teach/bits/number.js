@@ -20,13 +20,20 @@ function inView() {
 }
 
 function drawBits(number) {
-  const box = at('bits'), { name, bits } = format();
+  const box = at('bits'),
+    { name, bits } = format();
   if (box.dataset.format !== name) {
     box.dataset.format = name;
-    box.innerHTML = FIELDS.map((field) => `<div class="field ${field}${bits > 20 ? ' long' : ''}" role="group" aria-label="${html(word(`number.${field}`))}">
-<span class="soft" aria-hidden="true">${html(word(`number.${field}`))}</span><div class="row"></div><span class="says"></span></div>`).join('');
+    box.innerHTML = FIELDS.map(
+      (
+        field,
+      ) => `<div class="field ${field}${bits > 20 ? ' long' : ''}" role="group" aria-label="${said(`number.${field}`)}">
+<span class="soft" aria-hidden="true">${said(`number.${field}`)}</span>
+<div class="row"></div><span class="says"></span></div>`,
+    ).join('');
     for (let i = 0; i < bits; i += 1) {
-      const { field } = fieldOf(i, format()), button = document.createElement('button');
+      const { field } = fieldOf(i, format()),
+        button = document.createElement('button');
       Object.assign(button, { type: 'button', tabIndex: i ? -1 : 0 });
       button.dataset.bit = i;
       box.querySelector(`.${field} .row`).append(button);
@@ -34,17 +41,20 @@ function drawBits(number) {
   }
   const digits = binary(number);
   for (const button of box.querySelectorAll('button')) {
-    const i = Number(button.dataset.bit), bit = digits[i], { field, place } = fieldOf(i, format());
+    const i = Number(button.dataset.bit),
+      bit = digits[i],
+      { field, place } = fieldOf(i, format());
     button.textContent = bit;
     button.setAttribute('aria-pressed', String(bit === '1'));
     const worth = field === 'exponent' ? String(2n ** BigInt(place)) : `2^${place - format().stored}`;
     button.ariaLabel = word(`number.bit_${field}`, { place: place + 1, worth, bit });
   }
-  const { bias, largest } = format(), { field, exponent, kind, magnitude } = number;
+  const { bias, largest } = format(),
+    { field, exponent, kind, magnitude } = number;
   const special = magnitude > largest && (format().nan === format().sign - 1n ? 'says_last_nan' : 'says_special');
   const small = kind === 'subnormal' || kind === 'zero';
   const says = {
-    sign: word('number.says_sign', { bit: digits[0], sign: number.negative ? '\u2212' : '+' }),
+    sign: word('number.says_sign', { sign: number.negative ? '\u2212' : '+' }),
     exponent: word(`number.${special || (small ? 'says_subnormal' : 'says_exponent')}`, { field, bias, exponent }),
     fraction: number.value ? significandOf(number) : word(`kinds.${kind}`),
   };
@@ -70,9 +80,15 @@ function errorText(number, exact, step) {
 }
 
 function showNumber() {
-  const seen = inView(), { number, exact, step } = seen, example = hex(numberOf(format(), format().normal));
+  const seen = inView(),
+    { number, exact, step } = seen,
+    example = hex(numberOf(format(), format().normal));
   const text = state.code ?? state.x;
-  wrong('x-wrong', seen.wrong ? word(`number.${seen.wrong}`, { text, bits: format().bits, example }) : '', state.code === undefined ? 'x' : 'code');
+  wrong(
+    'x-wrong',
+    seen.wrong ? word(`number.${seen.wrong}`, { text, bits: format().bits, example }) : '',
+    state.code === undefined ? 'x' : 'code',
+  );
   at(state.code === undefined ? 'code' : 'x').removeAttribute('aria-invalid');
   at('x-works').hidden = Boolean(seen.wrong);
   if (seen.wrong) {
@@ -81,18 +97,33 @@ function showNumber() {
   }
   fill('x', state.code === undefined ? state.x : valueOf(number, 60));
   fill('code', hex(number));
-  const facts = { typed: decimalOrText(exact, state.x), format: format().name, value: valueOf(number, 40), kind: word(`kinds.${number.kind}`), hex: hex(number), what: state.x };
-  say('x-told', word(seen.lacks ? 'number.told_lacks' : state.code === undefined ? 'number.told' : 'number.told_code', facts));
+  const facts = {
+    typed: decimalOrText(exact, state.x),
+    format: format().name,
+    value: valueOf(number, 40),
+    kind: word(`kinds.${number.kind}`),
+    hex: hex(number),
+    what: state.x,
+  };
+  say(
+    'x-told',
+    word(seen.lacks ? 'number.told_lacks' : state.code === undefined ? 'number.told' : 'number.told_code', facts),
+  );
   drawBits(number);
   const rows = [['kind', facts.kind]];
   if (number.value) {
     const { exponent, exact: ulp } = ulpOf(number);
     const sign = number.negative ? '\u2212' : '+';
-    rows.unshift(['value', valueOf(number, 400)], ['equation', `${sign}${significandOf(number)}\u2082 \u00d7 2^${number.exponent}`]);
+    rows.unshift(
+      ['value', valueOf(number, 400)],
+      ['equation', `${sign}${significandOf(number)}\u2082 \u00d7 2^${number.exponent}`],
+    );
     rows.push(['ulp', `2^${exponent} = ${decimal(ulp, 40)}`]);
   }
   if (exact) rows.push(['typed', decimal(exact, 40)], ['error', errorText(number, exact, step)]);
-  at('x-facts').innerHTML = rows.map(([key, value]) => `<dt>${html(word(`number.${key}`))}</dt><dd>${html(value)}</dd>`).join('');
+  at('x-facts').innerHTML = rows
+    .map(([key, value]) => `<dt>${said(`number.${key}`)}</dt><dd>${html(value)}</dd>`)
+    .join('');
   drawNeighbours(number);
   at('x-rounding').innerHTML = step && (step.inexact || step.overflow) ? roundingOf(exact, step) : '';
 }
@@ -100,24 +131,39 @@ function showNumber() {
 const decimalOrText = (exact, text) => (exact && text.length > 40 ? decimal(exact, 40) : text.trim());
 
 function drawNeighbours(number) {
-  const around = [['above', neighbour(number, true)], ['this', number], ['below', neighbour(number, false)]];
+  const around = [
+    ['above', neighbour(number, true)],
+    ['this', number],
+    ['below', neighbour(number, false)],
+  ];
   const rows = around.map(([key, x]) => ({
-    cells: [word(`number.${key}`), x ? valueOf(x, 48) : word('number.none'), x ? hex(x) : ''], chosen: key === 'this',
+    cells: [word(`number.${key}`), x ? valueOf(x, 48) : word('number.none'), x ? hex(x) : ''],
+    chosen: key === 'this',
   }));
   const title = word('number.neighbours_of', { value: shortly(number) });
-  at('x-neighbours').innerHTML = tableOf([['', 'word'], ['', 'value'], ['', 'code']], rows, title);
+  at('x-neighbours').innerHTML = tableOf(
+    [
+      ['', 'word'],
+      ['', 'value'],
+      ['', 'code'],
+    ],
+    rows,
+    title,
+  );
   at('up').disabled = !around[0][1];
   at('down').disabled = !around[2][1];
 }
 
 function roundingOf(exact, step) {
   const row = exactRow(word('operation.exact'), exact, format(), step.unit);
-  const all = Object.fromEntries(Object.keys(MODES).map((mode) => {
-    const one = rounded(exact, format(), mode);
-    return [mode, { exact, step: one, result: one.result }];
-  }));
-  return `<h2>${html(word('number.rounding'))}</h2>${alignment([row], step.unit + format().stored, step.unit)}${lookedAt(step, format())}
-${numberLine(exact, step)}${decisions(all, state.m)}`;
+  const all = Object.fromEntries(
+    Object.keys(MODES).map((mode) => {
+      const one = rounded(exact, format(), mode);
+      return [mode, { exact, step: one, result: one.result }];
+    }),
+  );
+  return `<h2>${said('number.rounding')}</h2>${alignment([row], step.unit + format().stored, step.unit)}
+${lookedAt(step, format())}${numberLine(exact, step)}${decisions(all, state.m)}`;
 }
 
 // Set bits, and go on in the row of them.
@@ -128,7 +174,8 @@ function flip(i, to) {
 }
 
 function walkBits(event) {
-  const i = Number(event.target.dataset.bit), last = format().bits - 1;
+  const i = Number(event.target.dataset.bit),
+    last = format().bits - 1;
   const to = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: last, 0: i + 1, 1: i + 1 }[event.key];
   const next = { ArrowUp: true, ArrowDown: false }[event.key];
   if (Number.isNaN(i) || (to === undefined && next === undefined)) return;
@@ -141,7 +188,8 @@ function walkBits(event) {
 }
 
 function focusBit(i) {
-  for (const button of at('bits').querySelectorAll('button')) button.tabIndex = Number(button.dataset.bit) === i ? 0 : -1;
+  for (const button of at('bits').querySelectorAll('button'))
+    button.tabIndex = Number(button.dataset.bit) === i ? 0 : -1;
   at('bits').querySelector(`[data-bit="${i}"]`).focus();
 }
 

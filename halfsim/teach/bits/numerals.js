@@ -6,9 +6,10 @@ const DECIMAL = /^(\d*)(?:\.(\d*))?(?:e([+-]?\d+))?$/;
 const HEXADECIMAL = /^0x([\da-f]*)(?:\.([\da-f]*))?(?:p([+-]?\d+))?$/;
 const POWER = /^(\d+(?:\.\d+)?)(?:\*\*|\^)([+-]?\d{1,4})$/;
 
-const raised = (base, exponent) => (exponent < 0n
-  ? { negative: false, top: 1n, bottom: base ** -exponent }
-  : { negative: false, top: base ** exponent, bottom: 1n });
+const raised = (base, exponent) =>
+  exponent < 0n
+    ? { negative: false, top: 1n, bottom: base ** -exponent }
+    : { negative: false, top: base ** exponent, bottom: 1n };
 
 function digitsOf(match, radix, base, shift) {
   if (!match || !(match[1] || match[2]) || Math.abs(match[3] ?? 0) > LONGEST) return null;
@@ -18,25 +19,37 @@ function digitsOf(match, radix, base, shift) {
 
 function power(match) {
   if (!match) return null;
-  const exponent = BigInt(match[2]), base = digitsOf(DECIMAL.exec(match[1]), 10, 10n, 1n);
+  const exponent = BigInt(match[2]),
+    base = digitsOf(DECIMAL.exec(match[1]), 10, 10n, 1n);
   if (!base.top && exponent < 0n) return null;
   if (bitLength(base.top) * Math.abs(Number(exponent)) > 4 * LONGEST) return null;
-  const size = exponent < 0n ? -exponent : exponent, up = base.top ** size, down = base.bottom ** size;
+  const size = exponent < 0n ? -exponent : exponent,
+    up = base.top ** size,
+    down = base.bottom ** size;
   return exponent < 0n ? { negative: false, top: down, bottom: up } : { negative: false, top: up, bottom: down };
 }
 
 // What a text says, exactly: 0.1, 1e-8, 0x1.8p3, 1/3, 2^-14; or { special: 'infinity' or 'nan', negative }; else null.
 function read(text) {
-  let rest = text.normalize('NFKC').replaceAll(/[\u2212\u2013]/g, '-').replaceAll('\u221e', 'inf').toLowerCase();
+  let rest = text
+    .normalize('NFKC')
+    .replaceAll(/[\u2212\u2013]/g, '-')
+    .replaceAll('\u221e', 'inf')
+    .toLowerCase();
   rest = rest.replaceAll(/\s/g, '');
   const negative = rest.startsWith('-');
   rest = rest.replace(/^[+-]/, '');
   if (rest.length > LONGEST) return null;
   if (/^(inf|infinity)$/.test(rest)) return { special: 'infinity', negative };
   if (rest === 'nan') return { special: 'nan', negative };
-  const [first, second, ...more] = rest.split('/').map(
-    (part) => digitsOf(DECIMAL.exec(part), 10, 10n, 1n) ?? digitsOf(HEXADECIMAL.exec(part), 16, 2n, 4n) ?? power(POWER.exec(part)),
-  );
+  const [first, second, ...more] = rest
+    .split('/')
+    .map(
+      (part) =>
+        digitsOf(DECIMAL.exec(part), 10, 10n, 1n) ??
+        digitsOf(HEXADECIMAL.exec(part), 16, 2n, 4n) ??
+        power(POWER.exec(part)),
+    );
   if (!first || second === null || more.length || (second && !second.top)) return null;
   const { top, bottom } = second ? times(first, { ...second, top: second.bottom, bottom: second.top }) : first;
   return { negative, top, bottom };
@@ -94,9 +107,11 @@ function decimalExponent({ top, bottom }) {
 // A finite number in decimal: all of its digits where they end within `most` characters, else as many, and what is
 // left out shows. Positional from 1e-7 to 1e24. Never rounded.
 function decimal(exact, most = 120) {
-  const { negative, top, bottom } = exact, sign = negative ? '-' : '';
+  const { negative, top, bottom } = exact,
+    sign = negative ? '-' : '';
   if (!top) return `${sign}0`;
-  const e = decimalExponent(exact), room = BigInt(Math.max(most, 1) - e);
+  const e = decimalExponent(exact),
+    room = BigInt(Math.max(most, 1) - e);
   const cut = room >= 0n ? (top * 10n ** room) / bottom : top / (bottom * 10n ** -room);
   const ends = room >= 0n ? cut * bottom === top * 10n ** room : cut * bottom * 10n ** -room === top;
   const [text, scale] = positional(cut.toString(), e);
@@ -124,8 +139,9 @@ function valueOf(x, most) {
   return `${x.negative ? '-' : ''}${x.kind === 'nan' ? 'nan' : 'inf'}`;
 }
 
-// The same in few characters: exact where that is short, else so many digits that neighbours differ, or `places` if less.
+// The same in few characters: exact where that is short, else so many digits that neighbours differ, or `places`.
 function shortly(x, most = 18, places = Infinity) {
-  const whole = valueOf(x, most), enough = Math.max(6, Math.ceil(x.format.precision * 0.30103) + 1);
+  const whole = valueOf(x, most),
+    enough = Math.max(6, Math.ceil(x.format.precision * 0.30103) + 1);
   return whole.includes('\u2026') ? brief(x.value, Math.min(enough, places)) : whole;
 }

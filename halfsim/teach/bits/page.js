@@ -1,12 +1,26 @@
 // What is seen, kept in the address so that a link shows the same; words in two languages; tabs.
 
-const START = { view: 'number', f: 'float16', m: 'nearest_even', x: '0.1', op: 'add', a: '2048', b: '1', c: '1', list: '4096*1', order: 'sequential', step: '1' };
+const START = {
+  view: 'number',
+  f: 'float16',
+  m: 'nearest_even',
+  x: '0.1',
+  op: 'add',
+  a: '2048',
+  b: '1',
+  c: '1',
+  list: '4096*1',
+  order: 'sequential',
+  step: '1',
+};
 const VIEWS = { number: showNumber, operation: showOperation, sum: showSum };
 // What of it belongs to which view, so that an address has no more than it needs. `code` takes the place of x.
 const KEPT = { number: ['code', 'x'], operation: ['op', 'a', 'b', 'c'], sum: ['list', 'order', 'step'] };
 
 const at = (id) => document.getElementById(id);
-let state, language, writing = ''; // the last is the box that somebody writes in just now
+let state,
+  language,
+  writing = ''; // the last is the box that somebody writes in just now
 
 function word(key, values = {}) {
   const text = key.split('.').reduce((table, part) => table?.[part], WORDS[language]);
@@ -27,7 +41,9 @@ function told(hash) {
 
 function address() {
   const keys = ['view', 'f', 'm', ...KEPT[state.view]];
-  const told = keys.filter((key) => state[key] !== undefined && !(key === 'x' && state.code)).map((key) => [key, state[key]]);
+  const told = keys
+    .filter((key) => state[key] !== undefined && !(key === 'x' && state.code))
+    .map((key) => [key, state[key]]);
   return `#${new URLSearchParams([...told, ['lang', language]])}`;
 }
 
@@ -40,7 +56,8 @@ function change(changes) {
 
 function show() {
   for (const name of Object.keys(VIEWS)) {
-    const tab = at(`tab-${name}`), chosen = name === state.view;
+    const tab = at(`tab-${name}`),
+      chosen = name === state.view;
     tab.ariaSelected = String(chosen);
     tab.tabIndex = chosen ? 0 : -1;
     at(name).hidden = !chosen;
@@ -49,11 +66,19 @@ function show() {
   const end = (magnitude) => shortly(numberOf(format(), magnitude));
   at('format').value = name;
   at('mode').value = state.m;
-  at('format-fact').textContent = word('format_fact', { bits, exponent: exponentBits, stored, largest: end(largest), least: end(1n) });
+  at('format-fact').textContent = word('format_fact', {
+    bits,
+    exponent: exponentBits,
+    stored,
+    largest: end(largest),
+    least: end(1n),
+  });
   VIEWS[state.view]();
   try {
     history.replaceState(null, '', address());
-  } catch { /* some viewers allow no address of its own */ }
+  } catch {
+    /* some viewers allow no address of its own */
+  }
 }
 
 // Put a text into a box, unless somebody is writing there.
@@ -75,7 +100,7 @@ const options = (names, text) => names.map((name) => `<option value="${name}">${
 
 // Buttons with something to try: [text on it, the state that it makes].
 function tries(id, list) {
-  at(id).innerHTML = `<span class="soft">${html(word('try'))}</span>`;
+  at(id).innerHTML = `<span class="soft">${said('try')}</span>`;
   for (const [text, changes] of list) {
     const button = document.createElement('button');
     button.type = 'button';
@@ -93,12 +118,18 @@ function speak(name) {
   for (const element of document.querySelectorAll('[data-label]')) element.ariaLabel = word(element.dataset.label);
   at('language').ariaLabel = word('switch_language');
   at('language').lang = name === 'en' ? 'zh-CN' : 'en';
-  at('format').innerHTML = options(Object.keys(FORMATS), (key) => `${key} (1 + ${FORMATS[key].exponentBits} + ${FORMATS[key].stored})`);
+  at('format').innerHTML = options(
+    Object.keys(FORMATS),
+    (key) => `${key} (1 + ${FORMATS[key].exponentBits} + ${FORMATS[key].stored})`,
+  );
   at('mode').innerHTML = options(Object.keys(MODES), (key) => word(`modes.${key}`));
   at('which').innerHTML = options(Object.keys(OPERATIONS), (key) => word(`operation.${key}`));
   at('order').innerHTML = options(Object.keys(ORDERS), (key) => word(`sum.${key}`));
   delete at('bits').dataset.format; // its labels are words, too
-  tries('x-tries', ['0.1', '1/3', '2049', '65519', '65520', '2^-24', '1e-8', '-0', 'nan'].map((x) => [x, { x }]));
+  tries(
+    'x-tries',
+    ['0.1', '1/3', '2049', '65519', '65520', '2^-24', '1e-8', '-0', 'nan'].map((x) => [x, { x }]),
+  );
   tries('operation-tries', [
     ['2048 + 1', { op: 'add', a: '2048', b: '1' }],
     ['2048 + 3', { op: 'add', a: '2048', b: '3' }],
@@ -110,12 +141,17 @@ function speak(name) {
     ['0.1 \u00d7 10 + (-1)', { op: 'fma', a: '0.1', b: '10', c: '-1' }],
   ]);
   const sums = ['4096*1', '1000*0.1', '2048, 8*1', '100, 1000*0.01', '60000, 10000, -60000'];
-  tries('sum-tries', sums.map((list) => [list, { list, order: 'sequential', step: '1' }]));
+  tries(
+    'sum-tries',
+    sums.map((list) => [list, { list, order: 'sequential', step: '1' }]),
+  );
 }
 
 function begin(hash) {
   state = told(hash.replace(/^#/, '') || BEGIN);
-  const asked = [state.lang, LANGUAGE, ...(navigator.languages ?? [])].map((lang) => (lang ?? '').slice(0, 2).toLowerCase());
+  const asked = [state.lang, LANGUAGE, ...(navigator.languages ?? [])].map((lang) =>
+    (lang ?? '').slice(0, 2).toLowerCase(),
+  );
   speak(asked.find((lang) => Object.hasOwn(WORDS, lang)) ?? 'en');
   delete state.lang;
   show();
@@ -126,11 +162,12 @@ function wire() {
     speak(language === 'en' ? 'zh' : 'en');
     show();
   });
-  const on = (id, event, changes) => at(id).addEventListener(event, () => {
-    writing = event === 'input' ? id : '';
-    change(changes(at(id).value));
-    writing = '';
-  });
+  const on = (id, event, changes) =>
+    at(id).addEventListener(event, () => {
+      writing = event === 'input' ? id : '';
+      change(changes(at(id).value));
+      writing = '';
+    });
   on('format', 'change', (f) => {
     const code = state.code === undefined ? undefined : readCode(state.code, FORMATS[f]);
     return code === null ? { f, x: '0.1' } : { f };
@@ -143,7 +180,8 @@ function wire() {
   on('step', 'input', (step) => ({ step }));
   at('tabs').addEventListener('click', ({ target }) => target.role === 'tab' && change({ view: target.id.slice(4) }));
   at('tabs').addEventListener('keydown', (event) => {
-    const names = Object.keys(VIEWS), now = names.indexOf(state.view);
+    const names = Object.keys(VIEWS),
+      now = names.indexOf(state.view);
     const to = { ArrowRight: now + 1, ArrowLeft: now + 2, Home: 0, End: 2 }[event.key];
     if (to === undefined) return;
     event.preventDefault();

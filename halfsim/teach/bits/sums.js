@@ -4,7 +4,11 @@ const MOST_TERMS = 20000;
 
 // The numbers of a list: separated by commas, semicolons, spaces or lines; "4096*1" is 4096 ones. An error is a word.
 function readList(text) {
-  const parts = text.normalize('NFKC').replaceAll(/\s*[*\u00d7]\s*/g, '*').split(/[,;\u3001\s]+/).filter(Boolean);
+  const parts = text
+    .normalize('NFKC')
+    .replaceAll(/\s*[*\u00d7]\s*/g, '*')
+    .split(/[,;\u3001\s]+/)
+    .filter(Boolean);
   const terms = [];
   for (const part of parts) {
     const [, times_, one] = /^(\d+)\*([^*].*)$/.exec(part) ?? [null, '1', part];
@@ -18,7 +22,8 @@ function readList(text) {
 
 function adder(format, mode) {
   const add = (a, b) => worked('add', mode, [a, b]).result;
-  const zero = numberOf(format, 0n), negated = (x) => numberOf(format, x.code ^ format.sign);
+  const zero = numberOf(format, 0n),
+    negated = (x) => numberOf(format, x.code ^ format.sign);
   return { add, zero, subtract: (a, b) => (b.kind === 'nan' ? add(a, b) : add(a, negated(b))) };
 }
 
@@ -49,9 +54,12 @@ function pairwise(terms, { add, zero }) {
 
 // Kahan 1965: what an addition lost is taken off the next term.
 function kahan(terms, { add, subtract, zero }) {
-  let total = zero, lost = zero;
+  let total = zero,
+    lost = zero;
   const steps = terms.map((x) => {
-    const before = lost, term = subtract(x, lost), left = total;
+    const before = lost,
+      term = subtract(x, lost),
+      left = total;
     total = add(left, term);
     lost = subtract(subtract(total, left), term);
     return { left, right: x, term, before, sum: total, lost };
@@ -73,7 +81,8 @@ const ORDERS = {
 function exactSum(terms) {
   if (terms.some((x) => !x.value)) return null;
   if (!terms.length) return ZERO;
-  const { emin, stored } = terms[0].format, unit = emin - stored; // all are multiples of 2**unit
+  const { emin, stored } = terms[0].format,
+    unit = emin - stored; // all are multiples of 2**unit
   let total = 0n;
   for (const x of terms) {
     const units = x.significand << BigInt(x.exponent - stored - unit);
