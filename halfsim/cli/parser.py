@@ -124,9 +124,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def _is_value(word: str, action: argparse.Action) -> bool:
-    """Whether the word after an option is its value: of --json only what can be no script or name."""
+    """Whether the word after an option is its value: of --json, PATH.json, only what can be no script or name."""
     if action.nargs == "?":
-        return word == "-" or word.endswith(".json")
+        return word == "-" or word.endswith(f".{str(action.metavar).rpartition('.')[2]}")
     return not word.startswith("--")
 
 
