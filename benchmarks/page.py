@@ -145,6 +145,28 @@ def _low(tables: dict[str, Record], title: str, name: str) -> float:
     return float(found[0]["low"]) if found else math.nan
 
 
+_MODES, _OTHERS = "1,000,000 float32 to halves, every mode", "1,000,000 float32 to other formats"
+_PEERS = {  # the figures of docs/peers.md: a table, and its row
+    "ours": (_MODES, "round_to nearest_even"),
+    "ours to odd": (_MODES, "round_to to_odd"),
+    "ours stochastic": (_MODES, "round_to stochastic"),
+    "gfloat": (_MODES, "gfloat, nearest"),
+    "apytypes": (_MODES, "apytypes, nearest"),
+    "apytypes to odd": (_MODES, "apytypes, to odd"),
+    "pychop": (_MODES, "pychop, nearest, 10,000 at a time"),
+    "our bfloat16": (_OTHERS, "round_to bfloat16"),
+    "ml_dtypes bfloat16": (_OTHERS, "ml_dtypes bfloat16"),
+    "our float8_e4m3fn": (_OTHERS, "round_to float8_e4m3fn"),
+    "ml_dtypes float8_e4m3fn": (_OTHERS, "ml_dtypes float8_e4m3fn"),
+    "torch": ("1,000,000 float32 to halves, normal", "torch .half().float()"),
+    "import halfsim": ("import, in a process of its own", "import halfsim"),
+    "import gfloat": ("import, in a process of its own", "import gfloat"),
+    "import apytypes": ("import, in a process of its own", "import apytypes"),
+    "our MLP step": ("step, MLP 784-256-10, batch 128", "halfsim fp16"),
+    "torch MLP step": ("step, MLP 784-256-10, batch 128", "torch float16"),
+}
+
+
 def sentences(records: dict[str, Record]) -> dict[str, str]:
     """What other pages say of speed, by the word of their marker ``<!-- speed: word -->``."""
     tables = _tables(records)
@@ -162,6 +184,7 @@ def sentences(records: dict[str, Record]) -> dict[str, str]:
         "rounding": f"{_short(rounding)} ns",
         "step": f"{_short(step)} times",
         "factor": _short(step),
+        **{word: _short(_low(tables, *row)) for word, row in _PEERS.items()},
     }
     return {word: text for word, text in found.items() if "nan" not in text}
 

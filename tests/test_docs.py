@@ -12,6 +12,7 @@ import pytest
 
 import halfsim as hs
 from halfsim.autograd.trace import kinds, noise, scaling
+from tests import pages, picture
 
 ROOT = Path(__file__).parents[1]
 SEEING = (ROOT / "docs" / "seeing.md").read_text(encoding="utf-8")
@@ -48,18 +49,44 @@ def test_the_table_of_classes_is_that_of_the_kinds() -> None:
     assert f"{scaling.AT_END} steps at its limit, {scaling.SEARCH} in a row" in rows["scaler"]
 
 
-def test_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
-    block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[0]
-    told = " ".join(line.removeprefix("# ") for line in block[block.index("print(t.verdict())") :].split("\n")[1:])
-    exec(compile(block, "use.py", "exec"), {})
-    assert " ".join(capsys.readouterr().out.split()) == " ".join(told.split())
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_prints_what_it_says(page: Path, tmp_path: Path) -> None:
+    pytest.importorskip(pages.NEEDS.get(page.name, "halfsim"))
+    for block, found in pages.printed(page, tmp_path):
+        assert pages.agrees(str(block.told), found), f"{block.file}:\n{block.code}\nprints\n{found}"
 
 
-def test_every_page_is_in_the_index_and_in_the_menu() -> None:
-    index, menu = (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert re.search(rf"(: |- ){page.name}$", menu, re.M), page.name
-        assert page.name == "index.md" or f"]({page.name})" in index, page.name
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_in_chinese_has_the_same_code_and_links_back(page: Path) -> None:
+    if page.name == "peers.md":
+        return
+    english, chinese = (p.read_text(encoding="utf-8") for p in (page, pages.chinese(page)))
+    assert [block.plain for block in pages.blocks(english)] == [block.plain for block in pages.blocks(chinese)]
+    assert f"]({pages.chinese(page).name})" in english
+    assert f"]({page.name})" in chinese
+    assert [line[:2] for line in english.splitlines() if line.startswith("#")].count("##") == chinese.count("\n## ")
+
+
+def test_dots_stand_for_lines_between() -> None:
+    assert pages.agrees("...\nb\n...\nd\n", "a\nb\nc\nd\n")
+    assert not pages.agrees("...\nd\n...\nb\n", "a\nb\nc\nd\n")
+    assert not pages.agrees("a\n", "a\nb\n")
+
+
+def test_the_picture_is_drawn_from_today() -> None:
+    assert picture.FILE.read_text(encoding="utf-8") == picture.drawn()
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert re.search(rf"(: |- ){page.relative_to(ROOT / 'docs').as_posix()}$", menu, re.M), page.name
+
+
+def test_how_to_pages_are_in_their_index() -> None:
+    index = (ROOT / "docs" / "howto" / "index.md").read_text(encoding="utf-8")
+    for page in pages.PAGES:
+        assert page.parent.name != "howto" or page.name == "index.md" or f"]({page.name})" in index, page.name
 
 
 REFERENCE = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md")}
@@ -84,7 +111,7 @@ def test_the_reference_has_everything_once() -> None:
 
 def test_the_names_at_the_top_are_in_the_reference() -> None:
     documented = {entry.removeprefix("halfsim.") for entry in ENTRIES}
-    told = {"FP64", "FP32", "TF32", "BF16", "FP16", "PURE_FP16", "AMP", "FP8"}  # values, in the tables of the home page
+    told = {"FP64", "FP32", "TF32", "BF16", "FP16", "PURE_FP16", "AMP", "FP8"}  # values, in the table of docs/ideas.md
     rooms = {"amp", "autograd", "checkpoint", "data", "formats", "hardware", "nn", "ops", "optim", "utils"}
     inner = {"device", "seed", "initial_seed", "get_rng_state", "set_rng_state"}  # by the files they are in
     formats = {name for name in hs.__all__ if isinstance(getattr(hs, name), hs.Format)}

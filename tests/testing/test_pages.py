@@ -85,10 +85,3 @@ def _installed() -> bool:
 
 
 INSTALLED = _installed()
-
-
-def test_the_pages_are_in_the_menu_and_the_index() -> None:
-    menu, index = (ROOT / "mkdocs.yml").read_text(), (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    for name in PAGES:
-        assert f"testing/{name}\n" in menu, name
-        assert f"](testing/{name})" in index, name
