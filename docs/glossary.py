@@ -1,4 +1,4 @@
-"""Link the first use of a word on a page to the glossary, which explains what is bold in the first column of its tables."""
+"""Link the first use of a word on a page to the glossary: of the words of rows that have a bold one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEFT_ALONE = {"a", "code", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "th", "sv
 
 @cache
 def words(glossary: str) -> dict[str, str]:
-    """Each word of the rows that have a bold one, in small letters, and the anchor of its row; in Chinese the bold ones."""
+    """Each word to be linked, in small letters, and the anchor of its row; of a Chinese row only the bold ones."""
     found: dict[str, str] = {}
     for row in _ROW.findall((FOLDER / glossary).read_text(encoding="utf-8")):
         bold = re.findall(r"\*\*(.*?)\*\*", row)
@@ -59,7 +59,7 @@ class Words(Treeprocessor):
             child.tail, i = self._linked(element, child.tail, i + 1)
 
     def _linked(self, parent: Element, text: str | None, at: int) -> tuple[str | None, int]:
-        """What of a text stands before its first link; its links become children from ``at`` on, up to the index given."""
+        """What of a text stands before its first link; the links become children from ``at`` on."""
         ends = "" if self.page.endswith(".zh-CN/") else r"(?![\w-])"
         starts = r"(?<![\w-])" if ends else ""
         head, link = text, None
@@ -84,10 +84,10 @@ class Words(Treeprocessor):
 
 
 class Glossary(Extension):
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802, the name is Markdown's
+    def extendMarkdown(self, md: Markdown) -> None:
         md.treeprocessors.register(Words(md), "glossary", 5)  # after inline markup, which is at 20
 
 
-def makeExtension(**options: object) -> Glossary:  # noqa: N802
+def makeExtension(**options: object) -> Glossary:
     """What Markdown calls."""
     return Glossary(**options)

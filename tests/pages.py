@@ -1,8 +1,8 @@
 """Pages whose code is run, from top to bottom in one empty folder, and says what stands below it.
 
-A ``python`` block is saved under its title, ``train.py`` without one; where a ``text`` block follows, it is run. The lines
-of an ``sh`` block are typed one after the other, but those that install. In what is printed ``...`` stands for lines
-between. ``PYTHONPATH=$PWD python -m tests.pages --write [PAGE ...]`` runs the pages and writes what they print.
+A ``python`` block is saved under its title, ``train.py`` without one; where a ``text`` block follows, it is run. The
+lines of an ``sh`` block are typed one after the other, but those that install. In what is printed ``...`` stands for
+lines between. ``PYTHONPATH=$PWD python -m tests.pages --write [PAGE ...]`` runs pages and writes what they print.
 """
 
 from __future__ import annotations

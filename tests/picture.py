@@ -14,7 +14,7 @@ ROWS = (  # a precision, its name in the picture, its colour, and how far its na
     ("fp32", ("float32",), "#5b6ee1", 5),
     (f"{hs.PURE_FP16}, rounding=stochastic(seed=0)", ("float16,", "stochastic"), "#2a9d6a", 24),
     ("pure_fp16", ("float16",), "#d9480f", 5),
-    ("storage=bf16, compute=bf16, accumulate=bf16:sequential", ("bfloat16",), "#b5179e", 5),
+    ("storage=bf16, compute=bf16, accumulate=bf16:sequential", ("bfloat16",), "#c44ca8", 5),
 )
 STYLE = (
     "text{font:15px system-ui,sans-serif;fill:#333}.card{fill:#fff;stroke:#ccc}.axis{stroke:#999;fill:none}"
@@ -39,8 +39,9 @@ def drawn() -> str:
         f'<path class="axis" d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"/>',
         f'<text x="{LEFT}" y="298">0</text><text x="{RIGHT}" y="298" text-anchor="end">4096 ones added</text>',
     ]
-    for value in (256, 2048, 4096):
-        parts.append(f'<text x="{LEFT - 8}" y="{_y(value) + 5:.0f}" text-anchor="end">{value}</text>')
+    parts += [
+        f'<text x="{LEFT - 8}" y="{_y(value) + 5:.0f}" text-anchor="end">{value}</text>' for value in (256, 2048, 4096)
+    ]
     for precision, words, colour, down in ROWS:
         sums = running(precision)
         line = " ".join(f"{LEFT + (RIGHT - LEFT) * i * STEP / TERMS:.1f},{_y(s):.1f}" for i, s in enumerate(sums))

@@ -83,6 +83,41 @@ def test_every_page_is_in_the_menu() -> None:
         assert re.search(rf"(: |- ){page.relative_to(ROOT / 'docs').as_posix()}$", menu, re.M), page.name
 
 
+def _with_words(text: str, path: str, url: str) -> str:
+    markdown, context = pytest.importorskip("markdown"), pytest.importorskip("zensical.extensions.context")
+    from docs.glossary import Glossary
+
+    known = context.ContextExtension(page=context.Page(url=url, path=path), config={})
+    return markdown.markdown(text, extensions=[known, "tables", Glossary()])
+
+
+def test_first_uses_of_words_link_to_the_glossary() -> None:
+    words = "# An ulp\n\nAn `ulp` of a *Verdict*, verdicts, an ulp, a second ulp: swamped."
+    html = _with_words(words, "howto/nan.md", "howto/nan/")
+    assert re.findall(r'<a class="word" href="(.*?)">(.*?)</a>', html) == [
+        ("../../glossary/#word-verdict", "Verdict"),
+        ("../../glossary/#word-ulp", "ulp"),
+        ("../../glossary/#word-swamping", "swamped"),
+    ]
+    assert re.sub("<.*?>", "", html) == re.sub("# |[`*]|\n(?=\n)", "", words)
+    assert (
+        _with_words("它被吞没了。", "tutorial.zh-CN.md", "tutorial.zh-CN/").count("../glossary.zh-CN/#word-吞没") == 1
+    )
+    for page in ("reference/amp.md", "glossary.md"):
+        assert "href" not in _with_words("an ulp", page, page.removesuffix(".md") + "/")
+
+
+@pytest.mark.parametrize("name", ["glossary.md", "glossary.zh-CN.md"])
+def test_every_bold_word_has_its_row(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    html = _with_words(text, name, name.removesuffix(".md") + "/")
+    from docs.glossary import words
+
+    assert len(words(name)) >= 20
+    for row in words(name).values():
+        assert f'id="{row}"' in html
+
+
 def test_how_to_pages_are_in_their_index() -> None:
     index = (ROOT / "docs" / "howto" / "index.md").read_text(encoding="utf-8")
     for page in pages.PAGES:

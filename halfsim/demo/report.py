@@ -14,6 +14,8 @@ HEAD = (
     *("memory", "sec"),
 )
 
+NO_TROUBLE = "none: rounding always loses a little; nothing here lost enough to be called trouble"
+
 
 def reference(runs: Sequence[Run]) -> Run | None:
     """The float32 run among ``runs``."""
@@ -50,7 +52,7 @@ def first_trouble(run: Run) -> str:
     """Where a run first went wrong, in one line."""
     event = run.trace.first_event()
     if event is None:
-        return "none"
+        return NO_TROUBLE
     facts = trouble(event)
     return f"step {event.step}, {event.phase}, {event.place}: {facts['class']}, {facts['message']}"
 
