@@ -27,7 +27,7 @@ const loaded = performance.getEntriesByType('resource').map((entry) => entry.nam
 const outside = loaded.filter((name) => !name.startsWith(location.origin));
 return {
   total: document.documentElement.scrollWidth, visible: innerWidth, outside,
-  search: document.querySelectorAll('input[data-md-component=search-query]').length,
+  search: document.querySelectorAll('.md-search__button').length,
   cell: cell === null ? '1px' : getComputedStyle(cell).borderTopWidth,
   scheme: document.body.dataset.mdColorScheme,
 };
