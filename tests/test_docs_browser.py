@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.site import build
 from tests.browser import needs_chromium, visit
 
 pytestmark = [needs_chromium, pytest.mark.slow]
@@ -46,7 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         shutil.copytree(ROOT / name, copied / name)
     for name in ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, copied)
-    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=copied, check=True, capture_output=True)
+    assert build(copied) == 0
     folder = copied / "site"
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
     with contextlib.closing(server.socket):
