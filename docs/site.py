@@ -11,11 +11,16 @@ from halfsim.teach.bits import page
 ROOT = Path(__file__).parents[1]
 
 
+def generate(root: Path) -> None:
+    """Write what of the pages is not kept in the repository."""
+    bits = root / "docs" / "bits" / "page.html"
+    bits.parent.mkdir(parents=True, exist_ok=True)
+    bits.write_text(page(), encoding="utf-8")
+
+
 def build(root: Path = ROOT) -> int:
     """Write ``site/`` in a checkout, or in a copy of one; the exit code, which is not 0 where a link is broken."""
-    bits = root / "docs" / "bits" / "page.html"
-    bits.parent.mkdir(exist_ok=True)
-    bits.write_text(page(), encoding="utf-8")
+    generate(root)
     return subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=root, check=False).returncode
 
 
