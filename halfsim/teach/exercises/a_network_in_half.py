@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,15 +54,16 @@ def _moves(weight: float, update: float) -> bool:
     return bool(hs.round_to(weight - update, "float16") != weight)
 
 
+@cache
 def _sick(name: str, steps: int = 3) -> str:
     """The module where a run that explodes begins to, or what the verdict names where it does not."""
     digits = hs.data.digits()
     hs.manual_seed(0)
     sizes, modules = [64, *[32] * 6, 10], []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layer = hs.nn.Linear(inputs, outputs)
-        hs.nn.init.normal_(layer.weight, std=5.0 / inputs**0.5)
-        hs.nn.init.zeros_(layer.bias)
+        for p in layer.parameters():
+            hs.nn.init.normal_(p, std=5.0 / inputs**0.5) if p.ndim == 2 else hs.nn.init.zeros_(p)
         modules += [layer, hs.nn.ReLU()]
     model = hs.nn.Sequential(*modules[:-1]).to(name)
     optimizer, draw = hs.optim.SGD(model.parameters(), lr=0.05), np.random.default_rng(0)
@@ -178,15 +181,19 @@ EXERCISES = [
                 "你的总是 True：在 Python 的 float64 里，几乎每次更新都会移动权重；要把差舍入到 float16",
             ),
             Hint(
-                lambda got: got == [abs(u) >= float(hs.ulp(w, "float16")) for w, u in _MOVES]
-                and {"ulp": float(hs.ulp(0.25, "float16"))},
+                lambda got: (
+                    got == [abs(u) >= float(hs.ulp(w, "float16")) for w, u in _MOVES]
+                    and {"ulp": float(hs.ulp(0.25, "float16"))}
+                ),
                 "0.25 does move by 0.0001, though its ulp is {ulp:.2g}: the result is rounded to the nearest number, so "
                 "that less than an ulp can be enough",
                 "0.25 会移动 0.0001，尽管它的 ulp 是 {ulp:.2g}：结果舍入到最近的数，所以不到一个 ulp 也可能够",
             ),
             Hint(
-                lambda got: got == [abs(u) > float(hs.ulp(w, "float16")) / 2 for w, u in _MOVES]
-                and {"half": float(hs.ulp(0.25, "float16")) / 2},
+                lambda got: (
+                    got == [abs(u) > float(hs.ulp(w, "float16")) / 2 for w, u in _MOVES]
+                    and {"half": float(hs.ulp(0.25, "float16")) / 2}
+                ),
                 "0.25 does move down by 0.0001, which is below {half:.2g}, half its ulp: below a power of two numbers "
                 "stand twice as close. Let hs.round_to do it",
                 "0.25 会向下移动 0.0001，尽管那小于 ulp 的一半 {half:.2g}：在 2 的幂以下，数的间距小一半。交给 hs.round_to 吧",

@@ -93,13 +93,17 @@ EXERCISES = [
         _choose,
         [
             Hint(
-                lambda got: _like(got, top=False) and {"top": hs.float8_e4m3fn.max, "kept": _kept(3e4, "float8_e4m3fn")},
+                lambda got: (
+                    _like(got, top=False) and {"top": hs.float8_e4m3fn.max, "kept": _kept(3e4, "float8_e4m3fn")}
+                ),
                 "look at the top: float8_e4m3fn ends at {top}, and 30000 becomes {kept} in it",
                 "看看上限：float8_e4m3fn 到 {top} 为止，30000 在其中变成 {kept}",
             ),
             Hint(
-                lambda got: _like(got, bottom="smallest_subnormal")
-                and {"low": hs.float16.smallest_normal, "kept": _kept(1e-7, "float16")},
+                lambda got: (
+                    _like(got, bottom="smallest_subnormal")
+                    and {"low": hs.float16.smallest_normal, "kept": _kept(1e-7, "float16")}
+                ),
                 "look at the bottom: 1e-07 becomes {kept:.3g} in float16, for below {low:.2g} it has fewer and fewer "
                 "digits",
                 "看看下限：1e-07 在 float16 里变成 {kept:.3g}，因为低于 {low:.2g} 时它的位数越来越少",

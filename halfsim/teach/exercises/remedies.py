@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import log2, log10
 from typing import Any
 
@@ -41,6 +42,7 @@ def _rate() -> float:
     return float(min(lr for lr in 10.0 ** -np.arange(9) if _half(weight - lr * _GRADIENT) != weight))
 
 
+@cache
 def _fifth() -> str:
     """Which remedy keeps the first loss of the fifth patient finite."""
     digits = hs.data.digits()
@@ -74,8 +76,9 @@ EXERCISES = [
         _clip,
         [
             Hint(
-                lambda got: _close(got, *(np.clip(g, -limit, limit) for g, limit in _CASES))
-                and {"first": got[0].tolist()},
+                lambda got: (
+                    _close(got, *(np.clip(g, -limit, limit) for g, limit in _CASES)) and {"first": got[0].tolist()}
+                ),
                 "of [3, 4] yours makes {first}: that is clipping by value, which turns the direction; scale both by one "
                 "factor",
                 "[3, 4] 被你变成了 {first}：这是按值裁剪，会改变方向；应当用同一个因子缩放",
@@ -109,7 +112,9 @@ EXERCISES = [
                 "先写最小的，再写最大的",
             ),
             Hint(
-                lambda got: got[1] > _scales()[1] and {"by": got[1], "high": 3.0 * got[1], "kept": float(_half(3 * got[1]))},
+                lambda got: (
+                    got[1] > _scales()[1] and {"by": got[1], "high": 3.0 * got[1], "kept": float(_half(3 * got[1]))}
+                ),
                 "times {by}, 3.0 is {high}, which in half is {kept}",
                 "3.0 乘以 {by} 是 {high}，在半精度里是 {kept}",
             ),
@@ -167,7 +172,9 @@ EXERCISES = [
         _rate,
         [
             Hint(
-                lambda got: 0 < got < 0.0061 and {"update": got * _GRADIENT, "gap": float(hs.ulp(_WEIGHT, "float16")) / 2},
+                lambda got: (
+                    0 < got < 0.0061 and {"update": got * _GRADIENT, "gap": float(hs.ulp(_WEIGHT, "float16")) / 2}
+                ),
                 "at {got} the update is {update:.2g}; half the distance from 0.12 to its neighbour is {gap:.2g}, and it is "
                 "rounded away",
                 "学习率为 {got} 时更新是 {update:.2g}；0.12 到相邻数的距离的一半是 {gap:.2g}，所以它被舍掉了",

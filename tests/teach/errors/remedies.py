@@ -24,7 +24,12 @@ def _sum(g: Any, limit: float) -> Any:
 
 # The exercise, the answer, what the hint says in English, and in Chinese.
 ERRORS: list[tuple[str, Any, str, str]] = [
-    ("clip by norm", lambda g, limit: np.clip(g, -limit, limit), "makes [1.0, 1.0]: that is clipping by value", "按值裁剪"),
+    (
+        "clip by norm",
+        lambda g, limit: np.clip(g, -limit, limit),
+        "makes [1.0, 1.0]: that is clipping by value",
+        "按值裁剪",
+    ),
     ("clip by norm", _always, "enlarges it to 1: clipping only shrinks", "放大到 1：裁剪只会缩小"),
     ("clip by norm", _squares, "makes [0.12, 0.16]: you divide by the sum of squares", "[0.12, 0.16]：你除以了平方和"),
     ("clip by norm", _sum, "you divide by 7", "之和 7"),
