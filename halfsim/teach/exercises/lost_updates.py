@@ -137,11 +137,6 @@ EXERCISES = [
                 "your rest is always 0: it is what the sum could not hold, wanted - (new - weight)",
                 "你的余量总是 0：它是和装不下的部分，wanted - (new - weight)",
             ),
-            Hint(
-                lambda got: all(np.size(x) == 1 for x in got),
-                "return two numbers, the new weight and the new rest",
-                "要返回两个数：新的权重和新的余量",
-            ),
         ],
         cases=_CASES,
     ),

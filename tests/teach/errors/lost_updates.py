@@ -35,7 +35,7 @@ ERRORS: list[tuple[str, Any, str, str]] = [
     ("kahan step", _kahan(sign=-1), "the wrong sign", "符号反了"),
     ("kahan step", _kahan(carried=False), "rest + step", "rest + step"),
     ("kahan step", _kahan(kept=False), "your rest is always 0", "你的余量总是 0"),
-    ("kahan step", lambda weight, rest, step: weight + step, "return two numbers", "要返回两个数"),
+    ("kahan step", lambda weight, rest, step: weight + step, "yours has shape (); (2,) is asked for", "应当是 (2,)"),
     ("bytes of adam", 12, "come on top", "还要加上"),
     ("bytes of adam", 16, "leave the gradients out", "梯度不算"),
     ("bytes of adam", 10, "two averages of 4 bytes each", "两个各 4 字节的平均值"),
