@@ -82,7 +82,7 @@ def _fold(
     return factor, bias + sign * mean * (factor if scaled else 1.0)
 
 
-_CASES = [
+_CASES: list[tuple[Any, ...]] = [
     tuple(np.array(vector) for vector in case)
     for case in (
         ([1.0, 2.0], [0.5, -1.0], [3.0, -300.0], [4.0, 1e7]),
