@@ -23,6 +23,7 @@ _TEXTS = {
     "no bool": ("yours is of type {kind}: True or False is asked for", "你给的类型是 {kind}：这里要的是 True 或 False"),
     "unread": ("yours is of type {kind}: {wanted} is asked for", "你给的类型是 {kind}：这里要的是{wanted}"),
     "one": ("a number", "一个数"),
+    "list": ("a list of {size} numbers", "有 {size} 个数的列表"),
     "many": ("an array of shape {shape}", "形状为 {shape} 的数组"),
     "shape": ("yours has shape {given}; {shape} is asked for", "你的形状是 {given}，应当是 {shape}"),
     "large": ("{got} is too large", "{got} 太大了"),
@@ -185,7 +186,7 @@ def _truth(answer: Any, right: Any) -> Any:
 
 def _numbers(answer: Any, right: Any) -> Any:
     shape = np.shape(right)
-    wanted = _Wrong("many", shape=shape) if shape else _Wrong("one")
+    wanted = _Wrong("many", shape=shape) if shape[1:] else _Wrong("list", size=shape[0]) if shape else _Wrong("one")
     if isinstance(answer, str):
         with contextlib.suppress(ValueError):
             float(answer)

@@ -212,7 +212,7 @@ SAID = [
         "what an invalid operation gives",
     ),
     (ARRAY, 1, "yours has shape (); (3,) is asked for"),
-    (ARRAY, {}, "yours is of type dict: an array of shape (3,) is asked for"),
+    (ARRAY, {}, "yours is of type dict: a list of 3 numbers is asked for"),
     (FUNCTION, lambda x: x + 1, ""),
     (FUNCTION, 2, "yours is no function: give its name, without brackets"),
     (FUNCTION, abs, "abs(1): 1 is too small"),

@@ -54,14 +54,19 @@ EXERCISES = [
                 "{got} 差不多是最小的 float16；要和 1 处的间距比：看 hs.spacing(1.0)",
             ),
             Hint(
-                lambda got: {"moved": float(np.float16(1 + got))} if 2.0**-11 < got < 2.0**-10 else False,
+                lambda got: {"moved": float(np.float16(1 + got))} if 2.0**-11 * 1.005 < got < 2.0**-10 else False,
                 "not swallowed: 1 + {got} becomes {moved}",
                 "这一步没有丢：1 + {got} 变成了 {moved}",
             ),
             Hint(
+                lambda got: np.isclose(got, 2.0**-11, rtol=5e-3, atol=0),
+                "{got} is a rounded figure: write it exactly, as a power of two",
+                "{got} 是约数：请准确地写成 2 的幂",
+            ),
+            Hint(
                 lambda got: 2.0**-24 < got < 2.0**-11,
-                "{got} is swallowed, but a larger step is too: at a tie, 1 has the even last bit",
-                "{got} 会丢，但更大的一步也会丢：恰在正中时，1 的最后一位是偶数",
+                "{got} is swallowed, but a larger step is too: at a tie the neighbour whose last bit is 0 wins, and that is 1",
+                "{got} 会丢，但更大的一步也会丢：正好一半时，1 的末位是 0",
             ),
         ],
     ),
@@ -70,24 +75,19 @@ EXERCISES = [
         _limit,
         [
             Hint(
-                lambda got: got == 2 * _limit() and {"half": float(hs.ulp(0.99 * got, "float16")) / 2},
+                lambda got: got >= 2 * _limit() and {"half": float(hs.ulp(0.99 * got, "float16")) / 2},
                 "just below {got} half the distance is {half:.3g}, more than the step",
                 "略小于 {got} 处，间距的一半是 {half:.3g}，比这一步大",
-            ),
-            Hint(
-                lambda got: got == _limit() / 2 and {"half": float(hs.ulp(got, "float16")) / 2, "next": 2 * got},
-                "from {got} to {next} half the distance is {half:.3g}, less than the step: these weights move too",
-                "从 {got} 到 {next}，间距的一半是 {half:.3g}，比这一步小：这些权重也会动",
-            ),
-            Hint(
-                lambda got: got == 2.0**-4 and {"half": float(hs.ulp(0.99 * got, "float16")) / 2},
-                "just below {got} the whole distance is less than the step; half of it is enough",
-                "略小于 {got} 处，整个间距都比这一步小；只要一半比它小就够了",
             ),
             Hint(
                 lambda got: got > 0 and np.log2(got) % 1 != 0,
                 "{got} is no power of two; the distance changes only at powers of two",
                 "{got} 不是 2 的幂；间距只在 2 的幂处改变",
+            ),
+            Hint(
+                lambda got: 0 < got < _limit() and {"half": float(hs.ulp(got, "float16")) / 2, "next": 2 * got},
+                "from {got} to {next} half the distance is {half:.3g}, less than the step: these weights move too",
+                "从 {got} 到 {next}，间距的一半是 {half:.3g}，比这一步小：这些权重也会动",
             ),
         ],
     ),
@@ -115,6 +115,11 @@ EXERCISES = [
                 "not {got}: the probability is proportional to the way gone, the step over the distance",
                 "不是 {got}：概率和走过的路成正比，即这一步除以间距",
             ),
+            Hint(
+                lambda got: np.isclose(got, _STEP / 2.0**-10, rtol=0.05),
+                "{got:.4g} is close; give it to three digits, by dividing",
+                "{got:.4g} 已经接近；请用除法算到三位数字",
+            ),
         ],
         close=0.01,
     ),
@@ -136,6 +141,18 @@ EXERCISES = [
                 lambda got: all(np.ravel(x)[1] == 0 for x in got),
                 "your rest is always 0: it is what the sum could not hold, wanted - (new - weight)",
                 "你的余量总是 0：它是和装不下的部分，wanted - (new - weight)",
+            ),
+            Hint(
+                lambda got: [list(np.ravel(x))[::-1] for x in got] == [_kahan(*case) for case in _CASES],
+                "the right two numbers, the other way round: the new weight comes first",
+                "两个数都对，次序反了：先返回新的权重",
+            ),
+            Hint(
+                lambda got: (
+                    [[x[0], -x[1]] for x in got] == [_kahan(w, np.float16(-rest), step) for w, rest, step in _CASES]
+                ),
+                "that is Kahan's formula with a rest of the other sign, to be subtracted; here the rest is to be added",
+                "这是余量符号相反的 Kahan 公式，余量要减；这里的余量要加",
             ),
         ],
         cases=_CASES,

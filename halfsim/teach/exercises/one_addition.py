@@ -41,6 +41,11 @@ EXERCISES = [
                 "the exact sum is {steps} steps above 1; 1 is not one of its two neighbours",
                 "精确的和在 1 上方 {steps} 步，1 不是它的两个邻居之一",
             ),
+            Hint(
+                lambda got: float(hs.round_to(got, "float16")) != got,
+                "{got} is not on the list of float16: give a number that is, such as 1 + 2**-10",
+                "{got} 不在 float16 的表上：请给出表上的数，例如 1 + 2**-10",
+            ),
         ],
     ),
     Exercise(
@@ -56,6 +61,11 @@ EXERCISES = [
                 lambda got: got.tolist() == [0, 1, 1],
                 "the guard bit is the last digit of 2050 = 1.0000000001 x 2^11, and that is a 1",
                 "保护位是 2050 = 1.0000000001 x 2^11 的最后一位，那是 1",
+            ),
+            Hint(
+                lambda got: got[1] == 0,
+                "the numbers are 2 apart there, so the round bit stands for 1; the rest of 1.5 is more than that",
+                "那里的数相距 2，所以舍入位值 1；1.5 比它大",
             ),
             Hint(
                 lambda got: not np.isin(got, (0, 1)).all(),

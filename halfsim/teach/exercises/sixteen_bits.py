@@ -34,6 +34,11 @@ EXERCISES = [
         lambda: _bits(-6.5),
         [
             Hint(
+                lambda got: not {*got} <= {"0", "1"},
+                "write the sixteen digits 0 and 1 alone, with no other mark than spaces",
+                "只写十六个 0 和 1，除空格外不要别的符号",
+            ),
+            Hint(
                 lambda got: got == _bits(6.5).replace(" ", ""),
                 "these are the bits of +6.5: the sign bit of a negative number is 1",
                 "这是 +6.5 的各位：负数的符号位是 1",
@@ -47,7 +52,7 @@ EXERCISES = [
                 lambda got: len(got) == 16 and got[6:] == "1101000000",
                 "your significand field begins with the leading 1 of 1.101; that one is not stored, only what is behind "
                 "the point",
-                "你把 1.101 开头的 1 也写进了尾数字段；它不存储，只存小数点后面的部分",
+                "你把 1.101 开头的 1 也写进了有效数字段；它不存储，只存小数点后面的部分",
             ),
         ],
     ),
@@ -70,12 +75,22 @@ EXERCISES = [
                 "the exponent is off by one: the field 01110 is 14, and 14 - 15 = -1",
                 "指数差了 1：字段 01110 是 14，14 - 15 = -1",
             ),
+            Hint(
+                lambda got: got == 0.5,
+                "0.5 is 1.0 x 2^-1: the first bit of the significand field is 1, so the significand is 1.1 in binary",
+                "0.5 等于 1.0 x 2^-1：有效数字段的第一位是 1，所以有效数是二进制的 1.1",
+            ),
         ],
     ),
     Exercise(
         "largest",
         lambda: hs.float16.max,
         [
+            Hint(
+                lambda got: got == np.inf,
+                "infinity is on the list, with the exponent field 11111; the largest number with 11110 is asked for",
+                "无穷大在表上，但它的指数字段是 11111；这里要的是 11110 的最大的数",
+            ),
             Hint(
                 lambda got: got == 65536,
                 "{got} is 2^16, one step past the end, and would be infinity: the significand is 1.1111111111, which is "
@@ -110,8 +125,8 @@ EXERCISES = [
             ),
             Hint(
                 lambda got: got in (2048, 1024) and {"inf": got / 1024},
-                "{got} counts the significand 0 too, which is infinity: {inf} of your patterns are",
-                "{got} 把尾数为 0 的也算了进去，那是无穷大：你的里面有 {inf} 个",
+                "{got} counts the significand field 0 too, which is infinity: {inf} of your patterns are",
+                "{got} 把有效数字段为 0 的也算了进去，那是无穷大：你的里面有 {inf} 个",
             ),
             Hint(
                 lambda got: got == 1,
