@@ -40,13 +40,13 @@ def _block(name: str) -> int:
     return 1 + max(place for place in range(2, 40) if together(place))
 
 
-def _add_cut(values: list[float], bits: int, cut: Any = np.trunc, more: int = 0) -> float:
+def _add_cut(values: list[float], bits: int, cut: Any = np.trunc, more: int = 0, size: Any = np.abs) -> float:
     given = np.asarray(values, np.float64)
-    unit = 2.0 ** (np.frexp(np.abs(given).max())[1] - 1 - bits - more)
+    unit = 2.0 ** (np.frexp(size(given).max())[1] - 1 - bits - more)
     return float((cut(given / unit) * unit).sum())
 
 
-_CASES = [([8.0, 0.75, 0.75], 3), ([1.0, -0.4, 0.3], 2), ([-5.0, -0.9, 0.9, 4.0], 4), ([100.0, 1.9], 6), ([3.0], 1)]
+_CASES = [([8.0, 0.75, 0.75], 3), ([1.0, -0.4, 0.3], 2), ([-5.0, -0.9, 0.9, 4.0], 4), ([100.0, 1.9], 6), ([3.0], 1), ([-5.0, 1.3, 0.9], 4)]
 
 
 def _like(got: list[float], **wrong: Any) -> bool:
@@ -71,8 +71,8 @@ EXERCISES = [
             ),
             Hint(
                 lambda got: got == _kept("A100") - 7 and {"first": 8},
-                "{got} is the number of marks; the first of them stands for k = {first}",
-                "{got} 是记号的个数；第一个记号代表 k = {first}",
+                "{got} is the number of crosses; the first of them stands for k = {first}",
+                "{got} 是叉号的个数；第一个叉号代表 k = {first}",
             ),
             Hint(
                 lambda got: got == 10,
@@ -87,13 +87,13 @@ EXERCISES = [
         [
             Hint(
                 lambda got: got == _block("A100"),
-                "{got} is A100's; H100 takes twice as many",
-                "{got} 是 A100 的；H100 一次加的是它的两倍",
+                "{got} is A100's; count the crosses in the line of H100",
+                "{got} 是 A100 的；请数 H100 那一行的叉号",
             ),
             Hint(
                 lambda got: got == _block("H100") - 2,
-                "{got} marks, and the first two products, the 1 and the tiny one, belong to the block too",
-                "记号有 {got} 个，但开头两个乘积（1 和那个很小的数）也在这一块里",
+                "{got} crosses, and the first two products, the 1 and the tiny one, belong to the block too",
+                "叉号有 {got} 个，但开头两个乘积（1 和那个很小的数）也在这一块里",
             ),
             Hint(
                 lambda got: got == _block("H100") - 1,
@@ -122,6 +122,11 @@ EXERCISES = [
                 "你的单位大了一倍：np.frexp 给出的是 e + 1，不是 e",
             ),
             Hint(
+                lambda got: _like(got, size=np.asarray),
+                "the largest magnitude of -5, 1.3 and 0.9 is 5: take np.abs before the maximum",
+                "-5、1.3、0.9 里绝对值最大的是 5：先取 np.abs，再取最大值",
+            ),
+            Hint(
                 lambda got: got == [float(np.sum(case[0])) for case in _CASES],
                 "you add without cutting: 8 + 0.75 + 0.75 with 3 fraction bits is {right}",
                 "你没有截断就相加了：8 + 0.75 + 0.75 保留 3 位小数时是 {right}",
@@ -135,8 +140,9 @@ EXERCISES = [
         [
             Hint(
                 lambda got: got == "a100",
-                "A100 keeps as many bits and takes blocks as long, but it cuts: try a long sum of positive numbers",
-                "A100 保留的位数和块长都一样，但它是截断的：试一个很长的正数之和",
+                "A100 keeps as many bits and takes blocks as long, but it cuts its running sum, too: try a long sum of "
+                "positive numbers",
+                "A100 保留的位数和块长都一样，但它连累加的和也截断：试一个很长的正数之和",
             ),
             Hint(
                 lambda got: got in ("v100", "h100", "mi250x") and {"kept": _kept(got.upper()), "its": _kept(_HIDDEN)},
@@ -150,8 +156,8 @@ EXERCISES = [
             ),
             Hint(
                 lambda got: got not in ("v100", "a100", "h100", "mi250x", "mi300x", "cortex-a76"),
-                "{got} is none of the six machines of this lesson",
-                "{got} 不是这一课的六台机器之一",
+                "{got} is none of the six machines of this lesson: write the name as it stands in machines",
+                "{got} 不是这一课的六台机器之一：名字照 machines 里的写",
             ),
         ],
     ),
