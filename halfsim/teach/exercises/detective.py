@@ -117,16 +117,22 @@ def _case(letter: str) -> Exercise:
             lambda got: got not in stripped,
             f"{{got}} is not one of the words: {', '.join(words)}",
             f"{{got}} 不在这些词里：{', '.join(words)}",
-        )
+        ),
     ]
     if _KINDS[letter] == "healthy":
-        hints.append(
+        hints = [
+            Hint(
+                lambda got: got == "benignrounding",
+                "benign rounding is rounding that does no harm: which of the words says that of a run?",
+                "benign rounding 是没有害处的舍入：哪个词说的是这样的训练？",
+            ),
+            *hints,
             Hint(
                 lambda got: got != "healthy" and _ends(letter),
                 "{letter} ends at {half} in half and at {wide} in float32: whatever shakes it, half precision does not",
                 "{letter} 在半精度下最后是 {half}，在 float32 下是 {wide}：不管它为什么抖动，都不是半精度造成的",
-            )
-        )
+            ),
+        ]
     else:
         hints += [
             Hint(
@@ -153,8 +159,8 @@ EXERCISES = [
         lambda: 2.0**16,
         [
             Hint(
-                lambda got: got <= 0,
-                "a loss scale of {got} turns the gradients round or off; it is a positive number",
+                lambda got: not got > 0,
+                "a loss scale of {got} turns the gradients round or off; take a positive number",
                 "损失缩放 {got} 会让梯度反向或消失；它应当是正数",
             ),
             Hint(

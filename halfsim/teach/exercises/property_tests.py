@@ -164,8 +164,8 @@ EXERCISES = [
             ),
             Hint(
                 lambda got: 0 < got <= 1,
-                "{got} ulp would be one rounding; here are 99 in each order",
-                "{got} 个 ulp 只是一次舍入；这里每种次序有 99 次",
+                "{got} ulp is one rounding or less; here are 99 in each order, of half an ulp each",
+                "{got} 个 ulp 还不到或只有一次舍入；这里每种次序有 99 次，每次半个 ulp",
             ),
         ],
     ),

@@ -20,8 +20,9 @@ ERRORS: list[tuple[str, Any, str, str]] = [
     ("run D", "small", "is not one of the words", "不在这些词里"),
     ("run E", "overflow", "half precision does not", "都不是半精度造成的"),
     ("run E", "swamping", "half precision does not", "都不是半精度造成的"),
+    ("run E", "benign rounding", "rounding that does no harm", "没有害处的舍入"),
     ("run E", "fine", "is not one of the words", "不在这些词里"),
-    ("repair D", -4, "it is a positive number", "应当是正数"),
+    ("repair D", -4, "take a positive number", "应当是正数"),
     ("repair D", 2.0**40, "take a smaller one", "取小一点"),
     ("repair D", 1, "take a larger one", "取大一点"),
 ]
