@@ -37,8 +37,8 @@ CASE = Case(
     symptom_zh="同一列 float16 数有两个和：沿 axis 0 求和与单独求和不同",
     message="float16 sum axis=0 wrong; np.sum float16 different results",
     why="Along axis `0` NumPy adds row after row. At {observed[0]:,.0f} the numbers of float16 lie {gap:g} apart, "
-    "and one more is rounded away: the sum stops there. The contiguous column is added pairwise, small sums to "
-    "small sums, and comes to {observed[1]:,.0f}, which is right. Addition of floats is not associative.",
+    "and one more is rounded away: the sum stops there. The contiguous column is added pairwise, with sums "
+    "kept in float32 on the way, and comes to {observed[1]:,.0f}, which is right. Addition of floats is not associative.",
     why_zh="沿 axis `0`，NumPy 一行一行地加。到 {observed[0]:,.0f} 时 float16 的数间隔是 {gap:g}，再加一就被舍掉，和"
-    "停在那里。连续存放的一列则是两两相加，小的和加小的和，得到正确的 {observed[1]:,.0f}。浮点加法不满足结合律。",
+    "停在那里。连续存放的一列则是两两相加，中途的和存成 float32，得到正确的 {observed[1]:,.0f}。浮点加法不满足结合律。",
 )
