@@ -143,7 +143,9 @@ EXERCISES = [
                 "你的余量总是 0：它是和装不下的部分，wanted - (new - weight)",
             ),
             Hint(
-                lambda got: [list(np.ravel(x))[::-1] for x in got] == [_kahan(*case) for case in _CASES],
+                lambda got: (
+                    [list(np.ravel(x))[::-1] for x in got] == [_kahan(w, rest, step) for w, rest, step in _CASES]
+                ),
                 "the right two numbers, the other way round: the new weight comes first",
                 "两个数都对，次序反了：先返回新的权重",
             ),
