@@ -115,7 +115,7 @@ def _compiled(shell: Any, cell: str) -> list[CodeType]:
 
 def _show(recorded: Trace, display: Callable[[object], Any]) -> None:
     if recorded.places:
-        display(recorded.verdict() or Text("Every result was exact: nothing was rounded."))
+        display(recorded.verdict() or Text("No simulated rounding changed a number."))
     elif recorded.raised is None:
         display(Text("halfsim computed nothing in this cell."))
 

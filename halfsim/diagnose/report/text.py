@@ -39,7 +39,7 @@ def brief(report: Facts) -> list[tuple[str, Any]]:
     if not report.places:
         return [("", "Nothing was computed while the trace was open.")]
     v, worst = report.verdict, report.worst
-    told = "Every result was exact: nothing was rounded." if v is None else f"{v.klass}: {sentence(v)}."
+    told = "No simulated rounding changed a number." if v is None else f"{v.klass}: {sentence(v)}."
     fix = [] if v is None else [("", f"What helps: {v.fixes[0] if v.fixes else v.fix}.")]
     error = any(place.total is not None for place in worst)
     shown = [cells(place, error) for place in worst[:_BRIEF]]
@@ -82,7 +82,7 @@ def _title(report: Facts) -> str:
 def _verdict(report: Facts) -> str:
     v = report.verdict
     if v is None:
-        return "Verdict\n" + filled("Every result was exact: nothing was rounded.", "  ")
+        return "Verdict\n" + filled("No simulated rounding changed a number.", "  ")
     told = sentence(v)
     lines = [f"Verdict: {v.klass}", filled(f"{told[:1].upper()}{told[1:]}.", "  ")]
     others = report.others
