@@ -44,7 +44,7 @@ _WORDS = {
         "where it can do no harm.\n\n```sh\njupyter nbconvert "
         "--execute --allow-errors --to notebook --inplace handed_in/*.ipynb\n```\n\nPredictions are not graded: a wrong one that is "
         "explained afterwards is worth more than a right one. Right answers are computed in `halfsim/teach/exercises/`, "
-        "and whoever reads that file has read a program, not a number; ask in class for the reason.",
+        "and whoever reads them has read a program, not a number; ask in class for the reason.",
         "goals": "Goals", "plan": "Time", "mistakes": "What pupils get wrong", "exercises": "Exercises, and the errors that get a hint of their own",
         "minutes": "{n} min", "nothing": "NumPy alone", "other": "[中文](teaching.zh-CN.md)",
     },
@@ -73,7 +73,7 @@ _WORDS = {
         "grades": "笔记本的最后一格 `score()` 数出做对的练习。请把交上来的文件复制一份，重新运行，这样数的就是代码真正做到的，然后看最后一行。"
         "那是别人写的代码，请在不怕出事的环境里运行。\n\n```sh\njupyter "
         "nbconvert --execute --allow-errors --to notebook --inplace handed_in/*.ipynb\n```\n\n预测不计分：事后能讲清楚的错误预测，比猜对更有价值。正确答案"
-        "在 `halfsim/teach/exercises/` 里由程序算出，读了那个文件的人读到的是程序，不是数字；请在课上追问理由。",
+        "在 `halfsim/teach/exercises/` 里由程序算出，读了它们的人读到的是程序，不是数字；请在课上追问理由。",
         "goals": "目标", "plan": "时间", "mistakes": "学生常犯的错", "exercises": "练习，以及有专门提示的错误",
         "minutes": "{n} 分钟", "nothing": "只要 NumPy", "other": "[English](teaching.md)",
     },

