@@ -29,8 +29,9 @@ SEEDS = 5
 
 HEADS = {
     "en": "`halfsim remedies` measures all of it ({seconds:.0f} s on two processors, on {date}) and shows it as a "
-    "table, with `--html` as a heat map; `--problem updates --remedy smaller-lr` a part of it; `--lang zh`, "
-    "`--seeds`, `--json` and `--executor local:2` as everywhere. Runs are kept in `remedies.jsonl`, and the same "
+    "table, with `--html` as a heat map; `--problem updates --remedy smaller-lr` a part of it; `--seeds` "
+    "says how many runs, `--executor local:2` on how many processors; `--json` gives the facts, `--lang zh` Chinese. "
+    "Runs are kept in `remedies.jsonl`, and the same "
     "command goes on from there. In Python it is `hs.gallery.remedies()`, whose result has `.table()`, "
     '`.cell(problem, remedy)`, `.summary()`, `.to_html(path)` and `.translated("zh")`; `hs.plot.remedies(found)` '
     "draws it. This page is printed by `python -m tests.gallery.remedies --write` from the last run. "

@@ -19,8 +19,8 @@ PAGES = {"en": DOCS / "why.md", "zh": DOCS / "why.zh-CN.md"}
 # What stands above the answers; everything else is the command's.
 HEADS = {
     "en": "`halfsim why` prints what stands here, `halfsim why 6` a question with its claims, "
-    '`halfsim why "who is faster"` finds it by its words; `--html`, `--json` and `--lang zh` as everywhere. '
-    "In Python it is `hs.gallery.why(6)`. [中文](why.zh-CN.md)",
+    '`halfsim why "who is faster"` finds it by its words; `--html` makes a page, `--json` gives the facts, '
+    "`--lang zh` Chinese. In Python it is `hs.gallery.why(6)`. [中文](why.zh-CN.md)",
     "zh": "本页就是 `halfsim why --lang zh` 的输出；`halfsim why --lang zh 6` 逐条讲解一个问题，"
     "`halfsim why --lang zh 谁更快` 按词查找；另有 `--html` 和 `--json`。在 Python 中是 "
     '`hs.gallery.why(6, lang="zh")`。[English](why.md)',
