@@ -115,17 +115,17 @@ EXERCISES = [
             Hint(
                 lambda got: got == 2**9,
                 "{got} is by how much the scale is too large; each skipped step halves it",
-                "{got} 是倍数：缩放大了这么多倍；而每跳过一步减半一次",
+                "{got} 是缩放系数偏大的倍数；而每跳过一步减半一次",
             ),
             Hint(
                 lambda got: got == 8,
                 "after 8 halvings the scale is 2^16, and that still overflows",
-                "减半 8 次之后缩放是 2^16，还会溢出",
+                "减半 8 次之后缩放系数是 2^16，还会溢出",
             ),
             Hint(
                 lambda got: got == 10,
                 "the tenth step has the scale 2^15, and is taken",
-                "第十步的缩放已经是 2^15，这一步不跳过",
+                "第十步的缩放系数已经是 2^15，这一步不跳过",
             ),
             Hint(
                 lambda got: got == 1,
@@ -141,18 +141,18 @@ EXERCISES = [
             Hint(
                 lambda got: got == 1 / 512,
                 "1/512 clips the scaled gradients: 512 is not their true norm. Divide by the scale first",
-                "1/512 截的是缩放过的梯度：512 不是真正的范数，要先除以缩放",
+                "1/512 裁剪的是缩放过的梯度：512 不是真正的范数，要先除以缩放系数",
             ),
             Hint(
                 lambda got: got == 2,
                 "the true norm is 0.5, but 2 would make the gradient longer; clipping only shortens",
-                "真正的范数是 0.5，但乘 2 会把梯度变长；截断只会缩短",
+                "真正的范数是 0.5，但乘 2 会把梯度变长；裁剪只会缩短",
             ),
             Hint(
                 lambda got: got in (1 / 1024, 512 / 1024),
                 "{got} belongs to the scaling; the question is about what clipping does to the gradient that is already "
                 "divided by 1024",
-                "{got} 是缩放那一步的；这里问的是：已经除以 1024 的梯度，截断时再乘多少",
+                "{got} 是缩放那一步的；这里问的是：已经除以 1024 的梯度，裁剪时再乘多少",
             ),
         ],
     ),
@@ -163,17 +163,17 @@ EXERCISES = [
             Hint(
                 lambda got: _steps_like(got, sign=1),
                 "you go uphill: the step is taken off the master",
-                "你走了上坡：这一步要从 master 里减去",
+                "方向反了，走成了上坡：更新要从 master 里减去",
             ),
             Hint(
                 lambda got: _steps_like(got, unscaled=False),
                 "the gradient is still multiplied by the loss scale: divide it by scale",
-                "梯度还带着损失缩放：要除以 scale",
+                "梯度还带着缩放系数：要除以 scale",
             ),
             Hint(
                 lambda got: _steps_like(got, divided_in=np.float16),
                 "you divide in half: 0.001 / 32768 is 3e-8, and half has only 6e-8 there. Widen first: np.float32(gradient)",
-                "你在半精度里做了除法：0.001 / 32768 约为 3e-8，半精度在那里只有 6e-8。先加宽：np.float32(gradient)",
+                "你在半精度里做了除法：0.001 / 32768 约为 3e-8，半精度在那里只有 6e-8。先转成 float32：np.float32(gradient)",
             ),
             Hint(
                 lambda got: _steps_like(got, kept_in=np.float16),
@@ -183,7 +183,7 @@ EXERCISES = [
             Hint(
                 lambda got: _steps_like(got, copied="old"),
                 "your copy is made of the old master; make it after the step",
-                "你的副本取自旧的 master；要在走完这一步之后再取",
+                "你的副本取自旧的 master；要在更新之后再取",
             ),
         ],
         close=1e-7,
@@ -196,12 +196,12 @@ EXERCISES = [
             Hint(
                 lambda got: _scales_like(got, turned=True),
                 "the wrong way round: after an overflow the scale must become smaller",
-                "方向反了：溢出之后缩放应当变小",
+                "方向反了：溢出之后缩放系数应当变小",
             ),
             Hint(
                 lambda got: _scales_like(got, late=1),
                 "one step late: with good = 9 this good step is the tenth, and interval is 10",
-                "晚了一步：good = 9 时，这一步是第十个好步，而 interval 是 10",
+                "晚了一步：good = 9 时，这一步是第十个顺利的步，而 interval 是 10",
             ),
             Hint(
                 lambda got: _scales_like(got, fresh=False),
@@ -211,7 +211,7 @@ EXERCISES = [
             Hint(
                 lambda got: _scales_like(got, grown=False),
                 "after doubling the count begins anew, or the scale would never double again",
-                "加倍之后也要重新数，否则缩放再也不会加倍",
+                "加倍之后也要重新数，否则缩放系数再也不会加倍",
             ),
         ],
         cases=_SCALES,
