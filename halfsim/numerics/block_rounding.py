@@ -18,6 +18,7 @@ from halfsim.numerics.blocks import DIRECTIONS, INT8, RULES, BlockFormat, find
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import float32, shortened, whole
 from halfsim.numerics.inputs import as_floats
+from halfsim.numerics.layout import codes as given_codes
 from halfsim.numerics.rounding import Mode, Stochastic, as_rounding, source_of
 
 
@@ -92,8 +93,8 @@ def scales_of(amax: Array, fmt: BlockFormat, second: float = 1.0) -> Array:
 def quotient(a: Array, b: Array | float, out: Array | None = None) -> Array:
     """``a / b`` in float64, moved off every number of few digits that is not the exact quotient.
 
-    So a rounding to a narrow grid falls as that of the exact quotient would: ties and numbers there have few digits, times
-    which ``b`` (up to 32 digits) is exact. Zero over zero is zero.
+    So a rounding to a narrow grid falls as that of the exact quotient would: ties and numbers there have few digits,
+    times which ``b`` (up to 32 digits) is exact. Zero over zero is zero.
     """
     with np.errstate(all="ignore"):
         q = np.where(np.equal(b, 0), np.copysign(0.0, a), np.asarray(a, np.float64) / b)
@@ -244,25 +245,27 @@ def fitted(
 
 def operand(
     x: Array, fmt: BlockFormat, axis: int, counts: FlagCounts | None = None, mode: Mode | None = None
-) -> tuple[Array, float]:
-    """An operand of a matrix product that sums over ``axis``, on the grid of ``fmt``, and the second scale of it all.
+) -> tuple[Array, float, Array]:
+    """An operand of a matrix product that sums over ``axis``, on the grid of ``fmt``; and the second scale of it all.
 
-    It stays turned where the format turns: the product of two operands is the same.
+    It stays turned where the format turns: the product of two operands is the same. The last is how many elements of
+    each block were clipped, in the shape of the scales; none where nobody counts.
     """
     made, flags = fitted(x, fmt, axis, mode, counts is not None)
-    values = made.layout.lines(made.rows)
+    values, clipped = made.layout.lines(made.rows), np.zeros(0, np.intp)
     if flags is not None and counts is not None:
         raised = made.layout.lines(flags)
-        nonzero = np.count_nonzero(x)
+        nonzero = int(np.count_nonzero(x))
         counts += FlagCounts(
             size=x.size,
             nonzero=nonzero,
-            inexact=np.count_nonzero(raised & Flag.INEXACT),
-            underflow=np.count_nonzero(raised & Flag.UNDERFLOW),
-            overflow=np.count_nonzero(raised & Flag.OVERFLOW),
-            flushed=0 if fmt.hadamard else np.count_nonzero((values == 0) & (x != 0)),
+            inexact=int(np.count_nonzero(raised & Flag.INEXACT)),
+            underflow=int(np.count_nonzero(raised & Flag.UNDERFLOW)),
+            overflow=int(np.count_nonzero(raised & Flag.OVERFLOW)),
+            flushed=0 if fmt.hadamard else int(np.count_nonzero((values == 0) & (x != 0))),
         )
-    return values.astype(x.dtype, copy=False), made.second
+        clipped = made.layout.one_each(np.count_nonzero(flags & Flag.OVERFLOW, axis=1))
+    return values.astype(x.dtype, copy=False), made.second, clipped
 
 
 def round_to(
@@ -397,7 +400,7 @@ def decode(bits: Any, format: object = "float16", *, axis: int | None = None) ->
     given = Blocks(*bits)
     codes = np.asarray(given.codes)
     if fmt.element == INT8:
-        elements = np.asarray(codec.codes(codes, INT8), np.uint8).view(np.int8) / 64
+        elements = np.asarray(given_codes(codes, INT8), np.uint8).view(np.int8) / 64
     else:
         elements = codec.decode(codes, fmt.element)
     layout = _layout(np.atleast_1d(elements).shape, -1 if axis is None else axis, fmt.block)

@@ -73,7 +73,7 @@ class BlockFormat(Card):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        given = {
+        given: dict[str, Any] = {
             "element": INT8 if self.element in ("int8", INT8) else as_format(self.element, "element"),
             "scale": as_format(self.scale, "scale"),
             "second_scale": None if self.second_scale is None else as_format(self.second_scale, "second_scale"),
@@ -108,6 +108,20 @@ class BlockFormat(Card):
         (4.25, 4.5)
         """
         return self.element.bits + self.scale.bits / self.block
+
+    @property
+    def max(self) -> float:
+        """The largest number that a block can stand for, but for a second scale."""
+        return self.largest * self.scale.max
+
+    @property
+    def name(self) -> str:
+        """As it is spelled in a precision."""
+        return str(self)
+
+    def contains(self, other: object) -> bool:
+        """Whether every number of ``other`` is one of these: never, for a block has one scale only."""
+        return False
 
     def __str__(self) -> str:
         name, known = min(NAMES.items(), key=lambda pair: len(_differing(self, pair[1])))
