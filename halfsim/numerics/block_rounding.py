@@ -14,7 +14,7 @@ import numpy as np
 
 from halfsim.numerics import codec, quantize
 from halfsim.numerics._grid import BLOCK, Array, target
-from halfsim.numerics.blocks import DIRECTIONS, INT8, RULES, BlockFormat, find
+from halfsim.numerics.blocks import DIRECTIONS, INT8, INT8_CODES, RULES, BlockFormat, find
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import float32, shortened, whole
 from halfsim.numerics.inputs import as_floats
@@ -143,9 +143,9 @@ def fit(
 ) -> Array:
     """The elements of blocks, on the grid of ``fmt.element``: ``rows`` over its scales, rounded, in place where it can.
 
-    A block whose scale is NaN has zeros. ``mode`` rounds the elements, which saturate; ``flags``, of the shape of
-    ``rows``, gains theirs, by which an overflow is an element clipped. ``times``, a number a block, multiplies them in
-    the end.
+    A block whose scale is NaN or zero has zeros. ``mode`` rounds the elements, which saturate; ``flags``, of the shape
+    of ``rows``, gains theirs, by which an overflow is an element clipped. ``times``, a number a block, multiplies them
+    in the end.
     """
     rule = Mode() if mode is None else mode
     goal = target(
@@ -158,7 +158,7 @@ def fit(
     out = rows if not narrow or (exact and rule.nearest) else np.empty(rows.shape, np.float64)
     # A float32 over a scale of up to 28 bits comes no nearer to a tie than 2**-32 of itself: float64 tells them apart.
     divide = np.multiply if exact else np.divide if narrow else quotient
-    special = np.isnan(scales)
+    special = np.isnan(scales) | (scales == 0)
     with np.errstate(all="ignore"):
         by = np.where(special, 1.0, scales) * second
         by = (1 / by if exact else by).astype(out.dtype)[:, None]
@@ -166,13 +166,16 @@ def fit(
         for i in range(0, len(rows), step):
             part = slice(i, i + step)
             block = out[part]
+            broken = np.isfinite(rows[part]) & np.isnan(scales[part])[:, None] if flags is not None else None
             divide(rows[part], by[part], out=block)
             if special[part].any():
                 block[special[part]] = 0
             ends, seen = block.reshape(-1), None if flags is None else flags[part].reshape(-1)
-            if seen is not None:
-                seen[np.abs(ends) > fmt.largest] |= np.uint8(Flag.OVERFLOW | Flag.INEXACT)
+            past = None if seen is None else np.abs(ends) > fmt.largest
             quantize._round_flat(ends, ends, goal, None, seen, draw)
+            if seen is not None and broken is not None:
+                seen[past] = Flag.OVERFLOW | Flag.INEXACT
+                seen[broken.reshape(-1)] = Flag.INVALID
             if fmt.largest < fmt.element.max:  # a grid that ends before its format does
                 np.clip(ends, -fmt.largest, fmt.largest, out=ends)
                 ends += 0.0  # two's complement has one zero
@@ -400,7 +403,7 @@ def decode(bits: Any, format: object = "float16", *, axis: int | None = None) ->
     given = Blocks(*bits)
     codes = np.asarray(given.codes)
     if fmt.element == INT8:
-        elements = np.asarray(given_codes(codes, INT8), np.uint8).view(np.int8) / 64
+        elements = np.asarray(given_codes(codes, INT8_CODES), np.uint8).view(np.int8) / 64
     else:
         elements = codec.decode(codes, fmt.element)
     layout = _layout(np.atleast_1d(elements).shape, -1 if axis is None else axis, fmt.block)
@@ -408,7 +411,8 @@ def decode(bits: Any, format: object = "float16", *, axis: int | None = None) ->
     shape = layout.one_each(np.empty(layout.count * (elements.size // max(1, layout.shape[-1])))).shape
     if scales.shape != shape:
         raise ValueError(f"bits: scales of shape {scales.shape} are not allowed; allowed: {shape}, one a block")
-    rows = layout.rows(np.atleast_1d(elements)) * np.moveaxis(scales, layout.axis, -1).reshape(-1, 1)
+    with np.errstate(all="ignore"):
+        rows = layout.rows(np.atleast_1d(elements)) * np.moveaxis(scales, layout.axis, -1).reshape(-1, 1)
     size = layout.shape[-1]
     return _valued(Fitted(layout, rows, scales, given.second_scale, size), fmt).reshape(elements.shape)
 

@@ -34,8 +34,10 @@ from halfsim.numerics.formats import (
 )
 from halfsim.numerics.rounding import Rounding
 
-# MXINT8's element, 2**-6 times an integer of 8 bits: its numbers are these up to 127/64, its codes two's complement.
+# MXINT8's element, 2**-6 times an integer of 8 bits: its numbers are these up to 127/64, its codes two's complement,
+# of 8 bits (those of this format would have 9, so that a narrower one says what is a code).
 INT8 = Format("int8", exponent_bits=2, precision=7, specials="none", bias=1)
+INT8_CODES = replace(INT8, precision=6)
 _LARGEST = {INT8: 127 / 64}  # without -2, which the specification allows to leave out, so that signs are alike
 
 
@@ -85,15 +87,15 @@ class BlockFormat(Card):
             raise ValueError(f"block: {shortened(self.block)} is not allowed; allowed: 1 or more elements")
         if self.hadamard < 0 or self.hadamard & (self.hadamard - 1):
             raise ValueError(f"hadamard: {shortened(self.hadamard)} is not allowed; allowed: 0, powers of two")
-        allowed = [rule for rule in RULES if self.scale.precision == 1 or rule in DIRECTIONS]
-        if self.rule not in allowed:
-            raise unknown("rule", self.rule, allowed)
         if self.element.lacking or self.element.precision > 11:
             raise ValueError(f"element: {self.element} is not allowed; allowed: signed formats of up to 11 digits")
         if not self.scale.has_nan:
             raise ValueError(
                 f"scale: {self.scale} is not allowed; allowed: formats with a NaN, for blocks that have one"
             )
+        allowed = [rule for rule in RULES if self.scale.precision == 1 or rule in DIRECTIONS]
+        if self.rule not in allowed:
+            raise unknown("rule", self.rule, allowed)
 
     @property
     def largest(self) -> float:
@@ -101,13 +103,18 @@ class BlockFormat(Card):
         return _LARGEST.get(self.element, self.element.max)
 
     @property
+    def element_bits(self) -> int:
+        """Bits of an element's code."""
+        return (INT8_CODES if self.element == INT8 else self.element).bits
+
+    @property
     def bits(self) -> float:
         """Bits that a number takes, its share of the scale included.
 
-        >>> as_block_format("mxfp4").bits, as_block_format("nvfp4").bits
-        (4.25, 4.5)
+        >>> as_block_format("mxfp4").bits, as_block_format("nvfp4").bits, as_block_format("mxint8").bits
+        (4.25, 4.5, 8.25)
         """
-        return self.element.bits + self.scale.bits / self.block
+        return self.element_bits + self.scale.bits / self.block
 
     @property
     def max(self) -> float:

@@ -262,8 +262,7 @@ class Counting(Arithmetic):
         before, flushed = taking.overflow, taking.flushed
         if isinstance(fmt, BlockFormat):
             y, scale, clipped = block_rounding.operand(x, fmt, axis, taking, self._mode)
-            self._clipped(x, fmt, clipped, taking.flushed - flushed)
-            taking.overflow = before
+            taking.overflow = before + self._clipped(x, fmt, clipped, taking.flushed - flushed)
         else:
             y, scale = super().operand(x, axis)
             if taking.overflow > before:
@@ -272,19 +271,22 @@ class Counting(Arithmetic):
             self.counts.nonzero += int(np.count_nonzero(x))
         return y, scale
 
-    def _clipped(self, x: Array, fmt: BlockFormat, clipped: Array, flushed: int) -> None:
+    def _clipped(self, x: Array, fmt: BlockFormat, clipped: Array, flushed: int) -> int:
         """Note the elements of a block format that were clipped, so many a block, and those that became zero.
 
-        A rule that clips on purpose clips few; only where many are lost does that count as a trouble.
+        A rule that clips on purpose clips few; only where many are lost does that count as a trouble, and as overflows,
+        whose number is returned.
         """
         past = int(clipped.sum())
         if not past and not flushed:
-            return
+            return 0
         where = tuple(int(i) for i in np.unravel_index(np.argmax(clipped), clipped.shape)) if past else None
         nonzero = int(np.count_nonzero(x))
         self.stages.append(Stage("operand", fmt, x.size, 0, 0, past, flushed, nonzero, where))
-        if past > CLIPPED_SHARE * x.size:
-            self.counts.overflow, self.counts.clipped = self.counts.overflow + past, self.counts.clipped + past
+        if past <= CLIPPED_SHARE * x.size:
+            return 0
+        self.counts.clipped += past
+        return past
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         flushed, swamped, over = self._before()
