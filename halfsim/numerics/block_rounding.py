@@ -85,29 +85,9 @@ def scales_of(amax: Array, fmt: BlockFormat, second: float = 1.0) -> Array:
         exponents = np.where(m == 0, scale.emin, RULES[fmt.rule](m, e, fmt))
         made = np.ldexp(1.0, np.clip(exponents, scale.emin, scale.emax))
     else:
-        made = quotient(np.where(special, 0.0, amax), fmt.largest * second)
+        made = np.where(special, 0.0, amax) / (fmt.largest * second)
         made = np.asarray(quantize.round_to(made, scale, DIRECTIONS[fmt.rule], overflow="saturate"))
     return np.where(special, np.nan, made)
-
-
-def quotient(a: Array, b: Array | float, out: Array | None = None) -> Array:
-    """``a / b`` in float64, moved off every number of few digits that is not the exact quotient.
-
-    So a rounding to a narrow grid falls as that of the exact quotient would: ties and numbers there have few digits,
-    times which ``b`` (up to 32 digits) is exact. Zero over zero is zero.
-    """
-    with np.errstate(all="ignore"):
-        q = np.where(np.equal(b, 0), np.copysign(0.0, a), np.asarray(a, np.float64) / b)
-        back = q * b
-        short = q == q.astype(np.float32).astype(np.float64)
-        off = short & (back != a) & np.isfinite(q) & (q != 0)
-        if off.any():
-            toward = np.where(back < a, np.copysign(np.inf, b), np.copysign(np.inf, -np.asarray(b)))
-            q = np.where(off, np.nextafter(q, toward), q)
-    if out is None:
-        return q
-    out[...] = q
-    return out
 
 
 def second_scale(amax: Array, fmt: BlockFormat) -> float:
@@ -156,8 +136,9 @@ def fit(
     exact = fmt.scale.precision == 1 and second == 1.0
     narrow = rows.dtype == np.float32
     out = rows if not narrow or (exact and rule.nearest) else np.empty(rows.shape, np.float64)
-    # A float32 over a scale of up to 28 bits comes no nearer to a tie than 2**-32 of itself: float64 tells them apart.
-    divide = np.multiply if exact else np.divide if narrow else quotient
+    # A tie times a scale is a float64 (`BlockFormat` sees to it), so a quotient of float64 is a tie only where that of
+    # fractions is: the next float64 beside the product is more than half a unit of the quotient away.
+    divide = np.multiply if exact else np.divide
     special = np.isnan(scales) | (scales == 0)
     with np.errstate(all="ignore"):
         by = np.where(special, 1.0, scales) * second

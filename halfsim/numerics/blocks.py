@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from halfsim.card import Card
-from halfsim.numerics._grid import Array
 from halfsim.numerics.formats import (
     RESERVED,
     Format,
@@ -33,6 +33,8 @@ from halfsim.numerics.formats import (
     whole,
 )
 from halfsim.numerics.rounding import Rounding
+
+Array = NDArray[Any]
 
 # MXINT8's element, 2**-6 times an integer of 8 bits: its numbers are these up to 127/64, its codes two's complement,
 # of 8 bits (those of this format would have 9, so that a narrower one says what is a code).
@@ -53,7 +55,7 @@ class BlockFormat(Card):
       twice too large are clipped.
     - "ceil": ``amax / largest``, rounded up, so that nothing is clipped (arXiv 2506.08027).
     - "even": as "floor", of ``amax`` rounded first to as many digits as an element has.
-    - "nearest": ``amax / largest``, rounded to the nearest number of ``scale``.
+    - "nearest": ``amax / largest``, rounded to the nearest number of ``scale``, of two powers of two the larger.
 
     The first and third are for scales that are powers of two. Elements too large become the largest. ``hadamard``, a
     power of two, turns so many neighbours at a time by a random Hadamard matrix first (signs drawn by ``seed``), which
@@ -92,6 +94,13 @@ class BlockFormat(Card):
         if not self.scale.has_nan:
             raise ValueError(
                 f"scale: {self.scale} is not allowed; allowed: formats with a NaN, for blocks that have one"
+            )
+        second = self.second_scale
+        room = 52 - self.element.precision - self.scale.precision - (second.precision if second else 0)
+        if room < 0:  # digits of a tie between elements times the scales, which are to fit in a float64
+            raise ValueError(
+                f"scale: {self.scale} with second_scale {second} is not allowed; "
+                f"allowed: formats of up to {52 - self.element.precision} digits together"
             )
         allowed = [rule for rule in RULES if self.scale.precision == 1 or rule in DIRECTIONS]
         if self.rule not in allowed:
@@ -166,9 +175,7 @@ def _ceil(m: Array, e: Array, fmt: BlockFormat) -> Array:
 def _nearest(m: Array, e: Array, fmt: BlockFormat) -> Array:
     most, exponent = math.frexp(fmt.largest)
     below = e - exponent - (m < most)  # the power of two below the quotient, which is 1 to 2 times as large
-    quotient, middle = np.where(m < most, 2 * m, m), 1.5 * most
-    odd = (below + fmt.scale.bias) & 1 == 1
-    return below + ((quotient > middle) | ((quotient == middle) & odd))
+    return below + (np.where(m < most, 2 * m, m) >= 1.5 * most)
 
 
 RULES: dict[str, Callable[[Array, Array, BlockFormat], Array]] = {

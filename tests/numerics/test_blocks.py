@@ -14,7 +14,7 @@ import pytest
 from gfloat.block import decode_block, quantize_block
 
 import halfsim as hs
-from halfsim.numerics.block_rounding import quotient, scales_of
+from halfsim.numerics.block_rounding import scales_of
 from halfsim.numerics.blocks import NAMES, RULES, as_block_format
 
 MX = {name: fmt for name, fmt in NAMES.items() if name != "nvfp4"}
@@ -49,10 +49,9 @@ def exponent(amax: Fraction, rule: str, largest: Fraction, digits: int) -> int:
         return floor_log2(round(amax / ulp) * ulp) - floor_log2(largest)
     q = amax / largest
     below = floor_log2(q)
-    middle = Fraction(3, 2) * Fraction(2) ** below
     if rule == "ceil":
         return below + (q > Fraction(2) ** below)
-    return below + (q > middle or (q == middle and (below + 127) % 2 == 1))
+    return below + (q >= Fraction(3, 2) * Fraction(2) ** below)
 
 
 def hard_rows(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
@@ -149,6 +148,14 @@ def test_the_ceiling_is_pytorchs(name: str, rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(got.codes[whole], unpacked[whole])
 
 
+@pytest.mark.parametrize("name", MX)
+def test_the_nearest_scale_is_ml_dtypes(name: str) -> None:
+    fmt = as_block_format(f"{name}(rule=nearest)")
+    quotients = np.ldexp((1 + np.arange(4096) / 4096), np.resize(np.arange(-110, 110), 4096))  # ties among them
+    expected = quotients.astype(np.float32).astype(ml_dtypes.float8_e8m0fnu).astype(np.float64)
+    np.testing.assert_array_equal(scales_of(quotients * fmt.largest, fmt), expected)
+
+
 def nearest(x: Fraction, grid: list[Fraction]) -> Fraction:
     """The nearest of numbers in order, whose indices say which is even."""
     at = min(range(len(grid)), key=lambda i: (abs(grid[i] - abs(x)), i % 2))
@@ -173,14 +180,17 @@ def test_nvfp4_is_that_of_fractions(rng: np.random.Generator) -> None:
             assert [Fraction(float(v)) for v in hs.decode(codes, "float4_e2m1fn")] == expected
 
 
-def test_quotients_fall_on_the_right_side_of_a_tie() -> None:
-    b = float(np.float32(0.1))
-    for tie in (0.25, 0.75, 1.25, 2.5, 5.0):
-        for a in (tie * b, math.nextafter(tie * b, 0), math.nextafter(tie * b, 9)):
-            exact = Fraction(a) / Fraction(b)
-            got = Fraction(float(quotient(np.array([a]), b)[0]))
-            assert (got > tie) == (exact > Fraction(tie))
-            assert (got < tie) == (exact < Fraction(tie))
+def test_numbers_beside_a_tie_fall_on_their_side() -> None:
+    for amax in (0.7, 5.3, 6.1):
+        blocks = hs.encode([amax] * 16, "nvfp4")
+        by = Fraction(float(hs.decode(blocks.scales, "float8_e4m3fn")[0])) * Fraction(blocks.second_scale)
+        for tie, below, above in ((0.25, 0, 0.5), (0.75, 0.5, 1), (1.25, 1, 1.5), (2.5, 2, 3)):
+            at = float(Fraction(tie) * by)
+            assert Fraction(at) == Fraction(tie) * by
+            x = np.array([amax, math.nextafter(at, 0), math.nextafter(at, 9), at])
+            got = hs.decode(hs.encode(x, "nvfp4").codes, "float4_e2m1fn")
+            assert got[1:3].tolist() == [below, above]
+            assert got[3] == (below if tie in (0.25, 1.25, 2.5) else above)  # whose code is even
 
 
 def test_blocks_lie_along_an_axis_and_the_last_may_be_short(rng: np.random.Generator) -> None:
@@ -307,6 +317,7 @@ def test_a_trace_counts_what_blocks_clip_and_names_the_worst() -> None:
         (lambda: hs.round_to([1.0], "fp16", axis=0), "axis: 0 is not allowed with 'fp16'; allowed: with block formats"),
         (lambda: hs.BlockFormat("fp4", 0), "block: 0 is not allowed; allowed: 1 or more elements"),
         (lambda: hs.BlockFormat("fp4", 32, "fp4"), "scale: float4_e2m1fn is not allowed"),
+        (lambda: hs.BlockFormat("fp16", 32, "fp32", "ceil", "fp32"), "scale: float32 with second_scale float32 is not"),
         (lambda: hs.BlockFormat("e8m0", 32), "element: float8_e8m0fnu is not allowed"),
         (lambda: hs.BlockFormat("fp4", 32, hadamard=12), "hadamard: 12 is not allowed; allowed: 0, powers of two"),
         (lambda: hs.decode(([0], [0, 1]), "mxfp4"), "bits: scales of shape (2,) are not allowed; allowed: (1,)"),
