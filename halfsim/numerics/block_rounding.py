@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from halfsim.numerics import codec, quantize
 from halfsim.numerics._grid import BLOCK, Array, target
 from halfsim.numerics.blocks import DIRECTIONS, INT8, INT8_CODES, RULES, BlockFormat, find
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
-from halfsim.numerics.formats import float32, shortened, whole
+from halfsim.numerics.formats import Format, float32, shortened, whole
 from halfsim.numerics.inputs import as_floats
 from halfsim.numerics.layout import codes as given_codes
 from halfsim.numerics.rounding import Mode, Stochastic, as_rounding, source_of
@@ -48,12 +48,12 @@ class Layout:
         return -(-self.shape[-1] // self.block)
 
     def rows(self, x: Array) -> Array:
-        """A new array of blocks, a row each; what is missing from the last of a line is zero."""
+        """Blocks, a row each, in an array that may share memory; what is missing from the last of a line is zero."""
         moved = np.moveaxis(x, self.axis, -1)
         missing = self.count * self.block - self.shape[-1]
         if missing:
             moved = np.concatenate([moved, np.zeros((*self.shape[:-1], missing), x.dtype)], -1)
-        return np.array(moved, order="C").reshape(-1, self.block)
+        return np.ascontiguousarray(moved).reshape(-1, self.block)
 
     def lines(self, rows: Array) -> Array:
         """The array of which `rows` were cut; it may share their memory."""
@@ -104,11 +104,19 @@ def amax_of(rows: Array) -> Array:
     """The largest magnitude of every row; NaN where it has one."""
     width = rows.shape[1]
     out, step = np.empty(len(rows), rows.dtype), max(1, BLOCK // width)
-    across = np.empty((width, min(step, len(rows))), rows.dtype)  # whose columns are quicker to compare than rows
+    # Columns are quicker to compare than rows, and quicker to make of a few numbers at a time, as one of 16 bytes.
+    few = math.gcd(width, 16 // rows.itemsize)
+    words = rows.view({1: rows.dtype, 2: np.dtype(f"c{2 * rows.itemsize}"), 4: np.dtype(np.complex128)}[few])
+    across = np.empty((width // few, min(step, len(rows))), words.dtype)
     for i in range(0, len(rows), step):
-        part = rows[i : i + step]
-        turned = np.abs(part.T, out=across[:, : len(part)])
-        np.maximum.reduce(turned, axis=0, out=out[i : i + step])
+        part = words[i : i + step]
+        columns = (
+            across[:, : len(part)] if len(part) == across.shape[1] else np.empty((width // few, len(part)), words.dtype)
+        )
+        np.copyto(columns, part.T)
+        numbers = columns.view(rows.dtype)
+        largest = np.maximum.reduce(np.abs(numbers, out=numbers), axis=0)
+        np.maximum.reduce(np.ascontiguousarray(largest.reshape(-1, few).T), axis=0, out=out[i : i + step])
     return out
 
 
@@ -121,48 +129,58 @@ def fit(
     flags: Array | None = None,
     times: Array | None = None,
 ) -> Array:
-    """The elements of blocks, on the grid of ``fmt.element``: ``rows`` over its scales, rounded, in place where it can.
+    """The elements of blocks, on the grid of ``fmt.element``: ``rows`` over its scales, rounded.
 
     A block whose scale is NaN or zero has zeros. ``mode`` rounds the elements, which saturate; ``flags``, of the shape
     of ``rows``, gains theirs, by which an overflow is an element clipped. ``times``, a number a block, multiplies them
     in the end.
     """
     rule = Mode() if mode is None else mode
-    goal = target(
-        fmt.element, as_rounding(rule.rounding), "saturate", "flush_outputs" if rule.flush_outputs else "keep"
-    )
+    subnormals = "flush_outputs" if rule.flush_outputs else "keep"
+    goal = target(_endless(fmt.element), as_rounding(rule.rounding), "saturate", subnormals)
     draw, step = source_of(rule.rounding), max(1, BLOCK // fmt.block)
     # A power of two divides exactly; what is lost below float32's range rounds to zero, to nearest at least.
     exact = fmt.scale.precision == 1 and second == 1.0
     narrow = rows.dtype == np.float32
-    out = rows if not narrow or (exact and rule.nearest) else np.empty(rows.shape, np.float64)
+    out, work = np.empty_like(rows), None
+    if narrow and not (exact and rule.nearest):
+        work = np.empty((min(step, len(rows)), rows.shape[1]), np.float64)
     # A tie times a scale is a float64 (`BlockFormat` sees to it), so a quotient of float64 is a tie only where that of
     # fractions is: the next float64 beside the product is more than half a unit of the quotient away.
     divide = np.multiply if exact else np.divide
     special = np.isnan(scales) | (scales == 0)
     with np.errstate(all="ignore"):
         by = np.where(special, 1.0, scales) * second
-        by = (1 / by if exact else by).astype(out.dtype)[:, None]
-        back = None if times is None else times.astype(out.dtype)[:, None]
+        held = out.dtype if work is None else work.dtype
+        by = (1 / by if exact else by).astype(held)[:, None]
+        back = None if times is None else times.astype(held)[:, None]
         for i in range(0, len(rows), step):
             part = slice(i, i + step)
-            block = out[part]
+            block = out[part] if work is None else work[: len(rows[part])]
             broken = np.isfinite(rows[part]) & np.isnan(scales[part])[:, None] if flags is not None else None
             divide(rows[part], by[part], out=block)
             if special[part].any():
                 block[special[part]] = 0
             ends, seen = block.reshape(-1), None if flags is None else flags[part].reshape(-1)
             past = None if seen is None else np.abs(ends) > fmt.largest
+            np.clip(ends, -fmt.largest, fmt.largest, out=ends)
             quantize._round_flat(ends, ends, goal, None, seen, draw)
             if seen is not None and broken is not None:
                 seen[past] = Flag.OVERFLOW | Flag.INEXACT
                 seen[broken.reshape(-1)] = Flag.INVALID
-            if fmt.largest < fmt.element.max:  # a grid that ends before its format does
-                np.clip(ends, -fmt.largest, fmt.largest, out=ends)
+            if fmt.element == INT8:
                 ends += 0.0  # two's complement has one zero
             if back is not None:
-                np.multiply(block, back[part], out=block)
+                np.multiply(block, back[part], out=out[part])
+            elif work is not None:
+                out[part] = block
     return out
+
+
+@lru_cache(maxsize=64)
+def _endless(fmt: Format) -> Format:
+    """``fmt`` with larger numbers too, where that is quicker: at the end of a format rounding has more to look at."""
+    return replace(fmt, exponent_bits=fmt.exponent_bits + 1, specials="none") if fmt.exponent_bits <= 6 else fmt
 
 
 @lru_cache(maxsize=16)
@@ -197,7 +215,7 @@ def turned(x: Array, fmt: BlockFormat, back: bool = False) -> Array:
 class Fitted:
     """An array on the grid of a block format: its blocks, a row each, and their scales.
 
-    A row has its elements, or the numbers that they stand for but for the second scale.
+    A row has its elements, or the numbers that they stand for, with or without the second scale.
     """
 
     layout: Layout
@@ -208,11 +226,11 @@ class Fitted:
 
 
 def fitted(
-    x: Array, fmt: BlockFormat, axis: int, mode: Mode | None = None, flags: bool = False, values: bool = True
+    x: Array, fmt: BlockFormat, axis: int, mode: Mode | None = None, flags: bool = False, values: str = "blocks"
 ) -> tuple[Fitted, Array | None]:
     """``x``, float32 or float64 of at least one axis, on the grid of ``fmt``, in blocks along ``axis``; and flags.
 
-    The rows are ``values``, or else elements.
+    The rows are what ``values`` says: "elements", those times the scales of "blocks", or times that of "all" besides.
     """
     size = x.shape[axis] if -x.ndim <= axis < x.ndim else 0
     if fmt.hadamard and size:
@@ -223,7 +241,8 @@ def fitted(
     second = second_scale(amax, fmt)
     scales = scales_of(amax, fmt, second)
     seen = np.zeros(rows.shape, np.uint8) if flags else None
-    made = fit(rows, scales, second, fmt, mode, seen, scales if values else None)
+    times = {"elements": None, "blocks": scales, "all": scales * second}[values]
+    made = fit(rows, scales, second, fmt, mode, seen, times)
     return Fitted(layout, made, scales, second, size), seen
 
 
@@ -306,7 +325,8 @@ def round_to(
         raise ValueError(f"out: allowed is an array of shape {array.shape} and dtype {dtype}")
     along = -1 if axis is None else axis
     with np.errstate(all="ignore"):
-        made, flags = fitted(source, fmt, along, _mode(rounding, overflow, subnormals), return_flags or watching())
+        mode = _mode(rounding, overflow, subnormals)
+        made, flags = fitted(source, fmt, along, mode, return_flags or watching(), "all")
         result = _valued(made, fmt).reshape(array.shape).astype(dtype, copy=False)
     raised = None if flags is None else np.ascontiguousarray(_cut(made.layout.lines(flags), made)).reshape(array.shape)
     if raised is not None and watching():
@@ -347,7 +367,9 @@ def encode(
     if fmt is None:
         return codec.encode(x, format, rounding, overflow=overflow, subnormals=subnormals)
     array, source = _given(x)
-    made, _ = fitted(source, fmt, -1 if axis is None else axis, _mode(rounding, overflow, subnormals), values=False)
+    made, _ = fitted(
+        source, fmt, -1 if axis is None else axis, _mode(rounding, overflow, subnormals), values="elements"
+    )
     elements = np.ascontiguousarray(made.layout.lines(made.rows))
     if fmt.element == INT8:
         codes = np.asarray(elements * 64, np.int8).view(np.uint8)
@@ -393,7 +415,8 @@ def decode(bits: Any, format: object = "float16", *, axis: int | None = None) ->
     if scales.shape != shape:
         raise ValueError(f"bits: scales of shape {scales.shape} are not allowed; allowed: {shape}, one a block")
     with np.errstate(all="ignore"):
-        rows = layout.rows(np.atleast_1d(elements)) * np.moveaxis(scales, layout.axis, -1).reshape(-1, 1)
+        by = np.moveaxis(scales, layout.axis, -1).reshape(-1, 1) * given.second_scale
+        rows = layout.rows(np.atleast_1d(elements)) * by
     size = layout.shape[-1]
     return _valued(Fitted(layout, rows, scales, given.second_scale, size), fmt).reshape(elements.shape)
 
@@ -422,7 +445,7 @@ def _mode(rounding: object, overflow: str, subnormals: str) -> Mode:
 
 def _valued(made: Fitted, fmt: BlockFormat) -> Array:
     """The numbers that blocks stand for, in the shape of the array."""
-    values = made.layout.lines(made.rows * made.second if fmt.second_scale is not None else made.rows)
+    values = made.layout.lines(made.rows)
     if fmt.hadamard:
         values = np.moveaxis(turned(np.moveaxis(values, made.layout.axis, -1), fmt, back=True), -1, made.layout.axis)
     return _cut(values, made)
