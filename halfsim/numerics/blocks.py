@@ -77,8 +77,9 @@ class BlockFormat(Card):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        own = self.element == INT8 if isinstance(self.element, Format) else str(self.element) == INT8.name
         given: dict[str, Any] = {
-            "element": INT8 if self.element in ("int8", INT8) else as_format(self.element, "element"),
+            "element": INT8 if own else as_format(self.element, "element"),
             "scale": as_format(self.scale, "scale"),
             "second_scale": None if self.second_scale is None else as_format(self.second_scale, "second_scale"),
         }
@@ -103,7 +104,7 @@ class BlockFormat(Card):
                 f"allowed: formats of up to {52 - self.element.precision} digits together"
             )
         allowed = [rule for rule in RULES if self.scale.precision == 1 or rule in DIRECTIONS]
-        if self.rule not in allowed:
+        if not isinstance(self.rule, str) or self.rule not in allowed:
             raise unknown("rule", self.rule, allowed)
 
     @property

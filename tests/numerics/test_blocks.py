@@ -245,6 +245,17 @@ def test_elements_past_the_largest_are_clipped_and_flagged() -> None:
     assert (counts.overflow, counts.inexact) == (1, 1)
 
 
+def test_what_is_rounded_stays_as_it_was() -> None:
+    x = np.linspace(-9, 9, 64, dtype=np.float32)
+    kept = x.copy()
+    for name in NAMES:
+        hs.round_to(x, name)
+        hs.encode(x, name)
+    np.testing.assert_array_equal(x, kept)
+    with pytest.raises(TypeError, match="element: expected a Format or its name, got ndarray"):
+        hs.BlockFormat(np.full(3, np.nan), 2)  # type: ignore[arg-type]
+
+
 def test_stochastic_rounding_is_right_on_average_and_reproducible() -> None:
     x = np.full(32 * 4000, 0.7, np.float32)
     x[::32] = 6
@@ -316,6 +327,7 @@ def test_a_trace_counts_what_blocks_clip_and_names_the_worst() -> None:
         (lambda: hs.round_to([1.0], "mxfp4", axis=1), "axis: 1 is not allowed; allowed: -1 to 0"),
         (lambda: hs.round_to([1.0], "fp16", axis=0), "axis: 0 is not allowed with 'fp16'; allowed: with block formats"),
         (lambda: hs.BlockFormat("fp4", 0), "block: 0 is not allowed; allowed: 1 or more elements"),
+        (lambda: hs.BlockFormat("fp4", 32, rule=np.zeros(2)), "rule: "),
         (lambda: hs.BlockFormat("fp4", 32, "fp4"), "scale: float4_e2m1fn is not allowed"),
         (lambda: hs.BlockFormat("fp16", 32, "fp32", "ceil", "fp32"), "scale: float32 with second_scale float32 is not"),
         (lambda: hs.BlockFormat("e8m0", 32), "element: float8_e8m0fnu is not allowed"),

@@ -60,6 +60,7 @@ number  over scale          between  element  code  stands for  error
     assert "the smallest scale is " in explained("1e-60", "mxfp4").decision
     assert "past -6: clipped" in str(explained("-7", "mxfp4"))
     assert explained("[0, -0]", "mxfp4").scale.code == 0
+    assert explained("[6, -6, 1]", "mxfp4").clipped == 0
 
 
 def test_a_block_with_no_number_is_nan() -> None:
