@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 RECORDED = Path(__file__).parent / "recorded"
 PAGE = "docs/benchmarks.md"
 _WORDS = {
-    "rounding": "Rounding and codes", "functions": "Functions and single operations", "products": "Products and sums",
-    "steps": "Training steps", "tracing": "Tracing", "memory": "Memory", "programs": "Whole programs",
+    "rounding": "Rounding and codes", "blocks": "Block formats", "functions": "Functions and single operations",
+    "products": "Products and sums", "steps": "Training steps", "tracing": "Tracing", "memory": "Memory",
+    "programs": "Whole programs",
 }  # fmt: skip
 PARTS = tuple(_WORDS)
 

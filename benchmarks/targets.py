@@ -36,6 +36,8 @@ class Target:
 _NORMAL, _MODES = "1,000,000 float32 to halves, normal", "1,000,000 float32 to halves, every mode"
 _CAST = "NumPy astype(float16).astype(float32)"
 _CODES, _256 = "1,000,000 numbers to codes and back", "256x256 product of halves"
+_BLOCKS = "1,000,000 float32 to block formats"
+_NVFP4 = "Its scales are no powers of two: numbers are divided by them, and rounded, in float64."
 _1024 = "1024x1024 product of halves"
 _STORED = "fp32, stored in float16"
 _NEAREST = "round_to nearest_even"
@@ -83,6 +85,11 @@ TARGETS = (
     Target("to odd, times nearest even", _MODES, "round_to to_odd", 2.13, _NEAREST),
     Target("stochastic, times nearest even", _MODES, "round_to stochastic", 3.0, _NEAREST),
     Target("encode bfloat16, times rounding", _CODES, "encode bfloat16", 2.67, "round_to, to compare with"),
+    *(Target(f"round_to {name} of 1,000,000 float32, times {element}", _BLOCKS, f"round_to {name}", 3.0,
+             f"round_to {element}", why=_NVFP4 if name == "nvfp4" else "")
+      for name, element in (("mxfp8_e4m3", "float8_e4m3fn"), ("mxfp4", "float4_e2m1fn"), ("nvfp4", "float4_e2m1fn"))),
+    *(Target(f"256x256 product in {name}, times rounding both and sgemm", f"256x256 product of operands in {name}",
+             "halfsim", 2.0, "both operands rounded, and sgemm") for name in ("mxfp8_e4m3", "mxfp4", "nvfp4")),
     Target("MLP step in fp16, times NumPy float32 by hand", _MLP, _FP16, 2.0, _HAND, FLOOR, _ENGINE),
     Target("MLP step in fp16, times PyTorch's float16", _MLP, _FP16, 1 / 4.5, "torch float16",
            why="The aim is of a processor on which PyTorch emulates float16. This one computes halves itself "

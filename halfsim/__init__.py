@@ -18,7 +18,8 @@ from halfsim.autograd.scope import enable_grad, no_grad, precision, reproducible
 from halfsim.autograd.tensor import Size, Tensor
 from halfsim.names import missing as _missing
 from halfsim.numerics import elementary, formats, ieee
-from halfsim.numerics.codec import decode, encode
+from halfsim.numerics.block_rounding import decode, encode, round_to
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
 from halfsim.numerics.formats import (
     Format,
@@ -42,7 +43,6 @@ from halfsim.numerics.formats import (
 )
 from halfsim.numerics.neighbours import classify, next_down, next_up, spacing, ulp
 from halfsim.numerics.precision import BF16, FP8, FP16, FP32, FP64, PURE_FP16, TF32, Precision
-from halfsim.numerics.quantize import round_to
 from halfsim.numerics.rounding import Rounding, Stochastic
 from halfsim.options import guarded_class as _guarded_class
 from halfsim.options import guarded_names as _guarded_names
@@ -83,6 +83,7 @@ __all__ = [
     "FP64",
     "PURE_FP16",
     "TF32",
+    "BlockFormat",
     "Comparison",
     "Event",
     "Finding",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.plan import by_identity, plan_of
-from halfsim.numerics import accumulate, bessel, elementary, gamma
+from halfsim.numerics import accumulate, bessel, block_rounding, elementary, gamma
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.erf import erf, erfc, erfcx, erfinv, ndtri
 from halfsim.numerics.exact_sums import add_in
 from halfsim.numerics.flags import FlagCounts
@@ -157,16 +158,26 @@ class Arithmetic:
     # Accumulations, formed as `accumulate` says and then rounded to `compute`.
 
     def matmul(self, a: Array, b: Array) -> Array:
-        how = self.precision.accumulate
+        how, scale = self.precision.accumulate, 1.0
         if self.plan.narrow_operands:
-            a, b = self.operand(a), self.operand(b)
+            (a, first), (b, second) = self.operand(a, -1), self.operand(b, -2)
+            scale = first * second
         elif self._flushes:
             a, b = self._taken(a), self._taken(b)
-        return self._settled(accumulate.matmul(a, b, how, self.summing, target=self.precision.compute, mode=self._mode))
+        y = accumulate.matmul(a, b, how, self.summing, target=self.precision.compute, mode=self._mode)
+        if scale != 1.0:  # of whole operands: taken out of the sum, and put back in one multiplication
+            y = round_(np.multiply(y, scale, dtype=np.float64), self.precision.compute, self.summing, self._mode)
+        return self._settled(y)
 
-    def operand(self, x: Array) -> Array:
-        """An operand of a matrix product on the grid of ``operands``, where that is narrower than ``storage``."""
-        return rounded(x, self.precision.operands, self.taking, self._mode)
+    def operand(self, x: Array, axis: int) -> tuple[Array, float]:
+        """An operand of a matrix product that sums over ``axis``, on the grid of ``operands``; and a scale left out.
+
+        Asked for where that grid is narrower than ``storage``. The scale is that of a whole array in a block format.
+        """
+        fmt = self.precision.operands
+        if isinstance(fmt, BlockFormat):
+            return block_rounding.operand(x, fmt, axis, self.taking, self._mode)[:2]
+        return rounded(x, fmt, self.taking, self._mode), 1.0
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         a, how, target = self._taken(a), self.precision.accumulate, self.precision.compute

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format, float32, float64
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import container, holder
@@ -65,7 +66,8 @@ class Plan:
         self.exact_store = storage.minus_zero and storage.contains(compute)
         self.exact_move = storage.minus_zero and compute.contains(storage)
         self.exact_sums = mode is None and compute.contains(precision.accumulate.format)
-        self.narrow_operands = not precision.operands.contains(storage)
+        operands = precision.operands
+        self.narrow_operands = isinstance(operands, BlockFormat) or not operands.contains(storage)
         self._grids: dict[Format, tuple[Format, ...]] = {}
         self.loads = self.grids(storage)  # for the usual operand, an earlier result in the same storage
 

@@ -17,7 +17,12 @@ def _options(parser: Parser) -> None:
     from halfsim.gallery.languages import LANGUAGES
     from halfsim.numerics.explain import MODES
 
-    parser.add_argument("value", metavar="VALUE", nargs="*", help="a number, or one operation, in quotes or not")
+    parser.add_argument(
+        "value",
+        metavar="VALUE",
+        nargs="*",
+        help="a number, or one operation, in quotes or not; in a block format a block",
+    )
     parser.add_argument(
         "--bits", action="store_true", help="integers are bit patterns: 15360, 0x3c00 and 0b11110000000000 are all 1.0"
     )
@@ -44,11 +49,19 @@ def _run(arguments: argparse.Namespace) -> int:
     if not value:
         raise ValueError(f"VALUE is missing; as in: {BITS.examples[0]}")
     from halfsim.document import json_text
-    from halfsim.numerics.explain import explain
+    from halfsim.numerics.explain import BlockExplanation, Explanation, explain
 
     outputs = Outputs(arguments)
-    told = explain(value, arguments.format, rounding=arguments.rounding, bits=arguments.bits)
-    outputs.give(lambda: str(told), json=lambda: json_text(told.to_dict(), 2), html=told.page, svg=told.svg)
+    told: Explanation | BlockExplanation = explain(
+        value, arguments.format, rounding=arguments.rounding, bits=arguments.bits
+    )
+    if isinstance(told, Explanation):
+        pictures = {"svg": told.svg}
+    elif arguments.svg is None:
+        pictures = {}
+    else:
+        raise ValueError("--svg: a block has no picture; allowed: --html, --json")
+    outputs.give(lambda: str(told), json=lambda: json_text(told.to_dict(), 2), html=told.page, **pictures)
     return 0
 
 
@@ -78,6 +91,7 @@ BITS = Command(
         "halfsim bits '1 + 0.0004'",
         "halfsim bits 'fma(0.1, 3, -0.3)' --format bfloat16",
         "halfsim bits --bits 0x2e66",
+        "halfsim bits '[1, 2.5, 7, 0.1]' --format mxfp4",
         "halfsim bits --page",
     ),
     _options,

@@ -10,6 +10,7 @@ from typing import Any
 from halfsim.card import Card
 from halfsim.markup import Lines
 from halfsim.numerics.accumulate import Accumulator, accumulator
+from halfsim.numerics.blocks import BlockFormat, find
 from halfsim.numerics.formats import (
     RESERVED,
     Format,
@@ -36,7 +37,8 @@ class Precision(Card):
 
     ``storage`` is the grid of what an operation reads and writes, ``compute`` that of each elementary result
     inside it, ``accumulate`` says how sums and dot products are formed, ``operands`` is the grid of the
-    operands of matrix products. ``rounding`` (a word of `Rounding`, or "stochastic(seed=0, bits=32)"), ``subnormals``
+    operands of matrix products: a format, or a block format such as "mxfp8_e4m3", whose blocks lie along the axis that
+    is summed over. ``rounding`` (a word of `Rounding`, or "stochastic(seed=0, bits=32)"), ``subnormals``
     ("keep", "flush_inputs", "flush_outputs", "flush") and ``overflow`` ("infinity", "saturate", "saturate_inf",
     "saturate_nan") say how each of these roundings is done; inside a ``blas`` or ``exact`` accumulation there are none.
     A flush of inputs takes what an operation reads and what each step inside takes, one of outputs what each step and
@@ -58,7 +60,7 @@ class Precision(Card):
     storage: Format
     compute: Format
     accumulate: Accumulator
-    operands: Format
+    operands: Format | BlockFormat
     rounding: Rounding | Stochastic
     subnormals: str
     overflow: str
@@ -74,7 +76,7 @@ class Precision(Card):
         object.__setattr__(self, "storage", storage)
         object.__setattr__(self, "compute", computable(as_format(given.get("compute", wide), "compute"), "compute"))
         object.__setattr__(self, "accumulate", accumulator(given.get("accumulate", wide.name)))
-        object.__setattr__(self, "operands", as_format(given.get("operands", storage), "operands"))
+        object.__setattr__(self, "operands", _operands(given.get("operands", storage)))
         object.__setattr__(self, "rounding", parsed(given.get("rounding", Rounding.NEAREST_EVEN)))
         for role, words in _WORDS.items():
             word = given.get(role, words[0])
@@ -106,13 +108,20 @@ class Precision(Card):
 
     def __str__(self) -> str:
         shown: dict[str, object] = {role: getattr(self, role) for role in _ROLES[:4]}
-        shown = {role: value.spelled if isinstance(value, Format) else value for role, value in shown.items()}
+        shown = {
+            role: value.spelled if isinstance(value, (Format, BlockFormat)) else value for role, value in shown.items()
+        }
         if isinstance(self.rounding, Stochastic):
             shown["rounding"] = self.rounding
         elif self.rounding is not Rounding.NEAREST_EVEN:
             shown["rounding"] = self.rounding.value
         shown |= {role: getattr(self, role) for role, words in _WORDS.items() if getattr(self, role) != words[0]}
         return ", ".join(f"{role}={value}" for role, value in shown.items())
+
+
+def _operands(spec: object) -> Format | BlockFormat:
+    """The grid of the operands of matrix products."""
+    return find(spec) or as_format(spec, "operands")
 
 
 def _given(spec: object) -> dict[str, object]:

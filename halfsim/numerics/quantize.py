@@ -191,7 +191,7 @@ def rounded(x: Array, fmt: Format, counts: FlagCounts | None = None, mode: Mode 
     return out
 
 
-def _is_floats(x: object) -> bool:
+def is_floats(x: object) -> bool:
     """Whether NumPy has a float dtype for ``x`` as it is."""
     kind = (x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x)).dtype.kind
     return kind not in "biuOU"
@@ -253,7 +253,7 @@ def round_to(
             raise TypeError(f"{argument}: expected a string, got {type(word).__name__}")
     goal = target(fmt, as_rounding(rounding), overflow, subnormals)
     array = as_floats(x, fmt)
-    shape, dtype = array.shape, array.dtype if _is_floats(x) else container(fmt)
+    shape, dtype = array.shape, array.dtype if is_floats(x) else container(fmt)
     if out is not None and (not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype):
         raise ValueError(f"out: allowed is an array of shape {shape} and dtype {dtype}")
     with np.errstate(all="ignore"):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from halfsim.atomic import write_text
 from halfsim.card import Card, Record
 from halfsim.document import attributes
+from halfsim.numerics.blocks import BlockFormat, find
 from halfsim.numerics.codec import decode as decoded
 from halfsim.numerics.codec import encode as encoded
 from halfsim.numerics.formats import Format, as_format, unknown
@@ -20,6 +21,7 @@ from halfsim.numerics.layout import layout
 from halfsim.numerics.neighbours import next_up
 from halfsim.numerics.neighbours import ulp as ulp_of
 from halfsim.numerics.rounding import Rounding, as_rounding
+from halfsim.testing.block_cases import BlockCases
 from halfsim.text import columns, counted
 
 Array = NDArray[Any]
@@ -112,12 +114,7 @@ class Cases:
             raise unknown("container", name, CONTAINERS)
         if not as_format(name).contains(fmt):
             raise ValueError(f"container: {name} is not allowed for {fmt}; allowed: formats that hold all its numbers")
-        rule = as_rounding(rounding)
-        if rule is Rounding.STOCHASTIC:
-            raise ValueError("rounding: 'stochastic' is not allowed; allowed: modes that give one result")
-        rules = {"rounding": rule.value, "overflow": overflow, "subnormals": subnormals}
-        encoded(0.0, fmt, **rules)  # refuses other words
-        return cls(fmt, name, _codes(fmt), rules)
+        return cls(fmt, name, _codes(fmt), _rules(rounding, overflow, subnormals))
 
     @property
     def every_code(self) -> bool:
@@ -175,9 +172,29 @@ class Cases:
         return np.asarray(layout(self.format).is_nan(layout(self.format).parts(codes.astype(np.int64))[0]))
 
 
+def _rules(rounding: object, overflow: str, subnormals: str) -> dict[str, Any]:
+    """The options of `halfsim.encode`; errors for words that it does not know."""
+    rule = as_rounding(rounding)
+    if rule is Rounding.STOCHASTIC:
+        raise ValueError("rounding: 'stochastic' is not allowed; allowed: modes that give one result")
+    rules = {"rounding": rule.value, "overflow": overflow, "subnormals": subnormals}
+    encoded(0.0, "float16", **rules)
+    return rules
+
+
+def _block_cases(fmt: BlockFormat, container: object, rounding: object, overflow: str, subnormals: str) -> BlockCases:
+    """The cases of a block format; errors as in `conformance`."""
+    name = as_format(container, "container").name
+    if name not in CONTAINERS[:2]:
+        raise unknown("container", name, CONTAINERS[:2])
+    if fmt.hadamard:
+        raise ValueError(f"format: {fmt} is not allowed; allowed: block formats that do not turn their numbers")
+    return BlockCases(fmt, name, _rules(rounding, overflow, subnormals))
+
+
 def conformance(
-    encode: Callable[[Array], object],
-    decode: Callable[[Array], object],
+    encode: Callable[[Any], object],
+    decode: Callable[[Any], object],
     format: object,
     *,
     container: object = "float64",
@@ -192,7 +209,10 @@ def conformance(
     ``rounding``, ``overflow`` and ``subnormals`` are those of `halfsim.encode`, and say what is right. Of NaN any code
     and any payload will do; the sign of zero counts, as do infinities and subnormals. Numbers that the container does
     not hold are not asked, nor NaN of a format that has none. Of formats past 20 bits every exponent is asked with a
-    part of the significands. ``ValueError`` for unknown words, for a container that does not hold the format and for
+    part of the significands. Of a block format ``encode`` is given arrays of two dimensions, a block a row, float32 or
+    float64, and returns codes and scales as `halfsim.encode` does, ``decode`` is given these; a case is then a block,
+    at each largest magnitude where a rule of scales decides, with each element, tie, and the numbers beside them.
+    ``ValueError`` for unknown words, for a container that does not hold the format and for
     results of another shape, ``TypeError`` for codes that are not integers; what the functions raise goes on.
 
     >>> import numpy as np
@@ -207,6 +227,14 @@ def conformance(
     >>> print([kind.name for kind in found.kinds if kind.wrong])
     ['ties', 'beside ties', 'beside numbers', 'overflow', 'underflow']
     """
+    shared = find(format)
+    if shared is not None:
+        asked = _block_cases(shared, container, rounding, overflow, subnormals)
+        with np.errstate(all="ignore"):
+            size, found = asked.decoding(decode)
+            rows = [_kind("decode", size, found)]
+            rows += [_kind(name, len(x), asked.encoding(encode, x)) for name, x in asked.numbers()]
+        return Conformance(str(shared), asked.container, tuple(rows), True)
     cases = Cases.of(format, container, rounding, overflow, subnormals)
     with np.errstate(all="ignore"):  # what overflows is meant to
         kinds = [_decoding(decode, cases)]
@@ -227,8 +255,9 @@ def write_golden(
 
     A line "d CODE BITS" says that CODE stands for the float64 number of these BITS, "e BITS CODE" that the number of
     ``container`` with these BITS becomes CODE, all in hexadecimal. Where the result is NaN its place says ``nan``.
-    Lines that begin with # are remarks. The other arguments are those of `conformance`. ``ValueError`` as there,
-    ``OSError`` where nothing can be written.
+    Lines that begin with # are remarks. Of a block format "d SCALE CODE BITS" has two codes, "e BITS,... SCALE CODES"
+    a block, each code of it in as many digits; "s BITS" is the scale of the array whose blocks follow. The other
+    arguments are those of `conformance`. ``ValueError`` as there, ``OSError`` where nothing can be written.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -238,6 +267,10 @@ def write_golden(
     d 0 0000000000000000
     d 1 3fe0000000000000
     """
+    shared = find(format)
+    if shared is not None:
+        write_text(path, _block_cases(shared, container, rounding, overflow, subnormals).golden())
+        return
     cases = Cases.of(format, container, rounding, overflow, subnormals)
     rules = ", ".join(f"{name} {word}" for name, word in cases.rules.items())
     digits = -(-cases.format.bits // 4)
@@ -258,6 +291,11 @@ def write_golden(
             for word, code, nan in zip(words, right, cases.is_nan(right), strict=True)
         ]
     write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _kind(name: str, cases: int, found: tuple[int, list[tuple[str, str, str]]]) -> Kind:
+    wrong, first = found
+    return Kind(name, cases, wrong, tuple(Wrong(*case) for case in first[:_SHOWN]))
 
 
 def _codes(fmt: Format) -> Array:

@@ -18,6 +18,8 @@ from halfsim.autograd.observer import Observer
 from halfsim.autograd.tape import Op
 from halfsim.autograd.tensor import Tensor
 from halfsim.frames import Line, caller, spelled
+from halfsim.numerics.block_rounding import round_to
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format
 from halfsim.numerics.neighbours import ulp
 from halfsim.numerics.precision import Precision
@@ -89,12 +91,15 @@ class Perturbed(Arithmetic):
         given = np.asarray(value, np.float64)
         return self.noise.moved(given, lambda: np.abs(np.float64(super(Perturbed, self).constant(value)) - given))[()]
 
-    def operand(self, x: Array) -> Array:
-        return self._moved(x, self.precision.operands)
+    def operand(self, x: Array, axis: int) -> tuple[Array, float]:
+        fmt = self.precision.operands
+        if isinstance(fmt, BlockFormat):
+            return self.noise.moved(x, lambda: np.abs(round_to(x, fmt, axis=axis) - x)), 1.0
+        return self._moved(x, fmt), 1.0
 
     def matmul(self, a: Array, b: Array) -> Array:
-        if not self.precision.operands.contains(self.precision.storage):
-            a, b = self.operand(a), self.operand(b)
+        if self.plan.narrow_operands:
+            a, b = self.operand(a, -1)[0], self.operand(b, -2)[0]
         return self._summed(np.matmul(a, b), lambda: np.matmul(np.abs(a), np.abs(b)), a.shape[-1], 2)
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:

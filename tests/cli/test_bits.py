@@ -35,6 +35,17 @@ def test_bits_prints_the_explanation(arguments: list[str], text: str, capsys: py
     assert err == ""
 
 
+def test_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, page = ["bits", "[1, 2.5, 7, 0.1]", "--format", "mxfp4"], tmp_path / "block.html"
+    told = explain("[1, 2.5, 7, 0.1]", "mxfp4")
+    assert main([*words, "--html", str(page)]) == 0
+    assert capsys.readouterr().out.startswith(str(told))
+    assert page.read_text(encoding="utf-8") == told.page()
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == told.to_dict()
+    assert "--svg: a block has no picture" in refusal([*words, "--svg", str(tmp_path / "x.svg")], capsys)
+
+
 def test_patterns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bits", "--bits", "0x2e66"]) == 0
     assert capsys.readouterr().out == f"{explain(0x2E66, bits=True)}\n"

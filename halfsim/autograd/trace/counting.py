@@ -12,8 +12,10 @@ from halfsim.autograd.trace.cancelled import count_cancelled, count_single
 from halfsim.autograd.trace.constants import Constants, unheld
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.event import Constant, Stage
-from halfsim.autograd.trace.kinds import finite
+from halfsim.autograd.trace.kinds import CLIPPED_SHARE, finite
 from halfsim.autograd.trace.whole_numbers import counting_numbers, positions
+from halfsim.numerics import block_rounding
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.flags import FlagCounts
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.precision import Precision
@@ -254,15 +256,37 @@ class Counting(Arithmetic):
             self._compare(y, wide_a @ wide_b, np.abs(wide_a) @ np.abs(wide_b), self.counts.swamped > swamped)
         return self._accumulated(y, flushed, over, a, b)
 
-    def operand(self, x: Array) -> Array:
-        taking = self.taking = self.taking or FlagCounts()
+    def operand(self, x: Array, axis: int) -> tuple[Array, float]:
+        taking, fmt = self.taking or FlagCounts(), self.precision.operands
+        self.taking = taking
         before, flushed = taking.overflow, taking.flushed
-        y = super().operand(x)
-        if taking.overflow > before:
-            self._past("operand", y, self.precision.operands, taking.overflow - before)
+        if isinstance(fmt, BlockFormat):
+            y, scale, clipped = block_rounding.operand(x, fmt, axis, taking, self._mode)
+            taking.overflow = before + self._clipped(x, fmt, clipped, taking.flushed - flushed)
+        else:
+            y, scale = super().operand(x, axis)
+            if taking.overflow > before:
+                self._past("operand", y, fmt, taking.overflow - before)
         if taking.flushed > flushed:
             self.counts.nonzero += int(np.count_nonzero(x))
-        return y
+        return y, scale
+
+    def _clipped(self, x: Array, fmt: BlockFormat, clipped: Array, flushed: int) -> int:
+        """Note the elements of a block format that were clipped, so many a block, and those that became zero.
+
+        A rule that clips on purpose clips few; only where many are lost does that count as a trouble, and as overflows,
+        whose number is returned.
+        """
+        past = int(clipped.sum())
+        if not past and not flushed:
+            return 0
+        where = tuple(int(i) for i in np.unravel_index(np.argmax(clipped), clipped.shape)) if past else None
+        nonzero = int(np.count_nonzero(x))
+        self.stages.append(Stage("operand", fmt, x.size, 0, 0, past, flushed, nonzero, where))
+        if past <= CLIPPED_SHARE * x.size:
+            return 0
+        self.counts.clipped += past
+        return past
 
     def sum(self, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         flushed, swamped, over = self._before()

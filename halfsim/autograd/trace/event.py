@@ -11,6 +11,7 @@ from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.kinds import kinds_of
 from halfsim.card import Card, Record
 from halfsim.frames import Line, spelled
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
 from halfsim.text import place_name
@@ -65,13 +66,14 @@ class Stage(Record):
     """What one kind of rounding inside an operation did to the numbers that it rounded."""
 
     name: str  # "read" (operands), "operand" (those of a matrix product), "step" (inside), "sum", "store" (the result)
-    format: Format  # to which it rounded
+    format: Format | BlockFormat  # to which it rounded
     size: int  # how many numbers it rounded
     infinite: int = 0  # numbers past the largest one of the format that became infinite,
     nan: int = 0  # that became NaN, in a format without infinities,
     clipped: int = 0  # and that became the largest number
     flushed: int = 0  # numbers that became zero and were not zero before
     nonzero: int = 0  # numbers that were not zero before
+    block: tuple[int, ...] | None = None  # in a block format, the block in which most were clipped
 
     @property
     def past(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halfsim.autograd.trace import remedies
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.text import counted
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ FLUSHED_STATE = 0.5  # of an optimizer's state this is enough, for a root and a 
 SWAMPED_SHARE = 0.5
 FAR_OFF = 0.05  # the error of a sum, relative to the magnitude of its terms
 CANCELLED_SHARE = 0.5
+CLIPPED_SHARE = 0.1  # of the elements of a block format, whose rule may clip a few on purpose
 
 REPEATED = ("update", "decay", "average")  # a step that moves few weights is no trouble where others move them
 
@@ -119,6 +121,11 @@ def _clipped_words(e: Event) -> str:
             f"{e.counts.clipped:,} of {e.counts.size:,} values were clipped to {e.format.max:.6g}, the largest number"
         )
     things = _THINGS[stage.name]
+    if isinstance(stage.format, BlockFormat):
+        return (
+            f"{stage.clipped:,} of {stage.size:,} {things} were clipped to {stage.format.largest:.6g} times the scale "
+            f"of their block in {stage.format}, most in block {', '.join(map(str, stage.block or ()))}"
+        )
     return (
         f"{stage.clipped:,} of {max(stage.clipped, stage.size):,} {things} were clipped to {stage.format.max:.6g}, the "
         f"largest number of {stage.format}"
@@ -130,7 +137,7 @@ def _clipped_numbers(e: Event) -> dict[str, Any]:
     if stage is None:
         return {"clipped": e.counts.clipped, "size": e.counts.size}
     return {"clipped": stage.clipped, "size": max(stage.clipped, stage.size), "rounding": stage.name,
-            "rounded to": stage.format.name}  # fmt: skip
+            "rounded to": str(stage.format)}  # fmt: skip
 
 
 # Constants.

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil, isfinite, log10
 from typing import TYPE_CHECKING, TypeAlias
 
 from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.trace.fix import Fix, named, wide
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format, float32
 
 if TYPE_CHECKING:
@@ -200,6 +202,8 @@ def clipped(event: Event, readers: Sequence[str]) -> list[Fix]:
     """Numbers that were held at the largest one."""
     stage = next((s for s in event.stages if s.clipped), None)
     fmt = event.format if stage is None else stage.format
+    if isinstance(fmt, BlockFormat):
+        return [Fix(f"let scales hold the largest element: operands={replace(fmt, rule='ceil')}")]
     text = f"scale by the largest magnitude first, so that it fits {fmt.max:g} ({fmt}), and back after"
     fixes = [Fix(text)]
     if event.op != "tensor" and event.phase == "forward":

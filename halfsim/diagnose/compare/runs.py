@@ -21,6 +21,7 @@ from halfsim.diagnose.reach import reached
 from halfsim.diagnose.returned import numbers
 from halfsim.diagnose.snapshot import Snapshot, listed, run_under
 from halfsim.nn.module import Module
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format, as_format, bfloat16, float16
 from halfsim.numerics.precision import Precision
 from halfsim.numerics.quantize import Array
@@ -107,7 +108,8 @@ def compare(
 def coarsest(rule: Rule) -> Format:
     """The format of lowest precision that a rule names; float16 where it names none."""
     if isinstance(rule, Precision):
-        return max((rule.storage, rule.compute, rule.operands), key=lambda fmt: fmt.eps)
+        operands = rule.operands.element if isinstance(rule.operands, BlockFormat) else rule.operands
+        return max((rule.storage, rule.compute, operands), key=lambda fmt: fmt.eps)
     bases = [rule.default, *(base for _, base in rule.rules)]
     formats = [coarsest(b) if isinstance(b, Precision) else bfloat16 if b == "amp_bf16" else float16 for b in bases]
     return max(formats, key=lambda fmt: fmt.eps)

@@ -15,6 +15,7 @@ from halfsim.diagnose.scale.gradients import Scaled, Unbounded
 from halfsim.diagnose.scale.result import LossScaleRange
 from halfsim.diagnose.snapshot import Snapshot, listed, run_under
 from halfsim.nn.module import Module
+from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format, bfloat16, float16, float32, float64
 from halfsim.numerics.precision import FP32, PRESETS, Precision, replace_roles
 from halfsim.optim import Optimizer
@@ -122,7 +123,8 @@ def unbounded(rule: Rule) -> Rule:
 
 def _unbounded(p: Precision) -> Precision:
     """Float32 inside an operation stays: what a kernel computes in is no matter of the loss scale."""
-    roles: dict[str, Any] = {"storage": wide(p.storage), "operands": wide(p.operands), "overflow": "infinity"}
+    operands = p.operands if isinstance(p.operands, BlockFormat) else wide(p.operands)  # scales of blocks follow
+    roles: dict[str, Any] = {"storage": wide(p.storage), "operands": operands, "overflow": "infinity"}
     if p.compute not in (float32, float64):
         roles["compute"] = wide(p.compute)
     if p.accumulate.order != "exact" and p.accumulate.format not in (float32, float64):

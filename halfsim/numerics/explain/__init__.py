@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, TypeAlias, overload
 
 from halfsim.card import Record
+from halfsim.numerics.blocks import BlockFormat, find
 from halfsim.numerics.exact_rounding import HALF, Number, Step, infinity, not_a_number, number, power, value_of
 from halfsim.numerics.explain import drawing, numerals, picture
+from halfsim.numerics.explain.block import BlockExplanation, explain_block
 from halfsim.numerics.explain.exact import MODES, Exact, Special, neighbour, operate, round_exact, settled
-from halfsim.numerics.explain.expression import Literal, parse
+from halfsim.numerics.explain.expression import Literal as Written
+from halfsim.numerics.explain.expression import parse
 from halfsim.numerics.flags import Flag
 from halfsim.numerics.formats import Format, as_format, unknown
 from halfsim.numerics.layout import layout
@@ -113,9 +116,22 @@ class Explanation:
         return picture.page(self)
 
 
+_Named: TypeAlias = Literal[
+    "mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4", "mxint8", "nvfp4"
+]  # fmt: skip
+
+
+@overload
+def explain(  # type: ignore[overload-overlap]
+    x: object, format: BlockFormat | _Named, *, rounding: object = "nearest_even", bits: bool = False
+) -> BlockExplanation: ...
+@overload
 def explain(
     x: object, format: object = "float16", *, rounding: object = "nearest_even", bits: bool = False
-) -> Explanation:
+) -> Explanation: ...
+def explain(
+    x: object, format: object = "float16", *, rounding: object = "nearest_even", bits: bool = False
+) -> Explanation | BlockExplanation:
     """A value, or one operation in ``format``, worked by hand.
 
     ``x`` is a real number or a str: a number ("0.1", "0x1.8p3", "inf", "nan"), or one operation on numbers: ``a + b``,
@@ -124,6 +140,8 @@ def explain(
     ``format`` first. The result is an `Explanation`; all of its arithmetic is exact. Infinities, NaN, both zeros,
     subnormals and the flags follow IEEE 754-2019 clauses 4.3, 6 and 7, tininess after rounding; the first NaN operand
     wins, quieted, and an invalid operation gives the default NaN. ``rounding`` is any mode but stochastic.
+    With a block format ("mxfp4", a `BlockFormat`) ``x`` is one block, numbers in a list or as "[1, 2.5, 7, 0.1]", and
+    the result tells its largest magnitude, the scale by its rule, and what each number becomes.
     ``ValueError`` for other text, an unknown format or mode, ``TypeError`` for objects that are not real numbers.
 
     >>> e = explain("2048 + 1")
@@ -131,11 +149,18 @@ def explain(
     Round bit 1, sticky 0: a tie; the last kept bit is 0 (even), so round down.
     >>> e.result.hex, e.ulp_error
     ('0x6800', Fraction(-1, 2))
+    >>> print(explain("[1, 2.5, 7]", "mxfp4").decision)
+    floor: the powers of two of 7 and of the largest element, 2^2 / 2^2
     """
-    fmt = as_format(format)
     mode = as_rounding(rounding)
     if mode not in MODES:
         raise unknown("rounding", rounding, [m.value for m in MODES])
+    shared = find(format)
+    if shared is not None:
+        if bits:
+            raise ValueError(f"bits: True is not allowed with {shared}; allowed: numbers")
+        return explain_block(x, shared, mode)
+    fmt = as_format(format)
     parsed = parse(x, bits)
     operands, outcomes, steps = [], [], []
     for literal in parsed.operands:
@@ -152,7 +177,7 @@ def explain(
     return _explained(name, fmt, mode, tuple(operands), outcome, step)
 
 
-def _read(literal: Literal, fmt: Format) -> Exact | Special:
+def _read(literal: Written, fmt: Format) -> Exact | Special:
     """The exact value of a literal, or the number it names."""
     if literal.value is not None:
         return Exact(literal.value, literal.negative)
@@ -264,4 +289,4 @@ def _sentence(exact: Exact, step: Step, mode: Rounding) -> str:
     return f"{bits}: a tie; the last kept bit is {step.guard} ({'odd' if step.guard else 'even'}), so {act}."
 
 
-__all__ = ["MODES", "Explanation", "Operand", "explain"]
+__all__ = ["MODES", "BlockExplanation", "Explanation", "Operand", "explain"]

@@ -17,7 +17,7 @@ from halfsim.text import distinct, filled, width
 if TYPE_CHECKING:
     from halfsim.numerics.explain import Explanation, Operand
 
-_WORDS = {
+WORDS = {
     Rounding.NEAREST_EVEN: "to nearest, ties to even",
     Rounding.NEAREST_AWAY: "to nearest, ties away from zero",
     Rounding.TOWARD_ZERO: "toward zero",
@@ -159,7 +159,7 @@ def _entry(name: str, text: str) -> list[str]:
 
 def title(e: Explanation) -> str:
     """What was asked."""
-    return f"{e.expression} in {e.format}, rounded {_WORDS[e.rounding]}"
+    return f"{e.expression} in {e.format}, rounded {WORDS[e.rounding]}"
 
 
 def text(e: Explanation) -> str:
