@@ -64,7 +64,8 @@ def _measured(model: Module, x: Any, y: Any, recipe: str, training: bool, loss: 
     manual_seed(0)
     rule, fmt = RECIPES[recipe].rule, RECIPES[recipe].weights
     net = copy.deepcopy(model)
-    if any(isinstance(x, Tensor) and x.format != fmt for x in (*net.parameters(), *net.buffers())):
+    held = (x for x in (*net.parameters(), *net.buffers()) if isinstance(x, Tensor) and x.is_floating_point())
+    if any(x.format != fmt for x in held):
         net.to(fmt)
     net.train(training)
     parameters = list(net.parameters())

@@ -10,7 +10,8 @@ import halfsim as hs
 from halfsim.autograd.policy import as_rule
 from halfsim.gallery.case import Case, flat, off
 from halfsim.gallery.catalogue import every
-from halfsim.gallery.mended import by_hand, by_option, by_policy, valued
+from halfsim.gallery.mended import by_option, valued
+from tests.gallery import cases as exhibits
 
 # The cases that are not right in all five columns, and why.
 EXCEPTIONS = {
@@ -71,17 +72,20 @@ class Judged:
 def traced(name: str, reference: str | None) -> tuple[Any, hs.Trace]:
     """The value of the case of this name, and its trace; run once, and shared by all tests."""
     case = cases()[name]
+    if reference is None:  # as the gallery runs it
+        shown, trace = exhibits.traced(case.name)
+        return shown.observed, trace
     hs.manual_seed(0)
     with hs.precision(case.precision), hs.trace(reference=reference) as t:
         return case.run(), t
 
 
 def told(finding: hs.Finding | None) -> tuple[Any, ...] | None:
-    """What a verdict says, but for measures that only a reference gives."""
+    """What a verdict says, but for measures that only a reference gives, and for the line of who called the case."""
     if finding is None:
         return None
     message = "" if finding.klass == "benign rounding" else finding.message
-    return finding.klass, finding.phase, finding.path, finding.op, finding.where, message, finding.fix
+    return finding.klass, finding.phase, finding.path, finding.op, message, finding.fix
 
 
 def judged(case: Case) -> Judged:
@@ -99,16 +103,14 @@ def _applied(case: Case, finding: hs.Finding | None) -> tuple[float, str]:
     """The error that is left when the recommended fix is applied, and how that was done."""
     if finding is None or finding.klass == "benign rounding":
         return float("inf"), ""
-    fix = finding.fixes[0]
-    if fix.policy is not None:
-        error = off(by_policy(case, fix.policy), case.reference)
-        if error <= case.tolerance:
-            return error, "policy"
+    shown, fix = exhibits.exhibit(case.name), finding.fixes[0]
+    if shown.how != "by hand":
+        return shown.left, shown.how
     if fix.option is not None:
         value = by_option(case, finding, fix.option)
         if value is not None:
             return off(value, case.reference), "option"
     inner = fix.policy is None or finding.event is None or str(finding.event.rule) != str(as_rule(case.precision))
     if inner and case.fixed is not None and case.advice.lower() in fix.text.lower():
-        return off(by_hand(case), case.reference), "by hand"
+        return shown.left, "by hand"
     return float("inf"), "policy" if fix.policy is not None else "not applied"

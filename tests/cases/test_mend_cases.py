@@ -30,7 +30,9 @@ BY_HAND = {
 LONG = ("B39", "B41")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in cases()])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.run(f"case {n}"), *[pytest.mark.slow] * (n in LONG)]) for n in cases()]
+)
 def test_what_can_be_applied_mends_and_a_policy_gives_its_bits(name: str) -> None:
     case = cases()[name]
     accepted: set[bytes] = set()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import halfsim as hs
 from halfsim.gallery import Case, Exhibit
+from halfsim.gallery import exhibit as running
 from halfsim.gallery.case import SEEN
 from halfsim.gallery.exhibit import INFERRED
 from halfsim.gallery.page import INTRO
@@ -42,9 +45,23 @@ HEADS = {
 
 
 @cache
+def traced(name: str) -> tuple[Exhibit, hs.Trace]:
+    """The case of that name, run once for all that ask, and the trace from which its finding is."""
+    traces: list[hs.Trace] = []
+
+    @contextmanager
+    def kept() -> Iterator[hs.Trace]:
+        with hs.trace() as t:
+            traces.append(t)
+            yield t
+
+    with patch.object(running, "trace", kept):
+        return hs.gallery.run(name), traces[0]
+
+
 def exhibit(name: str) -> Exhibit:
     """The case of that name, run once for all that ask."""
-    return hs.gallery.run(name)
+    return traced(name)[0]
 
 
 def page(lang: str) -> str:

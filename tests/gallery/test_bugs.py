@@ -20,7 +20,7 @@ def test_every_bug_of_the_catalogue_is_a_case() -> None:
     assert len(BUGS) == len({bug["link"] for bug in BUGS.values()}) == 77
 
 
-@pytest.mark.parametrize("number", BUGS)
+@pytest.mark.parametrize("number", [pytest.param(number, marks=pytest.mark.run(f"case {number}")) for number in BUGS])
 def test_a_case_is_what_the_catalogue_says(number: str) -> None:
     bug, case = BUGS[number], CASES[number]
     assert case.link == bug["link"]

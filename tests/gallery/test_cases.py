@@ -14,7 +14,9 @@ from tests.cases.catalogue import EXCEPTIONS
 from tests.gallery.cases import PAGES, exhibit, story
 
 
-@pytest.mark.parametrize("case", every(), ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=pytest.mark.run(f"case {case.id}")) for case in every()]
+)
 def test_a_case(case: hs.gallery.Case) -> None:
     shown = exhibit(case.name)
     assert case.broken(shown.observed)

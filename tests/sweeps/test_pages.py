@@ -96,10 +96,10 @@ def test_the_exhaustive_sweeps_are_a_study(
 
 def test_the_verdict_table_is_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     every = verdicts.cases()
-    few = {name: every[name] for name in ("B01", "N24")}
+    few = {name: every[name] for name in ("B01", "N03")}
     monkeypatch.setattr(verdicts, "cases", lambda: few)
     found = verdicts.verdicts(tmp_path / "verdicts.jsonl")
     assert [all(found[name]["right"].values()) for name in few] == [True, False]
     assert found["B01"]["said"]["class"] == every["B01"].klass
     rows = hs.sweeps.results(tmp_path / "verdicts.jsonl").records()
-    assert [row["config"] for row in rows] == [{"case": "B01"}, {"case": "N24"}]
+    assert [row["config"] for row in rows] == [{"case": "B01"}, {"case": "N03"}]

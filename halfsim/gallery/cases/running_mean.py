@@ -6,7 +6,7 @@ from halfsim.gallery.case import Case, flat
 
 def run():
     mean = hs.tensor(0.0)
-    for n in range(2000):
+    for n in range(600):
         x = hs.tensor(3.7)
         mean = (mean * n + x) / (n + 1)
     return mean
