@@ -11,6 +11,7 @@ from halfsim.autograd.device import device
 from halfsim.autograd.gradcheck import gradcheck
 from halfsim.autograd.making import get_default_dtype, set_default_dtype, tensor
 from halfsim.autograd.numpy_protocol import ROOMS as _TENSOR_ROOMS
+from halfsim.autograd.observer import stand_by as _stand_by
 from halfsim.autograd.ops import *  # noqa: F403  # PyTorch's functions at its top level; our own names below win
 from halfsim.autograd.policy import AMP, Policy
 from halfsim.autograd.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -21,6 +22,7 @@ from halfsim.numerics import elementary, formats, ieee
 from halfsim.numerics.block_rounding import decode, encode, round_to
 from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.flags import Flag, FlagCounts, FlagWarning, errstate, flags
+from halfsim.numerics.flags import watching as _watching
 from halfsim.numerics.formats import (
     Format,
     bfloat16,
@@ -244,6 +246,9 @@ def __getattr__(name: str) -> _Any:
     _guarded_names(globals(), [name])
     return globals()[name]
 
+
+# Who tells `flags` and `errstate` of operations takes time to import, and is asked for when somebody wants to know.
+_stand_by(_watching, lambda: _import_module("halfsim.autograd.trace.counted").Counted())  # type: ignore[no-any-return]
 
 _guarded_class(Format, ("__init__",))
 _guarded_names(globals(), [name for name in __all__ if name in globals()])

@@ -8,6 +8,7 @@ With nobody in force it does neither. Watching changes no bit of any result.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from halfsim.contexts import Context, Pile
@@ -121,7 +122,7 @@ class Observer:
 
 
 _OBSERVERS: Pile[tuple[Observer, ...]] = Pile("halfsim_observers", ())  # the innermost last
-_STANDING_BY: list[tuple[Callable[[], bool], Observer]] = []
+_STANDING_BY: list[tuple[Callable[[], bool], Callable[[], Observer]]] = []
 
 
 def active() -> Observer | None:
@@ -131,13 +132,13 @@ def active() -> Observer | None:
         return found
     for wanted, observer in _STANDING_BY:
         if wanted():
-            return observer
+            return observer()
     return None
 
 
-def stand_by(wanted: Callable[[], bool], observer: Observer) -> None:
-    """Let ``observer`` watch whenever ``wanted()`` is true and no other is in force."""
-    _STANDING_BY.append((wanted, observer))
+def stand_by(wanted: Callable[[], bool], make: Callable[[], Observer]) -> None:
+    """Let the observer that ``make`` gives, once, watch whenever ``wanted()`` is true and no other is in force."""
+    _STANDING_BY.append((wanted, cache(make)))
 
 
 _Kind = TypeVar("_Kind", bound=Observer)

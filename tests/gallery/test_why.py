@@ -136,7 +136,9 @@ def commands() -> dict[str, list[str]]:
             text = path.read_text(encoding="utf-8")
             shown = [*re.findall(r"`(halfsim [^`]*)`", text), *re.findall(r"(?m)^\$? ?(halfsim [a-z].*)$", text)]
             for command in shown:
-                found.setdefault(command, []).append(path.name)
+                before, *others = command.split("|")  # "halfsim applications image|audio": two of them
+                for each in (before, *(f"{before.rpartition(' ')[0]} {name}" for name in others)):
+                    found.setdefault(each, []).append(path.name)
     return found
 
 

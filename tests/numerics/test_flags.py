@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -87,6 +90,12 @@ def test_a_warning_points_at_the_callers_line() -> None:
         with hs.errstate(overflow="warn"), pytest.warns(hs.FlagWarning) as caught:
             call()
         assert [(x.filename, x.lineno) for x in caught] == [(__file__, call.__code__.co_firstlineno)]
+
+
+def test_flags_of_operations_are_counted_where_nothing_else_was_imported() -> None:
+    program = "import halfsim as hs\nwith hs.flags() as f:\n    hs.tensor([6e4], 'fp16') * 2\nprint(f.overflow)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "1\n"
 
 
 def test_errstate_knows_numpys_words() -> None:

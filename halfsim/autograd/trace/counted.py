@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from halfsim.autograd.arithmetic import Arithmetic
-from halfsim.autograd.observer import Observer, stand_by
+from halfsim.autograd.observer import Observer
 from halfsim.autograd.trace.counting import Counting
-from halfsim.numerics.flags import report, watching
+from halfsim.numerics.flags import report
 from halfsim.numerics.precision import Precision
 
 
@@ -26,6 +26,3 @@ class Counted(Observer):
 
     def total(self, path: str, x: Any, fp: Any, total: Any, a: Any, b: Any) -> None:
         report(fp.finished(total.array), "accumulate")
-
-
-stand_by(watching, Counted())
