@@ -248,7 +248,7 @@ def __getattr__(name: str) -> _Any:
 
 
 # Who tells `flags` and `errstate` of operations takes time to import, and is asked for when somebody wants to know.
-_stand_by(_watching, lambda: _import_module("halfsim.autograd.trace.counted").Counted())  # type: ignore[no-any-return]
+_stand_by(_watching, lambda: _import_module("halfsim.autograd.trace.counted").Counted())
 
 _guarded_class(Format, ("__init__",))
 _guarded_names(globals(), [name for name in __all__ if name in globals()])
