@@ -147,7 +147,7 @@ def list(
     not.
 
     >>> list(search="nan layernorm")[0].name, len(list()), len(list(klass="eps lost", phase="optimizer"))
-    ('layer-norm-eps', 77, 1)
+    ('layer-norm-eps', 77, 2)
     """
     given = {"klass": klass, "phase": phase, "seen": seen}
     asked = {name: value for name, value in given.items() if value is not None}

@@ -322,7 +322,7 @@ def test_nothing_is_a_report_too() -> None:
         hs.tensor(np.zeros((0, 3)), "fp16") * 2
         hs.tensor(1.0) * 2
     report = t.report()
-    assert "nothing was rounded" in str(report)
+    assert "No simulated rounding changed a number" in str(report)
     assert report.page()
     assert report._repr_html_()
 
