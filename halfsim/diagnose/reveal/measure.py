@@ -1,0 +1,224 @@
+"""What outputs tell of an accumulator: how many bits it keeps, how it rounds, which numbers it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from halfsim.card import Record
+from halfsim.diagnose.reveal.box import Box
+from halfsim.numerics.formats import (
+    Format,
+    bfloat16,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float16,
+    float32,
+    float64,
+    tfloat32,
+)
+from halfsim.numerics.quantize import Array
+
+_FORMATS = (
+    float32, tfloat32, bfloat16, float16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float64,
+)  # fmt: skip
+_SUMS = (float32, float16, bfloat16, float64)
+
+# What becomes of 1 + d ulp for each of these d, in ulp above 1, and of -1 - d.
+_PARTS = (0.25, 0.5, 0.75, 1.25, 1.5, 1.75)
+_WAYS = {
+    ((0, 0, 1, 1, 2, 2), (0, 0, 1, 1, 2, 2)): "to nearest, ties to even",
+    ((0, 1, 1, 1, 2, 2), (0, 1, 1, 1, 2, 2)): "to nearest, ties away from zero",
+    ((0, 0, 0, 1, 1, 1), (0, 0, 0, 1, 1, 1)): "toward zero",
+    ((1, 1, 1, 2, 2, 2), (0, 0, 0, 1, 1, 1)): "up",
+    ((0, 0, 0, 1, 1, 1), (1, 1, 1, 2, 2, 2)): "down",
+    ((1, 1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 1)): "to odd",
+    ((0, 0, 0, 1, 2, 2), (0, 0, 1, 2, 2, 2)): "down to half a unit in the last place, then to nearest, ties to even",
+}
+_NAMELESS = "in a way that has no name here"
+
+
+@dataclass(frozen=True)
+class Kept(Record):
+    """The bits of a sum: ``stored`` below the leading one between additions, None where nothing was ever lost.
+
+    ``inside`` are those that survive where terms are added at once; ``rounding`` says how the others go. ``top`` and
+    ``bottom`` are the exponents of the largest and the smallest power of two that come out, of one term alone.
+    """
+
+    stored: int | None
+    inside: int | None
+    rounding: str
+    top: int
+    bottom: int
+
+    @property
+    def digits(self) -> int | None:
+        """The precision of a stored sum, its leading one included."""
+        return None if self.stored is None else self.stored + 1
+
+
+@dataclass(frozen=True)
+class Taken(Record):
+    """What a product takes: significant bits, exponents of the largest and smallest power of two, and rounding."""
+
+    digits: int
+    top: int
+    bottom: int
+    rounding: str
+
+    @property
+    def format(self) -> Format | None:
+        """The format with these numbers, None where there is none."""
+        for fmt in _FORMATS:
+            if (fmt.precision, fmt.emax) == (self.digits, self.top) and self.bottom in (fmt.emin, lowest(fmt)):
+                return fmt
+        return None
+
+    @property
+    def flushes(self) -> bool:
+        """Whether subnormal operands are taken for zeros."""
+        return self.format is not None and self.bottom == self.format.emin
+
+
+def lowest(fmt: Format) -> int:
+    """The exponent of the smallest subnormal number."""
+    return int(np.log2(fmt.smallest_subnormal))
+
+
+def span(box: Box) -> tuple[int, int]:
+    """The exponents of the largest and the smallest power of two that come out of ``box`` as they go in."""
+    powers = np.arange(-149, 128)
+    rows = np.zeros((len(powers), 4))
+    rows[:, 0] = np.ldexp(1.0, powers)
+    right = powers[box.terms(rows) == rows[:, 0]]
+    if not right.size:
+        raise ValueError("f: no power of two comes out of it as it goes in; allowed: a sum of products, or of terms")
+    middle = right[np.argmin(np.abs(right))]
+    run = {*right.tolist()}
+    top = bottom = int(middle)
+    while top + 1 in run:
+        top += 1
+    while bottom - 1 in run:
+        bottom -= 1
+    return top, bottom
+
+
+def kept(box: Box, n: int) -> Kept:
+    """How many bits survive beside a power of two that goes away again, for several places of the three terms."""
+    top, bottom = span(box)
+    most = min(top - bottom, 140)
+    places = [(i, j, k) for some in combinations(sorted({0, 1, 2, n // 2 + 1, n - 1}), 3)
+              for i, j, k in (some, (some[0], some[2], some[1]), (some[1], some[2], some[0]))]  # fmt: skip
+    widths = _survive(box, n, places, top, most)
+    limited = {place: w for place, w in zip(places, widths, strict=True) if w < most}
+    if not limited:
+        return Kept(None, None, "nothing is rounded before the end", top, bottom)
+    stored = min(limited.values())
+    ways = [_rounding(box, n, place, top, stored, bottom) for place, w in limited.items() if w == stored]
+    named = [way for way in ways if way != _NAMELESS]  # the tiny term may meet the other large one first
+    return Kept(stored, max(limited.values()), (named or ways)[0], top, bottom)
+
+
+def _survive(box: Box, n: int, places: list[tuple[int, int, int]], top: int, most: int) -> list[int]:
+    """For each (i, j, k) the largest e up to ``most`` for which 2**-e at j survives beside 1 at i and -1 at k."""
+    low, high = np.zeros(len(places), int), np.full(len(places), most)
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        rows = np.zeros((2, len(places), n))  # of either sign, for -1 + 2**-e has one bit more than 1 + 2**-e
+        for row, (i, j, k), e in zip(rows[0], places, middle, strict=True):
+            row[[i, j, k]] = 2.0**top, 2.0 ** (top - int(e)), -(2.0**top)
+        rows[1] = rows[0]
+        for row, (_, j, _) in zip(rows[1], places, strict=True):
+            row[j] = -row[j]
+        signs = np.array([[1.0], [-1.0]])
+        whole = (box.terms(rows.reshape(-1, n)).reshape(2, -1) == signs * np.ldexp(1.0, top - middle)).all(0)
+        low, high = np.where(whole, middle, low), np.where(whole, high, middle - 1)
+    return [int(e) for e in low]
+
+
+def _rounding(box: Box, n: int, place: tuple[int, int, int], top: int, stored: int, bottom: int) -> str:
+    """What becomes of sums between two numbers of the accumulator."""
+    unit, scale = 2.0**-stored, 2.0**top
+    if top - stored - 2 < bottom:
+        return "not to be seen: the range is too narrow"
+    i, j, k = place
+    rows = np.zeros((2 * len(_PARTS), n))
+    for row, (sign, part) in zip(rows, ((s, d) for s in (1, -1) for d in _PARTS), strict=True):
+        row[[i, j, k]] = sign * scale, sign * part * unit * scale, -sign * scale
+    first, again = (np.abs(box.terms(rows)) / (unit * scale) for _ in range(2))
+    if (first != again).any():
+        return "changes from call to call"
+    return way(first)
+
+
+def way(ups: Array) -> str:
+    """The name of a rounding that takes 1 + d to these, for the d of `_PARTS` and then for those below -1."""
+    half = len(_PARTS)
+    return _WAYS.get((tuple(ups[:half].tolist()), tuple(ups[half:].tolist())), _NAMELESS)
+
+
+def taken(box: Box, n: int) -> Taken:
+    """The format that a product takes its operands in."""
+    exponents = np.arange(-149, 128)
+    half = -(exponents // 2)
+    ends = exponents[_alone(box, n, np.ldexp(1.0, exponents), np.ldexp(1.0, half))]
+    run = {*ends.tolist()}
+    top = bottom = int(ends[np.argmin(np.abs(ends))]) if ends.size else 0
+    while top + 1 in run:
+        top += 1
+    while bottom - 1 in run:
+        bottom -= 1
+    digits = 1
+    for e in range(1, 24):
+        if not any((_less(box, n, [1 + 2.0**-e], order) == 2.0**-e).all() for order in ((0, 1), (1, 0))):
+            break
+        digits = e + 1
+    unit = 2.0 ** (1 - digits)
+    values = [sign * (1 + part * unit) for sign in (1, -1) for part in _PARTS]
+    ways = [way(np.abs(_less(box, n, values, order)) / unit) for order in ((0, 1), (1, 0))] if digits < 23 else []
+    return Taken(digits, top, bottom, next((w for w in ways if w in _WAYS.values()), "") if ways else "")
+
+
+def _alone(box: Box, n: int, x: Array, y: Array) -> Array:
+    """Where a product of one ``x`` and one ``y`` comes out right."""
+    a, b = np.zeros((2, len(x), n))
+    a[:, 0], b[:, 0] = x, y
+    right: Array = box.pairs(a, b) == x * y
+    return right
+
+
+def _less(box: Box, n: int, values: Iterable[float], order: tuple[int, int]) -> Array:
+    """Each value times 1, less the whole number below its magnitude, in either order."""
+    given = np.array([*values])
+    a, b = np.zeros((2, len(given), n))
+    b[:, :2] = 1
+    a[:, order[0]], a[:, order[1]] = given, -np.sign(given)
+    return box.pairs(a, b)
+
+
+def fused(box: Box, n: int, digits: int, stored: int | None) -> bool | None:
+    """Whether a product joins a sum unrounded; None where products fit the accumulator, or nothing is rounded."""
+    if stored is None or 2 * digits <= stored + 1:
+        return None
+    h = min(digits - 1, stored // 2 + 1)  # the square of 1 + 2**-h has 2 h bits after its leading one
+    if 2 * h <= stored:
+        return None
+    a, b = np.zeros((2, 6, n))
+    for row, (i, j) in enumerate(((0, 1), (1, 0), (0, n - 1), (n - 1, 0), (0, n // 2), (n // 2, 0))):
+        a[row, i], b[row, i] = -(1 + 2.0 ** (1 - h)), 1
+        a[row, j] = b[row, j] = 1 + 2.0**-h
+    return bool((box.pairs(a, b) == 2.0 ** (-2 * h)).any())
+
+
+def sum_format(found: Kept) -> Format | None:
+    """The format whose precision and range a stored sum has, where there is one; of equal ones the first named."""
+    for fmt in _SUMS:
+        if fmt.precision == found.digits and found.top <= fmt.emax:
+            return fmt
+    return None
