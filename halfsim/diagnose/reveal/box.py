@@ -51,7 +51,12 @@ class Box:
         return self.pairs(np.ldexp(2 * m, e - 1 - low), np.ldexp(np.float64(rows != 0), low))
 
     def pairs(self, a: Array, b: Array) -> Array:
-        """The sums of products of rows of ``a`` (P, n) and ``b`` (P, n), on the diagonal of products of matrices."""
+        """The sums of products of rows of ``a`` (P, n) and ``b`` (P, n), on the diagonal of products of matrices.
+
+        Of a sum, the terms are the products.
+        """
+        if not self.product:
+            return self.terms(a * b)
         out = []
         for k in range(0, len(a), AT_ONCE):
             left, right = np.zeros((2, AT_ONCE, a.shape[1]), np.float32)

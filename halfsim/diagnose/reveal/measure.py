@@ -48,7 +48,8 @@ class Kept(Record):
     """The bits of a sum: ``stored`` below the leading one between additions, None where nothing was ever lost.
 
     ``inside`` are those that survive where terms are added at once; ``rounding`` says how the others go. ``top`` and
-    ``bottom`` are the exponents of the largest and the smallest power of two that come out, of one term alone.
+    ``bottom`` are the exponents of the largest and the smallest power of two that come out, of one term alone; ``given``
+    are the bits of what comes out in the end.
     """
 
     stored: int | None
@@ -56,6 +57,7 @@ class Kept(Record):
     rounding: str
     top: int
     bottom: int
+    given: int
 
     @property
     def digits(self) -> int | None:
@@ -99,12 +101,16 @@ def span(box: Box) -> tuple[int, int]:
     right = powers[box.terms(rows) == rows[:, 0]]
     if not right.size:
         raise ValueError("f: no power of two comes out of it as it goes in; allowed: a sum of products, or of terms")
-    middle = right[np.argmin(np.abs(right))]
-    run = {*right.tolist()}
-    top = bottom = int(middle)
-    while top + 1 in run:
+    return _run(right)
+
+
+def _run(exponents: Array) -> tuple[int, int]:
+    """The ends of the longest run of integers around the one nearest to zero."""
+    known = {*exponents.tolist()}
+    top = bottom = min(known, key=abs, default=0)
+    while top + 1 in known:
         top += 1
-    while bottom - 1 in run:
+    while bottom - 1 in known:
         bottom -= 1
     return top, bottom
 
@@ -113,16 +119,18 @@ def kept(box: Box, n: int) -> Kept:
     """How many bits survive beside a power of two that goes away again, for several places of the three terms."""
     top, bottom = span(box)
     most = min(top - bottom, 140)
+    given = _given(box, n, top, min(most, 52))
     places = [(i, j, k) for some in combinations(sorted({0, 1, 2, n // 2 + 1, n - 1}), 3)
               for i, j, k in (some, (some[0], some[2], some[1]), (some[1], some[2], some[0]))]  # fmt: skip
     widths = _survive(box, n, places, top, most)
     limited = {place: w for place, w in zip(places, widths, strict=True) if w < most}
     if not limited:
-        return Kept(None, None, "nothing is rounded before the end", top, bottom)
+        return Kept(None, None, "nothing is rounded before the end", top, bottom, given)
     stored = min(limited.values())
     ways = [_rounding(box, n, place, top, stored, bottom) for place, w in limited.items() if w == stored]
     named = [way for way in ways if way != _NAMELESS]  # the tiny term may meet the other large one first
-    return Kept(stored, max(limited.values()), (named or ways)[0], top, bottom)
+    told = " or ".join(sorted({*(named or ways)}))
+    return Kept(stored, max(limited.values()), told, top, bottom, given)
 
 
 def _survive(box: Box, n: int, places: list[tuple[int, int, int]], top: int, most: int) -> list[int]:
@@ -140,6 +148,15 @@ def _survive(box: Box, n: int, places: list[tuple[int, int, int]], top: int, mos
         whole = (box.terms(rows.reshape(-1, n)).reshape(2, -1) == signs * np.ldexp(1.0, top - middle)).all(0)
         low, high = np.where(whole, middle, low), np.where(whole, high, middle - 1)
     return [int(e) for e in low]
+
+
+def _given(box: Box, n: int, top: int, most: int) -> int:
+    """The largest e for which 1 + 2**-e comes out whole, as a sum of two terms."""
+    rows = np.zeros((most, n))
+    rows[:, 0] = 2.0**top
+    rows[:, 1] = np.ldexp(1.0, top - np.arange(1, most + 1))
+    whole = box.terms(rows) == rows.sum(1)
+    return most if whole.all() else int(np.argmin(whole))
 
 
 def _rounding(box: Box, n: int, place: tuple[int, int, int], top: int, stored: int, bottom: int) -> str:
@@ -163,17 +180,13 @@ def way(ups: Array) -> str:
     return _WAYS.get((tuple(ups[:half].tolist()), tuple(ups[half:].tolist())), _NAMELESS)
 
 
-def taken(box: Box, n: int) -> Taken:
-    """The format that a product takes its operands in."""
-    exponents = np.arange(-149, 128)
-    half = -(exponents // 2)
-    ends = exponents[_alone(box, n, np.ldexp(1.0, exponents), np.ldexp(1.0, half))]
-    run = {*ends.tolist()}
-    top = bottom = int(ends[np.argmin(np.abs(ends))]) if ends.size else 0
-    while top + 1 in run:
-        top += 1
-    while bottom - 1 in run:
-        bottom -= 1
+def taken(box: Box, n: int, found: Kept) -> Taken:
+    """The format that a product takes its operands in, or a sum its terms; the range of these is that of sums."""
+    top, bottom = found.top, found.bottom
+    if box.product:
+        exponents = np.arange(-149, 128)
+        half = -(exponents // 2)
+        top, bottom = _run(exponents[_alone(box, n, np.ldexp(1.0, exponents), np.ldexp(1.0, half))])
     digits = 1
     for e in range(1, 24):
         if not any((_less(box, n, [1 + 2.0**-e], order) == 2.0**-e).all() for order in ((0, 1), (1, 0))):
@@ -217,8 +230,15 @@ def fused(box: Box, n: int, digits: int, stored: int | None) -> bool | None:
 
 
 def sum_format(found: Kept) -> Format | None:
-    """The format whose precision and range a stored sum has, where there is one; of equal ones the first named."""
-    for fmt in _SUMS:
-        if fmt.precision == found.digits and found.top <= fmt.emax:
-            return fmt
-    return None
+    """The format whose precision a stored sum has, where there is one, and whose range it needs."""
+    return _with(found.digits, found)
+
+
+def given_format(found: Kept) -> Format | None:
+    """The format of what comes out, where it is narrower than the running sum; else None."""
+    narrower = found.stored is None or found.given < found.stored
+    return _with(found.given + 1, found) if narrower else None
+
+
+def _with(digits: int | None, found: Kept) -> Format | None:
+    return next((fmt for fmt in _SUMS if fmt.precision == digits and found.top <= fmt.emax), None)

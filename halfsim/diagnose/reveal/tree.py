@@ -20,7 +20,7 @@ from halfsim.numerics.exact_sums import add_odd
 from halfsim.numerics.quantize import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node:
     """A sum of ``children``, or the term of number ``leaf``. ``exact``: added without error, then rounded once."""
 
@@ -62,16 +62,33 @@ class Node:
             found[id(node)] = 1 + max(found.get(id(child), 0) for child in node.children)
         return found.get(id(self), 0)
 
-    def to_list(self) -> Any:
-        """Nested lists of the numbers of terms; the first level of a long chain is unfolded.
+    def steps(self) -> list[list[int]]:
+        """Every sum by its parts, those it needs before it: k is term k, and ``size`` + i the i-th of these sums.
 
-        >>> Node.of([Node.of([Node(leaf=0), Node(leaf=1)]), Node(leaf=2)]).to_list()
-        [[0, 1], 2]
+        >>> Node.of([Node.of([Node(leaf=0), Node(leaf=1)]), Node(leaf=2)]).steps()
+        [[0, 1], [3, 2]]
         """
-        found: dict[int, Any] = {}
+        number: dict[int, int] = {}
+        out = []
         for node in self.bottom_up():
-            found[id(node)] = [found.get(id(child), child.leaf) for child in node.children]
-        return found.get(id(self), self.leaf)
+            out.append([number[id(child)] if child.children else child.leaf for child in node.children])
+            number[id(node)] = self.size + len(out) - 1
+        return out
+
+    def __repr__(self) -> str:
+        return f"<Node: {words(self)}>" if self.children else f"<Node: term {self.leaf}>"
+
+    def __reduce__(self) -> Any:
+        """A chain is too deep for pickle and copies to follow."""
+        exact = [node.exact for node in self.bottom_up()]
+        return (_from_steps, (self.size, self.steps(), exact)) if self.children else (Node, ((), self.leaf))
+
+
+def _from_steps(size: int, steps: list[list[int]], exact: list[bool]) -> Node:
+    nodes = [Node(leaf=k) for k in range(size)]
+    for parts, exactly in zip(steps, exact, strict=True):
+        nodes.append(Node.of([nodes[k] for k in parts], exactly))
+    return nodes[-1]
 
 
 class Lost:
@@ -151,8 +168,8 @@ def comb(node: Node) -> list[list[int]] | None:
 def pairwise(places: list[int]) -> Node:
     """The tree that splits at the largest power of two below the number of terms.
 
-    >>> pairwise([0, 1, 2]).to_list()
-    [[0, 1], 2]
+    >>> pairwise([0, 1, 2]).steps()
+    [[0, 1], [3, 2]]
     """
     level = [Node(leaf=k) for k in places]
     while len(level) > 1:
@@ -191,7 +208,8 @@ def words(node: Node) -> str:
         kinds[_piece(top)] += 1
     told = ", ".join(f"{count} {'chains' if count > 1 else 'chain'} of {kind}" for kind, count in kinds.items())
     if len(tops) == 1:
-        return told
+        steps = comb(node) or []
+        return f"sequential in blocks of {max(map(len, steps))}, the terms in an order of its own"
     return f"{told}; {_joined(upper, tops)}"
 
 
@@ -316,7 +334,7 @@ def _joined(upper: Node, tops: list[Node]) -> str:
         return "joined one after another"
     if shape(top) == shape(pairwise(list(range(top.size)))):
         return "joined pairwise"
-    return f"joined by a tree of depth {top.depth}"
+    return f"these joined as {words(top)}" if top.size < 0.9 * sum(part.size for part in tops) else "joined in an order of its own"
 
 
 def drawn(node: Node, lines: int = 24) -> str:
