@@ -62,7 +62,12 @@ REVEAL = Command(
     "how does it add? order, accumulator and rounding of a product or a sum, from its outputs alone",
     "The order in which a product of matrices or a sum adds its terms, drawn as a tree; the accumulator's bits and "
     "rounding; what becomes of subnormal numbers; and every described device that gives the same bits.",
-    ("halfsim reveal numpy", "halfsim reveal torch --length 1024", "halfsim reveal mine:product", "halfsim reveal V100"),
+    (
+        "halfsim reveal numpy",
+        "halfsim reveal torch --length 1024",
+        "halfsim reveal mine:product",
+        "halfsim reveal V100",
+    ),
     _options,
     _run,
     {"run": "NAME", "name": "NAME", "device": "NAME", "length": "--length"},

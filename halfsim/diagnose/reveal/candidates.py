@@ -20,6 +20,7 @@ from halfsim.numerics.quantize import Array, rounded
 _DEPTH = 70  # terms: more than two steps of every unit, and a partial one
 _ORDERS = ("sequential", "sequential+fma", "pairwise", "kahan", "neumaier")
 _BLOCKS = (2, 4, 8, 16, 32, 64)
+_FEW = 8  # sums of one array each, of every pair of matrices
 _SAME = ("architecture", "evidence", "nan")  # what does not show in numbers
 
 
@@ -141,9 +142,7 @@ def spelled(fmt: Format | None) -> list[str]:
     return [*words, *(f"{name}:blocked({size})" for name in names for size in _BLOCKS), "exact"]
 
 
-def product_words(
-    box: Box, length: int, fmt: Format | None, grid: Format | None, given: Format | None
-) -> list[str]:
+def product_words(box: Box, length: int, fmt: Format | None, grid: Format | None, given: Format | None) -> list[str]:
     """The accumulators that ``box`` agrees with, operands rounded to ``grid`` first."""
 
     def product(word: str) -> Product:
@@ -162,13 +161,11 @@ def on_grid(x: Array, grid: Format | None) -> Array:
     return x if grid in (None, float32) else rounded(x, grid).astype(np.float32)
 
 
-def sum_words(
-    box: Box, length: int, fmt: Format | None, grid: Format | None, given: Format | None
-) -> list[str]:
+def sum_words(box: Box, length: int, fmt: Format | None, grid: Format | None, given: Format | None) -> list[str]:
     """The accumulators that a sum agrees with, terms rounded to ``grid`` first."""
     left = {word: accumulator(word) for word in spelled(fmt)}
     for a, _ in inputs(length):
-        x = (a if a.shape[1] <= length else b.T)[:24].astype(np.float32)
+        x = a[:_FEW].astype(np.float32)
         out = np.array([float(box(row)) for row in x])
         x = on_grid(x, grid)
         left = {word: how for word, how in left.items()

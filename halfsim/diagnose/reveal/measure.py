@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -40,6 +40,7 @@ _WAYS = {
     ((1, 1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 1)): "to odd",
     ((0, 0, 0, 1, 2, 2), (0, 0, 1, 2, 2, 2)): "down to half a unit in the last place, then to nearest, ties to even",
 }
+_ASKED = 8  # triples that are asked how they round
 _NAMELESS = "in a way that has no name here"
 
 
@@ -48,8 +49,8 @@ class Kept(Record):
     """The bits of a sum: ``stored`` below the leading one between additions, None where nothing was ever lost.
 
     ``inside`` are those that survive where terms are added at once; ``rounding`` says how the others go. ``top`` and
-    ``bottom`` are the exponents of the largest and the smallest power of two that come out, of one term alone; ``given``
-    are the bits of what comes out in the end.
+    ``bottom`` are the exponents of the largest and the smallest power of two that come out, of one term alone;
+    ``given`` are the bits of what comes out in the end.
     """
 
     stored: int | None
@@ -95,13 +96,25 @@ def lowest(fmt: Format) -> int:
 
 def span(box: Box) -> tuple[int, int]:
     """The exponents of the largest and the smallest power of two that come out of ``box`` as they go in."""
-    powers = np.arange(-149, 128)
-    rows = np.zeros((len(powers), 4))
-    rows[:, 0] = np.ldexp(1.0, powers)
-    right = powers[box.terms(rows) == rows[:, 0]]
-    if not right.size:
-        raise ValueError("f: no power of two comes out of it as it goes in; allowed: a sum of products, or of terms")
-    return _run(right)
+
+    def whole(exponents: Array) -> Array:
+        rows = np.zeros((2, 4))
+        rows[:, 0] = np.ldexp(1.0, exponents * [1, -1])
+        return box.terms(rows) == rows[:, 0]
+
+    if not whole(np.zeros(2, int)).all():
+        raise ValueError("f: 1 does not come out of it as it goes in; allowed: a sum of products, or of terms")
+    top, bottom = _last(whole, np.array([0, 0]), np.array([127, 149]))
+    return int(top), -int(bottom)
+
+
+def _last(holds: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """The largest numbers from ``low`` to ``high`` for which something holds: up to these, and no further."""
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        right = holds(middle)
+        low, high = np.where(right, middle, low), np.where(right, high, middle - 1)
+    return low
 
 
 def _run(exponents: Array) -> tuple[int, int]:
@@ -120,14 +133,15 @@ def kept(box: Box, n: int) -> Kept:
     top, bottom = span(box)
     most = min(top - bottom, 140)
     given = _given(box, n, top, min(most, 52))
-    places = [(i, j, k) for some in combinations(sorted({0, 1, 2, n // 2 + 1, n - 1}), 3)
+    places = [(i, j, k) for some in combinations(sorted({0, 1, 2, 5, n - 1}), 3)
               for i, j, k in (some, (some[0], some[2], some[1]), (some[1], some[2], some[0]))]  # fmt: skip
     widths = _survive(box, n, places, top, most)
     limited = {place: w for place, w in zip(places, widths, strict=True) if w < most}
     if not limited:
         return Kept(None, None, "nothing is rounded before the end", top, bottom, given)
     stored = min(limited.values())
-    ways = [_rounding(box, n, place, top, stored, bottom) for place, w in limited.items() if w == stored]
+    where = [place for place, w in limited.items() if w == stored]
+    ways = [_rounding(box, n, place, top, stored, bottom) for place in where[:: -(-len(where) // _ASKED)]]
     named = [way for way in ways if way != _NAMELESS]  # the tiny term may meet the other large one first
     told = " or ".join(sorted({*(named or ways)}))
     return Kept(stored, max(limited.values()), told, top, bottom, given)
@@ -135,28 +149,28 @@ def kept(box: Box, n: int) -> Kept:
 
 def _survive(box: Box, n: int, places: list[tuple[int, int, int]], top: int, most: int) -> list[int]:
     """For each (i, j, k) the largest e up to ``most`` for which 2**-e at j survives beside 1 at i and -1 at k."""
-    low, high = np.zeros(len(places), int), np.full(len(places), most)
-    while (low < high).any():
-        middle = (low + high + 1) // 2
+    signs = np.array([[1.0], [-1.0]])
+
+    def whole(exponents: Array) -> Array:
         rows = np.zeros((2, len(places), n))  # of either sign, for -1 + 2**-e has one bit more than 1 + 2**-e
-        for row, (i, j, k), e in zip(rows[0], places, middle, strict=True):
-            row[[i, j, k]] = 2.0**top, 2.0 ** (top - int(e)), -(2.0**top)
-        rows[1] = rows[0]
-        for row, (_, j, _) in zip(rows[1], places, strict=True):
-            row[j] = -row[j]
-        signs = np.array([[1.0], [-1.0]])
-        whole = (box.terms(rows.reshape(-1, n)).reshape(2, -1) == signs * np.ldexp(1.0, top - middle)).all(0)
-        low, high = np.where(whole, middle, low), np.where(whole, high, middle - 1)
-    return [int(e) for e in low]
+        for k, ((i, j, last), e) in enumerate(zip(places, exponents, strict=True)):
+            rows[:, k, i], rows[:, k, last] = 2.0**top, -(2.0**top)
+            rows[:, k, j] = signs[:, 0] * 2.0 ** (top - int(e))
+        found: Array = box.terms(rows.reshape(-1, n)).reshape(2, -1) == signs * np.ldexp(1.0, top - exponents)
+        return found.all(0)
+
+    return [int(e) for e in _last(whole, np.zeros(len(places), int), np.full(len(places), most))]
 
 
 def _given(box: Box, n: int, top: int, most: int) -> int:
     """The largest e for which 1 + 2**-e comes out whole, as a sum of two terms."""
-    rows = np.zeros((most, n))
-    rows[:, 0] = 2.0**top
-    rows[:, 1] = np.ldexp(1.0, top - np.arange(1, most + 1))
-    whole = box.terms(rows) == rows.sum(1)
-    return most if whole.all() else int(np.argmin(whole))
+
+    def whole(exponents: Array) -> Array:
+        rows = np.zeros((1, n))
+        rows[0, :2] = 2.0**top, 2.0 ** (top - int(exponents[0]))
+        return box.terms(rows) == rows.sum(1)
+
+    return int(_last(whole, np.array([0]), np.array([most]))[0])
 
 
 def _rounding(box: Box, n: int, place: tuple[int, int, int], top: int, stored: int, bottom: int) -> str:

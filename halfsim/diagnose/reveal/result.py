@@ -9,6 +9,7 @@ from typing import Any
 
 from halfsim.diagnose.reveal.candidates import UnitClass
 from halfsim.diagnose.reveal.measure import Kept, Taken, given_format, lowest, sum_format
+from halfsim.diagnose.reveal.picture import picture
 from halfsim.diagnose.reveal.tree import Node, drawn
 from halfsim.document import Document, attributes
 from halfsim.markup import Lines, sections
@@ -122,7 +123,9 @@ class Revealed(Document):
         kind = "A product of matrices" if self.product else "A sum"
         yield from sections([("", f"{kind}, {self.length} terms, {self.calls} calls."), ("", facts)], sort=False)
         if self.tree:
-            yield from sections([("The tree", Lines(drawn(self.tree, 200)))])
+            yield "<h2>The tree</h2>"
+            yield picture(self.tree)
+            yield from sections([("", Lines(drawn(self.tree, 200)))])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; the tree as its sums, each by its parts: `Node.steps`."""

@@ -274,8 +274,8 @@ def _halves(root: Node) -> str:
     deep: set[int] = set()
     while stack:
         node, level = stack.pop()
-        left, right = (sorted(node.children, key=_first) if len(node.children) == 2 else (node, node))
-        if left is not right and 2 <= min(left.size, right.size) and max(left.size, right.size) <= 2 * min(
+        left, right = sorted(node.children, key=_first) if len(node.children) == 2 else (node, node)
+        if left is not right and min(left.size, right.size) >= 2 and max(left.size, right.size) <= 2 * min(
             left.size, right.size
         ) and _consecutive(left) and _consecutive(right):  # fmt: skip
             stack += [(left, level + 1), (right, level + 1)]
@@ -334,7 +334,11 @@ def _joined(upper: Node, tops: list[Node]) -> str:
         return "joined one after another"
     if shape(top) == shape(pairwise(list(range(top.size)))):
         return "joined pairwise"
-    return f"these joined as {words(top)}" if top.size < 0.9 * sum(part.size for part in tops) else "joined in an order of its own"
+    return (
+        f"these joined as {words(top)}"
+        if top.size < 0.9 * sum(part.size for part in tops)
+        else "joined in an order of its own"
+    )
 
 
 def drawn(node: Node, lines: int = 24) -> str:
@@ -365,13 +369,22 @@ def drawn(node: Node, lines: int = 24) -> str:
     return "\n".join(out)
 
 
-def _chain(steps: list[Any], exact: bool) -> str:
-    """A running sum on one line, its middle left out where it is long."""
-    told = ["{" + ", ".join(_shortened([str(k) for k in step], 4)) + "}" if len(step) > 1 else str(step[0])
-            for step in steps]  # fmt: skip
+def _chain(steps: list[list[int]], exact: bool) -> str:
+    """A running sum on one line."""
+    return " + ".join(told(steps)) + (" (without error)" if exact else "")
+
+
+def told(steps: list[list[int]]) -> list[str]:
+    """The steps of a running sum, the middle left out where there are many; terms added at once in braces.
+
+    >>> told([[0, 1], [2], [3]])
+    ['0 + 1', '2', '3']
+    """
+    out = ["{" + ", ".join(_shortened([str(k) for k in step], 4)) + "}" if len(step) > 1 else str(step[0])
+           for step in steps]  # fmt: skip
     if len(steps[0]) == 2:
-        told[0] = f"{steps[0][0]} + {steps[0][1]}"
-    return " + ".join(_shortened(told, 6)) + (" (without error)" if exact else "")
+        out[0] = f"{steps[0][0]} + {steps[0][1]}"
+    return _shortened(out, 6)
 
 
 def _shortened(words_: list[str], most: int) -> list[str]:
