@@ -100,7 +100,8 @@ def span(box: Box) -> tuple[int, int]:
     def whole(exponents: Array) -> Array:
         rows = np.zeros((2, 4))
         rows[:, 0] = np.ldexp(1.0, exponents * [1, -1])
-        return box.terms(rows) == rows[:, 0]
+        right: Array = box.terms(rows) == rows[:, 0]
+        return right
 
     if not whole(np.zeros(2, int)).all():
         raise ValueError("f: 1 does not come out of it as it goes in; allowed: a sum of products, or of terms")
@@ -157,7 +158,7 @@ def _survive(box: Box, n: int, places: list[tuple[int, int, int]], top: int, mos
             rows[:, k, i], rows[:, k, last] = 2.0**top, -(2.0**top)
             rows[:, k, j] = signs[:, 0] * 2.0 ** (top - int(e))
         found: Array = box.terms(rows.reshape(-1, n)).reshape(2, -1) == signs * np.ldexp(1.0, top - exponents)
-        return found.all(0)
+        return np.logical_and(found[0], found[1])
 
     return [int(e) for e in _last(whole, np.zeros(len(places), int), np.full(len(places), most))]
 
@@ -168,7 +169,8 @@ def _given(box: Box, n: int, top: int, most: int) -> int:
     def whole(exponents: Array) -> Array:
         rows = np.zeros((1, n))
         rows[0, :2] = 2.0**top, 2.0 ** (top - int(exponents[0]))
-        return box.terms(rows) == rows.sum(1)
+        right: Array = box.terms(rows) == rows.sum(1)
+        return right
 
     return int(_last(whole, np.array([0]), np.array([most]))[0])
 

@@ -245,7 +245,7 @@ def _first(node: Node) -> int:
 
 def _blocks(root: Node) -> str:
     """A running sum of sums of as many consecutive terms each, the last of them perhaps shorter."""
-    node, parts = root, []
+    node, parts = root, list[Node]()
     while len(node.children) == 2:
         rest, part = sorted(node.children, key=_first)
         if not part.children or not _consecutive(part) or not _consecutive(rest):
@@ -297,7 +297,7 @@ def _combs(root: Node) -> tuple[list[Node], Node]:
         inner = [child for child in node.children if child.children]
         running[id(node)] = not inner or (len(inner) == 1 and running[id(inner[0])])
         if not running[id(node)]:
-            parts = []
+            parts: list[Node] = []
             for child in node.children:
                 if id(child) in above:
                     parts.append(above[id(child)])

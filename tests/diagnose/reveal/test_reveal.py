@@ -219,7 +219,8 @@ def test_results_are_documents():
     assert data["kept"]["stored"] == 23
     assert len(data["tree"]) == 255
     assert max(map(max, data["tree"])) == 2 * 256 - 3
-    assert found.order.split(";")[0] in found.page() and "<svg" in found._repr_html_()
+    assert found.order.split(";")[0] in found.page()
+    assert "<svg" in found._repr_html_()
     for twin in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
         assert str(twin) == str(found)
 
