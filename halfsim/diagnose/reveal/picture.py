@@ -12,7 +12,7 @@ _DEEP, _ROW, _STEP = 5, 18, 26  # levels that are drawn, pixels of a line of ter
 def picture(tree: Node) -> str:
     """An inline SVG; running sums are cut short, and what is more than a few levels down is counted.
 
-    >>> picture(Node.of([Node(leaf=0), Node(leaf=1)])).count("<circle")
+    >>> picture(Node.of([Node.of([Node(leaf=0), Node(leaf=1)]), Node(leaf=2)])).count("<circle")
     1
     """
     marks: list[str] = []

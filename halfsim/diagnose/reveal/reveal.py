@@ -24,8 +24,9 @@ def reveal(f: Callable[..., Any], length: int = 512) -> Revealed:
     of an array (K,); what needs tensors of an imported PyTorch gets these. It must give the same for the same
     inputs, and form every element alike. K is ``length`` where the order is looked for, less where the accumulator is
     too narrow to count so many terms. Inputs are finite; results may overflow. Hypotheses that outputs cannot tell
-    apart are all listed, and what no output shows is said to be so. ``TypeError`` for what takes neither one array nor two,
-    ``ValueError`` for a ``length`` below 8 and what does not add. The order is found as in FPRev (arXiv 2411.00442).
+    apart are all listed, and what no output shows is said to be so. ``TypeError`` for what takes neither one array
+    nor two, ``ValueError`` for a ``length`` below 8 and what does not add. The order is found as in FPRev (arXiv
+    2411.00442).
 
     >>> reveal(lambda x: np.add.accumulate(x)[-1], 64).order
     'sequential'
