@@ -66,6 +66,8 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.mend.result import Mended
     from halfsim.diagnose.minimize.minimize import Minimal, minimize
     from halfsim.diagnose.report.report import Report
+    from halfsim.diagnose.reveal.result import Revealed
+    from halfsim.diagnose.reveal.reveal import reveal
     from halfsim.diagnose.scale.range import loss_scale_range
     from halfsim.diagnose.scale.result import LossScaleRange
     from halfsim.diagnose.search.result import PolicySearch
@@ -103,6 +105,7 @@ __all__ = [
     "PolicySearch",
     "Precision",
     "Report",
+    "Revealed",
     "Rounding",
     "Size",
     "Stochastic",
@@ -162,6 +165,7 @@ __all__ = [
     "plot",
     "precision",
     "reproducible",
+    "reveal",
     "round_to",
     "save",
     "search_policy",
@@ -199,6 +203,8 @@ _LATER = {
     "ModelComparison": "diagnose.compare.result",
     "PolicySearch": "diagnose.search.result",
     "Report": "diagnose.report.report",
+    "reveal": "diagnose.reveal.reveal",
+    "Revealed": "diagnose.reveal.result",
     "save": "checkpoint.saved",
     "search_policy": "diagnose.search.search",
     "sweep": "sweeps.study",

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from halfsim.cli import applications, audit, bits, cost, demo, devices, gallery, lessons, remedies, run, sweep, why
+from halfsim.cli import (
+    applications,
+    audit,
+    bits,
+    cost,
+    demo,
+    devices,
+    gallery,
+    lessons,
+    remedies,
+    reveal,
+    run,
+    sweep,
+    why,
+)
 from halfsim.cli.parser import Parser
 
 _ALL = (
@@ -11,6 +25,7 @@ _ALL = (
     run.RUN,
     audit.AUDIT,
     devices.DEVICES,
+    reveal.REVEAL,
     cost.COST,
     why.WHY,
     gallery.GALLERY,

@@ -1,0 +1,1 @@
+"""How a machine adds, found out from its outputs."""
