@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from halfsim.card import Card
 from halfsim.diagnose.reveal.box import Box
 from halfsim.numerics.exact_sums import add_odd
 from halfsim.numerics.quantize import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Node:
+class Node(Card):
     """A sum of ``children``, or the term of number ``leaf``. ``exact``: added without error, then rounded once."""
+
+    _listed = ("size", "depth")
 
     children: tuple[Node, ...] = ()
     leaf: int = -1
