@@ -28,6 +28,7 @@ def reveal(f: Callable[..., Any], length: int = 512) -> Revealed:
     nor two, ``ValueError`` for a ``length`` below 8 and what does not add. The order is found as in FPRev (arXiv
     2411.00442).
 
+    >>> import numpy as np
     >>> reveal(lambda x: np.add.accumulate(x)[-1], 64).order
     'sequential'
     """
