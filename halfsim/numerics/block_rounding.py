@@ -14,7 +14,7 @@ import numpy as np
 
 from halfsim.numerics import codec, quantize
 from halfsim.numerics._grid import BLOCK, Array, target
-from halfsim.numerics.blocks import DIRECTIONS, INT8, INT8_CODES, RULES, BlockFormat, find
+from halfsim.numerics.blocks import DIRECTIONS, INT8, INT8_CODES, RULES, BlockFormat, as_grid
 from halfsim.numerics.flags import Flag, FlagCounts, report_mask, watching
 from halfsim.numerics.formats import Format, float32, shortened, whole
 from halfsim.numerics.inputs import as_floats
@@ -160,7 +160,7 @@ def fit(
             broken = np.isfinite(rows[part]) & np.isnan(scales[part])[:, None] if flags is not None else None
             divide(rows[part], by[part], out=block)
             if special[part].any():
-                block[special[part]] = 0
+                block[special[part]] = np.copysign(0.0, rows[part][special[part]])
             ends, seen = block.reshape(-1), None if flags is None else flags[part].reshape(-1)
             past = None if seen is None else np.abs(ends) > fmt.largest
             np.clip(ends, -fmt.largest, fmt.largest, out=ends)
@@ -423,7 +423,8 @@ def decode(bits: Any, format: object = "float16", *, axis: int | None = None) ->
 
 def _blocks(format: object, axis: object) -> BlockFormat | None:
     """The block format that is meant; None for another, which has no use for an axis."""
-    fmt = find(format)
+    found = as_grid(format)
+    fmt = found if isinstance(found, BlockFormat) else None
     if fmt is None and axis is not None:
         raise ValueError(
             f"axis: {shortened(axis)} is not allowed with {shortened(format)}; allowed: with block formats"

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from halfsim.card import Card
 from halfsim.numerics.formats import (
+    NAMES as FORMATS,
+)
+from halfsim.numerics.formats import (
     RESERVED,
     Format,
     as_format,
@@ -28,6 +31,7 @@ from halfsim.numerics.formats import (
     float8_e5m2,
     float8_e8m0fnu,
     float32,
+    is_format,
     shortened,
     unknown,
     whole,
@@ -229,6 +233,15 @@ def find(spec: object) -> BlockFormat | None:
             return None
         name, inside = call.groups()
     return replace(NAMES[name], **dict(_pair(part) for part in inside.split(",") if part.strip()))
+
+
+def as_grid(spec: object, argument: str = "format") -> Format | BlockFormat:
+    """The format, with blocks or without, that ``spec`` is or names; errors as of `as_format`, with all names."""
+    found = find(spec)
+    if found is None and isinstance(spec, str) and "(" not in spec and not is_format(spec):
+        names = dict.fromkeys(fmt.name for fmt in list(FORMATS.values()))
+        raise unknown(argument, spec.strip(), [*names, *NAMES], list(FORMATS))
+    return as_format(spec, argument) if found is None else found
 
 
 def _pair(part: str) -> tuple[str, Any]:

@@ -24,14 +24,7 @@ def encode(
     overflow: str = "infinity",
     subnormals: str = "keep",
 ) -> Array:
-    """The bit patterns of ``x`` in ``format``, rounded once.
-
-    ``x`` is an array-like of any shape, of floats, integers of any size, str, Decimal or Fraction; the
-    result has its shape and the smallest unsigned dtype that holds the format (uint16 for float16). ``rounding``,
-    ``overflow`` and ``subnormals`` are those of `round_to`. NaN keeps its sign and the leading bits of its payload,
-    a signaling one is quieted, infinities and both zeros keep their sign, and values below ``smallest_normal`` become
-    subnormal codes or zeros. ``ValueError`` for unknown words or a string that is no number, ``TypeError`` for other
-    kinds. The layout is IEEE 754-2019 clause 3.4.
+    """`halfsim.encode`, whose rules stand there, for formats without blocks.
 
     >>> [hex(code) for code in encode(["0.1", "-0.0", "65520", "1e-8"])]
     ['0x2e66', '0x8000', '0x7c00', '0x0']
@@ -85,11 +78,7 @@ def _nan(given: Array, fmt: Format) -> Array:
 
 
 def decode(bits: ArrayLike, format: object = "float16") -> Array:
-    """The exact values of bit patterns of ``format``, as a float64 array of the same shape.
-
-    ``bits`` is an array-like of non-negative integers below 2**format.bits. NaN keeps its sign, quiet bit
-    and payload; infinities, both zeros and subnormals come out as such. ``ValueError`` for a code
-    outside the format, ``TypeError`` for codes that are not integers. The layout is IEEE 754-2019 clause 3.4.
+    """`halfsim.decode`, whose rules stand there, for formats without blocks.
 
     >>> decode([0x2E66, 0x0001, 0xFC00, 0x7BFF]).tolist()
     [0.0999755859375, 5.960464477539063e-08, -inf, 65504.0]

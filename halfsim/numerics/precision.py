@@ -10,7 +10,7 @@ from typing import Any
 from halfsim.card import Card
 from halfsim.markup import Lines
 from halfsim.numerics.accumulate import Accumulator, accumulator
-from halfsim.numerics.blocks import BlockFormat, find
+from halfsim.numerics.blocks import BlockFormat, as_grid
 from halfsim.numerics.formats import (
     RESERVED,
     Format,
@@ -76,7 +76,7 @@ class Precision(Card):
         object.__setattr__(self, "storage", storage)
         object.__setattr__(self, "compute", computable(as_format(given.get("compute", wide), "compute"), "compute"))
         object.__setattr__(self, "accumulate", accumulator(given.get("accumulate", wide.name)))
-        object.__setattr__(self, "operands", _operands(given.get("operands", storage)))
+        object.__setattr__(self, "operands", as_grid(given.get("operands", storage), "operands"))
         object.__setattr__(self, "rounding", parsed(given.get("rounding", Rounding.NEAREST_EVEN)))
         for role, words in _WORDS.items():
             word = given.get(role, words[0])
@@ -117,11 +117,6 @@ class Precision(Card):
             shown["rounding"] = self.rounding.value
         shown |= {role: getattr(self, role) for role, words in _WORDS.items() if getattr(self, role) != words[0]}
         return ", ".join(f"{role}={value}" for role, value in shown.items())
-
-
-def _operands(spec: object) -> Format | BlockFormat:
-    """The grid of the operands of matrix products."""
-    return find(spec) or as_format(spec, "operands")
 
 
 def _given(spec: object) -> dict[str, object]:

@@ -221,31 +221,10 @@ def round_to(
     out: Array | None = None,
     return_flags: bool = False,
 ) -> Any:
-    """Round every element of ``x`` to a number of ``format``, once.
-
-    ``x`` is an array-like of any shape; float16, float32 and float64 keep their dtype (a result past its range is
-    infinite, or where overflow saturates the largest number that it has too), as do Python's floats, which are float64.
-    What has no such dtype (integers, str, Decimal, Fraction) gives the one that carries ``format`` in a tensor: float32
-    for float16, the 8-bit formats and float32, float64 for bfloat16 and what is wider. A longdouble gives float64.
-    ``rounding`` is a `Rounding`, its name, or a `Stochastic`. NaN stays NaN with its sign and payload (a signaling one
-    is quieted), infinities and both zeros stay, and a result that rounds to zero keeps its sign. Past the overflow
-    threshold a number becomes infinity or, where the mode rounds it inward, the largest finite number, as it always
-    does with ``overflow="saturate"``; with "saturate_inf" infinities become that too, and count as overflows, and with
-    "saturate_nan", the mode of Ascend 910, NaN becomes 0 besides, and is invalid. Formats without infinities have NaN
-    in their place; those without NaN either take the largest number for infinity and zero for NaN. What a format has
-    nothing near for, a negative number without a sign or a zero where there is none, is NaN (for want of one the
-    smallest number); where there is one zero, -0 is 0. ``subnormals`` is "keep", or flushes those of ``format`` to
-    zeros of their sign: "flush_inputs" before rounding (unflagged), "flush_outputs" after it, "flush" both. Random
-    numbers go to the elements in C order, whatever the memory layout of ``x``.
-    ``out``, which may be ``x``, is an array of the result's shape and dtype. With ``return_flags`` the result is
-    ``(y, flags)``, the latter a uint8 mask of `Flag` for each element, tininess judged after rounding (before it
-    for stochastic rounding). ``ValueError`` for unknown words and a mismatched ``out``, ``TypeError`` for what is
-    no real number. The rules are those of IEEE 754-2019 clauses 4.3 and 7.
+    """`halfsim.round_to`, whose rules stand there, for formats without blocks.
 
     >>> round_to([0.1, 65519.99, 65520.0, 2.0**-25], "float16")
     array([9.99755859e-02, 6.55040000e+04,            inf, 0.00000000e+00])
-    >>> round_to([0.1, -0.1, 1e9], "float16", "upward")
-    array([ 0.10003662, -0.09997559,         inf])
     """
     fmt = as_format(format)
     for argument, word in (("overflow", overflow), ("subnormals", subnormals)):

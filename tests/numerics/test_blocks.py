@@ -218,6 +218,9 @@ def test_small_and_odd_arrays(name: str) -> None:
     np.testing.assert_allclose(hs.round_to(np.full(40, 3.0), name), 3.0, rtol=1e-7)
     zeros = hs.round_to(np.array([0.0, -0.0]), name)
     assert zeros.tolist() == [0.0, 0.0]
+    assert np.signbit(zeros).tolist() == [False, name != "mxint8"]  # two's complement has one zero
+    with pytest.raises(ValueError, match="did you mean 'mxfp4'"):
+        hs.Precision("storage=fp16, operands=mxpf4")
 
 
 @pytest.mark.parametrize("name", NAMES)
