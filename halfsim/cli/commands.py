@@ -11,6 +11,7 @@ from halfsim.cli import (
     devices,
     gallery,
     lessons,
+    papers,
     remedies,
     reveal,
     run,
@@ -31,6 +32,7 @@ _ALL = (
     gallery.GALLERY,
     applications.APPLICATIONS,
     remedies.REMEDIES,
+    papers.PAPERS,
     sweep.SWEEP,
     lessons.LESSONS,
 )

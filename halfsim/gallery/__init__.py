@@ -18,6 +18,7 @@ _LATER: dict[str, str] = {
     "Exhibits": "page",
     "applications": "uses.catalogue",
     "list": "catalogue",
+    "papers": "literature.catalogue",
     "remedies": "matrix.study",
     "run": "catalogue",
     "why": "questions.result",

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import halfsim as hs
+from halfsim.gallery.said import Said
 from halfsim.gallery.uses import sources
 from halfsim.gallery.uses.cases import Row
 from halfsim.gallery.uses.catalogue import APPLICATIONS
 from halfsim.gallery.uses.measures import Measure
 from halfsim.gallery.uses.pictures import Picture
 from halfsim.gallery.uses.result import Application, Applications, Fact, credit, fact, legend, result, said
-from halfsim.gallery.uses.said import Said
 from tests.gallery.why import plain
 from tests.hardware.page import table
 

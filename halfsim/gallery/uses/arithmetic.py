@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfsim.gallery.uses.said import Said
+from halfsim.gallery.said import Said
 from halfsim.hardware.devices import device
 from halfsim.numerics.precision import Precision
 

@@ -10,11 +10,11 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.gallery.uses.cases import Case, Fix, measured, under
 from halfsim.gallery.uses.measures import SNR, Array, off
 from halfsim.gallery.uses.pictures import Picture, grey
 from halfsim.gallery.uses.result import Application
-from halfsim.gallery.uses.said import NOTHING, Said
 from halfsim.gallery.uses.sources import SPEECH, speech
 
 TITLE = Said("Audio: a spoken sentence filtered, transformed and metered", "音频：对一句话做滤波、变换和响度计量")

@@ -11,9 +11,9 @@ import numpy as np
 from halfsim.autograd.scope import no_grad, precision
 from halfsim.card import Record
 from halfsim.document import attributes
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.gallery.uses.arithmetic import rule
 from halfsim.gallery.uses.measures import Array, Measure, broken
-from halfsim.gallery.uses.said import NOTHING, Said
 
 Run = Callable[[], Any]
 FORMATS = ("fp16", "bf16", "pure_fp16")

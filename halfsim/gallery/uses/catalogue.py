@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 
 from halfsim.gallery.languages import language
+from halfsim.gallery.said import NOTHING
 from halfsim.gallery.uses.result import Application, Applications
-from halfsim.gallery.uses.said import NOTHING
 from halfsim.numerics.formats import unknown
 from halfsim.options import shown
 

@@ -15,11 +15,11 @@ from halfsim.autograd.scope import precision
 from halfsim.autograd.tensor import Tensor
 from halfsim.costs.cost import cost
 from halfsim.data import digits
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.gallery.uses.cases import Case, Fix, measured, under
 from halfsim.gallery.uses.measures import ACCURACY, AGREEMENT, Array, off
 from halfsim.gallery.uses.pictures import Picture, grey
 from halfsim.gallery.uses.result import Application, Fact
-from halfsim.gallery.uses.said import NOTHING, Said
 from halfsim.gallery.uses.sources import DIGITS, SPEECH, TERRAIN, elevations, speech
 
 TITLE = Said("Embedded, mobile and things: small Arm cores", "嵌入式、移动与物联网：小型 Arm 内核")

@@ -11,11 +11,11 @@ from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.scope import precision
 from halfsim.autograd.tensor import Tensor
+from halfsim.gallery.said import Said
 from halfsim.gallery.uses.cases import Case, Fix, measured, under
 from halfsim.gallery.uses.measures import RELATIVE, SNR, Array, at, off
 from halfsim.gallery.uses.pictures import Picture, grey
 from halfsim.gallery.uses.result import Application
-from halfsim.gallery.uses.said import Said
 from halfsim.gallery.uses.sources import TERRAIN, elevations
 
 TITLE = Said("Games and physics: far from the origin, late in the day", "游戏与物理：离原点很远、运行很久之后")

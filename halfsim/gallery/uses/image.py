@@ -11,11 +11,11 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.gallery.uses.cases import Case, Fix, measured, under
 from halfsim.gallery.uses.measures import RELATIVE, Array, psnr
 from halfsim.gallery.uses.pictures import Picture, grey
 from halfsim.gallery.uses.result import Application
-from halfsim.gallery.uses.said import NOTHING, Said
 from halfsim.gallery.uses.sources import PHOTO, photograph
 from halfsim.text import percent
 

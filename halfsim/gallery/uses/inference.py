@@ -12,6 +12,7 @@ import numpy as np
 from halfsim.autograd.making import tensor
 from halfsim.data import digits
 from halfsim.gallery.questions.trained import trained
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.gallery.uses.cases import FORMATS, Case, Fix, Row, Run, measured, under
 from halfsim.gallery.uses.measures import (
     ACCURACY,
@@ -26,7 +27,6 @@ from halfsim.gallery.uses.measures import (
 )
 from halfsim.gallery.uses.pictures import Picture
 from halfsim.gallery.uses.result import Application, Fact
-from halfsim.gallery.uses.said import NOTHING, Said
 from halfsim.gallery.uses.sources import DIGITS, FINDER, FONT, READER, SPEECH, VOICE, Source, speech
 from halfsim.text import counted, percent
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsim.card import Record
-from halfsim.gallery.uses.said import NOTHING, Said
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.text import number, percent
 
 Array = NDArray[Any]

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from halfsim.gallery.said import Said
 from halfsim.gallery.uses.measures import Array
-from halfsim.gallery.uses.said import Said
 
 _BROKEN = (230, 60, 160)  # what is infinite or NaN, seen beside any grey
 

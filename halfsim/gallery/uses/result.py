@@ -9,10 +9,11 @@ from typing import Any
 
 from halfsim.card import Text
 from halfsim.gallery.languages import Told, language
+from halfsim.gallery.said import Said
+from halfsim.gallery.several import Several
 from halfsim.gallery.uses.arithmetic import ARITHMETIC
 from halfsim.gallery.uses.cases import Row
 from halfsim.gallery.uses.pictures import Picture
-from halfsim.gallery.uses.said import Said
 from halfsim.gallery.uses.sources import Source
 from halfsim.markup import Figure, definitions, sections, table
 from halfsim.numerics.formats import unknown
@@ -197,50 +198,16 @@ def legend(rows: Sequence[Row], lang: str) -> str:
     return ("；" if lang == "zh" else "; ").join(said(word, ARITHMETIC[word].to(lang), lang) for word in used)
 
 
-class Applications(Told):
+class Applications(Several[Application]):
     """All applications, in order; one of them by its name or place."""
 
     _style = _STYLE
-    _script = ""
+    _kind = ("application", "applications")
 
-    def __init__(self, found: Sequence[Application], lang: str = "en") -> None:
-        self._found, self.lang = tuple(found), lang
-
-    title = property(lambda self: _TITLE.to(self.lang))
-
-    def __iter__(self) -> Iterator[Application]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def __getitem__(self, name: str | int) -> Application:
-        if isinstance(name, int):
-            return self._found[name]
-        for one in self._found:
-            if one.name == name:
-                return one
-        raise unknown("application", name, [one.name for one in self._found])
-
-    def translated(self, lang: str) -> Applications:
-        """The same in another language; nothing is measured again."""
-        return Applications([one.translated(lang) for one in self], language(lang))
-
-    def table(self) -> str:
-        """The tables of all, each below its title."""
-        return Text("\n\n".join(f"{one.title}\n\n{one.table()}" for one in self))
-
-    def __str__(self) -> str:
-        return "\n\n\n".join(map(str, self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the pictures as plain data."""
-        return {"schema": 1, "kind": "applications", "applications": [one.to_dict() for one in self]}
-
-    def _body(self) -> Iterator[str]:
-        for one in self:
-            yield f"<h2>{escape(one.title)}</h2>"
-            yield from one._body()
+    @property
+    def title(self) -> str:
+        """What all of it is, in the language asked for."""
+        return _TITLE.to(self.lang)
 
 
 __all__ = ["Application", "Applications", "Fact"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from halfsim.gallery.said import Said
 from halfsim.gallery.uses.measures import Array
-from halfsim.gallery.uses.said import Said
 
 _GALLERY, _SPEECH = "pip install 'halfsim[gallery]'", "pip install 'halfsim[speech]'"
 _MODELS = "pip install 'halfsim[models]'"

@@ -11,10 +11,10 @@ import numpy as np
 from halfsim.autograd import ops
 from halfsim.autograd.making import tensor
 from halfsim.autograd.tensor import Tensor
+from halfsim.gallery.said import NOTHING, Said
 from halfsim.gallery.uses.cases import Case, Fix, measured
 from halfsim.gallery.uses.measures import RELATIVE, Array
 from halfsim.gallery.uses.result import Application, Fact
-from halfsim.gallery.uses.said import NOTHING, Said
 from halfsim.gallery.uses.sources import CELLS, cells
 
 TITLE = Said("Data analysis: ten million rows", "数据分析：一千万行")
