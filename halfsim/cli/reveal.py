@@ -10,13 +10,25 @@ from typing import Any
 from halfsim.cli.command import Command
 from halfsim.cli.output import Outputs
 from halfsim.cli.parser import Parser
+from halfsim.text import clipped
 
 
 def _options(parser: Parser) -> None:
     told = "numpy or torch, their product and sum; a device as V100; or module:function, of one array or two"
     parser.add_argument("name", nargs="+", metavar="NAME", help=told)
     parser.add_argument("--length", type=int, default=512, metavar="N", help="terms of a sum; default: 512")
+    parser.add_argument("--shape", type=_shape, default=(64, 64), metavar="MxN", help="of a product; default: 64x64")
     parser.add_outputs("html")
+
+
+def _shape(text: str) -> tuple[int, int]:
+    try:
+        rows, columns = map(int, text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{clipped(repr(text), 60)} is not allowed; allowed: two whole numbers as 64x64"
+        ) from None
+    return rows, columns
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -26,7 +38,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from halfsim.markup import document
 
     outputs = Outputs(arguments)
-    results = {name: reveal(f, arguments.length) for name, f in _named(" ".join(arguments.name)).items()}
+    results = {
+        name: reveal(f, arguments.length, shape=tuple(arguments.shape))
+        for name, f in _named(" ".join(arguments.name)).items()
+    }
     outputs.give(
         lambda: "\n\n".join(f"{name}: {result}" for name, result in results.items()),
         json=lambda: json_text({name: result.to_dict() for name, result in results.items()}, 1),
@@ -64,11 +79,11 @@ REVEAL = Command(
     "rounding; what becomes of subnormal numbers; and every described device that gives the same bits.",
     (
         "halfsim reveal numpy",
-        "halfsim reveal torch --length 1024",
+        "halfsim reveal torch --length 1024 --shape 1x64",
         "halfsim reveal mine:product",
         "halfsim reveal V100",
     ),
     _options,
     _run,
-    {"run": "NAME", "name": "NAME", "device": "NAME", "length": "--length"},
+    {"run": "NAME", "name": "NAME", "device": "NAME", "length": "--length", "shape": "--shape"},
 )

@@ -11,14 +11,17 @@ import numpy as np
 
 from halfsim.numerics.quantize import Array
 
-AT_ONCE = 64  # rows and columns of every product that a box is asked for: it takes one way through its kernels
+SHAPE = (64, 64)  # of every product that a box is asked for: it takes one way through its kernels
 
 
 class Box:
-    """``f``, and how to put terms into it. ``product`` is False where it sums one array, ``calls`` counts its calls."""
+    """``f``, and how to put terms into it. ``product`` is False where it sums one array, ``calls`` counts its calls.
 
-    def __init__(self, f: Callable[..., Any], product: bool) -> None:
-        self.f, self.product, self.calls = f, product, 0
+    ``shape`` is that of every product that it is asked for.
+    """
+
+    def __init__(self, f: Callable[..., Any], product: bool, shape: tuple[int, int] = SHAPE) -> None:
+        self.f, self.product, self.shape, self.calls = f, product, shape, 0
         self._torch = False
 
     def __call__(self, *operands: Array) -> Array:
@@ -57,17 +60,25 @@ class Box:
         """
         if not self.product:
             return self.terms(a * b)
-        out = []
-        for k in range(0, len(a), AT_ONCE):
-            left, right = np.zeros((2, AT_ONCE, a.shape[1]), np.float32)
-            some = min(AT_ONCE, len(a) - k)
-            left[:some], right[:some] = a[k : k + some], b[k : k + some]
-            found = self(left, right.T)
-            if found.shape != (AT_ONCE, AT_ONCE):
-                raise ValueError(f"f: a result of shape {found.shape} is not allowed; allowed: that of a product, "
-                                 f"{(AT_ONCE, AT_ONCE)}")  # fmt: skip
-            out.append(np.diagonal(found)[:some])
-        return np.concatenate(out)
+        step = min(self.shape)
+        return np.concatenate([np.diagonal(self._part(a, b, k, k, step)) for k in range(0, len(a), step)])
+
+    def whole(self, a: Array, b: Array) -> Array:
+        """The product of matrices of any shape, (P, n) times (n, Q), in parts of the shape that ``f`` is asked for."""
+        rows, columns = self.shape
+        return np.block([[self._part(a, b.T, i, j, max(rows, columns)) for j in range(0, b.shape[1], columns)]
+                         for i in range(0, len(a), rows)])  # fmt: skip
+
+    def _part(self, a: Array, b: Array, i: int, j: int, most: int) -> Array:
+        """The product of some rows of ``a``, from the i-th on, and of ``b``, from the j-th on; the others are zero."""
+        left, right = (np.zeros((size, a.shape[1]), np.float32) for size in self.shape)
+        x, y = (z[k : k + min(most, size)] for z, k, size in zip((a, b), (i, j), self.shape, strict=True))
+        left[: len(x)], right[: len(y)] = x, y
+        found = self(left, right.T)
+        if found.shape != self.shape:
+            raise ValueError(f"f: a result of shape {found.shape} is not allowed; allowed: that of a product, "
+                             f"{self.shape}")  # fmt: skip
+        return found[: len(x), : len(y)]
 
     @staticmethod
     def _number(out: Array) -> float:

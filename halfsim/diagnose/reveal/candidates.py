@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from halfsim.card import Record
-from halfsim.diagnose.reveal.box import AT_ONCE, Box
+from halfsim.diagnose.reveal.box import Box
 from halfsim.hardware.devices import devices
 from halfsim.hardware.matrix_unit import unit_matmul
 from halfsim.hardware.units import INSTRUCTIONS, UNITS, Unit
@@ -19,6 +19,7 @@ from halfsim.numerics.quantize import Array, rounded
 
 _DEPTH = 70  # terms: more than two steps of every unit, and a partial one
 _ORDERS = ("sequential", "sequential+fma", "pairwise", "kahan", "neumaier")
+_ROWS = 64  # of a matrix that is compared
 _BLOCKS = (2, 4, 8, 16, 32, 64)
 _FEW = 8  # sums of one array each, of every pair of matrices
 _SAME = ("architecture", "evidence", "nan")  # what does not show in numbers
@@ -68,14 +69,14 @@ def inputs(length: int = _DEPTH) -> Iterator[tuple[Array, Array]]:
     """Pairs of matrices: ordinary numbers, sums of ``length`` too, then those of every exponent, tiny, and large."""
     rng = np.random.default_rng(20261130)
     yield _normal(rng, 16), _normal(rng, 16).T
-    yield rng.standard_normal((AT_ONCE, length)), rng.standard_normal((length, AT_ONCE))
+    yield rng.standard_normal((_ROWS, length)), rng.standard_normal((length, _ROWS))
     for high in (3, 14, 60):  # large terms that cancel to the last, around small ones
-        large = np.ldexp(_normal(rng, AT_ONCE), rng.integers(0, high, (AT_ONCE, _DEPTH)))
-        large[:, 30:40] = np.ldexp(rng.standard_normal((AT_ONCE, 10)), -3)
+        large = np.ldexp(_normal(rng, _ROWS), rng.integers(0, high, (_ROWS, _DEPTH)))
+        large[:, 30:40] = np.ldexp(rng.standard_normal((_ROWS, 10)), -3)
         large[:, 40:] = -large[:, 29::-1]
-        yield large, np.ones((_DEPTH, AT_ONCE))
+        yield large, np.ones((_DEPTH, _ROWS))
     for low, high in ((-4, 4), (-60, 60), (-9, 5), (-15, 8), (-26, 8), (-70, 8), (-78, -55), (4, 9), (40, 66)):
-        a, b = (np.ldexp(_normal(rng, AT_ONCE), rng.integers(low, high, (AT_ONCE, _DEPTH))) for _ in range(2))
+        a, b = (np.ldexp(_normal(rng, _ROWS), rng.integers(low, high, (_ROWS, _DEPTH))) for _ in range(2))
         for x in (a, b):
             x[rng.random(x.shape) < 0.2] = 0
         a[:, 1::7], b[:, 1::7] = -a[:, 0:-1:7], b[:, 0:-1:7]  # terms that cancel at once, and some that do later
@@ -107,7 +108,7 @@ def agreeing(box: Box, candidates: dict[str, Product], length: int, given: Forma
         if not left:
             break
         a, b = a.astype(np.float32), b.astype(np.float32)
-        out = box(a, b)
+        out = box.whole(a, b)
         left = {name: product for name, product in left.items() if same(out, product(a, b), given)}
     return [*left]
 

@@ -21,7 +21,8 @@ from halfsim.text import filled
 class Revealed(Document):
     """How a product or a sum is formed, as far as its outputs tell; printed, the whole of it.
 
-    ``order`` has the words for ``tree``, the order of sums of ``length`` terms; both are empty where no order shows.
+    ``shape`` is that of the products that were asked for, None for a sum. ``order`` has the words for ``tree``, the
+    order of sums of ``length`` terms; both are empty where no order shows.
     ``kept`` are the accumulator's bits, ``taken`` the operands', ``fused`` says whether products join
     sums unrounded, None where outputs cannot tell. ``unit`` is the class of described units that give the same bits,
     None where there is none; ``accumulators`` are the words that do. ``checked`` counts the random sums that the
@@ -32,6 +33,7 @@ class Revealed(Document):
     title = "halfsim: how it adds"
 
     product: bool
+    shape: tuple[int, int] | None
     length: int
     order: str
     tree: Node | None
@@ -109,19 +111,21 @@ class Revealed(Document):
         words = f"{fmt}, subnormal ones {'are zeros' if taken.flushes else 'kept'}"
         return f"{words}, rounded {taken.rounding}" if taken.rounding else words
 
+    def _head(self) -> str:
+        kind = "a product of {} x {}".format(*self.shape) if self.shape else "a sum"
+        return f"{kind}, {self.length} terms, {self.calls} calls"
+
     def __str__(self) -> str:
-        kind = "a product of matrices" if self.product else "a sum"
         facts = self.facts()
         room = max(map(len, facts)) + 2
-        lines = [f"{kind}, {self.length} terms, {self.calls} calls"]
+        lines = [self._head()]
         lines += [filled(words, f"{name:<{room}}", whole=True) for name, words in facts.items()]
         lines += [filled(note, f"{'note':<{room}}", whole=True) for note in self.notes]
         return "\n".join([*lines, *([drawn(self.tree)] if self.tree else [])])
 
     def _body(self) -> Iterator[str]:
         facts = self.facts() | ({"notes": "; ".join(self.notes)} if self.notes else {})
-        kind = "A product of matrices" if self.product else "A sum"
-        yield from sections([("", f"{kind}, {self.length} terms, {self.calls} calls."), ("", facts)], sort=False)
+        yield from sections([("", f"{self._head()}."), ("", facts)], sort=False)
         if self.tree:
             yield "<h2>The tree</h2>"
             yield picture(self.tree)
@@ -130,7 +134,8 @@ class Revealed(Document):
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; the tree as its sums, each by its parts: `Node.steps`."""
         return {
-            **attributes(self, "tree", "kept", "taken", "unit", "accumulators", "checked", "notes"),
+            **attributes(self, "shape", "tree", "kept", "taken", "unit", "accumulators", "checked", "notes"),
+            "shape": self.shape and list(self.shape),
             "tree": None if self.tree is None else self.tree.steps(),
             "kept": attributes(self.kept),
             "format": self.format and self.format.name,

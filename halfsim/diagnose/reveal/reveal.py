@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsim.diagnose.reveal import measure
-from halfsim.diagnose.reveal.box import Box, takes_two
+from halfsim.diagnose.reveal.box import SHAPE, Box, takes_two
 from halfsim.diagnose.reveal.candidates import on_grid, product_words, same, sum_words, unit_class
 from halfsim.diagnose.reveal.result import Revealed
 from halfsim.diagnose.reveal.tree import Node, order_of, replayed, words
@@ -17,16 +17,16 @@ from halfsim.numerics.formats import Format, float32
 _ROWS = 32  # random sums that a tree is checked by
 
 
-def reveal(f: Callable[..., Any], length: int = 512) -> Revealed:
+def reveal(f: Callable[..., Any], length: int = 512, *, shape: tuple[int, int] = SHAPE) -> Revealed:
     """How ``f`` adds: the order as a tree, the accumulator's bits and rounding, and whose unit gives the same bits.
 
-    ``f(a, b)`` is a product of two matrices, which is given float32 arrays (64, K) and (K, 64), or ``f(x)`` the sum
-    of an array (K,); what needs tensors of an imported PyTorch gets these. It must give the same for the same
-    inputs, and form every element alike. K is ``length`` where the order is looked for, less where the accumulator is
-    too narrow to count so many terms. Inputs are finite; results may overflow. Hypotheses that outputs cannot tell
-    apart are all listed, and what no output shows is said to be so. ``TypeError`` for what takes neither one array
-    nor two, ``ValueError`` for a ``length`` below 8 and what does not add. The order is found as in FPRev (arXiv
-    2411.00442).
+    ``f(a, b)`` is a product of two matrices, which is given float32 arrays (M, K) and (K, N), ``shape`` being (M, N),
+    for libraries choose kernels by shape; or ``f(x)`` is the sum of an array (K,). What needs tensors of an imported
+    PyTorch gets these. It must give the same for the same inputs, and form every element alike. K is ``length`` where
+    the order is looked for, less where the accumulator is too narrow to count so many terms. Inputs are finite;
+    results may overflow. Hypotheses that outputs cannot tell apart are all listed, and what no output shows is said to
+    be so. ``TypeError`` for what takes neither one array nor two, ``ValueError`` for a ``length`` below 8, a ``shape``
+    with a number below 1, and what does not add. The order is found as in FPRev (arXiv 2411.00442).
 
     >>> import numpy as np
     >>> reveal(lambda x: np.add.accumulate(x)[-1], 64).order
@@ -34,7 +34,9 @@ def reveal(f: Callable[..., Any], length: int = 512) -> Revealed:
     """
     if length < 8:
         raise ValueError(f"length: {length} is not allowed; allowed: 8 terms or more")
-    box = Box(f, takes_two(f))
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape: {shape} is not allowed; allowed: the rows and columns of a product, each 1 or more")
+    box = Box(f, takes_two(f), shape)
     found = measure.kept(box, length)
     fmt = measure.sum_format(found)
     given = measure.given_format(found)
@@ -62,8 +64,8 @@ def reveal(f: Callable[..., Any], length: int = 512) -> Revealed:
         notes.append(f"{checked[1] - checked[0]} of {checked[1]} random sums are not those of this order in float32: "
                      "not all steps are alike, or not every element is formed so")  # fmt: skip
     return Revealed(
-        box.product, n if tree else length, words(tree) if tree else "", tree, found, taken, fused, unit,
-        tuple(named), checked, box.calls, tuple(notes),
+        box.product, shape if box.product else None, n if tree else length, words(tree) if tree else "", tree, found,
+        taken, fused, unit, tuple(named), checked, box.calls, tuple(notes),
     )  # fmt: skip
 
 

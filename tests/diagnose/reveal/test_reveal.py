@@ -266,21 +266,65 @@ def test_pairwise_is_the_tree_of_the_accumulator():
     assert words(pairwise([*range(37)])) == "pairwise"
 
 
-def test_the_page_prints_what_it_says(capsys):
-    page = (Path(__file__).parents[3] / "docs" / "reveal.md").read_text(encoding="utf-8")
+PAGES = {lang: (Path(__file__).parents[3] / "docs" / f"reveal{end}.md").read_text(encoding="utf-8")
+         for lang, end in (("en", ""), ("zh", ".zh-CN"))}  # fmt: skip
+
+
+def test_the_page_prints_what_it_says_and_its_twin_has_the_same(capsys):
     names: dict[str, object] = {}
-    for code, said in re.findall(r"```python\n(.*?)```\n\n(?:A function.*?)?```text\n(.*?)```", page, re.S):
+    for code, said in re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGES["en"], re.S):
         exec(compile(code, "reveal.md", "exec"), names)
         assert capsys.readouterr().out == said
     assert "hs" in names
-    assert f"The {len(all_units())} rows of the table fall into {len(FIRST)} classes" in page
+    fences = [re.findall(r"```(?:python|text)\n.*?```", page, re.S) for page in PAGES.values()]
+    assert fences[0] == fences[1]
+    assert f"The {len(all_units())} rows of the table fall into {len(FIRST)} classes" in PAGES["en"]
+    assert f"表中的 {len(all_units())} 行分属 {len(FIRST)} 类" in PAGES["zh"]
+
+
+def by_shape(a, b):
+    """A library that has another kernel for a vector: its sum is pairwise."""
+    how = accumulator("fp32:pairwise" if b.shape[1] == 1 else "fp32:sequential")
+    return accumulated(a, b, how, target=hs.float32)
+
+
+@pytest.mark.parametrize(("shape", "order"), [((3, 5), "sequential"), ((7, 1), "pairwise"), ((1, 70), "sequential")])
+def test_a_product_is_asked_for_in_the_shape_that_is_wanted(shape, order):
+    asked = []
+    found = hs.reveal(lambda a, b: asked.append((len(a), b.shape[1])) or by_shape(a, b), 16, shape=shape)
+    assert {*asked} == {shape}
+    assert found.order == order
+    assert found.accumulators == (f"float32:{order}",)
+    assert str(found).startswith(f"a product of {shape[0]} x {shape[1]}, 16 terms")
+
+
+def test_a_unit_is_named_in_any_shape():
+    row = FIRST["volta"]
+    assert hs.reveal(partial(unit_product, row), 16, shape=(2, 33)).devices == ("V100", "V100 PCIe")
+
+
+@pytest.mark.parametrize(
+    ("shape", "error"), [((1,), ValueError), ((0, 3), ValueError), ((1.5, 2), TypeError), (3, TypeError)]
+)
+def test_a_shape_that_no_product_has_is_refused(shape, error):
+    with pytest.raises(error, match=r"is not allowed; allowed: "):
+        hs.reveal(np.matmul, 16, shape=shape)
 
 
 def test_the_command(capsys):
     assert main(["reveal", "V100", "--length", "64"]) == 0
-    assert capsys.readouterr().out.startswith("V100: a product of matrices, 64 terms")
+    assert capsys.readouterr().out.startswith("V100: a product of 64 x 64, 64 terms")
     assert main(["reveal", "math:fsum", "--length", "64", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["math:fsum"]["order"] == ""
+    assert main(["reveal", "V100", "--length", "16", "--shape", "2x3"]) == 0
+    assert capsys.readouterr().out.startswith("V100: a product of 2 x 3")
+    assert main(["reveal", "V100", "--shape", "0x1"]) == 2
+    assert capsys.readouterr().err.startswith("halfsim reveal: --shape: (0, 1) is not allowed; allowed: ")
+    with pytest.raises(SystemExit):
+        main(["reveal", "V100", "--shape", "2x"])
+    assert (
+        capsys.readouterr().err == "halfsim reveal: --shape: '2x' is not allowed; allowed: two whole numbers as 64x64\n"
+    )
     assert main(["reveal", "nothing at all"]) == 2
     assert capsys.readouterr().err.startswith("halfsim reveal: NAME: 'nothing at all' is not allowed")
 
