@@ -18,7 +18,7 @@ from halfsim.numerics.formats import RESERVED, Format, as_format, float32, float
 from halfsim.numerics.orders import Watch, added_up, fitting, matmul_ordered, one_by_one, unclipped
 from halfsim.numerics.quantize import BLOCK, Array, computable, container, rounded
 from halfsim.numerics.rounding import Mode
-from halfsim.numerics.steps import carrier, clips, nearest
+from halfsim.numerics.steps import carrier, clips, nearest, unit_of
 
 _ORDERS = ("blas", "sequential", "sequential+fma", "pairwise", "blocked", "kahan", "neumaier", "exact")
 RESERVED.update(_ORDERS)
@@ -45,12 +45,14 @@ class Accumulator(Record):
     - ``exact``: the sum of the unrounded products of the unrounded operands, rounded once; carried in float64.
     - the name of a unit (see `halfsim.hardware`), as "A100", "H100:bf16" or "V100:fp16/fp16", without a format: matrix
       products are that unit's, whatever the rounding; sums, which such units do not form, are ``sequential``.
+    - that name with a block, as "H100:fp8_e4m3:blocked(128)": the unit begins anew from zero after every ``size``
+      products, and what it has is added in float32, to nearest, to a running total. Libraries call it promotion.
 
     ``ValueError`` for another order, a ``size`` below 1 or without ``blocked``, a format too wide to round in its
     container, and float64 with ``sequential+fma``.
 
-    >>> [str(accumulator(spec)) for spec in ("fp16:sequential", "fp32", "fp32:blocked(16)", "exact")]
-    ['float16:sequential', 'float32', 'float32:blocked(16)', 'exact']
+    >>> [str(accumulator(spec)) for spec in ("fp16:sequential", "fp32", "V100:blocked(16)", "exact")]
+    ['float16:sequential', 'float32', 'V100:blocked(16)', 'exact']
     """
 
     format: Format
@@ -58,16 +60,19 @@ class Accumulator(Record):
     size: int = 0
 
     def __post_init__(self) -> None:
-        if self.order in units.UNITS:
+        unit = self.order in units.UNITS
+        if (self.order == "blocked" or (unit and self.size)) and not (isinstance(self.size, int) and self.size >= 1):
+            raise ValueError(
+                f"accumulate: '{self}' needs a positive block length; allowed: as '{self.format}:blocked(16)'"
+            )
+        if unit:
+            if self.size and self.format != float32:
+                raise ValueError(f"accumulate: '{self}' in {self.format} is not allowed; allowed: in float32")
             return
         if self.order not in _ORDERS:
             raise unknown("accumulate", self.order, _WORDS)
         if self.order == "exact" and self.format != float64:
             raise ValueError(f"accumulate: '{self.format}:exact' is not allowed; allowed: 'exact', rounded later")
-        if self.order == "blocked" and not (isinstance(self.size, int) and self.size >= 1):
-            raise ValueError(
-                f"accumulate: '{self}' needs a positive block length; allowed: as '{self.format}:blocked(16)'"
-            )
         if self.order != "blocked" and self.size:
             raise ValueError(f"accumulate: {self.order!r} takes no block length; allowed: blocked(k)")
         computable(self.format, "accumulate")
@@ -110,7 +115,7 @@ class Accumulator(Record):
 
     def __str__(self) -> str:
         if self.order in units.UNITS:
-            return units.UNITS[self.order].name
+            return units.UNITS[self.order].name + (f":blocked({self.size})" if self.size else "")
         if self.order in ("blas", "exact"):
             return self.format.spelled if self.order == "blas" else "exact"
         return f"{self.format.spelled}:{self.order}" + (f"({self.size})" if self.order == "blocked" else "")
@@ -126,7 +131,7 @@ def _on_grid(x: Array, fmt: Format) -> bool:
 
 
 def accumulator(spec: object) -> Accumulator:
-    """The Accumulator that ``spec`` names: "exact", a format as "fp32", or format and order as "fp16:blocked(16)".
+    """The Accumulator that ``spec`` names: "exact", a format as "fp32", format and order as "fp16:blocked(16)", a unit.
 
     ``ValueError`` for another word, ``TypeError`` for anything but a string. ``str`` of the result names it again.
 
@@ -137,11 +142,13 @@ def accumulator(spec: object) -> Accumulator:
         return spec
     if not isinstance(spec, str):
         raise TypeError(f"accumulate: expected a string such as 'fp16:sequential', got {type(spec).__name__}")
-    unit = units.find(spec)
+    head, _, last = spec.rpartition(":")
+    size = _block(_squeezed(last))
+    unit = units.find(head if size else spec)
     if unit is not None:
-        return Accumulator(unit.format, unit.key)
+        return Accumulator(float32 if size else unit.format, unit.key, size)
     name, colon, order = (part.strip() for part in spec.partition(":"))
-    order = re.sub(r"\s", "", order.lower())
+    order = _squeezed(order)
     if name.lower() == "exact" and not colon:
         return Accumulator(float64, "exact")
     if not colon and difflib.get_close_matches(name.lower(), ["exact"]):
@@ -149,13 +156,20 @@ def accumulator(spec: object) -> Accumulator:
     try:
         fmt = as_format(name, "accumulate")
     except ValueError:
-        raise units.unknown_unit(spec.strip()) from None
-    block = re.fullmatch(r"blocked\((\d{1,9})\)", order)
-    if block:
-        return Accumulator(fmt, "blocked", int(block[1]))
-    if order.startswith("blocked"):
+        raise units.unknown_unit((head if size and head else spec).strip()) from None
+    return Accumulator(fmt, "blocked", size) if size and order == _squeezed(last) else Accumulator(fmt, order or "blas")
+
+
+def _squeezed(order: str) -> str:
+    return re.sub(r"\s", "", order.lower())
+
+
+def _block(order: str) -> int:
+    """The length in "blocked(16)"; 0 for another order. ``ValueError`` where there is none, or none above 0."""
+    found = re.fullmatch(r"blocked\(([0-9]{1,9})\)", order)
+    if order.startswith("blocked") and not (found and int(found[1])):
         raise ValueError(f"accumulate: {order!r} needs a positive block length; allowed: as 'blocked(16)'")
-    return Accumulator(fmt, order or "blas")
+    return int(found[1]) if found else 0
 
 
 def matmul(
@@ -178,7 +192,7 @@ def matmul(
     and as ``overflow`` the finite sums that met the largest number on the way; see `halfsim.numerics.orders.Watch`.
     With ``mode`` every rounding of an ordered accumulation is of that kind; the order of ``blas`` and the sum of
     ``exact`` have none inside.
-    ``ValueError`` where the shapes do not fit.
+    A unit counts nothing; where it is given blocks, their sums are addends of the total. ``ValueError`` where the shapes do not fit.
 
     >>> matmul(np.float32([[2048, 1, 1]]), np.ones((3, 1), np.float32), accumulator("fp16:sequential"))
     array([[2048.]], dtype=float32)
@@ -189,7 +203,7 @@ def matmul(
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; allowed: (..., M, K) and (..., K, N)")
         if how.order in units.UNITS:
-            return units.UNITS[how.order].product(a, b).astype(how.dtype, copy=False)
+            return _on_unit(a, b, how, counts)
         last = _rounds_last(target, a, b)
         if how.order != "exact":
             a, b = how.operand(a, counts, mode), how.operand(b, counts, mode)
@@ -198,6 +212,22 @@ def matmul(
         if not (prod(shape) and a.shape[-1]):
             return np.zeros(shape, how.dtype)
         return _product(_stack(a, lead), _stack(b, lead), how, counts, last, mode).reshape(shape)
+
+
+def _on_unit(a: Array, b: Array, how: Accumulator, counts: FlagCounts | None) -> Array:
+    """The product on a unit: in one go, or of blocks of k from zero each, added one by one to a total in float32."""
+    product, depth = units.UNITS[how.order].product, a.shape[-1]
+    if not how.size:
+        return product(a, b).astype(how.dtype, copy=False)
+    ks = (slice(k, k + how.size) for k in range(0, max(depth, 1), how.size))
+    parts = (product(a[..., k], b[..., k, :])[None].astype(how.dtype, copy=False) for k in ks)
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    unit = unit_of(how.format, None, how.dtype)
+    watch = None if counts is None else Watch(unit, counts, shape)
+    total = added_up(parts, np.zeros(shape, how.dtype), unit, watch)
+    if watch is not None:
+        watch.close(total)
+    return total
 
 
 def _stack(x: Array, lead: tuple[int, ...]) -> Array:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, expm1, log2, sqrt
+from math import ceil, expm1, log1p, log2, sqrt
 
 from halfsim.hardware.units import Unit
 from halfsim.numerics import units
@@ -68,7 +68,7 @@ def of_sum(how: Accumulator, terms: int, nearest: bool = True, before: int = 0) 
     if how.order in units.UNITS:
         row = _row(how)
         if row is not None:
-            return _of_unit(row, terms)
+            return _of_blocks(row, terms, how.size) if how.size else _of_unit(row, terms)
     u = unit_roundoff(how.format.precision, nearest)
     if how.order in ("kahan", "neumaier"):  # Higham 2002, section 4.3: 2 u, and terms in n u**2
         error = (2 + before) * u + (4 * terms * u**2 if how.order == "kahan" else (terms * u) ** 2)
@@ -97,3 +97,9 @@ def _of_unit(row: Unit, terms: int) -> Relative:
         return Relative(error, error)
     depth = steps * (1 + (ceil(log2(row.block)) + 1 if row.kind == "tree" else 0)) + row.chains - 1
     return Relative(expm1(depth * u), sqrt(depth) * u)
+
+
+def _of_blocks(row: Unit, terms: int, size: int) -> Relative:
+    """The error of a matrix unit's sums of ``size`` terms, which join a total in float32 one after another."""
+    inner, sums = _of_unit(row, min(terms, size)), ceil(terms / size)
+    return Relative(expm1(log1p(inner.certain) + sums * _SINGLE), sqrt(inner.likely**2 + sums * _SINGLE**2))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import halfsim as hs
 from halfsim.hardware.units import UNITS, rows
 from halfsim.numerics.accumulate import accumulator, cumsum, matmul, sum_
+from halfsim.numerics.flags import FlagCounts
+from tests.hardware.references import nearest, tensor_core
 
 
 @pytest.mark.parametrize("architecture", [name for name in UNITS if name != "f16c"])
@@ -48,10 +52,58 @@ def test_products_are_the_units(spec, rng):
     np.testing.assert_array_equal(out, hs.hardware.unit_matmul(x, y.T, None, row).astype(how.dtype))
 
 
+@pytest.mark.parametrize("spec", ["H100:fp8_e4m3", "H100:mma:fp8_e4m3", "V100", "A100:fp16/fp16", "MI300X:bf16"])
+@pytest.mark.parametrize(("size", "k"), [(128, 300), (1, 9), (40, 40), (64, 33), (5, 0)])
+def test_blocks_of_a_unit_are_added_in_float32(spec, size, k, rng):
+    """NumPy's own float32 adds what the unit gives for each block of k."""
+    a = np.asarray(hs.round_to(rng.standard_normal((2, 3, k)), "fp8_e4m3"), np.float32)
+    b = np.asarray(hs.round_to(rng.standard_normal((k, 4)), "fp8_e4m3"), np.float32)
+    total = np.zeros((2, 3, 4), np.float32)
+    for start in range(0, k, size):
+        total += matmul(a[..., start : start + size], b[start : start + size], accumulator(spec)).astype(np.float32)
+    for how in (f"{spec}:blocked({size})", f" {spec.lower()} : Blocked( {size} )"):
+        got = matmul(a, b, accumulator(how))
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(got, total)
+    with hs.precision(hs.Precision("fp32", accumulate=f"{spec}:blocked({size})")):
+        np.testing.assert_array_equal((hs.tensor(a) @ hs.tensor(b)).numpy(), total)
+
+
+def test_blocks_of_a_unit_by_fractions(rng):
+    """The heart in exact fractions: Hopper's walk of each block from zero, then one rounding to float32 a block."""
+    row = rows("hopper")["fp8_e4m3", "fp32"]
+    a = np.asarray(hs.round_to(rng.random((6, 200)), "fp8_e4m3"), np.float32)
+    b = np.asarray(hs.round_to(rng.random((200, 1)), "fp8_e4m3"), np.float32)
+    got = matmul(a, b, accumulator("hopper:fp8_e4m3:blocked(96)"))[:, 0]
+    assert (got != matmul(a, b, accumulator("hopper:fp8_e4m3"))[:, 0]).any()
+    for x, y in zip(a.tolist(), got.tolist(), strict=True):
+        total = Fraction(0)
+        for k in range(0, 200, 96):
+            part = tensor_core(x[k : k + 96], b[k : k + 96, 0].tolist(), 0.0, row)
+            total = nearest(total + Fraction(part), 24, -126)
+        assert Fraction(y) == total
+
+
+def test_blocks_of_a_unit_keep_what_is_not_finite_and_count_what_the_total_swamps():
+    how = accumulator("V100:blocked(2)")
+    x = np.float32([[1, np.inf, 1, 1], [np.inf, 0, -np.inf, 0], [1, 1, np.nan, 1], [-0.0, 0, 0, -0.0]])
+    got = matmul(x, np.ones((4, 1), np.float32), how)[:, 0]
+    np.testing.assert_array_equal(got, [np.inf, np.nan, np.nan, 0])
+    assert not np.signbit(got[3])
+    counts = FlagCounts()
+    x = np.float32([[2.0**13, 1, 2.0**-12, 0, 1, 1, 0, 0]])
+    assert matmul(x, np.float32([[2.0**11], *[[1]] * 7]), how, counts).item() == 2.0**24 + 2
+    assert (counts.addends, counts.swamped, counts.flushed) == (3, 1, 0)  # 2**-12 leaves 2**24 as it is
+
+
 def test_sums_are_sequential(rng):
     x = rng.standard_normal((300, 4)).astype(np.float32)
     for shape in (x, x[:, 0], np.tile(x, (1, 40))):
-        for unit, plain in (("A100", "fp32:sequential"), ("A100:fp16/fp16", "fp16:sequential")):
+        for unit, plain in (
+            ("A100", "fp32:sequential"),
+            ("A100:fp16/fp16", "fp16:sequential"),
+            ("A100:fp16/fp16:blocked(8)", "fp32:sequential"),
+        ):
             np.testing.assert_array_equal(
                 sum_(shape, 0, False, accumulator(unit)), sum_(shape, 0, False, accumulator(plain))
             )

@@ -423,7 +423,8 @@ def test_pairwise_of_a_long_sum() -> None:
 
 
 NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise",
-         "float32:blocked(16)", "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact")  # fmt: skip
+         "float32:blocked(16)", "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact",
+         "H100:fp8_e4m3:blocked(128)", "H100:mma:blocked(4)", "ampere:bf16:blocked(1)", "RTX 4090:fp16/fp16:blocked(64)")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -441,7 +442,9 @@ def test_names_round_trip(name: str) -> None:
         ("exat", "did you mean 'exact'"), ("fp16:blocked", "as 'blocked"), ("fp16:blocked(0)", "positive block length"),
         ("fp16:blocked(-1)", "block length"), ("fp16:exact", "allowed: 'exact'"), ("fp64:sequential+fma", "too wide"),
         ("", "not allowed"), ("fp16:", "needs an order"), ("exact:sequential", "not allowed"),
-        ("fp16:blocked(2)(3)", "block length"),
+        ("fp16:blocked(2)(3)", "block length"), ("V100:blocked(0)", "positive block length"),
+        ("V100:blocked", "as 'blocked(16)'"), ("V10:blocked(4)", "did you mean 'V100'"), ("blocked(4)", "not allowed"),
+        ("fp16:kahan:blocked(4)", "not allowed"), ("V100:kahan:blocked(4)", "not allowed"),
     ],
 )  # fmt: skip
 def test_bad_names_say_what_is_allowed_in_one_line(spec: str, text: str) -> None:
@@ -452,7 +455,12 @@ def test_bad_names_say_what_is_allowed_in_one_line(spec: str, text: str) -> None
 
 
 def test_bad_values_and_shapes() -> None:
-    for make in (lambda: Accumulator(hs.float16, "blocked"), lambda: Accumulator(hs.float16, "kahan", 4)):
+    for make in (
+        lambda: Accumulator(hs.float16, "blocked"),
+        lambda: Accumulator(hs.float16, "kahan", 4),
+        lambda: Accumulator(hs.float32, "v100", -1),
+        lambda: Accumulator(hs.float16, "v100:fp16/fp16", 4),
+    ):
         with pytest.raises(ValueError, match="^accumulate: .*allowed"):
             make()
     x = np.ones((2, 3), np.float32)

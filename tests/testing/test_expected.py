@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import halfsim as hs
-from halfsim.numerics.accumulate import accumulator, sum_
+from halfsim.numerics.accumulate import accumulator, matmul, sum_
 from halfsim.testing import expected as room
 from halfsim.testing.bounds import of_sum
 from halfsim.testing.expected import assert_within_precision, expected_error
@@ -58,6 +58,17 @@ def test_no_matrix_unit_passes_its_bound(device: str) -> None:
         wide = a.astype(np.float64), b.astype(np.float64)
         error = np.abs(unit.matmul(a, b).astype(np.float64) - wide[0] @ wide[1])
         assert (error <= of_sum(how, k, before=2).certain * (np.abs(wide[0]) @ np.abs(wide[1]))).all()
+
+
+@pytest.mark.parametrize("unit", ["H100:fp8_e4m3", "V100", "MI250X"])
+def test_no_blocks_of_a_matrix_unit_pass_their_bound(unit: str) -> None:
+    rng = np.random.default_rng(6)
+    for size, k in ((32, 8), (32, 300), (128, 2048)):
+        a, b = (np.asarray(hs.round_to(rng.random(shape), "fp8_e4m3"), np.float32) for shape in ((8, k), (k, 8)))
+        how = accumulator(f"{unit}:blocked({size})")
+        error = np.abs(matmul(a, b, how).astype(np.float64) - a.astype(np.float64) @ b)
+        assert (error <= of_sum(how, k).certain * (a.astype(np.float64) @ b)).all()
+        assert k <= size or of_sum(how, k).certain < of_sum(accumulator(unit), k).certain
 
 
 def test_the_bounds_of_a_sum_are_those_of_the_books() -> None:
