@@ -191,8 +191,8 @@ def matmul(
     of them that were swamped, as ``flushed`` the sums that are zero because all their nonzero products became zeros,
     and as ``overflow`` the finite sums that met the largest number on the way; see `halfsim.numerics.orders.Watch`.
     With ``mode`` every rounding of an ordered accumulation is of that kind; the order of ``blas`` and the sum of
-    ``exact`` have none inside.
-    A unit counts nothing; where it is given blocks, their sums are addends of the total. ``ValueError`` where the shapes do not fit.
+    ``exact`` have none inside. A unit counts nothing; where it begins anew, the sums of its blocks are addends.
+    ``ValueError`` where the shapes do not fit.
 
     >>> matmul(np.float32([[2048, 1, 1]]), np.ones((3, 1), np.float32), accumulator("fp16:sequential"))
     array([[2048.]], dtype=float32)

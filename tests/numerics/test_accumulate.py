@@ -424,7 +424,8 @@ def test_pairwise_of_a_long_sum() -> None:
 
 NAMES = ("float32", "float64", "float16:sequential", "float16:sequential+fma", "bfloat16:pairwise",
          "float32:blocked(16)", "float16:blocked(1)", "float16:kahan", "tfloat32:neumaier", "exact",
-         "H100:fp8_e4m3:blocked(128)", "H100:mma:blocked(4)", "ampere:bf16:blocked(1)", "RTX 4090:fp16/fp16:blocked(64)")  # fmt: skip
+         "H100:fp8_e4m3:blocked(128)", "H100:mma:blocked(4)", "ampere:bf16:blocked(1)",
+         "RTX 4090:fp16/fp16:blocked(64)")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
