@@ -46,7 +46,8 @@ class Paper(Record):
 class Claim(Record):
     """A result of a paper and ours: ``values`` are one per seed, or one alone where nothing is random.
 
-    It is ``reproduced`` if the mean of ours lies from ``low`` to ``high``, which was settled before measuring.
+    It is ``reproduced`` if the mean of ours lies from ``low`` to ``high``: about the paper's number or what arithmetic
+    says, and where there is neither, the range in which what is claimed still holds.
     ``published`` is the paper's number, None where it gives none, and ``where`` says where it stands in the paper, or
     what it follows from; ``digits`` is how many figures are printed.
 

@@ -31,7 +31,8 @@ HEADS = {
     "zh": "五项关于低精度的近期结果，用模拟的算术重新测量。`halfsim papers --lang zh` 运行全部内容并打印此表"
     "（处理器时间共 {seconds:.0f} 秒）；`halfsim papers {names}` 只运行一篇；`--seeds` 指定运行次数，`--html` "
     '生成网页，`--json` 给出数据。在 Python 中是 `hs.gallery.papers("hopper", lang="zh")`。每篇都有一课'
-    "（`halfsim lessons`）。若各次运行的均值落在测量之前定下的范围内，就视为重现。本页由 "
+    "（`halfsim lessons`）。若各次运行的均值落在论文数值或算术预期附近的"
+    "范围内，就视为重现；两者都没有时，则看均值是否在论断仍然成立的范围内。本页由 "
     "`python -m tests.gallery.literature --write` 按最近一次的运行打印。[English](papers.md)",
 }
 TITLES = {"en": "Papers on rounding, reproduced", "zh": "关于舍入的论文，逐一重现"}
