@@ -25,8 +25,9 @@ HEADS = {
     "en": "Five recent results on low precision, measured again with simulated arithmetic. `halfsim papers` runs all "
     "of them and prints this table ({seconds:.0f} s of processor time in all); `halfsim papers {names}` runs one; "
     "`--seeds` says how many runs, `--html` makes a page, `--json` gives the facts, `--lang zh` Chinese. In Python it "
-    'is `hs.gallery.papers("hopper")`. Each has a lesson (`halfsim lessons`). A result counts as reproduced if the '
-    "mean of our runs lies in a range that was settled before they were measured. This page is printed by "
+    'is `hs.gallery.papers("hopper")`. Each has a lesson (`halfsim lessons`). A result counts as reproduced if the mean "
+    "of our runs lies in a range about the paper's number or about what arithmetic says, and where there is neither, "
+    "in the range in which the claim still holds. This page is printed by "
     "`python -m tests.gallery.literature --write` from the last run. [中文](papers.zh-CN.md)",
     "zh": "五项关于低精度的近期结果，用模拟的算术重新测量。`halfsim papers --lang zh` 运行全部内容并打印此表"
     "（处理器时间共 {seconds:.0f} 秒）；`halfsim papers {names}` 只运行一篇；`--seeds` 指定运行次数，`--html` "
