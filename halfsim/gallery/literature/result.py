@@ -18,12 +18,12 @@ from halfsim.markup import Figure, table
 from halfsim.text import filled
 
 _TITLE = Said("Papers on rounding, reproduced", "关于舍入的论文，逐一重现")
-_HEAD = Said("what is measured|here|paper|reproduced?", "测量的量|本机|论文|是否重现")
+HEAD = Said("what is measured|here|paper, or what is expected|reproduced?", "测量的量|本机|论文数值，或预期|是否重现")
 WORDS = {
-    "reproduced": Said("reproduced", "重现"), "differs": Said("differs", "不同"),
+    "reproduced": Said("reproduced", "重现"), "holds": Said("holds", "成立"), "differs": Said("differs", "不同"),
     "runs": Said("{n} runs", "{n} 次运行"), "here": Said("here", "本机"), "paper": Said("paper", "论文"),
-    "expected": Said("expected", "预期"), "none": Said("gives no number", "未给出数值"),
-    "range": Said("counts as reproduced: {low} to {high}", "视为重现的范围：{low} 至 {high}"),
+    "none": Said("gives no number", "未给出数值"),
+    "range": Said("allowed: {low} to {high}", "允许的范围：{low} 至 {high}"),
     "not_shown": Said("What does not reproduce, or is not shown", "未能重现或未展示的内容"),
     "by": Said("{title} ({authors}, {year}): {link}", "{title}（{authors}，{year}）：{link}"),
 }  # fmt: skip
@@ -88,9 +88,10 @@ class Claim(Record):
         """Whether the mean of ours is in the range."""
         return self.low <= self.value <= self.high
 
-    def shown(self, x: float) -> str:
+    def shown(self, x: float, digits: int | None = None) -> str:
         """A number as it is printed, with its unit."""
-        return f"{x:.{self.digits}g}{'' if self.unit == '%' else ' '}{self.unit}".rstrip()
+        space = "" if self.unit == "%" else " "
+        return f"{x:.{self.digits if digits is None else digits}g}{space}{self.unit}".rstrip()
 
     def here(self, lang: str) -> str:
         """Ours: the mean, and its spread where there are several runs."""
@@ -98,7 +99,7 @@ class Claim(Record):
             return self.shown(self.value)
         runs = WORDS["runs"].to(lang).format(n=len(self.values))
         start, end = ("（", "）") if lang == "zh" else (" (", ")")
-        return f"{self.shown(self.value)} ± {self.shown(self.spread)}{start}{runs}{end}"
+        return f"{self.shown(self.value)} ± {self.shown(self.spread, 2)}{start}{runs}{end}"
 
     def paper(self, lang: str) -> str:
         """The paper's number and where it stands, or what it follows from."""
@@ -109,8 +110,9 @@ class Claim(Record):
         return self.shown(self.published) + where
 
     def verdict(self, lang: str) -> str:
-        """Whether it is reproduced, in a word, with the range where it is not."""
-        word = WORDS["reproduced" if self.reproduced else "differs"].to(lang)
+        """Whether it is reproduced, or holds where the paper has no number; else the range that it is not in."""
+        known = "holds" if self.published is None else "reproduced"
+        word = WORDS[known if self.reproduced else "differs"].to(lang)
         if self.reproduced:
             return word
         told = WORDS["range"].to(lang).format(low=self.shown(self.low), high=self.shown(self.high))
@@ -190,7 +192,7 @@ class Reproduction(Told):
         yield f"<p>{escape(self.paper.question.to(self.lang))}</p>"
         cells = [(words, Figure(here, claim.value), paper, verdict)
                  for claim, (words, here, paper, verdict) in zip(self.claims, self.rows(), strict=True)]  # fmt: skip
-        yield table(_HEAD.to(self.lang).split("|"), cells, words=1, label=self.title)
+        yield table(HEAD.to(self.lang).split("|"), cells, words=1, label=self.title)
         if self.not_shown:
             items = "".join(f"<li>{escape(one.to(self.lang))}</li>" for one in self.not_shown)
             yield f"<h3>{escape(WORDS['not_shown'].to(self.lang))}</h3><ul>{items}</ul>"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsim.gallery.literature.catalogue import PAPERS, measured
-from halfsim.gallery.literature.result import WORDS, Claim, Paper, Reproduction, Reproductions
+from halfsim.gallery.literature.result import HEAD, WORDS, Claim, Paper, Reproduction, Reproductions
 from halfsim.gallery.said import Said
 from tests.gallery.why import plain
 from tests.hardware.page import table
@@ -25,22 +25,18 @@ HEADS = {
     "en": "Five recent results on low precision, measured again with simulated arithmetic. `halfsim papers` runs all "
     "of them and prints this table ({seconds:.0f} s of processor time in all); `halfsim papers {names}` runs one; "
     "`--seeds` says how many runs, `--html` makes a page, `--json` gives the facts, `--lang zh` Chinese. In Python it "
-    'is `hs.gallery.papers("hopper")`. Each has a lesson (`halfsim lessons`). A result counts as reproduced if the mean "
-    "of our runs lies in a range about the paper's number or about what arithmetic says, and where there is neither, "
-    "in the range in which the claim still holds. This page is printed by "
+    'is `hs.gallery.papers("hopper")`. Each has a lesson (`halfsim lessons`). A result counts as reproduced if the mean '
+    "of our runs lies in a range about the paper's number or about what arithmetic says; where there is neither, it "
+    "holds if it lies in the range in which the claim is still true. This page is printed by "
     "`python -m tests.gallery.literature --write` from the last run. [中文](papers.zh-CN.md)",
     "zh": "五项关于低精度的近期结果，用模拟的算术重新测量。`halfsim papers --lang zh` 运行全部内容并打印此表"
     "（处理器时间共 {seconds:.0f} 秒）；`halfsim papers {names}` 只运行一篇；`--seeds` 指定运行次数，`--html` "
     '生成网页，`--json` 给出数据。在 Python 中是 `hs.gallery.papers("hopper", lang="zh")`。每篇都有一课'
     "（`halfsim lessons`）。若各次运行的均值落在论文数值或算术预期附近的"
-    "范围内，就视为重现；两者都没有时，则看均值是否在论断仍然成立的范围内。本页由 "
+    "范围内，就视为重现；两者都没有时，均值在论断仍为真的范围内就算成立。本页由 "
     "`python -m tests.gallery.literature --write` 按最近一次的运行打印。[English](papers.md)",
 }
 TITLES = {"en": "Papers on rounding, reproduced", "zh": "关于舍入的论文，逐一重现"}
-COLUMNS = {
-    "en": ["what is measured", "here", "paper", "reproduced?"],
-    "zh": ["测量的量", "本机", "论文", "是否重现"],
-}
 TOOK = {
     "en": "`halfsim papers {name}`: {seconds:.0f} s of processor time on {date}. Lesson {lesson}.",
     "zh": "`halfsim papers {name} --lang zh`：{date}，处理器时间 {seconds:.0f} 秒。第 {lesson} 课。",
@@ -83,7 +79,7 @@ def _parts(one: Reproduction, facts: dict[str, Any]) -> Iterator[str]:
     yield f"## {one.title}"
     yield plain(one.paper.question.to(lang))
     yield plain(one.source)
-    yield table(COLUMNS[lang], [[*map(plain, row)] for row in one.rows()])
+    yield table(HEAD.to(lang).split("|"), [[*map(plain, row)] for row in one.rows()])
     if one.not_shown:
         yield plain(WORDS["not_shown"].to(lang)) + ("：" if lang == "zh" else ":")
         yield "\n".join(f"- {plain(words.to(lang))}" for words in one.not_shown)
