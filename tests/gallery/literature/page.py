@@ -25,7 +25,7 @@ HEADS = {
     "en": "Five recent results on low precision, measured again with simulated arithmetic. `halfsim papers` runs all "
     "of them and prints this table ({seconds:.0f} s of processor time in all); `halfsim papers {names}` runs one; "
     "`--seeds` says how many runs, `--html` makes a page, `--json` gives the facts, `--lang zh` Chinese. In Python it "
-    'is `hs.gallery.papers("hopper")`. Each has a lesson (`halfsim lessons`). A result counts as reproduced if the mean '
+    'is `hs.gallery.papers("hopper")`. Each has a lesson (`halfsim lessons`). A result is reproduced if the mean '
     "of our runs lies in a range about the paper's number or about what arithmetic says; where there is neither, it "
     "holds if it lies in the range in which the claim is still true. This page is printed by "
     "`python -m tests.gallery.literature --write` from the last run. [中文](papers.zh-CN.md)",
