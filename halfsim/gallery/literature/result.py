@@ -18,11 +18,11 @@ from halfsim.markup import Figure, table
 from halfsim.text import filled
 
 _TITLE = Said("Papers on rounding, reproduced", "关于舍入的论文，逐一重现")
-HEAD = Said("what is measured|here|paper, or what is expected|reproduced?", "测量的量|本机|论文数值，或预期|是否重现")
+HEAD = Said("what is measured|here|paper or theory|reproduced?", "测量的量|本机|论文或理论|是否重现")
 WORDS = {
     "reproduced": Said("reproduced", "重现"), "holds": Said("holds", "成立"), "differs": Said("differs", "不同"),
-    "runs": Said("{n} runs", "{n} 次运行"), "here": Said("here", "本机"), "paper": Said("paper", "论文"),
-    "none": Said("gives no number", "未给出数值"),
+    "runs": Said("{n} runs", "{n} 次运行"), "here": Said("here", "本机"), "paper": Said("paper or theory", "论文或理论"),
+    "none": Said("no number", "没有数值"),
     "range": Said("allowed: {low} to {high}", "允许的范围：{low} 至 {high}"),
     "not_shown": Said("What does not reproduce, or is not shown", "未能重现或未展示的内容"),
     "by": Said("{title} ({authors}, {year}): {link}", "{title}（{authors}，{year}）：{link}"),

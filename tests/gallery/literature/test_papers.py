@@ -27,7 +27,7 @@ def test_a_claim_is_judged_by_its_range() -> None:
     assert GAP.paper("zh") == "8 dB（2^3）"
     off = Claim(GAP.words, (6.5, 7.2), 7, 9)
     assert off.verdict("en") == "differs; allowed: 7 to 9"
-    assert off.paper("en") == "gives no number"
+    assert off.paper("en") == "no number"
     assert Claim(GAP.words, (7.5,), 7, 9).verdict("zh") == "成立"
     lost = Claim(GAP.words, (math.nan, 8.0), 7, 9)
     assert not lost.reproduced
@@ -42,7 +42,7 @@ def test_a_claim_without_values_or_range_is_refused(values: tuple[float, ...], l
 
 def test_a_reproduction_is_text_page_and_data_in_both_languages() -> None:
     one = Reproduction(PAPER, [GAP], [Said("nothing of note", "没有")])
-    assert "here: 8 dB ± 0.71 dB (2 runs); paper: 8 dB (2^3); reproduced" in str(one)
+    assert "here: 8 dB ± 0.71 dB (2 runs); paper or theory: 8 dB (2^3); reproduced" in str(one)
     assert "- nothing of note" in str(one)
     both = Reproductions([one, one]).translated("zh")
     assert str(both).count("本机：8 dB ± 0.71 dB（2 次运行）") == 2
