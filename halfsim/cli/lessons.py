@@ -59,7 +59,7 @@ def _listed(lang: str) -> str:
 
 LESSONS = Command(
     "lessons",
-    "twelve lessons as notebooks for a class, with solutions and a page for the teacher",
+    "lessons as notebooks for a class, with solutions and a page for the teacher",
     "Write the lessons as notebooks for Jupyter: predictions before each run, exercises that the notebook checks "
     "itself, solutions in a folder of their own. Files that are there already are left as they are.",
     ("halfsim lessons", "halfsim lessons --list", "halfsim lessons --lang zh 课程", "halfsim lessons --force course"),
