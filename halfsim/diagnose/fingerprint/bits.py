@@ -56,6 +56,11 @@ def digest(code: Array) -> bytes:
 
 def taken(y: Array, fmt: Format | Integer, values: int) -> tuple[Print, bytes]:
     """What is kept of an array, and its whole hash as bytes; of at most ``values`` elements the bits themselves."""
+    with np.errstate(all="ignore"):  # NaN of any kind
+        return _taken(y, fmt, values)
+
+
+def _taken(y: Array, fmt: Format | Integer, values: int) -> tuple[Print, bytes]:
     code = codes(y, fmt)
     whole = digest(code)
     if isinstance(fmt, Integer) or y.dtype.kind != "f":
@@ -162,15 +167,17 @@ def _sums(code: Array, nan: Array | None, fmt: Format) -> tuple[int, int]:
     return plain % _WORD, weighted % _WORD
 
 
-def changed(size: int, plain: int, weighted: int) -> int | None:
-    """Which element of ``size`` alone moved by ``plain``, if that moved the weighted sum by ``weighted``; or None."""
+def changed(size: int, plain: int, weighted: int) -> list[int]:
+    """The elements of ``size`` of which one alone, moved by ``plain``, moves the weighted sum by ``weighted``.
+
+    None where several moved. More than one for large powers of two, which leave few bits of the weights.
+    """
+    found: list[int] = []
     with np.errstate(over="ignore"):
         for block, i in enumerate(range(0, size, _BLOCK)):
             moved = _weights(0)[: size - i] * np.uint64(plain * _outer(block) % _WORD)
-            found = np.flatnonzero(moved == np.uint64(weighted % _WORD))
-            if found.size:
-                return i + int(found[0])
-    return None
+            found += [i + int(k) for k in np.flatnonzero(moved == np.uint64(weighted % _WORD))]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +209,8 @@ class Distance(Record):
         if self.exact:
             one = "by" if self.differing == 1 else "by at most"
             return f"{self.differing:,} of {self.size:,} elements, {one} {self.ulp:,} ulp{at}"
+        if not self.looked:
+            return f"by at least {self.ulp:,} ulp"
         seen = f"{self.differing} of the {self.looked} of {self.size:,} elements that were kept"
         return f"by at least {self.ulp:,} ulp ({seen} differ{'s' if self.differing == 1 else ''}{at})"
 
@@ -228,10 +237,10 @@ def distance(a: Print, b: Print, format: str, shape: tuple[int, ...], kept: int 
         return Distance(largest or None, False, differing, x.size, size, where, False, nan)
     plain = (b.sums[0] - a.sums[0] + _WORD // 2) % _WORD - _WORD // 2
     wraps = fmt.bits >= 64  # sums modulo 2**64 then tell only small distances
-    if nan[0] == nan[1] and plain and (one := changed(size, plain, b.sums[1] - a.sums[1])) is not None:
+    if nan[0] == nan[1] and plain and (ones := changed(size, plain, b.sums[1] - a.sums[1])):
         exact = not wraps or abs(plain) < _CLEAR
-        ulp = abs(plain) if exact else _CLEAR
-        return Distance(ulp, exact, 1, size, size, _index(one, shape), False, nan)
+        ulp, at_one = abs(plain) if exact else _CLEAR, _index(ones[0], shape) if len(ones) == 1 else None
+        return Distance(ulp, exact, 1, size, size, at_one, False, nan)
     least = -(-abs(plain) // size) if nan == (0, 0) and not wraps else 0
     if least > largest:
         largest, where = least, None

@@ -140,9 +140,8 @@ def _loosely(stretch: list[Pair], rows: Sequence[Sequence[Row]], mixed: bool) ->
         return stretch
     part = slice(1, None) if mixed else slice(4)
     found: list[Pair] = []
-    for i, j in aligned(
-        *([_key(own[k], mixed)[part] for k in at] for own, at in zip(rows, (left, right), strict=True))
-    ):
+    names = [_key(rows[0][i], mixed)[part] for i in left], [_key(rows[1][j], mixed)[part] for j in right]
+    for i, j in aligned(names[0], names[1]):
         if i is None or j is None:
             found.append((None if i is None else left[i], None if j is None else right[j]))
         elif mixed and not torch_log.agree(rows[0][left[i]].print, rows[1][right[j]].print, False):

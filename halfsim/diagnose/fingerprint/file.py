@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,10 +28,10 @@ _LARGEST = 1 << 31  # bytes of a file that is read
 
 @dataclass(frozen=True, slots=True)
 class Row(Record):
-    """One operation's result, or, of phase "input", numbers that came from outside, where an operation first read them.
+    """One operation's result, or, of phase "input", numbers from outside, where an operation first read them.
 
-    Of an input ``path`` is the tensor's own name, ``op`` what reads it and ``tensor`` the module of that. ``reads`` is a
-    hash of what the operation read, numbers and options; "" where it is not known.
+    Of an input ``path`` is the tensor's own name, ``op`` what reads it and ``tensor`` the module of that. ``reads`` is
+    a hash of what the operation read, numbers and options; "" where it is not known.
     """
 
     number: int
@@ -66,14 +68,12 @@ class Fingerprint:
 
 def machine() -> dict[str, Any]:
     """What a result may depend on beside the program."""
-    from halfsim import __version__
-
     blas: Mapping[str, Any] = {}
     shown: Any = np.show_config(mode="dicts")
     if isinstance(shown, Mapping):
         blas = shown.get("Build Dependencies", {}).get("blas", {})
     return {
-        "halfsim": __version__,
+        "halfsim": sys.modules["halfsim"].__version__,
         "numpy": np.__version__,
         "blas": " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)),
         "python": platform.python_version(),
@@ -84,9 +84,9 @@ def machine() -> dict[str, Any]:
 def line(row: tuple[Any, ...], kept: Print) -> str:
     """A row as it is written: its number, what says where it is, and what is kept of its bits."""
     sums = None if kept.sums is None else [f"{x:x}" for x in kept.sums]
-    end = [kept.hash, kept.numbers, kept.nan, kept.sample, sums, kept.norm, f"{kept.xor or 0:x}"]
-    if kept.norm is None:
-        end = end[:5]
+    end = [kept.hash, kept.numbers, kept.nan, kept.sample, sums]
+    if kept.norm is not None:
+        end += [kept.norm if math.isfinite(kept.norm) else str(kept.norm), f"{kept.xor or 0:x}"]
     return json.dumps([*row, *end], separators=(",", ":"))
 
 
@@ -108,7 +108,7 @@ def text_of(path: str | os.PathLike[str]) -> str:
         raise ValueError(f"{name} is empty; allowed: what t.fingerprint(path) wrote, or a log of PyTorch's DebugMode")
     with suppress(UnicodeDecodeError):
         if b"\0" not in data:
-            return data.decode("utf-8-sig")
+            return data.decode("utf-8-sig").replace("\r\n", "\n")
     raise ValueError(f"{name} is no text; allowed: what t.fingerprint(path) wrote, or a log of PyTorch's DebugMode")
 
 

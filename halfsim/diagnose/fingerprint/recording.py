@@ -77,10 +77,9 @@ class Fingerprinting(Trace):
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         if arrays is not None and "result" in arrays:
-            with np.errstate(all="ignore"):
-                reads = "" if self._told is None else self._reads(event, *self._told)
-                place = event.phase, event.path, event.op, event.tensor
-                self._line(event, place, event.format, arrays["result"], reads)
+            reads = "" if self._told is None else self._reads(event, *self._told)
+            place = event.phase, event.path, event.op, event.tensor
+            self._line(event, place, event.format, arrays["result"], reads)
         super().record(event, arrays)
 
     def _line(self, event: Event, place: tuple[str, ...], fmt: Any, y: Any, reads: str = "") -> bytes:

@@ -51,9 +51,7 @@ def parse(text: str, name: str) -> Fingerprint:
             place = call["step"], call["phase"], call["path"], op, tensor, fmt, shape, call["where"]
             rows.append(Row(len(rows) + 1, *place, "", kept, call["op"]))
     told = ", ".join(sorted(kinds - {""}))
-    notes = (
-        () if told else (f"{name} holds no hashes, so bits are not compared: DebugMode.log_tensor_hashes() logs them",)
-    )
+    lacking = f"{name} holds no hashes, so bits are not compared: DebugMode.log_tensor_hashes() logs them"
     header = {"log": "torch.utils._debug_mode", "hashes": told or None, "steps": calls[-1]["step"]}
     return Fingerprint(name, header, tuple(rows), True, () if told else (lacking,))
 
