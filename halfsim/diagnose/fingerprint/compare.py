@@ -132,8 +132,8 @@ def _key(row: Row, mixed: bool) -> tuple[Any, ...]:
 def _loosely(stretch: list[Pair], rows: Sequence[Sequence[Row]], mixed: bool) -> list[Pair]:
     """A stretch where rows have no other, with those that stand at one place in both as pairs.
 
-    These differ in shape or format alone; of a log and a trace, which have their own names, in the name alone: they
-    have one shape, and are one if they have one hash.
+    These differ in shape or format alone; of a log and a trace, which have their own names for some operations, in the
+    name alone: they have one shape, and are one if all in the stretch have, or if they have one hash.
     """
     left, right = [i for i, _ in stretch if i is not None], [j for _, j in stretch if j is not None]
     if None not in stretch[0] or not (left and right):
@@ -144,7 +144,11 @@ def _loosely(stretch: list[Pair], rows: Sequence[Sequence[Row]], mixed: bool) ->
     for i, j in aligned(names[0], names[1]):
         if i is None or j is None:
             found.append((None if i is None else left[i], None if j is None else right[j]))
-        elif mixed and not torch_log.agree(rows[0][left[i]].print, rows[1][right[j]].print, False):
+        elif (
+            mixed
+            and names[0] != names[1]
+            and not torch_log.agree(rows[0][left[i]].print, rows[1][right[j]].print, False)
+        ):
             found += [(left[i], None), (None, right[j])]
         else:
             found.append((left[i], right[j]))

@@ -12,7 +12,7 @@ from typing import Any
 from halfsim.diagnose.fingerprint.aten import DTYPES, MADE, SHOWN, logged_name, raw_name
 from halfsim.diagnose.fingerprint.bits import Print
 from halfsim.diagnose.fingerprint.file import Fingerprint, Row
-from halfsim.text import clipped
+from halfsim.text import clipped, counted
 
 # "    aten::mm(t: f32[2, 3], t: f32[3, 4])  ->  t: f32[2, 4]  # {'hash': 1.5}"
 _CALL = re.compile(r"(?P<in> *)(?P<op>[\w.:<>]+)\((?P<args>.*?)\)(?:  ->  (?P<out>.*?))?(?:  # (?P<log>\{.*\}))?")
@@ -51,9 +51,12 @@ def parse(text: str, name: str) -> Fingerprint:
             place = call["step"], call["phase"], call["path"], op, tensor, fmt, shape, call["where"]
             rows.append(Row(len(rows) + 1, *place, "", kept, call["op"]))
     told = ", ".join(sorted(kinds - {""}))
-    lacking = f"{name} holds no hashes, so bits are not compared: DebugMode.log_tensor_hashes() logs them"
+    hint = "DebugMode.log_tensor_hashes() logs them"
+    notes = [] if told else [f"{name} holds no hashes, so bits are not compared: {hint}"]
+    if triton := sum(line.lstrip().startswith("[triton] ") for line in text.split("\n")):
+        notes.append(f"{name} has {counted(triton, 'call')} of Triton kernels, which say of no result that it is one")
     header = {"log": "torch.utils._debug_mode", "hashes": told or None, "steps": calls[-1]["step"]}
-    return Fingerprint(name, header, tuple(rows), True, () if told else (lacking,))
+    return Fingerprint(name, header, tuple(rows), True, tuple(notes))
 
 
 def computes(row: Row) -> bool:

@@ -67,7 +67,7 @@ def test_another_seed_is_told_by_the_weights_and_the_header():
     found = hs.compare_fingerprints(run(seed=0), run(seed=1))
     assert found.first is not None
     assert (found.first.phase, found.first.path, found.first.step) == ("input", "0.weight", 1)
-    assert dict((name, (a, b)) for name, a, b in found.headers)["seed"] == ("0", "1")
+    assert {name: (a, b) for name, a, b in found.headers}["seed"] == ("0", "1")
     assert "came from outside" in str(found)
 
 
@@ -264,7 +264,7 @@ def test_a_line_takes_about_two_hundred_bytes():
     assert max(sizes) < 300
 
 
-# ---- files -------------------------------------------------------------------------------------------------------------
+# ---- files ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +386,7 @@ def test_notebooks_show_it(sound):
     assert json.loads(found.to_json())["counts"] == found.counts
 
 
-# ---- alignment -----------------------------------------------------------------------------------------------------------
+# ---- alignment ----------------------------------------------------------------------------------------------------
 
 
 def merged(pairs: Any, a: Any, b: Any) -> None:

@@ -13,9 +13,18 @@ nn = hs.nn
 
 
 def run(
-    precision: str = "fp16", *, seed: int = 0, steps: int = 2, dropout: float = 0.5, act: Any = None, swap: bool = False,
-    plant: Callable[[Any], None] | None = None, values: Any = True, block: int = 0, lr: float = 0.1, **options: Any,
-) -> Any:  # fmt: skip
+    precision: str = "fp16",
+    *,
+    seed: int = 0,
+    steps: int = 2,
+    dropout: float = 0.5,
+    act: Any = None,
+    swap: bool = False,
+    plant: Callable[[Any], None] | None = None,
+    values: Any = True,
+    lr: float = 0.1,
+    **options: Any,
+) -> Any:
     """The trace of a small training."""
     hs.manual_seed(seed)
     rng = np.random.default_rng(0)
