@@ -86,9 +86,10 @@ def logged_name(kernel: str, shape: tuple[int, ...]) -> str:
 
 
 def alike(op: str) -> str:
-    """One word for operations that PyTorch runs as one kernel or another.
+    """One word for operations that PyTorch runs as one kernel or another, and for an operation and its gradient.
 
-    >>> alike("linear"), alike("exp")
-    ('matmul', 'exp')
+    >>> alike("linear"), alike("log_softmax_backward_data"), alike("exp")
+    ('matmul', 'log_softmax', 'exp')
     """
-    return "matmul" if op in _PRODUCTS else op
+    name = op.removesuffix("_data").removesuffix("_backward")
+    return "matmul" if name in _PRODUCTS else {"threshold": "relu"}.get(name, name)

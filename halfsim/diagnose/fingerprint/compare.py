@@ -125,7 +125,7 @@ def _comparable(one: Fingerprint, mixed: bool) -> Sequence[Row]:
 
 def _key(row: Row, mixed: bool) -> tuple[Any, ...]:
     if mixed:
-        return alike(row.op), row.format, row.shape
+        return row.tensor.startswith(torch_log.OUTPUT), alike(row.op), row.format, row.shape
     return row.phase, row.path, row.inner or row.op, row.tensor, row.format, row.shape
 
 
@@ -138,17 +138,14 @@ def _loosely(stretch: list[Pair], rows: Sequence[Sequence[Row]], mixed: bool) ->
     left, right = [i for i, _ in stretch if i is not None], [j for _, j in stretch if j is not None]
     if None not in stretch[0] or not (left and right):
         return stretch
-    part = slice(1, None) if mixed else slice(4)
+    part = slice(2, None) if mixed else slice(4)
     found: list[Pair] = []
     names = [_key(rows[0][i], mixed)[part] for i in left], [_key(rows[1][j], mixed)[part] for j in right]
+    hashed = mixed and names[0] != names[1]
     for i, j in aligned(names[0], names[1]):
         if i is None or j is None:
             found.append((None if i is None else left[i], None if j is None else right[j]))
-        elif (
-            mixed
-            and names[0] != names[1]
-            and not torch_log.agree(rows[0][left[i]].print, rows[1][right[j]].print, False)
-        ):
+        elif hashed and not torch_log.agree(rows[0][left[i]].print, rows[1][right[j]].print, False):
             found += [(left[i], None), (None, right[j])]
         else:
             found.append((left[i], right[j]))

@@ -182,6 +182,7 @@ def test_kept_elements_are_spread_and_few():
     assert (places(5, 8) == np.arange(5)).all()
 
 
+@pytest.mark.slow  # 10 s to import it; last passed 2026-11-30
 def test_hashes_of_pytorch_are_pytorchs():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("torch.distributed.tensor", reason="which PyTorch's own hash looks for")

@@ -145,6 +145,9 @@ def test_a_log_and_a_trace_of_another_program(files, tmp_path):
 # ---- live ------------------------------------------------------------------------------------------------------------
 
 
+# PyTorch's DebugMode takes 15 s to import, so what runs it is slow: last passed 2026-11-30, with PyTorch 2.13.
+
+
 @pytest.fixture(scope="module")
 def torch():
     found = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -161,6 +164,7 @@ def simulated(torch, flip=False, precision="fp32"):
     return t
 
 
+@pytest.mark.slow
 def test_logs_are_still_as_recorded(torch):
     for text, recorded in zip(logs(torch), (NORMS, BOTH, FLIPPED, BARE), strict=True):
         now, then = parse(text, "now"), parse(recorded, "then")
@@ -169,6 +173,7 @@ def test_logs_are_still_as_recorded(torch):
         ]
 
 
+@pytest.mark.slow
 def test_a_trace_of_the_same_program_has_the_bits_of_the_log(torch, files):
     t = simulated(torch)
     for text in (BOTH, logged(torch, "norm"), logged(torch, "hash_tensor")):
@@ -177,20 +182,23 @@ def test_a_trace_of_the_same_program_has_the_bits_of_the_log(torch, files):
         assert found.matched > 80
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_named_between_a_log_and_a_trace(torch, files):
     for hashes in ("norm", "hash_tensor"):
         found = hs.compare_fingerprints(simulated(torch), files(logged(torch, hashes, flip=True))[0])
         assert set(found.counts) == {"bits"}
         assert found.first is not None
-        assert (found.first.path, found.first.phase, found.first.step) == ("3", "backward", 1)
+        assert (found.first.path, found.first.phase, found.first.step) == ("3", "forward", 1)
 
 
+@pytest.mark.slow
 def test_half_against_float_is_named_by_its_format(torch, files):
     found = hs.compare_fingerprints(files(logged(torch, "norm"))[0], simulated(torch, precision="fp16"))
     assert found.first is not None
     assert (found.first.op, found.first.step) == ("addmm", 1)
 
 
+@pytest.mark.slow
 def test_debug_mode_itself_is_taken(torch):
     from torch.utils._debug_mode import DebugMode
 
@@ -206,6 +214,7 @@ def test_debug_mode_itself_is_taken(torch):
     assert hs.compare_fingerprints(modes[0], modes[0]).equal
 
 
+@pytest.mark.slow
 def test_our_own_layers_meet_pytorchs_kernels(torch, files):
     """A program written again with our layers: its forward pass is found in the log, and agrees."""
     nn = torch.nn
