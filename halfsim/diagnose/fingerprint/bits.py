@@ -69,10 +69,14 @@ def _taken(y: Array, fmt: Format | Integer, values: int) -> tuple[Print, bytes]:
     norm, xor = _torch_hashes(flat)
     lost = int(np.count_nonzero(np.isnan(flat))) if norm != norm else 0
     numbers = ""
-    if lost or bool((code == code.dtype.type(1 << (fmt.bits - 1))).any()):
-        wide = flat.astype(np.float64) + 0.0  # the sum of -0 and 0 is 0
-        wide[np.isnan(wide)] = np.nan
-        numbers = digest(codes(wide, fmt)).hex()
+    signed = code == code.dtype.type(1 << (fmt.bits - 1)) if fmt.minus_zero else None
+    if lost or (signed is not None and signed.any()):
+        plain = code.copy()
+        if signed is not None:
+            plain[signed] = 0
+        if lost:
+            plain[np.isnan(flat)] = grid_codes(np.array([np.nan]), fmt)[0]
+        numbers = digest(plain).hex()
         numbers = "" if numbers == whole.hex() else numbers
     sums = None if code.size <= values else _sums(code, np.isnan(flat) if lost else None, fmt)
     sample = code[places(code.size, values)].byteswap().tobytes().hex()
@@ -114,23 +118,28 @@ def ordinals(code: Array, fmt: Format, out: Array | None = None) -> Array:
     [0, 0, 1, -1, 15360]
     """
     wide = np.empty(code.size, np.int64) if out is None else out
-    np.copyto(wide, code, casting="unsafe")
     if not fmt.signed:
+        np.copyto(wide, code, casting="unsafe")
         return wide
-    shift = 64 - fmt.bits
-    np.left_shift(wide, shift, out=wide)  # the sign at the top
-    negative = np.right_shift(wide, 63, out=_scratch.words[2][: code.size] if code.size <= _BLOCK else None)
-    np.bitwise_and(wide, np.int64(2**63 - 1), out=wide)
-    np.right_shift(wide, shift, out=wide)
-    np.bitwise_xor(wide, negative, out=wide)  # the complement of negative numbers, and one more
-    return np.subtract(wide, negative, out=wide)
+    unused = 8 * code.itemsize - fmt.bits
+    place = code.view(code.dtype.str.replace("u", "i"))
+    if unused:  # the sign goes to the top
+        place = place << unused
+    negative = place >> (8 * code.itemsize - 1)
+    place = place & np.iinfo(place.dtype).max
+    if unused:
+        place >>= unused
+    place ^= negative  # the complement of negative numbers, and one more
+    place -= negative
+    np.copyto(wide, place)
+    return wide
 
 
 class _Scratch(threading.local):
-    """Room for three blocks of words, made once a thread."""
+    """Room for two blocks of words, made once a thread."""
 
     def __init__(self) -> None:
-        self.words = np.empty((3, _BLOCK), np.int64)
+        self.words = np.empty((2, _BLOCK), np.int64)
 
 
 _scratch = _Scratch()

@@ -36,7 +36,7 @@ class Fingerprinting(Trace):
         super().__init__(*given)
         self.values = values
         self.lines: list[str] = []
-        self._begun = {"seed": random.initial_seed(), "random": _hashed(random.get_rng_state())}
+        self._begun: dict[str, Any] = {}  # where the random numbers stood at the first operation
         self._told: Any = None  # operands, the same as they were read, options
         self._hashes: dict[int, tuple[Any, bytes]] = {}  # by array: a weak reference to it, and its hash
         self._seen: set[bytes] = set()  # hashes of all that has a line
@@ -77,6 +77,8 @@ class Fingerprinting(Trace):
 
     def record(self, event: Event, arrays: Mapping[str, Any] | None = None) -> None:
         if arrays is not None and "result" in arrays:
+            if not self._begun:
+                self._begun = {"seed": random.initial_seed(), "random": _hashed(random.get_rng_state())}
             reads = "" if self._told is None else self._reads(event, *self._told)
             place = event.phase, event.path, event.op, event.tensor
             self._line(event, place, event.format, arrays["result"], reads)

@@ -12,13 +12,13 @@ from halfsim.markup import Block, Figure, sections
 from halfsim.text import clipped, columns, counted, filled, located
 
 LINES = 12
-_KINDS = {
+_KINDS = {  # of one operation, and of several
     "bits": ("has other bits", "have other bits"),
     "signs": ("differs in signs of zeros or NaN alone", "differ in signs of zeros or NaN alone"),
     "shape": ("has another shape", "have other shapes"),
     "format": ("has another format", "have other formats"),
-    "missing": ("is in the first run alone", "are in the first run alone"),
-    "extra": ("is in the second run alone", "are in the second run alone"),
+    "missing": ("more is in the first run alone", "more are in the first run alone"),
+    "extra": ("more is in the second run alone", "more are in the second run alone"),
 }
 _READS = {
     "same": "It read the same numbers and options in both runs: what differs is the operation itself, as its order of "
@@ -57,7 +57,7 @@ class Difference(Record):
     detail: str = ""
 
     def __str__(self) -> str:
-        told = _KINDS[self.kind][0]
+        told = _KINDS[self.kind][0].removeprefix("more ")
         at = located(self.step, self.phase or "run", self.place, self.where)
         return f"{at}: {told}" + (f", {self.detail}" if self.detail else "")
 
@@ -118,7 +118,7 @@ class FingerprintComparison(Document):
 
     def _count(self) -> str:
         told = [f"{n:,} {_KINDS[kind][n != 1]}" for kind, n in self.counts.items()]
-        return f"Of {self.matched:,} operations that are in both, and those that are not: {'; '.join(told)}. " \
+        return f"{counted(self.matched, 'result is', 'results are')} in both runs: {', '.join(told)}. " \
                f"Steps: {_ranges(self.steps)}."  # fmt: skip
 
     def table(self) -> str:
