@@ -220,7 +220,7 @@ class Distance(Record):
             return f"{self.differing:,} of {self.size:,} elements, {one} {self.ulp:,} ulp{at}"
         if not self.looked:
             return f"by at least {self.ulp:,} ulp"
-        seen = f"{self.differing} of the {self.looked} of {self.size:,} elements that were kept"
+        seen = f"{self.looked} of {self.size:,} elements were kept, and {self.differing} of these"
         return f"by at least {self.ulp:,} ulp ({seen} differ{'s' if self.differing == 1 else ''}{at})"
 
 

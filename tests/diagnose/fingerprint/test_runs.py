@@ -71,6 +71,14 @@ def test_another_seed_is_told_by_the_weights_and_the_header():
     assert "came from outside" in str(found)
 
 
+def test_numbers_from_outside_have_one_row_where_they_are_first_read():
+    rows = [json.loads(line) for line in run(steps=3, dropout=0).lines]
+    given = [(row[2], row[3], tuple(row[6])) for row in rows if row[1] == "input"]
+    names = ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [(path, op) for path, op, _ in given if path] == [(name, "linear") for name in names]
+    assert sum(shape == (16, 48) for _, _, shape in given) == 1  # though the batch is a new tensor each step
+
+
 def flip(model: Any, name: str, element: tuple[int, ...], bit: int) -> None:
     p = dict(model.named_parameters())[name]
     code = p.bits().copy()
