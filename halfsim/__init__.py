@@ -62,6 +62,8 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
     from halfsim.diagnose.compare.runs import compare
     from halfsim.diagnose.finding import Finding
+    from halfsim.diagnose.fingerprint.compare import compare_fingerprints
+    from halfsim.diagnose.fingerprint.result import FingerprintComparison
     from halfsim.diagnose.mend.mend import mend
     from halfsim.diagnose.mend.result import Mended
     from halfsim.diagnose.minimize.minimize import Minimal, minimize
@@ -91,6 +93,7 @@ __all__ = [
     "Comparison",
     "Event",
     "Finding",
+    "FingerprintComparison",
     "Fix",
     "Flag",
     "FlagCounts",
@@ -118,6 +121,7 @@ __all__ = [
     "checkpoint",
     "classify",
     "compare",
+    "compare_fingerprints",
     "compare_models",
     "cost",
     "data",
@@ -185,12 +189,14 @@ __all__ = [
 _LATER = {
     "autocast": "amp.autocast",
     "compare": "diagnose.compare.runs",
+    "compare_fingerprints": "diagnose.fingerprint.compare",
     "compare_models": "diagnose.compare.models",
     "Comparison": "diagnose.compare.result",
     "cost": "costs.cost",
     "Event": "autograd.trace.event",
     "explain": "numerics.explain",
     "Finding": "diagnose.finding",
+    "FingerprintComparison": "diagnose.fingerprint.result",
     "Fix": "autograd.trace.fix",
     "load": "checkpoint.saved",
     "load_ipython_extension": "notebook",

@@ -28,6 +28,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "index.md",
     ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "diff.md",
     ROOT / "docs" / "peers.md",
     *sorted(page for page in (ROOT / "docs" / "howto").glob("*.md") if not page.name.endswith(CHINESE)),
 )

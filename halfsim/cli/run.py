@@ -11,6 +11,7 @@ from halfsim.cli.command import Command
 from halfsim.cli.output import Outputs, aside
 from halfsim.cli.parser import Parser
 from halfsim.cli.torch_import import simulated
+from halfsim.terminal import writer
 
 
 def _options(parser: Parser) -> None:
@@ -27,6 +28,8 @@ def _options(parser: Parser) -> None:
         action="store_true",
         help="run the script anew for each fix of its trouble that can be applied to it, and say which mend it",
     )
+    told = "write a hash of every result to this file, which `halfsim diff` holds against that of another run"
+    parser.add_argument("--fingerprint", metavar="PATH", help=told)
     parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")
     parser.add_outputs("html")
     parser.add_argument("script", metavar="SCRIPT", nargs="*", help="and its arguments")
@@ -52,11 +55,15 @@ def _run(arguments: argparse.Namespace) -> int:
         return _mend(arguments, script, rest, rule)
     trace(arguments.reference)  # refuses other words than precisions
     outputs = Outputs(arguments)
+    if arguments.fingerprint is not None:
+        writer(arguments.fingerprint, "--fingerprint")  # refuses what cannot be written before the work
     with aside() if outputs.prints_json else contextlib.nullcontext():
         recorded, code = traced(
             script, rest, module=arguments.module, rule=rule, override=arguments.override,
-            reference=arguments.reference, around=simulated,
+            reference=arguments.reference, fingerprint=arguments.fingerprint is not None, around=simulated,
         )  # fmt: skip
+    if arguments.fingerprint is not None:
+        recorded.fingerprint(arguments.fingerprint)
     report = recorded.report()
     outputs.write(json=report.to_json, html=report.page)
     found = recorded.first(arguments.first) if arguments.first else None
@@ -67,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _mend(arguments: argparse.Namespace, script: str, rest: list[str], rule: Any) -> int:
     from halfsim.diagnose.mend.script import mend_script
 
-    for name in ("override", "reference", "first"):
+    for name in ("override", "reference", "first", "fingerprint"):
         if getattr(arguments, name):
             raise ValueError(f"--mend: not together with --{name}; allowed: --precision, --html, --json")
     outputs = Outputs(arguments)
@@ -95,6 +102,7 @@ RUN = Command(
         "halfsim run --precision fp16 train.py --epochs 3",
         "halfsim run --mend train.py",
         "halfsim run --json train.py > report.json",
+        "halfsim run --fingerprint mine.txt train.py",
     ),
     _options,
     _run,

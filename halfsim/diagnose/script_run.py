@@ -51,6 +51,7 @@ def traced(
     rule: object = None,
     override: bool = False,
     reference: object = None,
+    fingerprint: bool = False,
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> tuple[Trace, int]:
     """Run a script, or the module of that name, under a trace: the trace, and the code that it exits with.
@@ -58,14 +59,14 @@ def traced(
     ``sys.argv``, ``sys.path[0]``, ``__name__`` and ``__file__`` are what ``python target arguments`` makes them.
     Exceptions are printed as ``python`` prints them, and noted in the trace's ``raised``; the code is then 1, and 130
     after Ctrl-C. ``rule`` is the precision where the script sets none; with ``override`` it beats the script's.
-    ``around`` is a context for the script itself. What other threads and processes compute is not traced. Standard
-    streams that the script closed or removed are put back.
+    ``fingerprint`` is that of `halfsim.trace`. ``around`` is a context for the script itself. What other threads and
+    processes compute is not traced. Standard streams that the script closed or removed are put back.
     """
     check(target, module)
     with ExitStack() as stack:
         if rule is not None:
             stack.enter_context(precision(rule, override=override))
-        recorded: Trace = stack.enter_context(trace(reference))
+        recorded: Trace = stack.enter_context(trace(reference, fingerprint=fingerprint))
         stack.enter_context(_arguments(target, arguments, module))
         code, recorded.raised = copy_context().run(_within, around, target, module)  # what it leaves open goes with it
     if code is None:

@@ -14,6 +14,8 @@ from halfsim.autograd.trace import trace as recording
 from halfsim.autograd.trace.kinds import is_eps
 from halfsim.card import Card
 from halfsim.diagnose.finding import CLASSES, Finding, finding
+from halfsim.diagnose.fingerprint.bits import VALUES
+from halfsim.diagnose.fingerprint.recording import Fingerprinting
 from halfsim.diagnose.forecast import Foreseeing
 from halfsim.diagnose.verdict import Errors, errors, verdict
 from halfsim.numerics.formats import unknown, whole
@@ -87,6 +89,14 @@ class Trace(Card, recording.Trace):
         """
         raise ValueError("forecast: this trace was begun without; allowed: hs.trace(forecast='fp16')")
 
+    def fingerprint(self, path: str | os.PathLike[str]) -> None:
+        """Write a text file with a hash of every result, to be held against that of another run.
+
+        See `halfsim.compare_fingerprints`, and ``halfsim diff`` in a shell. ``ValueError`` for a trace that was begun
+        without ``fingerprint``, ``OSError`` where ``path`` cannot be written.
+        """
+        raise ValueError("fingerprint: this trace was begun without; allowed: hs.trace(fingerprint=True)")
+
     def report(self) -> Report:
         """All of this as plain data that outlives the trace: print it, or see `Report.to_html`, `Report.to_json`."""
         from halfsim.diagnose.report.report import Report
@@ -121,11 +131,24 @@ class Forecast(Foreseeing, Trace):
     """A trace of a run as it is that knows, too, what the run would have met in another precision."""
 
 
+class Printed(Fingerprinting, Trace):
+    """A trace that keeps a hash of every result."""
+
+
+class PrintedForecast(Fingerprinting, Forecast):
+    """Both."""
+
+
 guarded_class(Trace)
 
 
 def trace(
-    reference: object = None, *, forecast: object = None, allow: str | Iterable[str] = (), frames: int = 64
+    reference: object = None,
+    *,
+    forecast: object = None,
+    allow: str | Iterable[str] = (),
+    frames: int = 64,
+    fingerprint: bool | int = False,
 ) -> Any:
     """A context that records every operation inside it, forward, backward and optimizer, in a `Trace`.
 
@@ -133,8 +156,9 @@ def trace(
     graph, and measures every result against it. ``forecast`` ("fp16", a policy) runs every operation in that one too,
     beside the run, which it does not alter: see `Trace.forecast`. ``allow`` are patterns ("@op", a module path,
     "path@op") of operations whose infinities and NaN are meant, as those of masks. ``frames`` is how many of the
-    latest events are kept. Of a tensor it is what PyTorch calls so, the sum of the diagonal: `halfsim.ops.trace`.
-    ``ValueError`` for an unknown word, ``TypeError`` for what are no patterns.
+    latest events are kept. ``fingerprint`` keeps a hash of every result for `Trace.fingerprint`, with the bits of up to
+    8 elements of each, or of as many as it says. Of a tensor it is what PyTorch calls so, the sum of the diagonal:
+    `halfsim.ops.trace`. ``ValueError`` for an unknown word, ``TypeError`` for what are no patterns.
 
     >>> import halfsim as hs
     >>> with trace() as t:
@@ -149,7 +173,12 @@ def trace(
         raise ValueError(f"reference: {rule} is not allowed; allowed: a precision, as {FP64}")
     if whole("frames", frames) < 0:
         raise ValueError(f"frames: {frames} is not allowed; allowed: integers from 0")
-    given = rule, recording.patterns(allow), frames
-    if forecast is None:
-        return recording.tracing(partial(Trace, *given))
-    return recording.tracing(partial(Forecast, as_rule(forecast, "forecast"), *given))
+    given: tuple[Any, ...] = rule, recording.patterns(allow), frames
+    if forecast is not None:
+        given = as_rule(forecast, "forecast"), *given
+    if fingerprint is not False:
+        values = VALUES if fingerprint is True else whole("fingerprint", fingerprint)
+        if values < 0:
+            raise ValueError(f"fingerprint: {fingerprint} is not allowed; allowed: True, False, integers from 0")
+        return recording.tracing(partial(Printed if forecast is None else PrintedForecast, values, *given))
+    return recording.tracing(partial(Trace if forecast is None else Forecast, *given))

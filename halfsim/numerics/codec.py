@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from halfsim.numerics._grid import BLOCK
-from halfsim.numerics._pack import pack, packing
+from halfsim.numerics._pack import Packing, pack, packing
 from halfsim.numerics.formats import SPECIALS, Format, as_format, float64
 from halfsim.numerics.inputs import as_floats, beyond_floats, widen
 from halfsim.numerics.layout import codes, layout
@@ -40,13 +40,33 @@ def encode(
     rounded = np.asarray(round_to(source, fmt, rounding, overflow=overflow, subnormals=subnormals)).reshape(-1)
     if how is None:
         return _codes(values, rounded, fmt).reshape(exact.shape)
-    out = np.empty(values.size, layout(fmt).word)
+    return _packed(values, rounded, fmt, how).reshape(exact.shape)
+
+
+def grid_codes(x: Array, fmt: Format) -> Array:
+    """The codes of numbers that are on the grid of ``fmt`` already, as a tensor's are: `encode` without rounding.
+
+    >>> grid_codes(np.array([1.0, -0.0, np.inf], np.float32), as_format("float16")).tolist()
+    [15360, 32768, 31744]
+    """
+    if fmt.name == x.dtype.name:  # of float32 and float64 the number itself is the code
+        return np.ascontiguousarray(x).view(f"u{x.itemsize}").reshape(x.shape)
+    how = packing(fmt)
+    if how is None:
+        return encode(x, fmt)
+    values = np.ascontiguousarray(x, np.float32).reshape(-1)
+    return _packed(values, values, fmt, how).reshape(x.shape)
+
+
+def _packed(given: Array, rounded: Array, fmt: Format, how: Packing) -> Array:
+    """The codes of numbers on the grid, block by block; ``given``, what they were rounded from, has NaN's payloads."""
+    out = np.empty(given.size, layout(fmt).word)
     with np.errstate(all="ignore"):
-        for i in range(0, values.size, BLOCK):
+        for i in range(0, given.size, BLOCK):
             block = rounded[i : i + BLOCK].astype(np.float32, copy=False)
             if not pack(block, out[i : i + BLOCK], how):
-                out[i : i + BLOCK] = _codes(widen(values[i : i + BLOCK]), widen(rounded[i : i + BLOCK]), fmt)
-    return out.reshape(exact.shape)
+                out[i : i + BLOCK] = _codes(widen(given[i : i + BLOCK]), widen(rounded[i : i + BLOCK]), fmt)
+    return out
 
 
 def _codes(given: Array, rounded: Array, fmt: Format) -> Array:

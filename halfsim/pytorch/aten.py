@@ -9,31 +9,7 @@ import torch
 
 from halfsim.autograd.policy import OPERATIONS
 from halfsim.autograd.tape import SPECS
-
-# Kernels under the names of halfsim's operations, which policies, remedies and kinds of trouble speak.
-_CALLED = {
-    "mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul", "vdot": "matmul", "addmm": "addmm",
-    "_addmm_activation": "addmm", "baddbmm": "baddbmm", "_softmax": "softmax", "_log_softmax": "log_softmax",
-    "_safe_softmax": "softmax", "native_layer_norm": "layer_norm", "native_group_norm": "group_norm",
-    "native_batch_norm": "batch_norm", "_native_batch_norm_legit": "batch_norm", "_fused_rms_norm": "rms_norm",
-    "_native_batch_norm_legit_no_training": "batch_norm", "_batch_norm_with_update": "batch_norm",
-    "native_dropout": "dropout", "nll_loss_forward": "nll_loss", "nll_loss2d_forward": "nll_loss",
-    "_scaled_dot_product_flash_attention_for_cpu": "scaled_dot_product_attention",
-    "_scaled_dot_product_attention_math": "scaled_dot_product_attention",
-    "_scaled_dot_product_fused_attention_overrideable": "scaled_dot_product_attention",
-    "linalg_vector_norm": "norm", "_cdist_forward": "cdist", "_euclidean_dist": "euclidean_distance",
-    "_pdist_forward": "pdist", "index": "getitem", "_unsafe_index": "getitem", "slice": "getitem", "select": "getitem",
-    "max_pool2d_with_indices": "max_pool2d", "max_pool3d_with_indices": "max_pool3d",
-    "_adaptive_avg_pool2d": "adaptive_avg_pool2d", "_adaptive_avg_pool3d": "adaptive_avg_pool3d",
-    "adaptive_max_pool2d": "adaptive_max_pool2d", "log_sigmoid_forward": "logsigmoid",
-    "upsample_nearest2d": "upsample_nearest", "upsample_bilinear2d": "upsample_bilinear",
-    "_upsample_bilinear2d_aa": "upsample_bilinear", "grid_sampler_2d": "grid_sampler_2d", "_to_copy": "cast",
-    "clone": "copy", "copy": "copy", "lift_fresh_copy": "copy", "_embedding_bag": "embedding_bag",
-    "_ctc_loss": "ctc_loss", "_prelu_kernel": "prelu", "special_erfcx": "erfcx", "special_i0e": "i0e",
-    "linalg_inv_ex": "inv", "_linalg_svd": "svdvals",
-    "_amp_foreach_non_finite_check_and_unscale": "unscale", "constant_pad_nd": "constant_pad_nd", "var_mean": "var",
-    "mkldnn_rnn_layer": "lstm", "rsub": "sub", "square": "pow", "rrelu_with_noise": "rrelu",
-}  # fmt: skip
+from halfsim.diagnose.fingerprint.aten import MADE, kernel_name
 
 # Functions of one number each, or of two: what their operands explain is asked element by element.
 ELEMENTARY = {
@@ -81,15 +57,6 @@ _LOOKS = {
     "new_empty_strided", "_efficientzerotensor", "resize_", "set_", "_has_compatible_shallow_copy_type", "histc",
     "is_pinned", "_pin_memory", "random_", "set_data", "is_nonzero", "sym_size", "sym_stride", "sym_numel",
 }  # fmt: skip
-# Numbers that no operand gives: they are made as a tensor is.
-MADE = {
-    "ones", "zeros", "full", "rand", "randn", "normal", "arange", "linspace", "scalar_tensor", "eye", "ones_like",
-    "full_like", "zeros_like", "rand_like", "randn_like", "new_full", "new_ones", "new_zeros", "logspace", "randperm",
-    "normal_", "uniform_", "exponential_", "bernoulli_", "bernoulli", "fill_", "zero_", "log_normal_", "cauchy_",
-    "geometric_", "lift_fresh", "hann_window", "_standard_gamma", "poisson", "eye_",
-}  # fmt: skip
-
-
 # Kernels whose further results are their own, kept for the gradient as a GPU keeps them: in float32.
 KEEP = {
     "layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm", "nll_loss", "logsigmoid", "dropout",
@@ -144,9 +111,7 @@ def kernel_of(func: Any) -> Kernel:
     )
     aliased = any(a.alias_info is not None for a in schema.arguments)
     returns = any(r.alias_info is not None for r in schema.returns)
-    name = _CALLED.get(stem) or stem.lstrip("_")
-    if stem.startswith("clamp"):
-        name = "clamp"
+    name = kernel_name(stem)
     category = _CATEGORIES[name] if name in _CATEGORIES else getattr(SPECS.get(name), "category", None)
     OPERATIONS.add(name)  # so that "@name" may rule it
     floats = any("Tensor" in str(r.type) for r in schema.returns) or written or named
