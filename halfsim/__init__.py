@@ -61,6 +61,8 @@ if _TYPE_CHECKING:
     from halfsim.diagnose.compare.models import compare_models
     from halfsim.diagnose.compare.result import Comparison, ModelComparison
     from halfsim.diagnose.compare.runs import compare
+    from halfsim.diagnose.digits.digits import significant_digits
+    from halfsim.diagnose.digits.result import SignificantDigits
     from halfsim.diagnose.finding import Finding
     from halfsim.diagnose.fingerprint.compare import compare_fingerprints
     from halfsim.diagnose.fingerprint.result import FingerprintComparison
@@ -110,6 +112,7 @@ __all__ = [
     "Report",
     "Revealed",
     "Rounding",
+    "SignificantDigits",
     "Size",
     "Stochastic",
     "Tensor",
@@ -176,6 +179,7 @@ __all__ = [
     "seed",
     "set_default_dtype",
     "set_rng_state",
+    "significant_digits",
     "spacing",
     "sweep",
     "tensor",
@@ -213,6 +217,8 @@ _LATER = {
     "Revealed": "diagnose.reveal.result",
     "save": "checkpoint.saved",
     "search_policy": "diagnose.search.search",
+    "significant_digits": "diagnose.digits.digits",
+    "SignificantDigits": "diagnose.digits.result",
     "sweep": "sweeps.study",
     "trace": "diagnose.trace",
     "Trace": "diagnose.trace",

@@ -147,8 +147,8 @@ class Meter:
         if step.skipped:
             self.skipped.append(step.number)
         if self.fork is None and not (step.cut or other.cut):
-            self.fork = _fork(step, other)
-        norms = _group_norms(other)
+            self.fork = forked(step, other)
+        norms = group_norms(other)
         row, leaves, scale = _Sum(), {}, 1.0
         for i, (key, mine) in enumerate(step.results.items()):
             theirs = other.results.get(key)
@@ -162,7 +162,7 @@ class Meter:
             if mine.leaf or theirs.leaf:
                 leaves[key[0][1], key[0][3] or str(key)] = (mine, theirs)
             if not (step.skipped and key[0][0] != "forward"):
-                self._pair((step.number, i), key, (mine, theirs), norms.get(_group(key[0], theirs.leaf), 0.0), row)
+                self._pair((step.number, i), key, (mine, theirs), norms.get(group_of(key[0], theirs.leaf), 0.0), row)
         cosine = None if step.skipped else self._cosines(leaves)
         errors = nan if row.nan else row.forward, nan if row.nan_backward else row.backward
         self.steps.append(StepRow(step.number, *errors, cosine, row.vanished, step.skipped))
@@ -235,7 +235,7 @@ def _is_scale(a: float, b: float) -> bool:
     return bool(a) and bool(b) and isfinite(a) and isfinite(b) and abs(frexp(a / b)[0]) == 0.5
 
 
-def _group(place: Place, leaf: bool) -> tuple[str, ...]:
+def group_of(place: Place, leaf: bool) -> tuple[str, ...]:
     """The results whose largest norm an error is divided by where it is larger than the result's own; see `Meter`."""
     phase, path, op, tensor = place
     if phase == "optimizer":
@@ -243,10 +243,11 @@ def _group(place: Place, leaf: bool) -> tuple[str, ...]:
     return (phase, path) if leaf else ()
 
 
-def _group_norms(step: Step) -> dict[tuple[str, ...], float]:
+def group_norms(step: Step) -> dict[tuple[str, ...], float]:
+    """The largest norm of the results of each group of a step."""
     norms: dict[tuple[str, ...], float] = {}
     for (place, _), kept in step.results.items():
-        group = _group(place, kept.leaf)
+        group = group_of(place, kept.leaf)
         if group:
             norms[group] = max(norms.get(group, 0.0), _norm(kept.values) * sqrt(kept.weight))
     return norms
@@ -287,7 +288,7 @@ def _cosine(pairs: list[tuple[Kept, Kept]]) -> float:
     return max(-1.0, min(1.0, dot / (sqrt(one) * sqrt(two))))
 
 
-def _fork(step: Step, other: Step) -> Fork | None:
+def forked(step: Step, other: Step) -> Fork | None:
     """The first place in a step where the two runs differ in what they do; a skipped update is no such place."""
     mine, theirs = list(step.results), list(other.results)
     for i in range(max(len(mine), len(theirs))):

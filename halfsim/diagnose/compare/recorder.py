@@ -63,6 +63,24 @@ class Step:
     nbytes: int = 0
     cut: bool = False  # whether there were more than RESULTS
 
+    def next_key(self, place: Place) -> Key | None:
+        """The key of the next result of ``place``; None where the step is full."""
+        if len(self.results) >= RESULTS:
+            self.cut = True
+            return None
+        n = self.seen[place] = self.seen.get(place, 0) + 1
+        return place, n
+
+    @property
+    def count(self) -> int:
+        """How many elements of the next result are kept."""
+        return SAMPLE if self.nbytes < STEP_BYTES else FEW
+
+    def put(self, key: Key, kept: Kept) -> None:
+        """Keep a result."""
+        self.results[key] = kept
+        self.nbytes += kept.values.nbytes + 400  # for the objects around it
+
 
 class Recorder(Trace):
     """A trace that keeps a sample of every result of the steps that are ``wanted``, and hands each step to ``done``.
@@ -95,16 +113,10 @@ class Recorder(Trace):
         step = self._current
         if not self._wanted(step.number):
             return
-        if len(step.results) >= RESULTS:
-            step.cut = True
-            return
-        place = place_of(event)
-        n = step.seen[place] = step.seen.get(place, 0) + 1
-        key = self._keys.setdefault((place, n), (place, n))
-        count = SAMPLE if step.nbytes < STEP_BYTES else FEW
-        kept = _kept(event, arrays, count, event if self._events else None)
-        step.results[key] = kept
-        step.nbytes += kept.values.nbytes + 400  # for the objects around it
+        key = step.next_key(place_of(event))
+        if key is not None:
+            kept = _kept(event, arrays, step.count, event if self._events else None)
+            step.put(self._keys.setdefault(key, key), kept)
 
     def narrowed(self, made: Tensor) -> None:
         """Count a tensor of an array that NumPy had rounded."""
@@ -160,9 +172,9 @@ def _norm(x: Array) -> float:
 class Store:
     """The steps of the reference: at most 256 and 80 MB; of longer runs every second is kept, every fourth, ..."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = BYTES) -> None:
         self.steps: dict[int, Step] = {}
-        self.every, self.nbytes = 1, 0
+        self.every, self.nbytes, self.room = 1, 0, room
 
     def wants(self, number: int) -> bool:
         """Whether the step is one of those to keep: 1, 1 + every, 1 + 2 every, ..."""
@@ -172,7 +184,7 @@ class Store:
         """Keep a step, and give up others where there is no room."""
         self.steps[step.number] = step
         self.nbytes += step.nbytes
-        while len(self.steps) > 1 and (len(self.steps) > STEPS or self.nbytes > BYTES):
+        while len(self.steps) > 1 and (len(self.steps) > STEPS or self.nbytes > self.room):
             self.every *= 2
             self.steps = {n: s for n, s in self.steps.items() if self.wants(n)}
             self.nbytes = sum(s.nbytes for s in self.steps.values())
