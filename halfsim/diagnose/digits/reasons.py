@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from halfsim.autograd.trace.event import Event
-from halfsim.diagnose.digits.estimate import Spread, agreement, norm
+from halfsim.diagnose.digits.estimate import Spread, norm
 from halfsim.numerics.quantize import Array
 from halfsim.text import counted, number
 
@@ -45,7 +45,7 @@ class Facts:
     digits: int  # how many bits its format has
     spread: Spread | None  # None where nothing was finite in all runs
     measured: float  # in how many bits run and reference agree
-    event: Event | None  # where in the run this began, as far as that shows
+    event: Event | None  # where in the run the case is met first
     whole: Whole
 
     def own(self, name: str) -> Event | None:
@@ -76,13 +76,22 @@ class Facts:
 
     @property
     def mean(self) -> Array:
-        return np.mean(self.samples, axis=0)
+        with np.errstate(invalid="ignore"):  # of infinities of both signs
+            return np.mean(self.samples, axis=0)
 
     @property
     def aside(self) -> bool:
-        """Whether the run is off from the mean of the others, rather than with them."""
-        assert self.reference is not None
-        return norm(self.run - self.mean) > norm(self.mean - self.reference)
+        """Whether the run is off from the mean of the others, rather than with them; False where none can be told."""
+        if self.spread is None or self.reference is None:
+            return False
+        there = np.isfinite(self.run) & np.isfinite(self.reference)
+        mean = self.mean[there]
+        return norm(self.run[there] - mean) > norm(mean - self.reference[there])
+
+    @property
+    def kind(self) -> tuple[str, bool]:
+        """The case, and whether it is the run that is aside: what goes back to one event."""
+        return self.case, self.aside
 
     @property
     def case(self) -> str:
@@ -91,8 +100,9 @@ class Facts:
 
 
 def _noise(f: Facts) -> bool:
-    there = f.spread is not None and f.spread.moved and f.reference is not None
-    return there and norm(f.reference) <= _NOTHING * f.spread.deviation  # type: ignore[arg-type, union-attr]
+    if f.spread is None or f.reference is None:
+        return False
+    return f.spread.moved and norm(f.reference[np.isfinite(f.reference)]) <= _NOTHING * f.spread.deviation
 
 
 def _told(f: Facts, bits: float) -> float:
@@ -204,11 +214,10 @@ def _given_words(f: Facts) -> str:
 
 
 def _shared_words(f: Facts) -> str:
-    off = agreement(norm(f.mean - (f.run if f.reference is None else f.reference)), norm(f.mean))
-    still = "were all the same" if f.spread is None or not f.spread.moved else "agree with the run as it is"
+    same = "are all the same" if f.spread is None or not f.spread.moved else "agree with the run as it is"
     return (
-        f"runs under random rounding {still}, and share its error (they are right in {max(0.0, off):.1f} bits): it is "
-        f"no matter of which way numbers are rounded"
+        f"runs under random rounding {same}, as far from the reference: either it does not matter which way numbers "
+        f"are rounded, or {f.whole.runs} runs are too few to show it"
     )
 
 
@@ -255,7 +264,6 @@ REASONS = (
     ),
     Reason("rounded before", ("blind",), lambda f: bool(f.whole.given or f.whole.converted) and not f.aside,
            _given_words),
-    _counted("clipped", "clipped", _clipped_words, Facts.before),
     _counted("swamping", "swamped", _swamped_words, Facts.before),
     _counted("underflow", "flushed", _flushed_words, Facts.before),
     Reason(

@@ -37,6 +37,7 @@ class Rows:
     whole: Whole = field(init=False)
     told: list[tuple[Facts, DigitsRow]] = field(init=False)  # of operations, in their order
     returned: list[DigitsRow] = field(init=False)
+    first: dict[tuple[str, bool], Event] = field(default_factory=dict)  # of each case: the event that shows it first
 
     def __post_init__(self) -> None:
         self.whole = _whole(self.done, self.rule)
@@ -61,16 +62,16 @@ class Rows:
         assert event is not None
         twin = _like(kept, None if reference is None else reference.results.get(key))
         samples = [x for x in (_like(kept, other.results.get(key)) for other in others) if x is not None]
-        facts = self._facts(kept.values, twin, samples, event.format.precision, event, least / kept.weight**0.5)
+        facts = self._facts(kept.values, twin, samples, event.format.precision, least / kept.weight**0.5)
+        facts = replace(facts, event=self.first.setdefault(facts.kind, event))
         row = _row(facts, event.path, kept.shape)
         return facts, replace(
             row, op=event.op, phase=event.phase, tensor=event.tensor, step=event.step, where=event.where
         )
 
     def _facts(
-        self, run: Array, reference: Array | None, samples: Sequence[Array], digits: int, event: Event | None,
-        least: float = 0.0,
-    ) -> Facts:  # fmt: skip
+        self, run: Array, reference: Array | None, samples: Sequence[Array], digits: int, least: float = 0.0
+    ) -> Facts:
         run = run.ravel()
         twin = None if reference is None else reference.ravel()
         drawn = tuple(x.ravel() for x in samples)
@@ -79,8 +80,8 @@ class Rows:
         if len(drawn) > 1 and there.any() and all(_alike(run, x, there) for x in drawn):
             found = spread(np.array([x[there] for x in drawn]), run[there], self.taken, least)
         if twin is not None and _alike(run, twin, there):
-            measured = agreement(norm((run - twin)[there]), max(norm(twin[there]), least))
-        return Facts(run, twin, drawn, digits, found, measured, event, self.whole)
+            measured = agreement(norm(run[there] - twin[there]), max(norm(twin[there]), least))
+        return Facts(run, twin, drawn, digits, found, measured, None, self.whole)
 
     def _results(self) -> Iterator[DigitsRow]:
         """A row for each number or array that the run returned."""
@@ -93,16 +94,8 @@ class Rows:
             theirs = None if twin is None or twin[0].shape != values.shape else twin[0]
             still = all(np.array_equal(x, values, equal_nan=True) for x in samples)
             digits = fmt.precision if fmt is not None else coarsest(self.rule).precision if still else _FLOAT
-            facts = self._facts(values, theirs, samples, digits, None)
-            yield _row(replace(facts, event=self._began(facts)), name, values.shape)
-
-    def _began(self, facts: Facts) -> Event | None:
-        """The first operation that is off as ``facts`` are."""
-        case = facts.case
-        if case not in ("blind", "not a number", "never finite", "not finite"):
-            return None
-        alike = (f for f, _ in self.told if f.case == case and (case != "blind" or f.aside == facts.aside))
-        return next((f.event for f in alike), None)
+            facts = self._facts(values, theirs, samples, digits)
+            yield _row(replace(facts, event=self.first.get(facts.kind)), name, values.shape)
 
     def modules(self) -> Iterator[DigitsRow]:
         """For each phase and module path the row with the fewest digits."""
@@ -184,6 +177,8 @@ def _whole(done: Experiment, rule: Rule) -> Whole:
     steps: Mapping[int, Step] = done.store.steps
     forks = [_first_fork(steps, s.steps) for s in done.samplers]
     events = [kept.event for step in steps.values() for kept in step.results.values() if kept.event is not None]
+    events += [total.swamped for total in done.recorder.places.values() if total.swamped is not None]  # of updates
+    events.sort(key=lambda event: event.serial)
     firsts = {name: next((e for e in events if getattr(e.counts, name)), None) for name in _COUNTS}
     apart = [x for x in forks if x]
     given, at, converted = 0, "", 0
