@@ -303,7 +303,7 @@ def test_a_run_is_run_as_often_as_is_said() -> None:
 ODD: list[tuple[Callable[[], Any], str]] = [
     (lambda: None, "run: it returned NoneType and computed nothing; allowed: numbers, tensors"),
     (lambda: "0.1", "run: it returned str and computed nothing; allowed: numbers, tensors"),
-    (lambda: [], "run: it returned list and computed nothing; allowed: numbers, tensors"),
+    (list, "run: it returned list and computed nothing; allowed: numbers, tensors"),
     (lambda: np.zeros((0, 3)), "run: it returned ndarray and computed nothing; allowed: numbers, tensors"),
 ]
 
@@ -348,7 +348,7 @@ def test_numbers_of_all_kinds_are_told() -> None:
     assert [row.name for row in found.results] == ["a", "b", "c[0]", "d", "f"]
     assert found["d"].lower == found["d"].measured == 11
     assert found["f"].run == pytest.approx(1 / 3, abs=1e-3)
-    assert 9 < found["c[0]"].bits
+    assert found["c[0]"].bits > 9
     assert found["a"].worst_at in {(0,), (1,), (2,)}
 
 

@@ -132,7 +132,7 @@ PROGRAMS: dict[str, tuple[str, Callable[[], Any], str, str]] = {
     "infinite at times": ("NaN or infinity", lambda: t([65504.0]) + 8, "fp16", "of 8 runs under random rounding met"),
     "finite at times": ("NaN or infinity", lambda: t([65504.0]) + 24, "fp16", "have numbers where the run as it is h"),
     "no error": ("luck", lambda: t(1.0) / 3 * 3 - 1023 / 1024, "pure_fp16", "the run as it is has no error at all"),
-    "small error": ("luck", lambda: (t(1.0) / 3 * 3 - 1023 / 1024) * 0.3, "pure_fp16", "times smaller than those of a run"),
+    "small error": ("luck", lambda: (t(1.0) / 3 * 3 - 1023 / 1024) * 0.3, "pure_fp16", "times smaller than those of"),
     "squares of noise": ("shared error", squared, "fp16", "does not matter which way numbers are rounded, or 8"),
 }  # fmt: skip
 
