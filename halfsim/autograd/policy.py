@@ -90,6 +90,10 @@ class Policy(Card):
         chosen = {} if widest == float64 else _LISTS[base]
         return chosen.get(category or "") or native(widest)
 
+    def native(self, fmt: Format) -> Precision:
+        """The precision of work on what stays in ``fmt``, as an optimizer's on its weights: that of ``fmt`` itself."""
+        return native(fmt)
+
     def _most_specific(self, path: str, ops: tuple[str, ...]) -> Base:
         best, found = (False, -1, -1, -1), self.default
         for i, (pattern, base) in enumerate(self.rules):

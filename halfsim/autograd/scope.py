@@ -197,7 +197,11 @@ def resolve_for(fmt: Format) -> Precision:
     'float16'
     """
     here = _SCOPE.get()
-    rule = here.rule if isinstance(here.rule, Precision) and here.rule.storage == fmt else native(fmt)
+    rule = here.rule
+    if not isinstance(rule, Precision):
+        rule = rule.native(fmt)
+    elif rule.storage != fmt:
+        rule = native(fmt)
     return without_blas(rule) if here.reproducible else rule
 
 

@@ -44,7 +44,17 @@ class AtRandom(Policy):
 
     def rule_of(self, op: str, path: str, category: str | None, widest: Format, within: Any) -> Precision:
         """The precision that the policy gives, with a stream of its own."""
-        found = super().rule_of(op, path, category, widest, within)
+        return self._drawn_for(super().rule_of(op, path, category, widest, within))
+
+    def native(self, fmt: Format) -> Precision:
+        """That of work on what stays in ``fmt``, with a stream of its own."""
+        return self._drawn_for(super().native(fmt))
+
+    def restarted(self) -> AtRandom:
+        """The same, with every stream at its beginning."""
+        return AtRandom(self, *vars(self)["_drawn"])
+
+    def _drawn_for(self, found: Precision) -> Precision:
         made: dict[str, Precision] = vars(self)["_made"]
         key = str(found)
         if key not in made:

@@ -210,6 +210,33 @@ def test_a_policy_rounds_at_random_too(precision: Any) -> None:
     assert found["result"].reason == ""
 
 
+def test_what_rounds_at_random_already_is_drawn_anew_for_each_run() -> None:
+    def run() -> Any:
+        return (t(X) / 3).sum()
+
+    for precision in ("storage=fp16, rounding=stochastic", {"default": "storage=fp16, rounding=stochastic(seed=3)"}):
+        found = digits(run, precision)
+        assert 6 < found["result"].lower < 11
+        assert found.to_dict() == digits(run, precision).to_dict()
+
+
+def test_an_optimizer_under_a_policy_rounds_at_random_too() -> None:
+    """A weight of 1 that moves by 2e-4 a step stays in half; at random it moves on average."""
+
+    def run() -> Any:
+        w = t([1.0] * 64, "fp16", requires_grad=True)
+        optimizer = hs.optim.SGD([w], lr=2e-4)
+        for _ in range(50):
+            optimizer.zero_grad()
+            w.sum().backward()
+            optimizer.step()
+        return w.detach().mean()
+
+    row = digits(run, {"default": "fp16", "@exp": "fp32"})["result"]
+    assert (row.run, row.reference) == (1.0, pytest.approx(0.99))
+    assert row.mean == pytest.approx(0.99, abs=1e-3)
+
+
 def test_float64_stays_as_it_is_and_is_told() -> None:
     found = digits(lambda: t([1.0], "fp64") / 3, {"default": "fp64", "@exp": "fp16"})
     assert found["result"].bits == 53
