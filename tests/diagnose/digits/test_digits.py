@@ -188,6 +188,19 @@ def test_each_module_has_its_digits_by_path() -> None:
     assert len(found["[1]"].worst_at) == 2
 
 
+def test_a_gradient_that_is_zero_but_for_rounding_is_measured_by_its_module() -> None:
+    """Of a bias in front of a normalisation, beside the gradient of the weight."""
+    hs.manual_seed(0)
+    model = hs.nn.Sequential(hs.nn.Linear(8, 16), hs.nn.BatchNorm1d(16), hs.nn.Linear(16, 3))
+
+    def run() -> None:
+        model.zero_grad()
+        (model(t(X)) ** 3).mean().backward()
+
+    row = next(row for row in digits(run, "fp16").modules if (row.name, row.phase) == ("0", "backward"))
+    assert row.lower > 4
+
+
 def test_an_array_names_its_worst_element() -> None:
     def run() -> Any:
         return (t([1.0, 2.0, 5.0, 4.0]) / 3 + t([0.0, 0.0, 500.0, 0.0])) - t([0.0, 0.0, 500.0, 0.0])
