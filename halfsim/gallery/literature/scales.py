@@ -63,8 +63,9 @@ class Lost(NamedTuple):
 def lost(x: Array, spec: str) -> Lost:
     """What ``spec`` loses of ``x``, an array of floats in blocks along its last axis.
 
-    >>> lost(np.array([1.0, 2.5, 7.0, 0.1]), "mxfp4")
-    Lost(decibels=16.5..., clipped=0.25)
+    >>> decibels, clipped = lost(np.array([1.0, 2.5, 7.0, 0.1]), "mxfp4")
+    >>> round(decibels, 1), clipped
+    (16.5, 0.25)
     """
     wide = np.asarray(x, np.float64)
     y, flags = round_to(wide, spec, return_flags=True)
@@ -238,7 +239,7 @@ def _cut(letters: Array, at: Array) -> tuple[Tensor, Tensor]:
     return tensor(letters[at[:, None] + np.arange(CONTEXT)]), tensor(letters[at + CONTEXT])
 
 
-def trained(recipe: Recipe, seed: int, steps: int = 100, width: int = 64, batch: int = 128, unseen: int = 60) -> float:
+def trained(recipe: Recipe, seed: int, steps: int = 100, width: int = 64, batch: int = 96, unseen: int = 40) -> float:
     """The loss of a model on ``unseen`` sentences that are not trained on, in nats a letter.
 
     A seed draws the first weights, the text and batches, alike for all recipes. Weights, sums and the optimizer are in float32.
@@ -331,7 +332,10 @@ def _told(found: dict[str, list[float]], undecided: list[str]) -> list[Said]:
     if undecided:
         names = "; ".join(undecided)
         told.append(
-            Said(f"Within twice its standard error of zero, so decided neither way: {names}.", f"与零之差不到两倍标准误，不能定论：{names}。")
+            Said(
+                f"Within twice its standard error of zero, so decided neither way: {names}.",
+                f"与零之差不到两倍标准误，不能定论：{names}。",
+            )
         )
     return told
 

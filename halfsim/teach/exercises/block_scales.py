@@ -114,7 +114,13 @@ EXERCISES = [
                 "大小对了；正确字母那一项是负的",
             ),
             Hint(
-                lambda got: got in (float(hs.round_to(_GRADIENT, "mxfp8_e4m3").sum()), float(hs.round_to(_GRADIENT, "float4_e2m1fn").sum())),
+                lambda got: (
+                    got
+                    in (
+                        float(hs.round_to(_GRADIENT, "mxfp8_e4m3").sum()),
+                        float(hs.round_to(_GRADIENT, "float4_e2m1fn").sum()),
+                    )
+                ),
                 "{got:.4g} comes of another format; `mxfp4` is asked for, elements of four bits with a scale",
                 "{got:.4g} 来自另一种格式；要的是 `mxfp4`，四位的元素加上尺度",
             ),
