@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 PAPER = Paper(
     "scales",
-    Said("The rule of the scale decides", "尺度怎样舍入，决定成败"),
+    Said("The rule of the scale decides", "缩放因子怎样舍入，决定成败"),
     "Recipes for Pre-training LLMs with MXFP8",
     "Asit Mishra et al.",
     2025,
@@ -36,7 +36,7 @@ PAPER = Paper(
     Said(
         "Numbers of eight or four bits share a scale; does it matter whether that is rounded down, as the standard "
         "suggests, or up?",
-        "八位或四位的数共用一个尺度；这个尺度像标准建议的那样向下取，还是向上取，要紧吗？",
+        "八位或四位的数共用一个缩放因子；这个缩放因子像标准建议的那样向下取，还是向上取，要紧吗？",
     ),
 )
 SEEDS = 5
@@ -277,7 +277,7 @@ def _normal(seeds: int, count: int) -> list[Claim]:
         pairs = zip(found[f"{name}(rule=ceil)"], found[name], strict=True)
         theirs = expected(f"{name}(rule=ceil)").decibels - expected(name).decibels
         claims.append(
-            Claim(Said(f"{name}: what rounding the scale up gains", f"{name}：尺度向上取的收益"),
+            Claim(Said(f"{name}: what rounding the scale up gains", f"{name}：缩放因子向上取的收益"),
                   tuple(a.decibels - b.decibels for a, b in pairs), low, high, theirs, _BY_INTEGRATION, "dB", 2)
         )  # fmt: skip
     for spec, low, high in (("mxfp8_e4m3", 0.8, 0.88), ("mxfp8_e4m3(rule=ceil)", 0.0, 0.0)):
@@ -331,7 +331,7 @@ def _told(found: dict[str, list[float]], undecided: list[str]) -> list[Said]:
              "在正态数上，mxfp4 的 floor 与 ceil 只差 0.03 dB：这么几次运行看不出哪个训练得更好。"),
         Said("NVFP4's recipe also shares scales of weights among 16 x 16 numbers, so that they are the same forward and backward, and keeps "
              "several layers wide. Blocks are rows here, and only the last layer is wide.",
-             "NVFP4 的配方还让权重按 16 x 16 个数共用尺度，使正向与反向用同样的数，并保留若干层宽格式。这里的块只沿一行，宽的也只有最后一层。"),
+             "NVFP4 的配方还让权重按 16 x 16 个数共用缩放因子，使正向与反向用同样的数，并保留若干层宽格式。这里的块只沿一行，宽的也只有最后一层。"),
         Said("The recipe's products are a function of their own (`Product`): a precision has one way of rounding for a layer's three "
              "products, while stochastic rounding is for gradients alone, and the Hadamard transform for the product that gives those of weights.",
              "配方里的乘法自成一个函数（`Product`）：一个精度对一层的三个乘法只有一种舍入方式，而随机舍入只用于梯度，Hadamard 变换只用于得出权重梯度的那个乘法。"),

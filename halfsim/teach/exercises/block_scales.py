@@ -34,17 +34,17 @@ EXERCISES = [
                 lambda got: got[0] == got[1] == _scale(7.5, 448.0, "floor") and {"scale": float(got[0])},
                 "with a scale of {scale} the largest element stands for 448 * {scale} = 7, and 7.5 is clipped: ceil takes "
                 "the next power of two",
-                "尺度为 {scale} 时，最大的元素代表 448 * {scale} = 7，7.5 会被截断：ceil 取下一个 2 的幂",
+                "缩放因子为 {scale} 时，最大的元素代表 448 * {scale} = 7，7.5 会被截断：ceil 取下一个 2 的幂",
             ),
             Hint(
                 lambda got: got[0] == 4 / 448,
                 "floor divides by the power of two of the largest element, 256, not by 448: a scale is a power of two",
-                "floor 除以最大元素的 2 的幂，即 256，而不是 448：尺度是 2 的幂",
+                "floor 除以最大元素的 2 的幂，即 256，而不是 448：缩放因子是 2 的幂",
             ),
             Hint(
                 lambda got: np.isclose(got, 7.5 / 448, rtol=1e-3).any() and {"quotient": 7.5 / 448},
                 "7.5 / 448 is {quotient:.4f}, which lies between two powers of two; a scale is one of them",
-                "7.5 / 448 是 {quotient:.4f}，夹在两个 2 的幂之间；尺度是其中之一",
+                "7.5 / 448 是 {quotient:.4f}，夹在两个 2 的幂之间；缩放因子是其中之一",
             ),
         ],
     ),
@@ -122,7 +122,7 @@ EXERCISES = [
                     )
                 ),
                 "{got:.4g} comes of another format; `mxfp4` is asked for, elements of four bits with a scale",
-                "{got:.4g} 来自另一种格式；要的是 `mxfp4`，四位的元素加上尺度",
+                "{got:.4g} 来自另一种格式；要的是 `mxfp4`，四位的元素加上缩放因子",
             ),
         ],
         close=1e-9,
