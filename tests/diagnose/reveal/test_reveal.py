@@ -288,7 +288,7 @@ def by_shape(a, b):
     return accumulated(a, b, how, target=hs.float32)
 
 
-@pytest.mark.parametrize(("shape", "order"), [((3, 5), "sequential"), ((7, 1), "pairwise"), ((1, 70), "sequential")])
+@pytest.mark.parametrize(("shape", "order"), [((24, 40), "sequential"), ((64, 1), "pairwise"), ((1, 70), "sequential")])
 def test_a_product_is_asked_for_in_the_shape_that_is_wanted(shape, order):
     asked = []
     found = hs.reveal(lambda a, b: asked.append((len(a), b.shape[1])) or by_shape(a, b), 16, shape=shape)
@@ -300,7 +300,7 @@ def test_a_product_is_asked_for_in_the_shape_that_is_wanted(shape, order):
 
 def test_a_unit_is_named_in_any_shape():
     row = FIRST["volta"]
-    assert hs.reveal(partial(unit_product, row), 16, shape=(2, 33)).devices == ("V100", "V100 PCIe")
+    assert hs.reveal(partial(unit_product, row), 16, shape=(33, 64)).devices == ("V100", "V100 PCIe")
 
 
 @pytest.mark.parametrize(
@@ -316,8 +316,8 @@ def test_the_command(capsys):
     assert capsys.readouterr().out.startswith("V100: a product of 64 x 64, 64 terms")
     assert main(["reveal", "math:fsum", "--length", "64", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["math:fsum"]["order"] == ""
-    assert main(["reveal", "V100", "--length", "16", "--shape", "2x3"]) == 0
-    assert capsys.readouterr().out.startswith("V100: a product of 2 x 3")
+    assert main(["reveal", "V100", "--length", "16", "--shape", "32x64"]) == 0
+    assert capsys.readouterr().out.startswith("V100: a product of 32 x 64")
     assert main(["reveal", "V100", "--shape", "0x1"]) == 2
     assert capsys.readouterr().err.startswith("halfsim reveal: --shape: (0, 1) is not allowed; allowed: ")
     with pytest.raises(SystemExit):
