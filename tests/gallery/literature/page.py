@@ -79,7 +79,7 @@ def _parts(one: Reproduction, facts: dict[str, Any]) -> Iterator[str]:
     yield f"## {one.title}"
     yield plain(one.paper.question.to(lang))
     yield plain(one.source)
-    yield table(HEAD.to(lang).split("|"), [[*map(plain, row)] for row in one.rows()])
+    yield table(HEAD.to(lang).split("|"), [[plain(cell).replace("|", "&#124;") for cell in row] for row in one.rows()])
     if one.not_shown:
         yield plain(WORDS["not_shown"].to(lang)) + ("：" if lang == "zh" else ":")
         yield "\n".join(f"- {plain(words.to(lang))}" for words in one.not_shown)
