@@ -234,12 +234,12 @@ def flash_attention(
     Steps, for each ``block`` keys: scores by product, times ``scale``; the running maximum; ``exp(scores - maximum)``,
     which is added to the running sum, and is stored, since matrix units take narrow operands, for the product with the
     values; running sum and output are multiplied by ``exp(old maximum - new)`` before their parts are added. At the
-    end the output is divided by the sum and stored. Running numbers stay in ``compute``, a block's product is formed as
-    ``accumulate`` says. So "bf16" is the CUDA kernel, whose output is rounded to bfloat16 once, and
-    "storage=bf16, compute=bf16, accumulate=fp32" is code in bfloat16 tensors, which rounds the output of every block
-    before the division. The backward pass keeps the result O and ``log(sum) + maximum`` of each row, and forms
-    the probabilities P anew, block by block: ``delta = sum(g * O)``, ``dS = P * (g @ value.T - delta)``, stored, then
-    ``dS @ key * scale``, ``dS.T @ query * scale`` and ``P.T @ g``, P stored there.
+    end the output is divided by the sum and stored. A block's product is formed as ``accumulate`` says, the running
+    numbers stay in ``compute``: "bf16" is a kernel that keeps them in float32 and rounds its result once, while
+    "storage=bf16, compute=bf16, accumulate=fp32" is code made of bfloat16 tensors, which rounds the output before it is
+    divided. The backward pass keeps the result O and ``log(sum) + maximum`` of each row, and forms the probabilities P
+    anew, block by block: ``delta = sum(g * O)``, ``dS = P * (g @ value.T - delta)``, stored, then ``dS @ key * scale``,
+    ``dS.T @ query * scale`` and ``P.T @ g``, P stored there.
 
     ``raise_ties``, a number above 1, is the remedy of Qiu and Yao (arXiv 2510.04212): where several scores of a
     row's block lie within 0.001 of their maximum, that is multiplied by this number if it is positive, and is 0 if
