@@ -268,7 +268,9 @@ def flash_attention(
             scores = choose(np.tri(*scores.shape[-2:], -at.start, np.bool_), scores, fp.constant(-np.inf))
         return scores
 
-    top, total, y = None, None, None
+    top: Any = None
+    total: Any = None
+    y: Any = None
     for at in blocks:
         scores = scores_of(fp, at)
         new = _raised(fp, scores, raise_ties)
@@ -289,7 +291,8 @@ def flash_attention(
     @shared_backward
     def gradients(fp: Arithmetic, g: Array) -> tuple[Array, Array, Array]:
         delta = fp.sum(fp.mul(g, y), -1, keepdims=True)
-        dq, dk, dv = None, [], []
+        dq: Any = None
+        dk, dv = [], []
         for at in blocks:
             p = fp.exp(fp.sub(scores_of(fp, at), lse))
             dv.append(fp.matmul(_turned(spilled(fp, p)), g))
