@@ -265,7 +265,8 @@ def flash_attention(
     def scores_of(fp: Arithmetic, at: slice) -> Array:
         scores = fp.mul(fp.matmul(q, _turned(k[..., at, :])), factor)
         if is_causal:
-            scores = choose(np.tri(*scores.shape[-2:], -at.start, np.bool_), scores, fp.constant(-np.inf))
+            seen = np.tri(scores.shape[-2], scores.shape[-1], -at.start, dtype=np.bool_)
+            scores = choose(seen, scores, fp.constant(-np.inf))
         return scores
 
     top: Any = None
