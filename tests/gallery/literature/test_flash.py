@@ -71,7 +71,7 @@ def test_a_layer_learns_to_recall() -> None:
 
 @pytest.mark.slow
 def test_the_paper() -> None:
-    """3 runs, 75 s of processor time: all but the layer that learns to recall; 2026-11-30."""
+    """3 runs, 66 s of processor time: all but the layer that learns to recall; 2026-11-30."""
     found = measured("flash")
     differs = [claim.words.en for claim in found.claims if not claim.reproduced]
     assert len(found.claims) == 14
