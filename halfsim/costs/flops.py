@@ -16,7 +16,7 @@ from halfsim.autograd.tape import SPECS, Node, Op
 from halfsim.autograd.tensor import Tensor
 from halfsim.costs.kernels import CELLS, FUSED, WRITTEN, copied, kernel, passes, result_format, width
 from halfsim.costs.memory import outs
-from halfsim.costs.products import Shape, product
+from halfsim.costs.products import ATTENTION, Shape, product
 from halfsim.costs.shapes import Shapes
 from halfsim.numerics.formats import Format
 from halfsim.numerics.precision import Precision
@@ -177,7 +177,7 @@ def _backward(node: Node, out: Tensor, inputs: Sequence[Any], wanted: dict[int, 
 
     if op in CELLS:
         yield from _through_time(op, made, shapes, storage, wanted)
-    elif op == "scaled_dot_product_attention" and numbers is not None:  # one kernel, which forms the scores again
+    elif op in ATTENTION and numbers is not None:  # one kernel, which forms the scores again
         flops = sum(numbers[1].get(i, 0.0) for i in wanted)
         yield made(flops, 2 * above + (sum(sizes) + sum(x.size for x in wanted.values())) * byte, True)
     elif numbers is not None:

@@ -10,6 +10,7 @@ from halfsim.costs.kernels import CELLS
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape | None]
 
+ATTENTION = ("scaled_dot_product_attention", "flash_attention")
 CONVOLUTIONS = (*(f"conv{n}d" for n in (1, 2, 3)), *(f"conv_transpose{n}d" for n in (1, 2, 3)))
 
 
@@ -30,7 +31,7 @@ def product(op: str, shapes: Shapes, out: Shape) -> tuple[float, dict[int, float
     elif op == "bilinear":
         flops = 2.0 * prod(out[:-1]) * prod(s[2]) + 2.0 * prod(out) * s[2][-1]
         return flops, {0: flops, 1: flops, 2: flops}
-    elif op == "scaled_dot_product_attention":
+    elif op in ATTENTION:
         return _attention(shapes)
     elif op in CELLS:
         steps = 2.0 * prod(s[0][:-1])

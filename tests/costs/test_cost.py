@@ -97,14 +97,15 @@ def test_products_are_counted_from_their_shapes() -> None:
     assert flops(lstm, ones((5, 3, 8)), "backward") == steps * 64 * (8 + 2 * 16)
 
 
-def test_attention_is_two_products_forward_and_four_backward() -> None:
+@pytest.mark.parametrize("name", ["scaled_dot_product_attention", "flash_attention"])
+def test_attention_is_two_products_forward_and_four_backward(name: str) -> None:
     class Attention(hs.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.q = Parameter(hs.tensor(np.ones((2, 3, 5, 4))))
 
         def forward(self, x: Any) -> Any:
-            return hs.nn.functional.scaled_dot_product_attention(self.q, self.q * 2, self.q * 3)
+            return getattr(hs.nn.functional, name)(self.q, self.q * 2, self.q * 3)
 
     once = 2 * 2 * 3 * 5 * 5 * 4
     assert flops(Attention(), X, "forward") == 2 * once

@@ -1,4 +1,4 @@
-"""Attention: the fused operation of `torch.nn.functional`."""
+"""Attention: the fused operation of `torch.nn.functional`, and the same in blocks, as flash attention computes it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from halfsim.autograd.tensor import Tensor, numbers, plain
 from halfsim.numerics.quantize import Array
 
 __all__ = [
+    "flash_attention",
     "scaled_dot_product_attention",
 ]
 
@@ -49,7 +50,8 @@ def scaled_dot_product_attention(
     tensor([[1. , 0. ],
             [0.5, 0.5]], float32)
     """
-    _check(query, key, value, dropout_p, enable_gqa)
+    _check("scaled_dot_product_attention", *(np.shape(plain(x)) for x in (query, key, value)))
+    _check_options(query, key, value, dropout_p, enable_gqa)
     if is_causal and attn_mask is not None:
         raise ValueError("is_causal: True with attn_mask is not allowed; allowed: one of them")
     mask, allowed = split_mask("attn_mask", attn_mask)
@@ -87,16 +89,18 @@ def split_mask(name: str, mask: Any) -> tuple[Any, Array | None]:
     return mask if isinstance(mask, Tensor) else values, None
 
 
-def _check(query: Any, key: Any, value: Any, dropout_p: float, grouped: bool) -> None:
-    q, k, v = shapes = [np.shape(plain(x)) for x in (query, key, value)]
-    if min(map(len, shapes)) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
+def _check(name: str, q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -> None:
+    if min(map(len, (q, k, v))) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
         raise ValueError(
-            f"scaled_dot_product_attention: query {q}, key {k} and value {v} do not fit; "
-            "allowed: (..., L, E), (..., S, E), (..., S, V)"
+            f"{name}: query {q}, key {k} and value {v} do not fit; allowed: (..., L, E), (..., S, E), (..., S, V)"
         )
+
+
+def _check_options(query: Any, key: Any, value: Any, dropout_p: float, grouped: bool) -> None:
+    q, k, v = (np.shape(plain(x)) for x in (query, key, value))
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"dropout_p: {dropout_p} is not allowed; allowed: 0 to 1")
-    if grouped and (min(map(len, shapes)) < 3 or k[-3] != v[-3] or not k[-3] or q[-3] % k[-3]):
+    if grouped and (min(map(len, (q, k, v))) < 3 or k[-3] != v[-3] or not k[-3] or q[-3] % k[-3]):
         raise ValueError(
             f"enable_gqa: query {q}, key {k} and value {v} do not fit; allowed: heads of key that divide query's"
         )
@@ -144,7 +148,7 @@ def _scaled_dot_product_attention(
     stay as they are.
     """
     q, k, v = query if key is None or value is None else (query, key, value)
-    factor = fp.constant(scale if scale is not None else q.shape[-1] ** -0.5 if q.shape[-1] else 1.0)
+    factor = _factor(fp, q, scale)
     scores = fp.mul(fp.matmul(q, _turned(k)), factor)
     if attn_mask is not None:
         scores = fp.add(scores, attn_mask)
@@ -180,6 +184,11 @@ def _scaled_dot_product_attention(
     return y, (dq, dk, dv, scores_gradient)
 
 
+def _factor(fp: Arithmetic, q: Array, scale: float | None) -> Any:
+    """What scores are multiplied by: ``scale``, 1/sqrt(E) unless given."""
+    return fp.constant(scale if scale is not None else q.shape[-1] ** -0.5 if q.shape[-1] else 1.0)
+
+
 def _turned(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
@@ -199,3 +208,109 @@ def attend(
     return _scaled_dot_product_attention(
         query, key, value, attn_mask, dropout_p, is_causal, scale, allowed=allowed, keep=keep
     )
+
+
+_TIED = 1e-3  # scores as close as this to the largest count as several; from the code of arXiv 2510.04212
+
+
+@op("fp16")
+def flash_attention(
+    fp: Arithmetic,
+    query: Array,
+    key: Array,
+    value: Array,
+    /,
+    is_causal: bool = False,
+    scale: float | None = None,
+    block: int = 64,
+    raise_ties: float | None = None,
+) -> Any:
+    """``softmax(query @ key.T * scale) @ value`` in blocks of keys, in the steps of FlashAttention 2 (Dao 2023).
+
+    ``query`` is (..., L, E), ``key`` (..., S, E), ``value`` (..., S, V), the result (..., L, V); ``is_causal`` lets
+    query i attend to the keys up to i; ``scale`` is 1/sqrt(E) unless given. The exact result is that of
+    `scaled_dot_product_attention`; the roundings are others, since no row of probabilities is ever whole.
+
+    Steps, for each ``block`` keys: scores by product, times ``scale``; the running maximum; ``exp(scores - maximum)``,
+    which is added to the running sum, and is stored, since matrix units take narrow operands, for the product with the
+    values; running sum and output are multiplied by ``exp(old maximum - new)`` before their parts are added. At the
+    end the output is divided by the sum and stored. A block's product is formed as ``accumulate`` says, the running
+    numbers stay in ``compute``: "bf16" is a kernel that keeps them in float32 and rounds its result once, while
+    "storage=bf16, compute=bf16, accumulate=fp32" is code made of bfloat16 tensors, which rounds the output before it is
+    divided. The backward pass keeps the result O and ``log(sum) + maximum`` of each row, and forms the probabilities P
+    anew, block by block: ``delta = sum(g * O)``, ``dS = P * (g @ value.T - delta)``, stored, then ``dS @ key * scale``,
+    ``dS.T @ query * scale`` and ``P.T @ g``, P stored there.
+
+    ``raise_ties``, a number above 1, is the remedy of Qiu and Yao (arXiv 2510.04212): where several scores of a
+    row's block lie within 0.001 of their maximum, that is multiplied by this number if it is positive, and is 0 if
+    it is negative, so that no probability is exactly 1; a maximum of 0 stays. Too large a number makes every
+    probability of a row 0, and the row NaN. A query that may attend to nothing gives 0; NaN spreads. ``ValueError`` for
+    shapes and numbers that do not fit.
+
+    >>> from halfsim import tensor
+    >>> x = tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> flash_attention(x, x, x, is_causal=True, scale=0.0, block=1)
+    tensor([[1. , 0. ],
+            [0.5, 0.5]], float32)
+    """
+    q, k, v = query, key, value
+    _check("flash_attention", q.shape, k.shape, v.shape)
+    if block < 1:
+        raise ValueError(f"block: {block} is not allowed; allowed: 1 or more keys")
+    if raise_ties is not None and not 1 < raise_ties < np.inf:
+        raise ValueError(f"raise_ties: {raise_ties} is not allowed; allowed: None, a number above 1")
+    factor = _factor(fp, q, scale)
+    blocks = [slice(start, start + block) for start in range(0, max(k.shape[-2], 1), block)]
+
+    def scores_of(fp: Arithmetic, at: slice) -> Array:
+        scores = fp.mul(fp.matmul(q, _turned(k[..., at, :])), factor)
+        if is_causal:
+            seen = np.tri(scores.shape[-2], scores.shape[-1], -at.start, dtype=np.bool_)
+            scores = choose(seen, scores, fp.constant(-np.inf))
+        return scores
+
+    top: Any = None
+    total: Any = None
+    y: Any = None
+    for at in blocks:
+        scores = scores_of(fp, at)
+        new = _raised(fp, scores, raise_ties)
+        if top is not None:
+            new = np.maximum(top, new)
+        shift = choose(new == -np.inf, np.zeros_like(new), new)
+        e = fp.exp(fp.sub(scores, shift))
+        sums, part = fp.sum(e, -1, keepdims=True), fp.matmul(spilled(fp, e), v[..., at, :])
+        if top is not None:
+            rest = fp.exp(fp.sub(top, shift))
+            sums, part = fp.add(fp.mul(total, rest), sums), fp.add(fp.mul(y, rest), part)
+        top, total, y = new, sums, part
+    alone = top == -np.inf
+    total = choose(alone, fp.constant(1.0), total)
+    y = fp.div(y, total)
+    lse = fp.add(choose(alone, np.zeros_like(top), top), fp.log(total))
+
+    @shared_backward
+    def gradients(fp: Arithmetic, g: Array) -> tuple[Array, Array, Array]:
+        delta = fp.sum(fp.mul(g, y), -1, keepdims=True)
+        dq: Any = None
+        dk, dv = [], []
+        for at in blocks:
+            p = fp.exp(fp.sub(scores_of(fp, at), lse))
+            dv.append(fp.matmul(_turned(spilled(fp, p)), g))
+            ds = spilled(fp, fp.mul(p, fp.sub(fp.matmul(g, _turned(v[..., at, :])), delta)))
+            dk.append(fp.mul(fp.matmul(_turned(ds), q), factor))
+            part = fp.matmul(ds, k[..., at, :])
+            dq = part if dq is None else fp.add(dq, part)
+        return fp.mul(dq, factor), np.concatenate(dk, -2), np.concatenate(dv, -2)
+
+    return y, tuple(lambda fp, g, i=i: gradients(fp, g)[i] for i in range(3))
+
+
+def _raised(fp: Arithmetic, scores: Array, factor: float | None) -> Array:
+    """The largest score of each row; where several tie for it, times ``factor`` or 0, which is larger."""
+    top = largest(scores, (-1,))
+    if factor is None:
+        return top
+    several = np.count_nonzero(top - plain(scores) <= _TIED, -1, keepdims=True) > 1
+    raised = np.maximum(plain(fp.mul(top, fp.constant(factor))), 0)
+    return choose(several & np.isfinite(top), raised.astype(top.dtype), top)

@@ -144,7 +144,7 @@ def of_the_rest() -> None:
         O.sign(x), O.floor(x), O.ceil(x), O.round(x), O.trunc(x), x[1:, ::2], x @ w, O.hardsigmoid(x),
         O.where(functions.MASK, x, y), O.clamp(x, y, z), O.baddbmm(x[None], y[None], O.matmul(w, x)[None]), x.norm(),
         x.norm(3.0, 1), O.embedding(np.array([0, 2]), x, max_norm=0.5), O.scaled_dot_product_attention(x, y, z),
-        O.scaled_dot_product_attention(x, y, z, dropout_p=0.5),
+        O.scaled_dot_product_attention(x, y, z, dropout_p=0.5), O.flash_attention(x, y, z, block=2, raise_ties=2.0),
         O.multi_margin_loss(x, [1, 0, 3]), O.multilabel_margin_loss(x, [[1, 0, -1, 0]] * 3), O.pdist(x),
         O.pdist(x, 3.0),
         O.soft_margin_loss(x, functions.SIGNS), O.rrelu(x, training=True), O.gumbel_softmax(x, hard=True),
