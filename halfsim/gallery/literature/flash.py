@@ -263,10 +263,10 @@ def _not_shown(kernel: float, in_turn: float) -> list[Said]:
             "The paper trains GPT-2 on text until its loss explodes. Here no loss explodes: where values and gradients "
             "have one sign by construction, the weights grow, until the other probabilities fall below what the "
             "accumulator holds beside the sum; then the error ends, and so does the growth. How much is growth, and how "
-            "much is none, was settled after a first look at such runs; the ranges of errors were settled before.",
+            "much is none, was settled after a first look at such runs, as were the ranges of some errors.",
             "论文在文本上训练 GPT-2，直到损失爆炸。这里没有损失爆炸：在人为使数值与梯度同号的设置下，权重会增长，"
             "直到其余概率小到累加器在和旁边保留不住；此后误差消失，增长也随之停止。多大算增长、多大算没有，"
-            "是先看过几次这样的运行之后定下的；误差的范围则是事先定下的。",
+            "是先看过几次这样的运行之后定下的，部分误差的范围也是如此。",
         ),
         Said(
             "In the layer that learns to recall, with values and gradients as they come, bfloat16 makes the weights "
