@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from halfsim.cli.command import Command
-from halfsim.cli.output import Outputs
+from halfsim.cli.output import Outputs, say
 from halfsim.cli.parser import Parser, integer
 
 
@@ -20,11 +20,18 @@ def _options(parser: Parser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from halfsim.gallery.literature.catalogue import papers
+    from halfsim.gallery.literature.catalogue import PAPERS as NAMES
+    from halfsim.gallery.literature.catalogue import measured
+    from halfsim.gallery.literature.result import Reproduction, Reproductions
 
     outputs = Outputs(arguments)
-    found = papers(arguments.name, seeds=arguments.seeds, lang=arguments.lang)
-    outputs.give(lambda: str(found), json=found.to_json, html=found.page)
+    found: list[Reproduction] = []
+    for name in [arguments.name] if arguments.name else NAMES:
+        if found and not outputs.prints_json:
+            say(f"{found[-1]}\n\n\n")  # all take minutes
+        found.append(measured(name, arguments.seeds, arguments.lang))
+    told = found[0] if arguments.name else Reproductions(found, arguments.lang)
+    outputs.give(lambda: str(found[-1]), json=told.to_json, html=told.page)
     return 0
 
 

@@ -90,8 +90,9 @@ class Claim(Record):
 
     def shown(self, x: float, digits: int | None = None) -> str:
         """A number as it is printed, with its unit."""
-        space = "" if self.unit == "%" else " "
-        return f"{x:.{self.digits if digits is None else digits}g}{space}{self.unit}".rstrip()
+        space, digits = "" if self.unit == "%" else " ", self.digits if digits is None else digits
+        number = f"{x:,.0f}" if 10**digits <= abs(x) < 1e9 else f"{x:.{digits}g}"
+        return f"{number}{space}{self.unit}".rstrip()
 
     def here(self, lang: str) -> str:
         """Ours: the mean, and its spread where there are several runs."""

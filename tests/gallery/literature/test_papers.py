@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import halfsim as hs
+from halfsim.cli import main
 from halfsim.gallery.languages import LANGUAGES
+from halfsim.gallery.literature import catalogue
 from halfsim.gallery.literature.catalogue import PAPERS, measured
 from halfsim.gallery.literature.result import Claim, Paper, Reproduction, Reproductions
 from halfsim.gallery.said import Said
@@ -25,6 +29,9 @@ def test_a_claim_is_judged_by_its_range() -> None:
     assert GAP.reproduced
     assert GAP.here("en") == "8 dB ± 0.71 dB (2 runs)"
     assert GAP.paper("zh") == "8 dB（2^3）"
+    wide = Claim(GAP.words, (8100.0, 8300.0), 8000, 9000, 8192.0)
+    assert wide.here("en") == "8,200 ± 141 (2 runs)"
+    assert wide.paper("en") == "8,192"
     off = Claim(GAP.words, (6.5, 7.2), 7, 9)
     assert off.verdict("en") == "differs; allowed: 7 to 9"
     assert off.paper("en") == "no number"
@@ -85,3 +92,25 @@ def test_each_took_less_than_three_minutes_on_two_processors() -> None:
 @pytest.mark.parametrize("name", PAPERS)
 def test_measured_again_it_is_the_same(name: str) -> None:
     assert str(measured(name)) == str(recorded()[name])  # 2026-11-30
+
+
+def test_the_command_tells_each_paper_when_it_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    def quick(name: str, seeds: int | None, lang: str) -> Reproduction:
+        told.append(capsys.readouterr().out)
+        return Reproduction(replace(PAPER, name=name), [GAP], (), lang)
+
+    monkeypatch.setattr(catalogue, "measured", quick)
+    page = tmp_path / "papers.html"
+    assert main(["papers", "--lang", "zh", "--html", str(page)]) == 0
+    told.append(capsys.readouterr().out)
+    assert [text.count("On Gaps") for text in told] == [0, *[1] * len(PAPERS)]
+    assert str(page) in told[-1]
+    assert page.read_text(encoding="utf-8").count("<h2>") == len(PAPERS)
+    assert main(["papers", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["papers"]) == len(PAPERS)
+    assert main(["papers", "flash", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "paper"
