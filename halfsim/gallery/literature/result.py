@@ -19,6 +19,7 @@ from halfsim.text import filled
 
 _TITLE = Said("Papers on rounding, reproduced", "关于舍入的论文，逐一重现")
 HEAD = Said("what is measured|here|paper or theory|reproduced?", "测量的量|本机|论文或理论|是否重现")
+_STYLE = ".halfsim tr > :is(:nth-child(3), :nth-child(4)) { text-align: left; white-space: normal; min-width: 9rem; }"
 WORDS = {
     "reproduced": Said("reproduced", "重现"), "holds": Said("holds", "成立"), "differs": Said("differs", "不同"),
     "runs": Said("{n} runs", "{n} 次运行"), "here": Said("here", "本机"), "paper": Said("paper or theory", "论文或理论"),
@@ -132,6 +133,7 @@ class Reproduction(Told):
     """
 
     _script = ""
+    _style = _STYLE
 
     def __init__(self, paper: Paper, claims: Sequence[Claim], not_shown: Sequence[Said] = (), lang: str = "en") -> None:
         self.paper, self.claims, self.lang = paper, tuple(claims), lang
@@ -203,6 +205,7 @@ class Reproduction(Told):
 class Reproductions(Several[Reproduction]):
     """All papers, in order; one of them by its name or place."""
 
+    _style = _STYLE
     _kind = ("paper", "papers")
 
     @property
