@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from math import log2, sqrt
@@ -466,6 +467,13 @@ def test_the_page_has_every_reason() -> None:
     page = (pages.ROOT / "docs" / "digits.md").read_text("utf-8")
     told = [line.split(" | ")[0].lstrip("| ") for line in page.partition("| why | what it is |")[2].splitlines()]
     assert {name for name in told if name and "---" not in name} >= {reason.name for reason in REASONS}
+
+
+def test_the_chinese_page_has_the_same_programs_and_reasons() -> None:
+    both = [(pages.ROOT / "docs" / name).read_text("utf-8") for name in ("digits.md", "digits.zh-CN.md")]
+    fences = [re.findall(r"```(?:python|text).*?\n```", page, re.S) for page in both]
+    assert fences[0] == fences[1]
+    assert all(f"| {reason.name}\uff08" in both[1] for reason in REASONS)
 
 
 def test_the_page_prints_what_it_says(tmp_path: Path) -> None:
