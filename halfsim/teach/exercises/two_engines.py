@@ -49,12 +49,12 @@ EXERCISES = [
             Hint(
                 lambda got: got.tolist()[0] == _X * _X - 1 and {"first": got.tolist()[0]},
                 "{first} is exact, and bfloat16 has no such number: fused kernels round too, once, at the end",
-                "{first} 是精确值，而 bfloat16 里没有这个数：融合的核也要舍入，只是在最后舍入一次",
+                "{first} 是精确值，而 bfloat16 里没有这个数：融合的算子也要舍入，只是在最后舍入一次",
             ),
             Hint(
                 lambda got: len({*got.tolist()}) == 1 and {"both": got.tolist()[0]},
                 "{both} twice: the unfused kernel rounds the product before 1 is subtracted, the fused one does not",
-                "两个都是 {both}：不融合的核在减 1 之前先舍入乘积，融合的不会",
+                "两个都是 {both}：不融合的算子在减 1 之前先舍入乘积，融合的不会",
             ),
         ],
     ),
@@ -91,12 +91,12 @@ EXERCISES = [
             Hint(
                 lambda got: np.allclose(got, [_weight(b, a) for a, b in _ANSWERS]) and {"second": got[1]},
                 "{second} for the second answer, which is likelier for the engine that trains: turn the quotient round",
-                "第二个答案得 {second}，可它对训练的引擎更有可能：把商倒过来",
+                "第二个回答得 {second}，可训练的引擎给它的概率更大：把商倒过来",
             ),
             Hint(
                 lambda got: np.allclose(got, [_weight(a, b) ** (1 / len(a)) for a, b in _ANSWERS]),
-                "yours is the weight of a mean token; the weight of an answer is the product over all its tokens",
-                "你的是平均每个词元的权重；一个答案的权重是所有词元的乘积",
+                "yours is the weight of one token on average; the weight of an answer is the product over all its tokens",
+                "你的是平均每个词元的权重；一个回答的权重是所有词元的乘积",
             ),
             Hint(
                 lambda got: np.allclose(got, [sum(a) / sum(b) for a, b in _ANSWERS]),

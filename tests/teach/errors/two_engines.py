@@ -18,7 +18,7 @@ ERRORS: list[tuple[str, Any, str, str]] = [
     ("gap in eight bits", 256, "256 compares with float16", "256 是与 float16 相比"),
     ("weight of an answer", lambda a, b: sum(a) - sum(b), "the logarithm of the weight", "权重的对数"),
     ("weight of an answer", lambda a, b: math.exp(sum(b) - sum(a)), "turn the quotient round", "把商倒过来"),
-    ("weight of an answer", lambda a, b: math.exp((sum(a) - sum(b)) / len(a)), "a mean token", "平均每个词元"),
+    ("weight of an answer", lambda a, b: math.exp((sum(a) - sum(b)) / len(a)), "one token on average", "平均每个词元"),
     ("weight of an answer", lambda a, b: sum(a) / sum(b), "yours divides logarithms", "对数相除"),
     ("longer answers", 8000, "goes with its square", "与差距的平方成正比"),
     ("longer answers", 64, "64 is the factor", "64 是倍数"),
