@@ -110,7 +110,7 @@ EXERCISES = [
             ),
             Hint(
                 lambda got: got == _stop(_UNIT) / 2 and {"apart": float(hs.ulp(got, hs.Format("e8m13", 8, 14)))},
-                "at {got} the numbers are {apart} apart: a product of 1 still arrives",
+                "at {got} the numbers are {apart} apart: a product of 1 can still be added",
                 "在 {got} 处相邻两数相距 {apart}：乘积 1 还加得进去",
             ),
         ],
@@ -145,8 +145,8 @@ EXERCISES = [
         [
             Hint(
                 lambda got: got in [2**n for n in range(5, 13)] and got < _seldom() and _loses(got),
-                "every {got} it loses {lost:.2f} %, which would do; but twice as seldom is still below {most:.0f} %",
-                "每 {got} 个提升一次，损失 {lost:.2f} %，够用；但再少一半的次数也还不到 {most:.0f} %",
+                "every {got} it loses {lost:.2f} %, which would do; but half as often still loses less than {most:.0f} %",
+                "每 {got} 个提升一次，损失 {lost:.2f} %，够用；但次数再少一半，损失也还不到 {most:.0f} %",
             ),
             Hint(
                 lambda got: got in [2**n for n in range(5, 13)] and got > _seldom() and _loses(got),
