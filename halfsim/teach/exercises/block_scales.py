@@ -34,12 +34,12 @@ EXERCISES = [
                 lambda got: got[0] == got[1] == _scale(7.5, 448.0, "floor") and {"scale": float(got[0])},
                 "with a scale of {scale} the largest element stands for 448 * {scale} = 7, and 7.5 is clipped: ceil takes "
                 "the next power of two",
-                "缩放因子为 {scale} 时，最大的元素代表 448 * {scale} = 7，7.5 会被截断：ceil 取下一个 2 的幂",
+                "缩放因子为 {scale} 时，最大的元素代表 448 * {scale} = 7，7.5 会饱和：ceil 取下一个 2 的幂",
             ),
             Hint(
                 lambda got: got[0] == 4 / 448,
-                "floor divides by the power of two of the largest element, 256, not by 448: a scale is a power of two",
-                "floor 除以最大元素的 2 的幂，即 256，而不是 448：缩放因子是 2 的幂",
+                "floor divides by the largest power of two up to the largest element, 256, not by 448: a scale is a power of two",
+                "floor 除以不超过最大元素的 2 的幂，即 256，而不是 448：缩放因子是 2 的幂",
             ),
             Hint(
                 lambda got: np.isclose(got, 7.5 / 448, rtol=1e-3).any() and {"quotient": 7.5 / 448},
@@ -64,7 +64,7 @@ EXERCISES = [
             ),
             Hint(
                 lambda got: got == [2.0 ** (math.floor(math.log2(a / b)) + 1) for a, b in _BLOCKS],
-                "a largest number of 6 over a largest element of 6 is 1, a power of two already; yours goes on to 2",
+                "the largest number 6 over the largest element 6 is 1, a power of two already; yours goes on to 2",
                 "最大的数 6 除以最大元素 6 等于 1，已经是 2 的幂；你的却取到了 2",
             ),
             Hint(
@@ -89,7 +89,7 @@ EXERCISES = [
             Hint(
                 lambda got: np.allclose(got, [math.log2(1.75), math.log2(1.5)], atol=1e-3),
                 "those are the blocks that are not clipped",
-                "那是没有被截断的块",
+                "那是没有饱和的块",
             ),
             Hint(
                 lambda got: np.allclose(got, [100 - 100 * math.log2(1.75), 100 - 100 * math.log2(1.5)], rtol=1e-2),

@@ -15,7 +15,7 @@ _GRADIENT = np.array([-0.3] + 27 * [0.3 / 27])
 ERRORS: list[tuple[str, Any, str, str]] = [
     ("scales by hand", [1 / 32, 1 / 64], "the other way round", "顺序反了"),
     ("scales by hand", [1 / 64, 1 / 64], "448 * 0.015625 = 7", "448 * 0.015625 = 7"),
-    ("scales by hand", [4 / 448, 1 / 32], "divides by the power of two of the largest element", "而不是 448"),
+    ("scales by hand", [4 / 448, 1 / 32], "divides by the largest power of two", "而不是 448"),
     ("scales by hand", [1 / 64, 7.5 / 448], "7.5 / 448 is 0.0167", "7.5 / 448 是 0.0167"),
     ("scales by hand", 1 / 64, "yours has shape (); (2,) is asked for", "你的形状是 ()，应当是 (2,)"),
     (
@@ -34,7 +34,7 @@ ERRORS: list[tuple[str, Any, str, str]] = [
     ("rule of the scale", lambda a, b: 2.0 ** math.floor(math.log2(a / b)), "rounds the quotient down", "向下取"),
     ("rule of the scale", lambda a: a, "raised TypeError", "抛出了 TypeError"),
     ("blocks clipped", [0.25, 0.5], "it is log2(t) that is", "均匀的是 log2(t)"),
-    ("blocks clipped", [math.log2(1.75), math.log2(1.5)], "that are not clipped", "没有被截断"),
+    ("blocks clipped", [math.log2(1.75), math.log2(1.5)], "that are not clipped", "没有饱和"),
     ("blocks clipped", [19.3, 41.5], "those are percents", "百分数"),
     ("sum of a gradient", 0, "before rounding", "舍入之前"),
     ("sum of a gradient", 0.25, "is negative", "是负的"),
