@@ -155,10 +155,12 @@ def trained(arm: Arm, seed: int, steps: int) -> float:
 
 
 _TIES = Said(
-    "a quarter: half of the sums of two 8-bit numbers of one binade are ties, and each goes half an ulp away from 0",
-    "四分之一：同一二进区间内两个 8 位数之和有一半是平局，每个平局都朝远离 0 的方向移动半个 ulp",
+    "a quarter: half of the sums of two numbers of one format and binade are ties, and each goes half an ulp away from 0",
+    "四分之一：同一格式、同一二进区间内两个数之和有一半是平局，每个平局都朝远离 0 的方向移动半个 ulp",
 )
-_BOTH_WAYS = Said("no ties, so nearest rounding has no direction", "没有平局，就近舍入就没有方向")
+_BOTH_WAYS = Said(
+    "hardly any ties, so rounding to nearest has hardly any direction", "几乎没有平局，就近舍入也就几乎没有方向"
+)
 _EXPLODES = Said("the paper's runs explode", "论文中的训练会爆炸")
 _STAYS = Said("the paper's runs are stable", "论文中的训练保持稳定")
 
@@ -172,16 +174,16 @@ def _errors(seeds: int, small: bool) -> list[Claim]:
 
     many = [mean(depth=10.0, others=others) for others in (30, 62, 126, 254)]
     off = "mean error of the output, two probabilities of 1, the others e^-14, values from -2 to -1"
-    aus = "输出的平均误差：两个概率恰为 1，其余为 e^-14，数值在 -2 到 -1 之间"
+    aus = "输出的平均误差：两个概率恰为 1，其余为 e^-14，值在 -2 到 -1 之间"
     several, width = (4, 200) if small else (100, 1000)
     return [
         Claim(Said(f"{off}, bfloat16", f"{aus}，bfloat16"), mean(), -0.26, -0.22, -0.25, _TIES, "ulp"),
         Claim(
-            Said("the same with values from 1 to 2", "同上，数值在 1 到 2 之间"),
+            Said("the same with values from 1 to 2", "同上，值在 1 到 2 之间"),
             mean(sign=1.0), 0.22, 0.26, 0.25, _TIES, "ulp",
         ),
         Claim(
-            Said("the same in float16, values from -2 to -1", "同上，float16，数值在 -2 到 -1 之间"),
+            Said("the same in float16, values from -2 to -1", "同上，float16，值在 -2 到 -1 之间"),
             mean(fmt="fp16"), -0.26, -0.22, -0.25, _TIES, "ulp",
         ),
         Claim(
@@ -192,7 +194,7 @@ def _errors(seeds: int, small: bool) -> list[Claim]:
         Claim(
             Said("the same with a single probability of 1", "同上，只有一个概率为 1"),
             mean(ones=1), -0.01, 0.01, 0.0,
-            Said("the value itself is the nearest number", "该数值本身就是最近的数"), "ulp", 2,
+            Said("the value itself is a number of the format", "这个值本身就是格式中的数"), "ulp", 2,
         ),
         Claim(
             Said("the same, two of 1, the others e^-18", "同上，两个为 1，其余为 e^-18"),
@@ -202,17 +204,17 @@ def _errors(seeds: int, small: bool) -> list[Claim]:
         Claim(
             Said("two of 1, from 30 to 254 others of e^-10: the lowest mean error", "两个为 1，另有 30 到 254 个 e^-10：最低的平均误差"),
             tuple(map(min, zip(*many, strict=True))), -1.0, -0.26, None,
-            Said("expected: both signs, of the row's sum in 16 bits", "预期：两种符号，来自 16 位的行和"), "ulp",
+            Said("expected: errors of either sign, for the sum of the probabilities is rounded to 16 bits too", "预期：误差有正有负，因为概率之和也舍入到 16 位"), "ulp",
         ),
         Claim(
             Said("the highest of these", "其中最高的"),
             tuple(map(max, zip(*many, strict=True))), 0.1, 1.0, None,
-            Said("expected: both signs", "预期：两种符号"), "ulp",
+            Said("expected: of either sign", "预期：有正有负"), "ulp",
         ),
         Claim(
             Said(
-                "the first again in a kernel that keeps output and sum in float32 and rounds once, its sums exact",
-                "重复第一项，但内核把输出与行和保存在 float32 中，只舍入一次，求和精确",
+                "the first line again, in a kernel that keeps output and sum in float32, divides, and rounds once, its sums exact",
+                "重复第一行，但算子把输出与概率之和留在 float32 中，先除，只舍入一次，求和精确",
             ),
             mean(rule=KERNEL.format("{0}", "exact")), -0.02, 0.02, None,
             Said("expected: 0, for the division comes before the rounding", "预期为 0，因为先除后舍入"), "ulp", 2,
@@ -264,7 +266,7 @@ def _not_shown(kernel: float, in_turn: float) -> list[Said]:
             "have one sign by construction, the weights grow, until the other probabilities fall below what the "
             "accumulator holds beside the sum; then the error ends, and so does the growth. How much is growth, and how "
             "much is none, was settled after a first look at such runs, as were the ranges of some errors.",
-            "论文在文本上训练 GPT-2，直到损失爆炸。这里没有损失爆炸：在人为使数值与梯度同号的设置下，权重会增长，"
+            "论文在文本上训练 GPT-2，直到损失爆炸。这里没有损失爆炸：在人为使值与梯度同号的设置下，权重会增长，"
             "直到其余概率小到累加器在和旁边保留不住；此后误差消失，增长也随之停止。多大算增长、多大算没有，"
             "是先看过几次这样的运行之后定下的，部分误差的范围也是如此。",
         ),
@@ -273,18 +275,18 @@ def _not_shown(kernel: float, in_turn: float) -> list[Said]:
             "wander, but they do not grow in every run. The remedy makes it worse: a raised maximum gives both "
             "probabilities of a tie the same rounding error, and doubles a number that the backward pass rounds. The "
             "true gradient of a tie is 0, so Adam takes whole steps along the error; where the maximum passes 92 every "
-            "raised probability is 0, and the row NaN.",
-            "在学习回忆的那一层里，数值与梯度任其自然，bfloat16 使权重游走，但并非每次运行都增长。补救办法反而更糟："
+            "probability is 0, and the result of that query NaN.",
+            "在学习回忆的那一层里，值与梯度任其自然，bfloat16 使权重游走，但并非每次运行都增长。补救办法反而更糟："
             "抬高最大值使平局的两个概率带有相同的舍入误差，并使反向传播要舍入的一个数加倍。平局的真实梯度为 0，"
-            "于是 Adam 沿着误差迈出完整的步子；一旦最大值超过 92，抬高后的概率全为 0，该行成为 NaN。",
+            "于是 Adam 沿着误差迈出完整的步子；一旦最大值超过 92，概率全为 0，这个查询的结果就成为 NaN。",
         ),
         Said(
             "The bias belongs to code that rounds the output before dividing it, as the authors' does. A kernel that "
-            "divides first has none if its sums are exact; adding the row one by one in float32, the ones first, "
+            "divides first has none if its sums are exact; adding the probabilities one by one in float32, the ones first, "
             f"it loses part of the others, and has {in_turn:.2f} ulp. In the run with one sign its weights shrink, by "
             f"{-kernel:.1f} %: its ties go towards the mean of the other values, which is a direction too.",
-            "这种偏差属于先舍入输出、后做除法的代码，作者的代码正是如此。先做除法的内核在求和精确时没有偏差；"
-            f"若在 float32 中逐个累加行和且两个 1 在前，其余概率会丢失一部分，偏差为 {in_turn:.2f} ulp。在误差同号的训练中"
-            f"它的权重缩小了 {-kernel:.1f} %：平局偏向其他数值的平均值，这也是一个方向。",
+            "这种偏差属于先舍入输出、后做除法的代码，作者的代码正是如此。先做除法的算子在求和精确时没有偏差；"
+            f"若在 float32 中逐个累加概率且两个 1 在前，其余概率会丢失一部分，偏差为 {in_turn:.2f} ulp。在误差同号的训练中"
+            f"它的权重缩小了 {-kernel:.1f} %：平局偏向其他值的平均，这也是一个方向。",
         ),
     ]

@@ -229,8 +229,8 @@ def measure(seeds: int, small: bool = False) -> tuple[list[Claim], list[Said]]:
         Claim(
             Said("normal: rms error with K = 8192, over that with 4096", "正态：K = 8192 的均方根误差与 4096 的之比"),
             ratio("normal"), 1.3, 1.6, 2**0.5,
-            Said("sqrt(2) for cuts of either sign at a sum that grows as sqrt(K); more while some products end above the cut",
-                 "sqrt(2)：截断有正有负，和按 sqrt(K) 增大；若有些乘积在截断处之上就结束，则更大"),
+            Said("sqrt(2) for cuts of either sign at a sum that grows as sqrt(K); more while some products have no bits below the cut",
+                 "sqrt(2)：截断有正有负，和按 sqrt(K) 增大；若有些乘积在截断处以下没有位，则更大"),
         ),
         Claim(
             Said("uniform, 14 bits toward zero after every 32 exact products: loss in half ulps a step",
@@ -241,7 +241,7 @@ def measure(seeds: int, small: bool = False) -> tuple[list[Claim], list[Said]]:
         Claim(
             Said("uniform, H100: loss in half ulps a product", "均匀，H100：每个乘积的损失，以半个 ulp 计"),
             each(positive, "a product"), 0.7, 1.0, 1.0,
-            Said("half an ulp on average; less where a product ends at the cut", "平均半个 ulp；乘积若恰在截断处结束则更少"),
+            Said("half an ulp on average; less where a product has no bits below the cut", "平均半个 ulp；乘积在截断处以下没有位时则更少"),
         ),
         Claim(
             Said("uniform, 14 bits to nearest after every 32 exact products: mean error",

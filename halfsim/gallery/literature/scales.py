@@ -282,7 +282,7 @@ def _normal(seeds: int, count: int) -> list[Claim]:
         )  # fmt: skip
     for spec, low, high in (("mxfp8_e4m3", 0.8, 0.88), ("mxfp8_e4m3(rule=ceil)", 0.0, 0.0)):
         claims.append(
-            Claim(Said(f"{spec}: elements clipped", f"{spec}：被截断的元素"),
+            Claim(Said(f"{spec}: elements clipped", f"{spec}：饱和的元素"),
                   tuple(100 * one.clipped for one in found[spec]), low, high, round(100 * expected(spec).clipped, 6),
                   _BY_INTEGRATION, "%", 2)
         )  # fmt: skip
@@ -297,7 +297,7 @@ def _gap(found: dict[str, list[float]], name: str, than: str) -> tuple[float, ..
 _CHINESE = {
     "mxfp4 even, last too": "mxfp4 even（含最后一层）",
     "mxfp4 even, last stochastic": "mxfp4 even（最后一层随机舍入）",
-    "nvfp4 recipe": "nvfp4 配方",
+    "nvfp4 recipe": "nvfp4 方案",
 }
 # What is compared with what, the range in %, and what the papers say of it, or follows from the errors above.
 _TRAINED = [
@@ -331,10 +331,10 @@ def _told(found: dict[str, list[float]], undecided: list[str]) -> list[Said]:
              "在正态数上，mxfp4 的 floor 与 ceil 只差 0.03 dB：这么几次运行看不出哪个训练得更好。"),
         Said("NVFP4's recipe also shares scales of weights among 16 x 16 numbers, so that they are the same forward and backward, and keeps "
              "several layers wide. Blocks are rows here, and only the last layer is wide.",
-             "NVFP4 的配方还让权重按 16 x 16 个数共用缩放因子，使正向与反向用同样的数，并保留若干层宽格式。这里的块只沿一行，宽的也只有最后一层。"),
+             "NVFP4 的方案还让权重按 16 x 16 个数共用缩放因子，使正向与反向用同样的数，并保留若干层宽格式。这里的块只沿一行，宽的也只有最后一层。"),
         Said("The recipe's products are a function of their own (`Product`): a precision has one way of rounding for a layer's three "
              "products, while stochastic rounding is for gradients alone, and the Hadamard transform for the product that gives those of weights.",
-             "配方里的乘法自成一个函数（`Product`）：一个精度对一层的三个乘法只有一种舍入方式，而随机舍入只用于梯度，Hadamard 变换只用于得出权重梯度的那个乘法。"),
+             "方案里的乘法自成一个函数（`Product`）：一个精度对一层的三个乘法只有一种舍入方式，而随机舍入只用于梯度，Hadamard 变换只用于得出权重梯度的那个乘法。"),
         Said("The ranges of the losses in training were set after a first look at two seeds of a similar model.",
              "训练损失的允许范围，是在看过类似模型的两个种子之后定下的。"),
     ]  # fmt: skip
@@ -354,7 +354,7 @@ def measure(seeds: int, small: bool = False) -> tuple[list[Claim], list[Said]]:
     undecided = []
     for name, than, low, high, theirs, where in _TRAINED:
         zh, against = (_CHINESE.get(one, one) for one in (name, than))
-        words = Said(f"training: loss of {name} above that of {than}", f"训练：{zh} 的损失高出 {against}")
+        words = Said(f"training: loss of {name} above that of {than}", f"训练：{zh} 的损失比 {against} 高")
         claim = Claim(words, _gap(found, name, than), low, high, theirs, where, "%", 2)
         claims.append(claim)
         if 0.0 in (low, high) and abs(claim.value) < 2 * claim.spread / sqrt(seeds):
