@@ -48,7 +48,7 @@ EXERCISES = [
             Hint(
                 lambda got: got.tolist() == [-2.015625, -2.0],
                 "the right two numbers, the other way round: -2 is the even one, and the small number leads away from 0",
-                "两个数都对，顺序反了：-2 是偶的那个，而小数把和推离 0",
+                "两个数都对，顺序反了：-2 是偶的那个，而那个微小的数把和推离 0",
             ),
             Hint(
                 lambda got: got.tolist() == [-2.0, -2.0] and {"beyond": float(hs.round_to(-2.0079, "bf16"))},
