@@ -168,7 +168,7 @@ def _extremes(means: Array) -> list[Claim]:
         ),
         Claim(
             Said("the most that the better remedy gains over rounding to nearest: points", "两种办法中较好的一种，比就近舍入最多多得：百分点"),
-            (gain,), 7, 100, 7, Said("abstract: up to 7", "摘要：最多 7"),
+            (gain,), 7, 100, None, Said("abstract: up to 7, in large networks", "摘要：在大网络中最多 7"),
         ),
     ]  # fmt: skip
 
