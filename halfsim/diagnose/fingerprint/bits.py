@@ -24,6 +24,7 @@ VALUES = 8  # elements of a result whose bits are kept, unless somebody asks for
 _BLOCK = 1 << 14
 _WORD = 1 << 64
 _CLEAR = 1 << 53  # the distance of the largest float64 from its negative is this much below 2**64
+_NAN = 0x7FF89E3779B97F4B  # what a NaN counts for in the sums, as no number does, so that its place shows in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +163,14 @@ def _outer(block: int) -> int:
 
 
 def _sums(code: Array, nan: Array | None, fmt: Format) -> tuple[int, int]:
-    """The sum of the ordinals, and of the ordinals times the weights of their places, modulo 2**64; NaN count 0."""
+    """The sum of the ordinals, and of the ordinals times the weights of their places, modulo 2**64; NaN are alike."""
     plain = weighted = 0
     with np.errstate(over="ignore"):
         for block, i in enumerate(range(0, code.size, _BLOCK)):
             given = code[i : i + _BLOCK]
             part = ordinals(given, fmt, _scratch.words[1][: given.size])
             if nan is not None:
-                part[nan[i : i + _BLOCK]] = 0
+                part[nan[i : i + _BLOCK]] = _NAN
             plain += int(part.sum())
             words = part.view(np.uint64)
             weighted += _outer(block) * int(np.multiply(words, _weights(0)[: part.size], out=words).sum())
@@ -205,12 +206,17 @@ class Distance(Record):
     where: tuple[int, ...] | None = None  # of the largest distance, where it is known
     signs: bool = False  # whether only signs of zeros, or signs and payloads of NaN, differ
     nan: tuple[int, int] = (0, 0)
+    alone: int = 0  # how many of those looked at are NaN in one of the two alone
 
     def __str__(self) -> str:
         if self.signs:
             return "in NaN's signs or payloads, or zeros' signs, alone" if any(self.nan) else "in zeros' signs alone"
         if self.nan[0] != self.nan[1]:
             told = f"{self.nan[0]:,} of {self.size:,} elements are NaN, against {self.nan[1]:,}"
+            return told if not self.ulp else f"{told}; numbers by {'' if self.exact else 'at least '}{self.ulp:,} ulp"
+        if self.alone:
+            kept = "elements" if self.looked == self.size else f"{self.looked:,} that were kept"
+            told = f"as many NaN in both, at other places: {self.alone:,} of {kept} are NaN in one run alone"
             return told if not self.ulp else f"{told}; numbers by {'' if self.exact else 'at least '}{self.ulp:,} ulp"
         at = "" if self.where is None else f", at {list(self.where)}"
         if self.ulp is None:
@@ -220,6 +226,8 @@ class Distance(Record):
             return f"{self.differing:,} of {self.size:,} elements, {one} {self.ulp:,} ulp{at}"
         if not self.looked:
             return f"by at least {self.ulp:,} ulp"
+        if self.looked == self.size:  # of float64, whose sums wrap around
+            return f"{self.differing:,} of {self.size:,} elements, by at least {self.ulp:,} ulp{at}"
         seen = f"{self.looked} of {self.size:,} elements were kept, and {self.differing} of these"
         return f"by at least {self.ulp:,} ulp ({seen} differ{'s' if self.differing == 1 else ''}{at})"
 
@@ -236,14 +244,17 @@ def distance(a: Print, b: Print, format: str, shape: tuple[int, ...], kept: int 
     if x.size != y.size:  # which kept how many is in the headers
         return Distance(None, False, 0, 0, size, None, False, nan)
     far = _steps(ordinals(x, fmt), ordinals(y, fmt))
-    far[_is_nan(x, fmt) | _is_nan(y, fmt)] = 0
+    lost, gone = _is_nan(x, fmt), _is_nan(y, fmt)
+    far[lost | gone] = 0
+    alone = int(np.count_nonzero(lost != gone))
     largest, differing = int(far.max(initial=0)), int(np.count_nonzero(x != y))
     at = places(size, kept) if size > kept else np.arange(size)
     where = _index(int(at[int(far.argmax())]), shape) if largest and at.size == x.size else None
     if x.size == size:
-        return Distance(largest, True, differing, size, size, where, False, nan)
+        told = largest if largest or not alone else None
+        return Distance(told, told is not None, differing, size, size, where, False, nan, alone)
     if a.sums is None or b.sums is None:
-        return Distance(largest or None, False, differing, x.size, size, where, False, nan)
+        return Distance(largest or None, False, differing, x.size, size, where, False, nan, alone)
     plain = (b.sums[0] - a.sums[0] + _WORD // 2) % _WORD - _WORD // 2
     wraps = fmt.bits >= 64  # sums modulo 2**64 then tell only small distances
     if nan[0] == nan[1] and plain and (ones := changed(size, plain, b.sums[1] - a.sums[1])):
@@ -253,7 +264,7 @@ def distance(a: Print, b: Print, format: str, shape: tuple[int, ...], kept: int 
     least = -(-abs(plain) // size) if nan == (0, 0) and not wraps else 0
     if least > largest:
         largest, where = least, None
-    return Distance(max(largest, int(nan == (0, 0))) or None, False, differing, x.size, size, where, False, nan)
+    return Distance(max(largest, int(nan == (0, 0))) or None, False, differing, x.size, size, where, False, nan, alone)
 
 
 def _steps(x: Array, y: Array) -> Array:

@@ -200,3 +200,37 @@ def test_hashes_of_pytorch_are_pytorchs():
 
 def test_codes_of_integers_are_their_own():
     assert codes(np.array([1, -1], np.int32), as_dtype("int32")).tolist() == [1, 2**32 - 1]
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64"])
+def test_a_nan_at_another_place_is_no_distance(name):
+    """NaN instead of a zero, and a number instead of the NaN: once taken for one number that moved from zero."""
+    fmt = as_format(name)
+    few, many = np.array([1.0, np.nan, 0.0, 3.0]), np.ones(100)
+    many[[10, 20]] = np.nan, 0
+    for x, i, j in ((few, 1, 2), (many, 10, 20)):
+        x = x.astype(np.float64 if fmt.bits == 64 else np.float32)
+        y = x.copy()
+        y[[i, j]] = 1.5, np.nan
+        found = distance(taken(x, fmt, 8)[0], taken(y, fmt, 8)[0], name, x.shape)
+        assert (found.ulp, found.exact, found.signs) == (None, False, False)
+        assert "ulp" not in str(found) or "cannot be told" in str(found)
+    y = few.copy()
+    y[1] = 2.0
+    found = distance(taken(few, fmt, 8)[0], taken(y, fmt, 8)[0], name, few.shape)
+    assert (found.ulp, found.exact) == (None, False)  # not 0 ulp: one is no number
+    y = many.copy()
+    y[30] = np.nextafter(np.float16(1), np.float16(2))  # beside NaN that stay where they are
+    found = distance(taken(many, fmt, 8)[0], taken(y, fmt, 8)[0], name, many.shape)
+    assert found.exact
+    assert found.where == (30,)
+
+
+def test_a_distance_past_the_sums_of_float64_does_not_say_that_all_elements_were_kept():
+    x = np.ones(51)
+    x[0] = 1e300
+    y = x.copy()
+    y[0] = -1e300
+    found = distance(taken(x, hs.float64, 8)[0], taken(y, hs.float64, 8)[0], "float64", (51,))
+    assert not found.exact
+    assert str(found) == f"1 of 51 elements, by at least {1 << 53:,} ulp, at [0]"
