@@ -68,8 +68,14 @@ def _named(name: str) -> dict[str, Callable[..., Any]]:
 
         return {name: function(name, Path.cwd())}
     from halfsim.hardware.devices import device
+    from halfsim.numerics.formats import unknown
 
-    return {name: device(name).matmul}
+    try:
+        return {name: device(name).matmul}
+    except ValueError as error:
+        if "did you mean" in str(error):
+            raise
+        raise unknown("name", name, ["numpy", "torch", "a device as V100", "module:function"]) from None
 
 
 REVEAL = Command(

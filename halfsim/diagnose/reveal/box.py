@@ -29,7 +29,9 @@ class Box:
         self.calls += 1
         given = [np.ascontiguousarray(x, np.float32) for x in operands]
         with np.errstate(all="ignore"):
-            out = self._called(given)
+            out = np.asarray(self._called(given))
+            if out.dtype.kind in "cSUMm":
+                raise TypeError(f"f: a result of dtype {out.dtype} is not allowed; allowed: real numbers")
             return np.asarray(out, np.float64)
 
     def _called(self, given: list[Array]) -> Any:

@@ -105,6 +105,10 @@ def span(box: Box) -> tuple[int, int]:
 
     if not whole(np.zeros(2, int)).all():
         raise ValueError("f: 1 does not come out of it as it goes in; allowed: a sum of products, or of terms")
+    pairs = np.array([[1, other, 0, 0] for other in (1, -1)], np.float64)
+    for other, total in zip((1, -1), box.terms(pairs), strict=True):
+        if total != 1 + other:
+            raise ValueError(f"f: {total:g} for the terms 1 and {other} is not allowed; allowed: {1 + other}, a sum")
     top, bottom = _last(whole, np.array([0, 0]), np.array([127, 149]))
     return int(top), -int(bottom)
 

@@ -12,9 +12,11 @@ from halfsim.diagnose.reveal.box import SHAPE, Box, takes_two
 from halfsim.diagnose.reveal.candidates import on_grid, product_words, same, sum_words, unit_class
 from halfsim.diagnose.reveal.result import Revealed
 from halfsim.diagnose.reveal.tree import Node, order_of, replayed, words
-from halfsim.numerics.formats import Format, float32
+from halfsim.numerics.formats import Format, float32, whole
+from halfsim.options import shown
 
 _ROWS = 32  # random sums that a tree is checked by
+_MOST = 1 << 26  # numbers in one of the matrices that a product is asked for, and in all arrays of a sum
 
 
 def reveal(f: Callable[..., Any], length: int = 512, *, shape: tuple[int, int] = SHAPE) -> Revealed:
@@ -26,16 +28,13 @@ def reveal(f: Callable[..., Any], length: int = 512, *, shape: tuple[int, int] =
     the order is looked for, less where the accumulator is too narrow to count so many terms. Inputs are finite;
     results may overflow. Hypotheses that outputs cannot tell apart are all listed, and what no output shows is said to
     be so. ``TypeError`` for what takes neither one array nor two, ``ValueError`` for a ``length`` below 8, a ``shape``
-    with a number below 1, and what does not add. The order is found as in FPRev (arXiv 2411.00442).
+    with a number below 1, matrices of more than 2^26 numbers, and what does not add. The order is found as in FPRev (arXiv 2411.00442).
 
     >>> import numpy as np
     >>> reveal(lambda x: np.add.accumulate(x)[-1], 64).order
     'sequential'
     """
-    if length < 8:
-        raise ValueError(f"length: {length} is not allowed; allowed: 8 terms or more")
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"shape: {shape} is not allowed; allowed: the rows and columns of a product, each 1 or more")
+    shape = _sized(length, shape)
     box = Box(f, takes_two(f), shape)
     found = measure.kept(box, length)
     fmt = measure.sum_format(found)
@@ -67,6 +66,22 @@ def reveal(f: Callable[..., Any], length: int = 512, *, shape: tuple[int, int] =
         box.product, shape if box.product else None, n if tree else length, words(tree) if tree else "", tree, found,
         taken, fused, unit, tuple(named), checked, box.calls, tuple(notes),
     )  # fmt: skip
+
+
+def _sized(length: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """``shape`` as two integers; refused where the matrices of a product would be none, or very large."""
+    told = "the rows and columns of a product, each 1 or more"
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"shape: {shown(shape)} is not allowed; allowed: {told}")
+    rows, columns = [whole("shape", n) for n in shape] if len(shape) == 2 else (0, 0)
+    if min(rows, columns) < 1:
+        raise ValueError(f"shape: {shown(tuple(shape))} is not allowed; allowed: {told}")
+    if length < 8:
+        raise ValueError(f"length: {length} is not allowed; allowed: 8 terms or more")
+    if max(rows, columns, 64) * length > _MOST or rows * columns > _MOST:
+        name, got = ("shape", (rows, columns)) if max(rows, columns) > max(64, length) else ("length", length)
+        raise ValueError(f"{name}: {got} is not allowed; allowed: matrices of up to {_MOST:,} numbers")
+    return rows, columns
 
 
 def _countable(found: measure.Kept, length: int) -> tuple[int, float]:

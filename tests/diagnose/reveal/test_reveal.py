@@ -258,6 +258,28 @@ def test_refusals():
         takes_two(lambda a, b, c: a)
 
 
+@pytest.mark.parametrize(
+    ("f", "error", "got"),
+    [
+        (lambda x: x.max(), ValueError, "1 for the terms 1 and 1"),
+        (lambda x: np.abs(x).sum(), ValueError, "2 for the terms 1 and -1"),
+        (lambda x: x @ x, ValueError, "2 for the terms 1 and -1"),
+        (lambda a, b: a @ b + 0j, TypeError, "a result of dtype complex64"),
+        (lambda a, b: "a", TypeError, "a result of dtype <U1"),
+    ],
+)
+def test_what_is_no_sum_is_refused(f, error, got):
+    with pytest.raises(error, match=f"^f: {got} is not allowed; allowed: "):
+        hs.reveal(f, 8)
+
+
+def test_more_numbers_than_memory_holds_are_refused():
+    with pytest.raises(ValueError, match="^length: 1000000000 is not allowed; allowed: "):
+        hs.reveal(np.sum, 10**9)
+    with pytest.raises(ValueError, match=r"^shape: \(1, 100000000\) is not allowed; allowed: "):
+        hs.reveal(np.matmul, 8, shape=(1, 10**8))
+
+
 def test_pairwise_is_the_tree_of_the_accumulator():
     how = accumulator("fp32:pairwise")
     x = np.random.default_rng(1).standard_normal((4, 37)).astype(np.float32)
@@ -304,11 +326,16 @@ def test_a_unit_is_named_in_any_shape():
 
 
 @pytest.mark.parametrize(
-    ("shape", "error"), [((1,), ValueError), ((0, 3), ValueError), ((1.5, 2), TypeError), (3, TypeError)]
+    ("shape", "error"),
+    [((1,), ValueError), ((0, 3), ValueError), ((1.5, 2), TypeError), (3, TypeError), ("64x64", TypeError)],
 )
 def test_a_shape_that_no_product_has_is_refused(shape, error):
-    with pytest.raises(error, match=r"is not allowed; allowed: "):
+    with pytest.raises(error, match=r"^shape: .*is not allowed; allowed: (?!f, length)"):
         hs.reveal(np.matmul, 16, shape=shape)
+
+
+def test_a_shape_may_be_a_list():
+    assert str(hs.reveal(by_shape, 8, shape=[2, 3])) == str(hs.reveal(by_shape, 8, shape=(2, 3)))
 
 
 def test_the_command(capsys):
@@ -325,6 +352,10 @@ def test_the_command(capsys):
     assert (
         capsys.readouterr().err == "halfsim reveal: --shape: '2x' is not allowed; allowed: two whole numbers as 64x64\n"
     )
+    assert main(["reveal", "V100", "--shape", f"{10**20}x1"]) == 2
+    assert capsys.readouterr().err.startswith("halfsim reveal: --shape: (1")
+    assert main(["reveal", "numpi"]) == 2
+    assert "(did you mean 'numpy'?); allowed: numpy, torch, " in capsys.readouterr().err
     assert main(["reveal", "nothing at all"]) == 2
     assert capsys.readouterr().err.startswith("halfsim reveal: NAME: 'nothing at all' is not allowed")
 
