@@ -28,7 +28,8 @@ def shift(runs: int, probability: float, confidence: float) -> float:
     >>> round(shift(8, 0.95, 0.95), 3)
     1.996
     """
-    wide = NormalDist().inv_cdf((probability + 1) / 2)
+    # Of a probability near 0, whose half is lost beside 1, the law is its density at the middle.
+    wide = -NormalDist().inv_cdf((1 - probability) / 2) or probability * math.sqrt(math.pi / 2)
     return 0.5 * math.log2((runs - 1) / chi_squared(runs - 1, (1 - confidence) / 2)) + math.log2(wide)
 
 

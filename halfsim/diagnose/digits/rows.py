@@ -79,7 +79,7 @@ class Rows:
         there = np.isfinite(run)
         if len(drawn) > 1 and there.any() and all(_alike(run, x, there) for x in drawn):
             found = spread(np.array([x[there] for x in drawn]), run[there], self.taken, least)
-        if twin is not None and _alike(run, twin, there):
+        if twin is not None and there.any() and _alike(run, twin, there):
             measured = agreement(norm(run[there] - twin[there]), max(norm(twin[there]), least))
         return Facts(run, twin, drawn, digits, found, measured, None, self.whole)
 
@@ -114,6 +114,11 @@ class Rows:
         yield from not_random(self.rule, any(total.terms > 1 for total in done.recorder.places.values()))
         if not done.recorder.results:
             yield "No operation of halfsim ran: what other libraries compute is not rounded at random."
+        if unlike := self._not_the_same():
+            yield (
+                f"The run is not the same each time: {unlike}. What spreads by that is no rounding; seed what is drawn, as "
+                "np.random.default_rng(0), and begin iterators inside of the run."
+            )
         if not any(done.outcomes[:1]):
             yield "The run returned no number: digits are those of its operations."
         if w.forks:
@@ -126,6 +131,20 @@ class Rows:
         if done.store.every > 1:
             yield f"Of the operations one step in {done.store.every} was looked at, from the first on."
         yield from self._lost()
+
+    def _not_the_same(self) -> str:
+        """What runs have otherwise before anything was rounded at random, "" where they have not."""
+        samplers, (run, _, *others) = self.done.samplers, self.done.outcomes
+        if len({sampler.read for sampler in samplers}) > 1:
+            first = next(sampler.first for sampler in samplers if sampler.first)
+            return f"its first operation, {first}, read other numbers in one run than in another"
+        alike = all(
+            np.array_equal(x, run[name][0], equal_nan=True)
+            for other in others for name, (x, _) in other.items() if name in run
+        )  # fmt: skip
+        if not alike and not any(sampler.operations for sampler in samplers):
+            return "its results differ, though no operation of halfsim ran"
+        return ""
 
     def _lost(self) -> Iterator[str]:
         """A warning where no digit was left on the way: what follows may have settled elsewhere."""

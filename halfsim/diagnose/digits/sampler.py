@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any
+
+import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.observer import Observer
@@ -24,12 +27,16 @@ class Sampler(Observer):
     def __init__(self, wanted: Callable[[int], bool]) -> None:
         self.steps: dict[int, Step] = {}
         self.operations = 0
+        self.first = ""  # the first operation, and a hash of what it read, before anything was rounded at random
+        self.read = b""
         self._wanted, self._number = wanted, 1
 
     def result(
         self, spec: Op, fp: Arithmetic, out: Tensor, operands: Sequence[Any], arrays: Sequence[Any],
         options: tuple[Sequence[Any], dict[str, Any]], label: str,
     ) -> Any:  # fmt: skip
+        if not self.operations:
+            self.first, self.read = spec.name, _hashed(operands)
         self.operations += 1
         if spec.name != "cast":  # which depends on formats, and is no part of the experiment
             here = scope()
@@ -55,3 +62,13 @@ class Sampler(Observer):
         key = step.next_key(place)
         if key is not None:
             step.put(key, Kept(sampled(y, step.count), y.shape, leaf=False, noise=0.0, factor=1.0, event=None))
+
+
+def _hashed(operands: Sequence[Any]) -> bytes:
+    """A hash of tensors, arrays and numbers."""
+    found = sha256()
+    for x in operands:
+        y = x.array if isinstance(x, Tensor) else x
+        if isinstance(y, (np.ndarray, np.generic, bool, int, float)):
+            found.update(np.ascontiguousarray(y).tobytes())
+    return found.digest()

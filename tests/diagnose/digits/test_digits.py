@@ -482,3 +482,29 @@ def test_the_page_prints_what_it_says(tmp_path: Path) -> None:
     assert len(found) >= 3
     for block, printed in found:
         assert pages.agrees(str(block.told), printed), f"{block.code}\nprints\n{printed}"
+
+
+def test_a_run_that_is_not_the_same_each_time_is_told() -> None:
+    """Numbers drawn without a seed spread too, and not by rounding."""
+    numbers = iter(range(1, 100))
+    for run in (
+        lambda: t(np.random.default_rng().standard_normal(3)) * 2,
+        lambda: t([float(next(numbers))]) * 2,
+        lambda: np.random.default_rng().standard_normal(3),
+    ):
+        assert any(note.startswith("The run is not the same each time") for note in digits(run).notes)
+    generator = np.random.default_rng(3)
+    for run in (
+        lambda: t(generator.standard_normal(3)) / 3,  # which a run begins anew
+        lambda: t(np.random.default_rng(0).standard_normal(3)) / 3,
+        lambda: hs.randn(3) / 3,
+        lambda: 0.1,
+        lambda: t(X, "fp32").to("fp16").sum(),
+    ):
+        assert not any(note.startswith("The run is not the same") for note in digits(run).notes)
+
+
+def test_a_result_without_a_number_agrees_in_no_bit() -> None:
+    for run in (lambda: t(0.0) / 0.0, lambda: float("nan"), lambda: t([np.inf, np.nan]) * 1.0):
+        assert digits(run)["result"].measured == 0
+    assert digits(lambda: t([np.inf, 1.0]) * 1.0)["result"].measured == 11

@@ -135,3 +135,9 @@ def test_the_worst_element_is_named() -> None:
     assert found.at == 1
     assert found.worst == 1.0
     assert found.bits > found.worst
+
+
+def test_probabilities_near_0_and_1_have_a_shift() -> None:
+    """Half of the last is lost beside 1, and that of the first too."""
+    assert shift(8, 2.0**-60, 0.95) == pytest.approx(shift(8, 2.0**-20, 0.95) - 40, abs=1e-6)
+    assert shift(8, 1 - 2.0**-53, 0.95) > shift(8, 1 - 2.0**-52, 0.95) > shift(8, 1 - 2.0**-50, 0.95)
