@@ -101,7 +101,9 @@ def spread(samples: Array, run: Array, taken: float, least: float = 0.0) -> Spre
     """
     mean = samples.mean(axis=0)
     with np.errstate(all="ignore"):
-        each = np.sqrt(((samples - mean) ** 2).sum(axis=0) / (len(samples) - 1))
+        off = samples - mean
+        scale = np.frexp(np.abs(off).max(axis=0))[1]  # whose squares neither overflow nor vanish
+        each = np.ldexp(np.sqrt((np.ldexp(off, -scale) ** 2).sum(axis=0) / (len(samples) - 1)), scale)
         single = np.where(each > 0, np.log2(np.abs(mean) / each), np.inf)
     whole = norm(each)
     bits = agreement(whole, max(norm(mean), least))
@@ -124,10 +126,15 @@ def agreement(distance: float, size: float) -> float:
 
 
 def norm(x: Array) -> float:
-    """The Euclidean norm of an array of any shape, in float64.
+    """The Euclidean norm of an array of any shape, in float64; squares past its range do not matter.
 
-    >>> norm(np.array([3.0, 4.0]))
-    5.0
+    >>> norm(np.array([3.0, 4.0])), norm(np.array([3.0, 4.0]) * 2.0**-1000) == 5 * 2.0**-1000
+    (5.0, True)
     """
     flat = np.asarray(x, np.float64).ravel()
-    return float(np.sqrt(np.vdot(flat, flat)))
+    largest = float(np.abs(flat).max(initial=0.0))
+    if not largest or not math.isfinite(largest):
+        return largest
+    scale = math.frexp(largest)[1]
+    flat = np.ldexp(flat, -scale)
+    return float(np.ldexp(np.sqrt(np.vdot(flat, flat)), scale))

@@ -116,8 +116,8 @@ class Rows:
             yield "No operation of halfsim ran: what other libraries compute is not rounded at random."
         if unlike := self._not_the_same():
             yield (
-                f"The run is not the same each time: {unlike}. What spreads by that is no rounding; seed what is drawn, as "
-                "np.random.default_rng(0), and begin iterators inside of the run."
+                f"The run is not the same each time: {unlike}. What spreads by that is no rounding; seed what is "
+                "drawn, as np.random.default_rng(0), and begin iterators inside of the run."
             )
         if not any(done.outcomes[:1]):
             yield "The run returned no number: digits are those of its operations."

@@ -28,7 +28,8 @@ def reveal(f: Callable[..., Any], length: int = 512, *, shape: tuple[int, int] =
     the order is looked for, less where the accumulator is too narrow to count so many terms. Inputs are finite;
     results may overflow. Hypotheses that outputs cannot tell apart are all listed, and what no output shows is said to
     be so. ``TypeError`` for what takes neither one array nor two, ``ValueError`` for a ``length`` below 8, a ``shape``
-    with a number below 1, matrices of more than 2^26 numbers, and what does not add. The order is found as in FPRev (arXiv 2411.00442).
+    with a number below 1, matrices of more than 2^26 numbers, and what does not add. The order is found as in FPRev
+    (arXiv 2411.00442).
 
     >>> import numpy as np
     >>> reveal(lambda x: np.add.accumulate(x)[-1], 64).order

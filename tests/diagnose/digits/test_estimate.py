@@ -141,3 +141,15 @@ def test_probabilities_near_0_and_1_have_a_shift() -> None:
     """Half of the last is lost beside 1, and that of the first too."""
     assert shift(8, 2.0**-60, 0.95) == pytest.approx(shift(8, 2.0**-20, 0.95) - 40, abs=1e-6)
     assert shift(8, 1 - 2.0**-53, 0.95) > shift(8, 1 - 2.0**-52, 0.95) > shift(8, 1 - 2.0**-50, 0.95)
+
+
+@pytest.mark.parametrize("power", [-1000, -600, 0, 600, 1000])
+def test_a_scale_does_not_change_what_is_told(power: int) -> None:
+    """Squares of float64 overflow past 1e154 and vanish below 1e-162."""
+    sample = np.random.default_rng(0).normal(1, 0.01, (8, 3))
+    told, scaled = (spread(x, x[0], 2.0) for x in (sample, np.ldexp(sample, power)))
+    figures = [(x.bits, x.lower, x.held, x.worst) for x in (told, scaled)]
+    assert figures[0] == pytest.approx(figures[1], abs=1e-9)
+    assert scaled.deviation == np.ldexp(told.deviation, power)
+    beside = spread(np.hstack([sample, np.ldexp(sample, -1000)]), np.zeros(6), 2.0)
+    assert beside.worst == pytest.approx(told.worst, abs=1e-9)
