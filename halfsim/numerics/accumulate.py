@@ -144,6 +144,9 @@ def accumulator(spec: object) -> Accumulator:
         raise TypeError(f"accumulate: expected a string such as 'fp16:sequential', got {type(spec).__name__}")
     head, _, last = spec.rpartition(":")
     size = _block(_squeezed(last))
+    if size and not head.strip():
+        told = "as 'fp32:blocked(16)', 'H100:blocked(16)'"
+        raise ValueError(f"accumulate: {spec!r} is not allowed: a format or a unit goes before it; allowed: {told}")
     unit = units.find(head if size else spec)
     if unit is not None:
         return Accumulator(float32 if size else unit.format, unit.key, size)
@@ -168,7 +171,8 @@ def _block(order: str) -> int:
     """The length in "blocked(16)"; 0 for another order. ``ValueError`` where there is none, or none above 0."""
     found = re.fullmatch(r"blocked\(([0-9]{1,9})\)", order)
     if order.startswith("blocked") and not (found and int(found[1])):
-        raise ValueError(f"accumulate: {order!r} needs a positive block length; allowed: as 'blocked(16)'")
+        told = "needs a positive block length of up to 9 digits"
+        raise ValueError(f"accumulate: {order!r} {told}; allowed: as 'blocked(16)'")
     return int(found[1]) if found else 0
 
 

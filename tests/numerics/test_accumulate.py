@@ -444,6 +444,8 @@ def test_names_round_trip(name: str) -> None:
         ("fp16:blocked(-1)", "block length"), ("fp16:exact", "allowed: 'exact'"), ("fp64:sequential+fma", "too wide"),
         ("", "not allowed"), ("fp16:", "needs an order"), ("exact:sequential", "not allowed"),
         ("fp16:blocked(2)(3)", "block length"), ("V100:blocked(0)", "positive block length"),
+        ("V100:blocked(9999999999)", "up to 9 digits"), ("blocked(128)", "a format or a unit goes before it"),
+        (":blocked(128)", "a format or a unit goes before it"),
         ("V100:blocked", "as 'blocked(16)'"), ("V10:blocked(4)", "did you mean 'V100'"), ("blocked(4)", "not allowed"),
         ("fp16:kahan:blocked(4)", "not allowed"), ("V100:kahan:blocked(4)", "not allowed"),
     ],

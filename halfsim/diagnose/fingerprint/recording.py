@@ -41,6 +41,9 @@ class Fingerprinting(Trace):
         self._hashes: dict[int, tuple[Any, bytes]] = {}  # by array: a weak reference to it, and its hash
         self._seen: set[bytes] = set()  # hashes of all that has a line
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_hashes": {}}  # of arrays of this process
+
     def fingerprint(self, path: str | os.PathLike[str]) -> None:
         """Write what was noted so far to ``path``, all at once; ``OSError`` where it cannot be written."""
         write_text(path, self.text())

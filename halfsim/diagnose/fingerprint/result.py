@@ -102,7 +102,8 @@ class FingerprintComparison(Document):
         """Paragraphs: the first difference, what it means, and how much else differs."""
         first, lines = self.first, []
         if first is None:
-            lines.append(f"All {counted(self.matched, 'result')} are the same in both runs.")
+            same = f"All {counted(self.matched, 'result')} are the same in both runs."
+            lines.append(same if self.matched else "Neither run has a result: nothing was compared.")
         else:
             lines.append(f"First difference: {first}.")
             if first.kind == "bits" and first.phase == "input":

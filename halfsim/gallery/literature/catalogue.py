@@ -11,7 +11,7 @@ from halfsim.autograd.scope import reproducible
 from halfsim.gallery.languages import language
 from halfsim.gallery.literature.result import Claim, Reproduction, Reproductions
 from halfsim.gallery.said import Said
-from halfsim.numerics.formats import unknown
+from halfsim.numerics.formats import unknown, whole
 from halfsim.options import shown
 
 # By name, the file that has its ``PAPER``, how many runs it takes by default, and its ``measure(seeds, small)``.
@@ -51,8 +51,7 @@ def papers(name: str | None = None, *, seeds: int | None = None, lang: str = "en
     """
     if not isinstance(name, (str, type(None))):
         raise TypeError(f"name: {shown(name)} is not allowed; allowed: None, a string")
-    if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int)):
-        raise TypeError(f"seeds: {shown(seeds)} is not allowed; allowed: None, a whole number from 2 on")
+    seeds = None if seeds is None else whole("seeds", seeds)
     if seeds is not None and seeds < 2:  # one run has no spread
         raise ValueError(f"seeds: {seeds} is not allowed; allowed: a whole number from 2 on")
     language(lang)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 from functools import partial
@@ -432,3 +434,17 @@ def test_a_step_that_is_missing_is_told_as_that():
     assert found.steps == (3,)
     assert found.first is not None
     assert found.first.step == 3
+
+
+def test_two_traces_without_a_result_are_not_called_the_same():
+    with hs.trace(fingerprint=True) as t:
+        pass
+    assert str(hs.compare_fingerprints(t, t)) == "Neither run has a result: nothing was compared."
+
+
+def test_a_trace_is_copied_and_sent_while_its_tensors_live():
+    with hs.trace(fingerprint=True) as t:
+        kept = hs.tensor([1.0, 2.0]) * 2
+    for other in (pickle.loads(pickle.dumps(t)), copy.deepcopy(t)):
+        assert hs.compare_fingerprints(t, other).equal
+    assert kept[1] == 4

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import halfsim as hs
@@ -63,7 +64,7 @@ def test_a_reproduction_is_text_page_and_data_in_both_languages() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [({"name": "flush"}, ValueError), ({"name": 1}, TypeError), ({"seeds": 1}, ValueError), ({"seeds": 2.0}, TypeError),
-     ({"name": "flash", "lang": "fr"}, ValueError)],
+     ({"name": "flash", "lang": "fr"}, ValueError), ({"seeds": np.int64(1)}, ValueError)],
 )  # fmt: skip
 def test_what_is_not_a_paper_is_refused_before_work(arguments: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^\w+: .* is not allowed"):
