@@ -320,6 +320,19 @@ def test_a_product_is_asked_for_in_the_shape_that_is_wanted(shape, order):
     assert str(found).startswith(f"a product of {shape[0]} x {shape[1]}, 16 terms")
 
 
+def test_columns_of_a_row_that_are_formed_otherwise_show():
+    how = accumulator("fp32:sequential")
+
+    def every_other(a, b):
+        out = accumulated(a, b, how, target=hs.float32)
+        out[:, 1::2] = accumulated(a[:, ::-1], b[::-1], how, target=hs.float32)[:, 1::2]
+        return out
+
+    found = hs.reveal(every_other, 24, shape=(1, 6))
+    assert found.checked[0] < found.checked[1]
+    assert "not every element is formed so" in str(found).replace("\n                ", " ")
+
+
 def test_a_unit_is_named_in_any_shape():
     row = FIRST["volta"]
     assert hs.reveal(partial(unit_product, row), 16, shape=(33, 64)).devices == ("V100", "V100 PCIe")
