@@ -140,6 +140,7 @@ class PrintedForecast(Fingerprinting, Forecast):
 
 
 guarded_class(Trace)
+guarded_class(Fingerprinting, ["fingerprint"])
 
 
 def trace(

@@ -238,6 +238,8 @@ def test_a_trace_that_was_begun_without_says_so(tmp_path):
     for wrong in (-1, 1.5, "all"):
         with pytest.raises((ValueError, TypeError), match="^fingerprint: "):
             hs.trace(fingerprint=wrong)
+    with hs.trace(fingerprint=True) as kept, pytest.raises(TypeError, match="^path: 3 is not allowed; allowed: a "):
+        kept.fingerprint(3)
     with pytest.raises(TypeError, match="^a: 3 is not allowed; allowed: a path, a trace begun with"):
         hs.compare_fingerprints(3, "b")
     with pytest.raises(TypeError, match="^b: "):
