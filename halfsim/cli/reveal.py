@@ -38,10 +38,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from halfsim.markup import document
 
     outputs = Outputs(arguments)
-    results = {
-        name: reveal(f, arguments.length, shape=tuple(arguments.shape))
-        for name, f in _named(" ".join(arguments.name)).items()
-    }
+    named = _named(" ".join(arguments.name))
+    results = {name: reveal(f, arguments.length, shape=arguments.shape) for name, f in named.items()}
     outputs.give(
         lambda: "\n\n".join(f"{name}: {result}" for name, result in results.items()),
         json=lambda: json_text({name: result.to_dict() for name, result in results.items()}, 1),

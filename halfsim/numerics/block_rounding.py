@@ -183,34 +183,6 @@ def _endless(fmt: Format) -> Format:
     return replace(fmt, exponent_bits=fmt.exponent_bits + 1, specials="none") if fmt.exponent_bits <= 6 else fmt
 
 
-@lru_cache(maxsize=16)
-def _signs(count: int, seed: int) -> Array:
-    """Random signs of the rows of a Hadamard matrix."""
-    return 1.0 - 2.0 * Stochastic(seed=seed, bits=1).draw(count).astype(np.float64)
-
-
-def turned(x: Array, fmt: BlockFormat, back: bool = False) -> Array:
-    """``x``, in float64, with each ``fmt.hadamard`` neighbours on its last axis turned, or turned ``back``.
-
-    The matrix is orthogonal, so a product of two arrays that are both turned along the axis summed over is the product
-    of the arrays. What is missing from the last group is zero.
-    """
-    n, size = fmt.hadamard, x.shape[-1]
-    signs, groups = _signs(n, fmt.seed), -(-size // n)
-    y = np.zeros((*x.shape[:-1], groups * n))
-    y[..., :size] = x
-    y = y.reshape(*x.shape[:-1], groups, n)
-    y = y if back else y * signs
-    step = 1
-    while step < n:  # sums and differences of pairs, Sylvester's construction
-        pairs = y.reshape(*y.shape[:-1], n // (2 * step), 2, step)
-        y = np.stack([pairs[..., 0, :] + pairs[..., 1, :], pairs[..., 0, :] - pairs[..., 1, :]], -2).reshape(y.shape)
-        step *= 2
-    y = y / math.sqrt(n)
-    y = y * signs if back else y
-    return y.reshape(*x.shape[:-1], groups * n)
-
-
 @dataclass(frozen=True)
 class Fitted:
     """An array on the grid of a block format: its blocks, a row each, and their scales.
@@ -234,7 +206,9 @@ def fitted(
     """
     size = x.shape[axis] if -x.ndim <= axis < x.ndim else 0
     if fmt.hadamard and size:
-        x = np.moveaxis(turned(np.moveaxis(x, axis, -1), fmt), -1, axis)
+        from halfsim.numerics.hadamard import turned  # which few formats ask for
+
+        x = np.moveaxis(turned(np.moveaxis(x, axis, -1), fmt.hadamard, fmt.seed), -1, axis)
     layout = _layout(x.shape, axis, fmt.block)
     rows = layout.rows(x)
     amax = amax_of(rows)
@@ -448,7 +422,10 @@ def _valued(made: Fitted, fmt: BlockFormat) -> Array:
     """The numbers that blocks stand for, in the shape of the array."""
     values = made.layout.lines(made.rows)
     if fmt.hadamard:
-        values = np.moveaxis(turned(np.moveaxis(values, made.layout.axis, -1), fmt, back=True), -1, made.layout.axis)
+        from halfsim.numerics.hadamard import turned
+
+        moved = turned(np.moveaxis(values, made.layout.axis, -1), fmt.hadamard, fmt.seed, back=True)
+        values = np.moveaxis(moved, -1, made.layout.axis)
     return _cut(values, made)
 
 

@@ -50,8 +50,14 @@ def scaled_dot_product_attention(
     tensor([[1. , 0. ],
             [0.5, 0.5]], float32)
     """
-    _check("scaled_dot_product_attention", *(np.shape(plain(x)) for x in (query, key, value)))
-    _check_options(query, key, value, dropout_p, enable_gqa)
+    q, k, v = (np.shape(plain(x)) for x in (query, key, value))
+    _check("scaled_dot_product_attention", q, k, v)
+    if not 0 <= dropout_p <= 1:
+        raise ValueError(f"dropout_p: {dropout_p} is not allowed; allowed: 0 to 1")
+    if enable_gqa and (min(map(len, (q, k, v))) < 3 or k[-3] != v[-3] or not k[-3] or q[-3] % k[-3]):
+        raise ValueError(
+            f"enable_gqa: query {q}, key {k} and value {v} do not fit; allowed: heads of key that divide query's"
+        )
     if is_causal and attn_mask is not None:
         raise ValueError("is_causal: True with attn_mask is not allowed; allowed: one of them")
     mask, allowed = split_mask("attn_mask", attn_mask)
@@ -93,16 +99,6 @@ def _check(name: str, q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]
     if min(map(len, (q, k, v))) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
         raise ValueError(
             f"{name}: query {q}, key {k} and value {v} do not fit; allowed: (..., L, E), (..., S, E), (..., S, V)"
-        )
-
-
-def _check_options(query: Any, key: Any, value: Any, dropout_p: float, grouped: bool) -> None:
-    q, k, v = (np.shape(plain(x)) for x in (query, key, value))
-    if not 0 <= dropout_p <= 1:
-        raise ValueError(f"dropout_p: {dropout_p} is not allowed; allowed: 0 to 1")
-    if grouped and (min(map(len, (q, k, v))) < 3 or k[-3] != v[-3] or not k[-3] or q[-3] % k[-3]):
-        raise ValueError(
-            f"enable_gqa: query {q}, key {k} and value {v} do not fit; allowed: heads of key that divide query's"
         )
 
 
