@@ -38,6 +38,21 @@ def count_single(counts: Counts, z: Array, a: Array, b: Array, kept: Any) -> Non
             counts.bits = max(counts.bits, lost)
 
 
+def count_sums(counts: Counts, exact: Array, magnitude: Array, distance: Array) -> bool:
+    """Count long sums that are ``distance`` off, more than half of what is ``exact``: whether there are any.
+
+    Their terms cancel to less than the rounding of the largest; ``magnitude`` is that of the terms of each.
+    """
+    lost = (distance > 0.5 * np.abs(exact)) & (exact != 0)
+    if not lost.any():
+        return False
+    counts.sums += exact.size
+    counts.cancelled += int(np.count_nonzero(lost))
+    bits = np.log2(magnitude[lost] / np.abs(exact[lost]))
+    counts.bits = max(counts.bits, int(bits.max()))
+    return True
+
+
 def _count_bits(counts: Counts, magnitude: Array, left: Array, right: Array, kept: Any) -> int:
     """How many nonzero sums are below ``kept`` times their larger operand, noting the bits that these lost."""
     larger = np.maximum(np.abs(left), np.abs(right))

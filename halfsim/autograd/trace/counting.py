@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from halfsim.autograd.arithmetic import Arithmetic, Axis
-from halfsim.autograd.trace.cancelled import count_cancelled, count_single
+from halfsim.autograd.trace.cancelled import count_cancelled, count_single, count_sums
 from halfsim.autograd.trace.constants import Constants, unheld
 from halfsim.autograd.trace.counts import Counts
-from halfsim.autograd.trace.event import Constant, Stage
+from halfsim.autograd.trace.event import Constant, Stage, in_blocks, past_largest
 from halfsim.autograd.trace.kinds import CLIPPED_SHARE, finite
 from halfsim.autograd.trace.whole_numbers import counting_numbers, positions
 from halfsim.numerics import block_rounding
@@ -151,14 +151,8 @@ class Counting(Arithmetic):
 
     def _past(self, stage: str, y: Array, fmt: Format, counted: int) -> Stage:
         """Note what became of the ``counted`` numbers past the largest of ``fmt``, of which ``y`` are the results."""
-        mode = self._mode
-        if mode is None or (mode.nearest and not mode.clips):
-            infinite, nan = (counted * fmt.has_infinity, counted * (fmt.has_nan and not fmt.has_infinity))
-        else:
-            infinite, nan = min(counted, int(np.count_nonzero(np.isinf(y)))), 0
-        clipped = counted - infinite - nan
-        self.counts.clipped += clipped
-        self.stages.append(Stage(stage, fmt, y.size, infinite, nan, clipped))
+        self.stages.append(past_largest(stage, y, fmt, counted, self._mode))
+        self.counts.clipped += self.stages[-1].clipped
         return self.stages[-1]
 
     def constant(self, value: float) -> Any:
@@ -278,11 +272,8 @@ class Counting(Arithmetic):
         whose number is returned.
         """
         past = int(clipped.sum())
-        if not past and not flushed:
-            return 0
-        where = tuple(int(i) for i in np.unravel_index(np.argmax(clipped), clipped.shape)) if past else None
-        nonzero = int(np.count_nonzero(x))
-        self.stages.append(Stage("operand", fmt, x.size, 0, 0, past, flushed, nonzero, where))
+        if past or flushed:
+            self.stages.append(in_blocks(x, fmt, clipped, flushed))
         if past <= CLIPPED_SHARE * x.size:
             return 0
         self.counts.clipped += past
@@ -454,14 +445,8 @@ class Counting(Arithmetic):
             self.distance = distance
             if axis is not None:
                 distance, exact, magnitude = (x.take([-1], axis) for x in (distance, exact, magnitude))
-            lost = (distance > 0.5 * np.abs(exact)) & (exact != 0)
-            if not (self._narrow and lost.any()):
+            if not (self._narrow and count_sums(self.counts, exact, magnitude, distance)):
                 self.distance = None
-            else:
-                self.counts.sums += exact.size
-                self.counts.cancelled += int(np.count_nonzero(lost))
-                bits = np.log2(magnitude[lost] / np.abs(exact[lost]))
-                self.counts.bits = max(self.counts.bits, int(bits.max()))
 
 
 def _memory(x: Array) -> Array:

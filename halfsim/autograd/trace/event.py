@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from halfsim.autograd.trace.counts import Counts
 from halfsim.autograd.trace.kinds import kinds_of
 from halfsim.card import Card, Record
@@ -14,6 +16,7 @@ from halfsim.frames import Line, spelled
 from halfsim.numerics.blocks import BlockFormat
 from halfsim.numerics.formats import Format, float32
 from halfsim.numerics.quantize import Array
+from halfsim.numerics.rounding import Mode
 from halfsim.text import place_name
 
 if TYPE_CHECKING:
@@ -79,6 +82,22 @@ class Stage(Record):
     def past(self) -> int:
         """How many numbers lay past the largest one."""
         return self.infinite + self.nan + self.clipped
+
+
+def past_largest(name: str, y: Array, fmt: Format, counted: int, mode: Mode | None) -> Stage:
+    """What became of the ``counted`` numbers past the largest of ``fmt``, of which ``y`` are the results."""
+    if mode is None or (mode.nearest and not mode.clips):
+        infinite, nan = (counted * fmt.has_infinity, counted * (fmt.has_nan and not fmt.has_infinity))
+    else:
+        infinite, nan = min(counted, int(np.count_nonzero(np.isinf(y)))), 0
+    return Stage(name, fmt, y.size, infinite, nan, counted - infinite - nan)
+
+
+def in_blocks(x: Array, fmt: BlockFormat, clipped: Array, flushed: int) -> Stage:
+    """What became of an operand in a block format, of which so many elements were ``clipped`` in each block."""
+    past = int(clipped.sum())
+    where = tuple(int(i) for i in np.unravel_index(np.argmax(clipped), clipped.shape)) if past else None
+    return Stage("operand", fmt, x.size, 0, 0, past, flushed, int(np.count_nonzero(x)), where)
 
 
 @dataclass(frozen=True, slots=True)
