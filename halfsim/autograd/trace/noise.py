@@ -13,6 +13,7 @@ import numpy as np
 
 from halfsim.numerics.quantize import Array
 
+_SQUARED = 1e-140  # above, no square that counts is below float64's normal numbers
 DISSOLVED = 0.01  # of the norm of the values: below this nothing is left of it
 
 _MOVES = {"neg", "abs", "cast", "flip", "roll"}
@@ -20,10 +21,19 @@ _MEANS = {"mean", "sum", "cumsum"}
 
 
 def norm(x: Array) -> float:
-    """The 2-norm of the finite elements."""
+    """The 2-norm of the finite elements; that their squares leave float64's range does not matter.
+
+    >>> norm(np.array([3.0, 4.0, np.inf])), norm(np.array([3.0, 4.0]) * 2.0**-1000) == 5 * 2.0**-1000
+    (5.0, True)
+    """
     flat = np.asarray(x, np.float64).reshape(-1)
     size = float(np.sqrt(np.vdot(flat, flat)))
-    return size if np.isfinite(size) else float(np.sqrt(np.square(flat[np.isfinite(flat)]).sum()))
+    if _SQUARED < size < np.inf or not flat.any():
+        return size
+    finite = flat[np.isfinite(flat)]
+    scale = np.frexp(np.abs(finite).max(initial=0.0))[1]
+    finite = np.ldexp(finite, -scale)
+    return float(np.ldexp(np.sqrt(np.vdot(finite, finite)), scale))
 
 
 def remains(noise: Array, y: Array) -> bool:

@@ -12,6 +12,7 @@ from halfsim.autograd.arithmetic import Arithmetic
 from halfsim.autograd.tensor import Flushed, Tensor
 from halfsim.autograd.trace.event import Error, Event
 from halfsim.autograd.trace.kinds import finite
+from halfsim.autograd.trace.noise import norm
 from halfsim.autograd.trace.sample import SAMPLE, sample
 from halfsim.numerics.formats import Format, float64
 from halfsim.numerics.inputs import as_floats
@@ -154,7 +155,6 @@ def error(y: Array, reference: Array, fmt: Format) -> Error:
     ulp = (reference.view(np.int64) & np.int64(0x7FF << 52)).view(np.float64)
     np.multiply(ulp, 2.0 ** (1 - fmt.precision), out=ulp)
     np.maximum(ulp, fmt.smallest_subnormal, out=ulp)
-    norm = float(np.sqrt(np.vdot(reference, reference)))
-    relative = float(np.sqrt(np.vdot(distance, distance)))
+    whole, relative = norm(reference), norm(distance)
     np.divide(np.abs(distance, out=distance), ulp, out=distance)
-    return Error(float(distance.max()), float(distance.mean()), relative / norm if norm else float(relative > 0))
+    return Error(float(distance.max()), float(distance.mean()), relative / whole if whole else float(relative > 0))

@@ -10,6 +10,7 @@ from math import frexp, inf, isfinite, nan, sqrt
 import numpy as np
 
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.noise import norm
 from halfsim.autograd.trace.shadow import error
 from halfsim.autograd.trace.totals import Place
 from halfsim.card import Record
@@ -249,19 +250,14 @@ def group_norms(step: Step) -> dict[tuple[str, ...], float]:
     for (place, _), kept in step.results.items():
         group = group_of(place, kept.leaf)
         if group:
-            norms[group] = max(norms.get(group, 0.0), _norm(kept.values) * sqrt(kept.weight))
+            norms[group] = max(norms.get(group, 0.0), norm(kept.values) * sqrt(kept.weight))
     return norms
-
-
-def _norm(x: Array) -> float:
-    x = x[np.isfinite(x)]
-    return float(np.sqrt(np.vdot(x, x)))
 
 
 def _distance(mine: Kept, theirs: Kept) -> tuple[float, float]:
     """The norm of the difference where both are finite, and that of the reference."""
     with np.errstate(invalid="ignore"):
-        return _norm(mine.values - theirs.values) * sqrt(mine.weight), _norm(theirs.values) * sqrt(mine.weight)
+        return norm(mine.values - theirs.values) * sqrt(mine.weight), norm(theirs.values) * sqrt(mine.weight)
 
 
 def _ratio(distance: float, norm: float) -> float:

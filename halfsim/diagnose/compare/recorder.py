@@ -15,6 +15,7 @@ import numpy as np
 
 from halfsim.autograd.tensor import Tensor
 from halfsim.autograd.trace.event import Event
+from halfsim.autograd.trace.noise import norm
 from halfsim.autograd.trace.totals import Place, place_of
 from halfsim.diagnose.trace import Trace
 from halfsim.numerics.formats import Format
@@ -165,8 +166,7 @@ def _spread(size: int, count: int) -> Array:
 
 def _norm(x: Array) -> float:
     some = sampled(x)
-    some = some[np.isfinite(some)]
-    return float(np.sqrt(np.vdot(some, some))) * sqrt(x.size / max(1, some.size))
+    return norm(some) * sqrt(x.size / max(1, int(np.count_nonzero(np.isfinite(some)))))
 
 
 class Store:

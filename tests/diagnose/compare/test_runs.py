@@ -465,3 +465,13 @@ def test_a_run_without_operations_is_benign() -> None:
 
 def test_kept_weighs_what_is_left_out() -> None:
     assert Kept(np.zeros(10), (10, 10), False, 0.0, 1.0, None).weight == 10
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**600, 2.0**-600])
+def test_squares_past_the_range_of_float64_do_not_matter(scale: float) -> None:
+    x = np.random.default_rng(0).standard_normal(1000) * scale
+    order = "storage=fp64, compute=fp64, accumulate={}"
+    run = lambda: hs.tensor(x, "fp64").sum()  # noqa: E731
+    found = hs.compare(run, order.format("fp64:sequential"), reference=order.format("exact"))
+    assert found.results[0].relative_error == pytest.approx(1.479e-16, rel=1e-3)
+    assert found.results[0].ulp == 1
