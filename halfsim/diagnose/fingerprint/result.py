@@ -21,8 +21,8 @@ _KINDS = {  # of one operation, and of several
     "extra": ("more is in the second run alone", "more are in the second run alone"),
 }
 _READS = {
-    "same": "It read the same numbers and options in both runs: what differs is the operation itself, as its order of "
-            "sums, its unit, its library or its random numbers.",
+    "same": "It read the same numbers and options in both runs: what differs is the operation itself, as its "
+            "precision, its order of sums, its unit, its library or its random numbers.",
     "other": "It read other numbers or options, which no operation before it made.",
 }  # fmt: skip
 
